@@ -1,0 +1,5 @@
+"""``python -m starfreight``."""
+
+from starfreight.cli import entry
+
+entry()

@@ -1,0 +1,93 @@
+"""Where a recipe's base model lies: a folder, the hub's cache, or the one that ships with Starfreight."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from starfreight.errors import InputError, RecipeError, ServiceError
+from starfreight.recipe import Base
+
+STARTER = "builtin:starter"
+STARTER_FOLDER = Path(__file__).with_name("starter")
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
+_HUB_FILES = ("*.json", "*.safetensors", "LICENSE*", "merges.txt", "vocab.json")
+
+
+def locate_base(base: Base, folder: Path) -> Path:
+    """The local folder of a base model, which is fetched from the hub when it has to be.
+
+    The hub's token is read from the environment (``HF_TOKEN``) by huggingface_hub and stored nowhere.
+
+    Args:
+        base: the recipe's base model.
+        folder: where the recipe's relative paths start.
+
+    Raises:
+        RecipeError: neither a folder nor a hub id, or a hub id without a commit.
+        ServiceError: the hub does not answer, or refuses.
+    """
+    if base.model == STARTER:
+        return STARTER_FOLDER
+    if base.model.startswith("builtin:"):
+        raise RecipeError(
+            f"There is no built-in model {base.model!r}.", where="key base.model", fix=f"write {STARTER}"
+        )
+    local = folder / base.model
+    if local.is_dir():
+        return local.resolve()
+    if base.model.startswith((".", "/", "~")) or not _HUB_ID.fullmatch(base.model):
+        raise RecipeError(
+            f"The base model {base.model!r} is no folder.",
+            where=f"key base.model, looked for at {local}",
+            fix="correct the path, or write a hub id such as bigcode/starcoder2-3b with its revision",
+        )
+    if base.revision is None:
+        raise RecipeError(
+            f"The hub id {base.model!r} has no revision.",
+            where="key base.revision",
+            fix="add the commit (40 hex digits) that you mean: what a name points to can change",
+        )
+    return fetch_snapshot(base.model, base.revision, "model", _HUB_FILES)
+
+
+def fetch_snapshot(name: str, revision: str, kind: str, patterns: tuple[str, ...] | None = None) -> Path:
+    """A repository of the hub at a commit, from the local cache when it is there.
+
+    Args:
+        name: ``organisation/name``.
+        revision: the commit.
+        kind: ``model`` or ``dataset``.
+        patterns: the files to take; all when ``None``.
+
+    Raises:
+        InputError: no such repository or commit, or no access to it.
+        ServiceError: the hub does not answer.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, RevisionNotFoundError
+
+    where = f"{name} at {revision}"
+    try:
+        return Path(
+            snapshot_download(name, revision=revision, repo_type=kind, allow_patterns=patterns and list(patterns))
+        )
+    except (RepositoryNotFoundError, RevisionNotFoundError, GatedRepoError) as error:
+        raise InputError(
+            f"The hub has no such {kind}, or does not show it to you.",
+            where=where,
+            fix="check the name and the revision; for a gated one accept its terms and set HF_TOKEN",
+        ) from error
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        raise ServiceError(
+            f"The {kind} could not be fetched from the hub ({type(error).__name__}).",
+            where=where,
+            fix="check the network, run the same command again, or name a local folder",
+        ) from error
+
+
+def public_name(model: str) -> str:
+    """What a recipe's base model is called outside this machine: a folder by its last name only."""
+    return Path(model).name if model.startswith((".", "/", "~")) else model

@@ -1,0 +1,39 @@
+"""The first record: what is asked for.
+
+    recipe = load_recipe(Path("recipe.yaml"))
+    for variant in expand(recipe):
+        ...
+"""
+
+from starfreight.recipe.load import RecipeFile, load_recipe, recipe_digest, validate_recipe
+from starfreight.recipe.models import (
+    Base,
+    Data,
+    Fim,
+    Merge,
+    ModelCard,
+    Package,
+    Publish,
+    Recipe,
+    RunOptions,
+    Training,
+)
+from starfreight.recipe.sweep import expand
+
+__all__ = [
+    "Base",
+    "Data",
+    "Fim",
+    "Merge",
+    "ModelCard",
+    "Package",
+    "Publish",
+    "Recipe",
+    "RecipeFile",
+    "RunOptions",
+    "Training",
+    "expand",
+    "load_recipe",
+    "recipe_digest",
+    "validate_recipe",
+]

@@ -1,0 +1,128 @@
+"""From a file to a :class:`Recipe`, or to one error that says which key is wrong and why."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import types
+import typing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from starfreight.errors import InputError, RecipeError
+from starfreight.files import canonical_json, read_limited, sha256_bytes
+from starfreight.recipe.models import Recipe
+from starfreight.recipe.yaml import parse_yaml
+
+MAX_RECIPE_BYTES = 256 * 1024
+NEWEST_VERSION = 1
+
+
+@dataclass(frozen=True)
+class RecipeFile:
+    """A recipe and the folder that its relative paths start from."""
+
+    recipe: Recipe
+    folder: Path
+
+
+def load_recipe(path: Path) -> RecipeFile:
+    """Reads a recipe of at most 256 KiB.
+
+    Raises:
+        RecipeError: missing, too large, not UTF-8, not YAML, or not a recipe.
+    """
+    try:
+        data = read_limited(path, MAX_RECIPE_BYTES, "recipe")
+    except InputError as error:
+        raise RecipeError(error.what, where=error.where, fix=error.fix) from error
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise RecipeError(
+            f"The recipe is not UTF-8 (byte {error.start}).", where=str(path), fix="save it as UTF-8"
+        ) from error
+    return RecipeFile(validate_recipe(parse_yaml(text, str(path)), str(path)), path.resolve().parent)
+
+
+def validate_recipe(data: Any, where: str) -> Recipe:
+    """A recipe from plain data.
+
+    Raises:
+        RecipeError: names the first key that is wrong, and for an unknown key the nearest known one.
+    """
+    if not isinstance(data, dict):
+        raise RecipeError("The recipe is not a mapping of keys to values.", where=where, fix="see starfreight init")
+    version = data.get("version")
+    if isinstance(version, int) and version > NEWEST_VERSION:
+        raise RecipeError(
+            f"The recipe has version {version}, and this Starfreight reads up to {NEWEST_VERSION}.",
+            where=f"{where}, key version",
+            fix="upgrade Starfreight",
+        )
+    try:
+        # By way of JSON, because strict models take a JSON list for a tuple and a Python list not.
+        return Recipe.model_validate_json(json.dumps(data))
+    except ValidationError as error:
+        raise _explain(error, where) from error
+    except ValueError as error:
+        raise RecipeError(f"The recipe holds a value that is not plain data: {error}.", where=where) from error
+
+
+def recipe_digest(recipe: Recipe) -> str:
+    """The digest of what a recipe says, whatever its spelling, order and comments."""
+    return sha256_bytes(canonical_json(recipe.model_dump(mode="json")))
+
+
+def _explain(error: ValidationError, where: str) -> RecipeError:
+    problems = error.errors(include_url=False)
+    first = problems[0]
+    location = first["loc"]
+    key = _key_path(location)
+    more = f" ({len(problems) - 1} more after it)" if len(problems) > 1 else ""
+    if first["type"] == "extra_forbidden":
+        known = _known_keys(location[:-1])
+        near = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
+        return RecipeError(
+            f"The recipe has an unknown key {key!r}{more}.",
+            where=where,
+            fix=f"did you mean {near[0]!r}?" if near else f"known keys here: {', '.join(known)}",
+        )
+    message = first["msg"].removeprefix("Value error, ")
+    what = "is missing" if first["type"] == "missing" else f"is not right: {message}"
+    return RecipeError(
+        f"The key {key!r} {what}{more}.", where=f"{where}, key {key}", fix="correct that key in the recipe"
+    )
+
+
+def _key_path(location: tuple[int | str, ...]) -> str:
+    path = ""
+    for part in location:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        elif part.replace("_", "").isalnum() and part == part.lower():
+            # Names of types, which pydantic adds for a union, have capitals or brackets.
+            path += f".{part}" if path else part
+    return path or "(the whole recipe)"
+
+
+def _known_keys(location: tuple[int | str, ...]) -> list[str]:
+    model: type[BaseModel] = Recipe
+    for part in location:
+        if isinstance(part, str) and part in model.model_fields:
+            inner = _model_in(model.model_fields[part].annotation)
+            if inner is not None:
+                model = inner
+    return list(model.model_fields)
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
+        return annotation if issubclass(annotation, BaseModel) else None
+    for argument in typing.get_args(annotation):
+        if (found := _model_in(argument)) is not None:
+            return found
+    return None

@@ -1,0 +1,211 @@
+"""The recipe's keys, their meaning and their defaults. The JSON Schema is generated from here."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from starfreight.quantization import Quantization
+from starfreight.recipe.units import Duration, Fraction, Memory
+
+_NAME = r"^[a-z0-9][a-z0-9._-]{0,62}$"
+
+
+def _no_control_characters(value: str) -> str:
+    if any(ord(character) < 32 and character not in "\n\t" for character in value):
+        raise ValueError("holds control characters")
+    return value
+
+
+Text = Annotated[str, Field(max_length=100_000), AfterValidator(_no_control_characters)]
+Line = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_no_control_characters)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+
+
+class Base(_Model):
+    """The model that training starts from."""
+
+    model: Line
+    """A folder in Hugging Face layout (`./starcoder2-3b`), a hub id (`bigcode/starcoder2-3b`), or
+    `builtin:starter`, the small model that ships with Starfreight."""
+    revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")] | None = None
+    """The commit of a hub id, 40 hex digits: a branch or a tag can move, a commit cannot."""
+    license: Line | None = None
+    """The base model's license, as an SPDX identifier or `LicenseRef-...`."""
+
+
+class Fim(_Model):
+    """How fill-in-the-middle examples are cut from files."""
+
+    rate: Fraction = 0.9
+    """The part of the examples that are cut; the others are read from left to right."""
+    spm_rate: Fraction = 0.5
+    """The part of the cut examples in which the suffix comes before the prefix."""
+    line_rate: Fraction = 0.6
+    """The part of the cuts that take out one line or its end; the others fall on any character."""
+
+
+class Data(_Model):
+    """One source of training data."""
+
+    source: Line
+    """A folder of code (`./src`), a JSONL file (`./pairs.jsonl`), the source of an installed Python
+    package (`python:click`), or a `datasets` dataset (`dataset:./folder` or `dataset:org/name`)."""
+    format: Literal["fim", "instruct"] = "fim"
+    """`fim`: files, or objects with `prefix`, `middle` and `suffix`. `instruct`: objects with `prompt`
+    and `response`, or with `messages`; the loss counts the responses only."""
+    revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")] | None = None
+    """The commit of a dataset on the hub, 40 hex digits."""
+    split: Line = "train"
+    """The split of a `datasets` dataset."""
+    license: Line = "NOASSERTION"
+    """The license of this source, as an SPDX expression."""
+    include: tuple[Line, ...] = ("*",)
+    """Files to take from a folder, as patterns on the path or the name."""
+    exclude: tuple[Line, ...] = ()
+    """Files to leave out, after `include`."""
+    held_out: Fraction = 0.1
+    """The part of the files (or of the objects) that is kept apart to measure with."""
+    fim: Fim = Fim()
+
+
+class Training(_Model):
+    """How the adapter is trained. The defaults train well for StarCoder2 3B on a 24 GB GPU."""
+
+    method: Literal["qlora"] = "qlora"
+    """QLoRA: the base in NF4 with double quantisation, the adapter in full precision."""
+    rank: Annotated[int, Field(ge=1, le=1024)] = 16
+    alpha: Annotated[int, Field(ge=1, le=4096)] = 32
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    target_modules: Literal["auto"] | tuple[Line, ...] = "auto"
+    """`auto` adapts every linear layer of attention and MLP."""
+    sequence_length: Annotated[int, Field(ge=32, le=65536)] = 2048
+    """Tokens in one block."""
+    batch_size: Annotated[int, Field(ge=1, le=4096)] = 1
+    """Blocks in one forward pass."""
+    gradient_accumulation: Annotated[int, Field(ge=1, le=4096)] = 16
+    """Forward passes in one step."""
+    steps: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
+    """Optimizer steps; instead of `epochs`."""
+    epochs: Annotated[float, Field(gt=0, le=1000)] | None = None
+    """Passes over the data; 1 when neither is given. Each pass makes new cuts."""
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 2e-4
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    warmup: Fraction = 0.03
+    """The part of the steps over which the learning rate rises."""
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
+    max_gradient_norm: Annotated[float, Field(gt=0)] = 1.0
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 42
+    checkpoint_every: Annotated[int, Field(ge=1)] = 100
+    """Steps between two checkpoints."""
+    checkpoints_kept: Annotated[int, Field(ge=2, le=100)] = 2
+    evaluate_every: Annotated[int, Field(ge=1)] = 100
+    """Steps between two measurements on the held-out data."""
+    evaluation_blocks: Annotated[int, Field(ge=1, le=100_000)] = 64
+    """At most so many held-out blocks are measured."""
+    evaluation_completions: Annotated[int, Field(ge=0, le=10_000)] = 64
+    """At most so many held-out lines are completed."""
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Training:
+        if self.steps is not None and self.epochs is not None:
+            raise ValueError("has both steps and epochs: keep one")
+        return self
+
+
+class Merge(_Model):
+    """What the adapter is merged into."""
+
+    base: Literal["original"] = "original"
+    """`original`: the base model's own weights."""
+
+
+class ModelCard(_Model):
+    """What the model card says beside what was measured."""
+
+    title: Line | None = None
+    description: Text = ""
+    intended_use: Text = ""
+    limitations: Text = ""
+    authors: tuple[Line, ...] = ()
+    contact: Line | None = None
+
+
+def _any_case(value: Any) -> Any:
+    return value.upper() if isinstance(value, str) else value
+
+
+QuantizationName = Annotated[Quantization, BeforeValidator(_any_case)]
+
+
+class Package(_Model):
+    """What is shipped."""
+
+    quantizations: Annotated[tuple[QuantizationName, ...], Field(min_length=1)] = (
+        Quantization.Q4_K_M,
+        Quantization.Q8_0,
+    )
+    """One GGUF file each."""
+    default: QuantizationName | None = None
+    """The one that the plain tag names; the first of `quantizations` when not given."""
+    template: Literal["auto", "completion", "instruct"] | Text = "auto"
+    """`auto` follows the data's formats; or an Ollama template of your own."""
+    parameters: dict[Line, bool | int | float | Line | tuple[Line, ...]] = {}
+    """Ollama parameters such as `temperature`; added to the stops and the context length."""
+    system: Text | None = None
+    license: Line | None = None
+    """The license of the tuned model; the base model's when not given."""
+    license_files: tuple[Line, ...] = ()
+    """Files with the license's text, beside the base model's own LICENSE files. One text is required."""
+    merge: Merge = Merge()
+    card: ModelCard = ModelCard()
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Package:
+        if len(set(self.quantizations)) != len(self.quantizations):
+            raise ValueError("names a quantization twice: two variants would have one name")
+        if self.default is not None and self.default not in self.quantizations:
+            raise ValueError(f"has the default {self.default}, which is not among its quantizations")
+        return self
+
+
+class Publish(_Model):
+    """Where the package goes."""
+
+    reference: Line
+    """`HOST/NAMESPACE/NAME:TAG`"""
+    insecure: bool = False
+    """Plain http, for a registry on this machine."""
+
+
+class RunOptions(_Model):
+    """Where the job runs and what it may use."""
+
+    where: Literal["local"] = "local"
+    gpu_memory: Memory | None = None
+    """The GPU memory that the plan must fit in, such as `24GB`."""
+    time_limit: Duration | None = None
+    """Stop with a checkpoint after this long, such as `2h`."""
+    threads: Annotated[int, Field(ge=1, le=1024)] | None = None
+    """CPU threads; chosen by the machine when not given."""
+
+
+class Recipe(_Model):
+    """What to train on what, what to ship, and where to."""
+
+    version: Literal[1]
+    """The version of this format."""
+    name: Annotated[str, Field(pattern=_NAME)]
+    """Lower-case letters, digits, dots, dashes; names the runs, the files and the model."""
+    base: Base
+    data: Annotated[tuple[Data, ...], Field(min_length=1)]
+    training: Training = Training()
+    package: Package = Package()
+    publish: Publish | None = None
+    run: RunOptions = RunOptions()
+    sweep: dict[Line, Annotated[tuple[Any, ...], Field(min_length=1)]] = {}
+    """Lists of values by key path (`training.rank: [8, 16]`): one variant for each combination."""

@@ -1,0 +1,66 @@
+"""From one recipe with lists of values to one recipe for each combination of them."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from typing import Any
+
+from starfreight.errors import RecipeError
+from starfreight.recipe.load import validate_recipe
+from starfreight.recipe.models import Recipe
+
+MAX_VARIANTS = 1000
+
+
+def expand(recipe: Recipe) -> tuple[Recipe, ...]:
+    """The variants of a recipe, each a recipe without a sweep and with a name of its own.
+
+    The name of a variant is the recipe's with the last part of each key and the value:
+    ``acme-rank-8``. A recipe without a sweep is its own only variant.
+
+    Raises:
+        RecipeError: an unknown key path, a value that does not fit, two variants with one name, or
+            more than a thousand variants.
+    """
+    if not recipe.sweep:
+        return (recipe,)
+    count = 1
+    for values in recipe.sweep.values():
+        count *= len(values)
+    if count > MAX_VARIANTS:
+        raise RecipeError(
+            f"The sweep makes {count} variants, and {MAX_VARIANTS} is the most.",
+            where="key sweep",
+            fix="give fewer values",
+        )
+    variants: dict[str, Recipe] = {}
+    for combination in itertools.product(*recipe.sweep.values()):
+        data = recipe.model_dump(mode="json", exclude={"sweep"})
+        name = recipe.name
+        for key, value in zip(recipe.sweep, combination, strict=True):
+            _set(data, key, value)
+            name += f"-{key.rsplit('.', 1)[-1]}-{value}"
+        data["name"] = re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip("-")
+        if data["name"] in variants:
+            raise RecipeError(
+                f"Two variants have one name, {data['name']!r}.",
+                where="key sweep",
+                fix="give each value once",
+            )
+        variants[data["name"]] = validate_recipe(data, f"variant {data['name']}")
+    return tuple(variants.values())
+
+
+def _set(data: dict[str, Any], key: str, value: Any) -> None:
+    target: Any = data
+    *parents, last = key.split(".")
+    for part in parents:
+        target = target.get(part) if isinstance(target, dict) else None
+    if not isinstance(target, dict) or last not in target or parents == []:
+        raise RecipeError(
+            f"The sweep names the key {key!r}, which a recipe does not have.",
+            where="key sweep",
+            fix="write the whole path, such as training.rank",
+        )
+    target[last] = value

@@ -1,0 +1,129 @@
+"""The second record: what a job was given and what it left behind, in ``runs/<id>/run.json``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field
+
+from starfreight.files import sha256_file
+from starfreight.recipe import Recipe
+from starfreight.records import Digest, FileDigest, Part, Record
+
+RUN_FILE = "run.json"
+ADAPTER_FOLDER = "adapter"
+METRICS_FILE = "metrics.jsonl"
+DATA_MANIFEST = "data/manifest.json"
+INPUTS_FILE = "inputs.json"
+"""Where the inputs lie on this machine. It stays here: nothing of it is shipped."""
+
+NEWEST_VERSION = 1
+_LIMIT = 64 << 20
+
+
+class BaseInput(Part):
+    """The base model as it was found: its files are those that training and packaging read."""
+
+    model: str
+    revision: str | None
+    license: str
+    architecture: Literal["starcoder2", "starcoder"]
+    digest: Digest
+    """Of the canonical JSON of ``files``."""
+    files: tuple[FileDigest, ...]
+
+
+class Machine(Part):
+    """The hardware that trained."""
+
+    processor: str
+    device: str
+    threads: Annotated[int, Field(ge=1)]
+
+
+class Measurement(Part):
+    """The model on the held-out data."""
+
+    loss: float
+    """Mean cross-entropy in nats for each token that counts."""
+    tokens: int
+    exact_match: float | None
+    """The part of the held-out lines that greedy decoding completes to the letter."""
+    completions: int
+
+
+class Outcome(Part):
+    """What training did."""
+
+    steps: int
+    tokens: int
+    seconds: float
+    before: Measurement | None
+    after: Measurement | None
+    adapter: tuple[FileDigest, ...]
+
+
+class Run(Record):
+    """One job, from its recipe to its adapter."""
+
+    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,127}$")]
+    status: Literal["prepared", "running", "stopped", "failed", "done"]
+    recipe: Recipe
+    recipe_digest: Digest
+    base: BaseInput
+    data_manifest: FileDigest
+    versions: dict[str, str] = {}
+    machine: Machine | None = None
+    image: Digest | None = None
+    started: str | None = None
+    ended: str | None = None
+    outcome: Outcome | None = None
+
+    @property
+    def license(self) -> str:
+        """The license of the tuned model: the recipe's choice, or the base model's."""
+        return self.recipe.package.license or self.base.license
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Reads ``run.json`` from a run's folder.
+
+        Raises:
+            InputError: as :meth:`Record.read`.
+        """
+        return cls.read(folder / RUN_FILE, newest=NEWEST_VERSION, limit=_LIMIT, kind="run")
+
+    def is_done(self, folder: Path) -> bool:
+        """Whether training has ended and the adapter in ``folder`` is still the one that it left."""
+        if self.status != "done" or self.outcome is None:
+            return False
+        files = ((folder / file.path, file.digest) for file in self.outcome.adapter)
+        return all(path.is_file() and sha256_file(path) == digest for path, digest in files)
+
+    def save(self, folder: Path) -> None:
+        """Writes ``run.json`` into a run's folder."""
+        self.write(folder / RUN_FILE)
+
+
+class Inputs(Record):
+    """The places of a run's inputs on this machine."""
+
+    recipe_folder: str
+    """Where the recipe's relative paths start."""
+    base: str
+    data: tuple[str, ...]
+    """One path for each source of the recipe, in its order."""
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Reads ``inputs.json`` from a run's folder.
+
+        Raises:
+            InputError: as :meth:`Record.read`.
+        """
+        return cls.read(folder / INPUTS_FILE, newest=NEWEST_VERSION, limit=1 << 20, kind="list of inputs")
+
+    def save(self, folder: Path) -> None:
+        """Writes ``inputs.json`` into a run's folder."""
+        self.write(folder / INPUTS_FILE)
