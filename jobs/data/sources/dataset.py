@@ -1,0 +1,102 @@
+"""A dataset that the `datasets` library reads: a local folder, or one of the hub at a commit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jobs.data.sources.interface import Found, Listing, Sample
+from jobs.data.sources.records import split_records
+from starfreight.base_model import fetch_snapshot
+from starfreight.errors import InputError, RecipeError
+from starfreight.files import sha256_file
+from starfreight.recipe.models import Data
+
+_FORBIDDEN = frozenset({".py", ".pkl", ".pickle", ".pt", ".bin"})
+
+
+def locate_dataset(name: str, revision: str | None, folder: Path) -> Path:
+    """The folder of a dataset, which is fetched from the hub when it has to be.
+
+    Raises:
+        RecipeError: neither a folder nor a hub id, or a hub id without a commit.
+        ServiceError: the hub does not answer.
+    """
+    local = folder / name
+    if local.is_dir():
+        return local.resolve()
+    if name.startswith((".", "/")) or not re.fullmatch(r"[\w.-]{1,96}/[\w.-]{1,96}", name):
+        raise RecipeError(
+            f"The dataset {name!r} is no folder.",
+            where=f"key data.source, looked for at {local}",
+            fix="correct the path, or write a hub id with its revision",
+        )
+    if revision is None:
+        raise RecipeError(
+            f"The dataset {name!r} has no revision.",
+            where="key data.revision",
+            fix="add the commit (40 hex digits) that you mean",
+        )
+    return fetch_snapshot(name, revision, "dataset")
+
+
+class DatasetSource:
+    """The rows of one split. The library runs no code of the dataset and unpickles nothing."""
+
+    def __init__(self, path: Path, data: Data) -> None:
+        self._path = path
+        self._data = data
+
+    def list_files(self) -> Listing:
+        """Every file of the dataset, whichever split it belongs to."""
+        paths = sorted(
+            path
+            for path in self._path.rglob("*")
+            if path.is_file() and not any(part.startswith(".") for part in path.relative_to(self._path).parts)
+        )
+        for path in paths:
+            if path.suffix in _FORBIDDEN:
+                raise InputError(
+                    "The dataset holds a file that could run code.",
+                    where=str(path),
+                    fix="convert the dataset to Parquet or JSONL",
+                )
+        if not paths:
+            raise InputError("The dataset's folder is empty.", where=str(self._path), fix="check the path")
+        return Listing(
+            tuple(
+                Found(path.relative_to(self._path).as_posix(), sha256_file(path), path.stat().st_size, "records")
+                for path in paths
+            )
+        )
+
+    def samples(self, files: Sequence[Found]) -> Iterator[Sample]:
+        """A sample for each row of the split."""
+        if self.list_files().files != tuple(files):
+            raise InputError(
+                "The dataset has changed since the run was prepared.",
+                where=str(self._path),
+                fix="restore it, or start a new run",
+            )
+        yield from split_records(self._records(), self._data.held_out)
+
+    def _records(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        from datasets import DatasetDict, load_dataset, load_from_disk
+        from datasets.exceptions import DatasetGenerationError
+
+        try:
+            if (self._path / "dataset_dict.json").exists() or (self._path / "state.json").exists():
+                loaded = load_from_disk(str(self._path))
+                rows = loaded[self._data.split] if isinstance(loaded, DatasetDict) else loaded
+            else:
+                rows = load_dataset(str(self._path), split=self._data.split, streaming=True)
+        except (KeyError, ValueError, OSError, DatasetGenerationError) as error:
+            raise InputError(
+                f"The dataset cannot be read: {error}.",
+                where=f"{self._path}, split {self._data.split}",
+                fix="check the folder and the split's name",
+            ) from error
+        for number, row in enumerate(rows):
+            yield f"{self._path}, row {number}", dict(row)
