@@ -1,0 +1,54 @@
+"""What a training program tells whoever watches it: one JSON object a line, on standard output.
+
+The same lines arrive from a process, from a container's log and from a pod's.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from typing import Any, Literal
+
+from starfreight import errors
+from starfreight.errors import JobFailed, StarfreightError
+
+Kind = Literal["phase", "plan", "step", "measured", "error"]
+_MARK = '{"event": '
+
+
+def send(kind: Kind, **fields: Any) -> None:
+    """Writes one event.
+
+    Args:
+        kind: ``phase`` (text), ``plan`` (steps, done), ``step`` (step, loss, tokens_per_second),
+            ``measured`` (when, loss, exact_match) or ``error`` (as :meth:`StarfreightError.as_dict`).
+        fields: what belongs to it, as plain data.
+    """
+    try:
+        sys.stdout.write(json.dumps({"event": kind, **fields}) + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever watched has died. The job stops as if it had been asked to, with a checkpoint.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def receive(line: str) -> dict[str, Any] | None:
+    """The event in a line, or ``None`` when some library printed that line."""
+    if not line.startswith(_MARK):
+        return None
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) else None
+
+
+def error_from(event: dict[str, Any]) -> StarfreightError:
+    """The error that an ``error`` event tells of, of the class that it had."""
+    kind = getattr(errors, str(event.get("kind")), JobFailed)
+    if not (isinstance(kind, type) and issubclass(kind, StarfreightError)):
+        kind = JobFailed
+    return kind(str(event.get("what")), where=event.get("where"), fix=event.get("next"))

@@ -1,0 +1,50 @@
+"""A job's events as progress for whoever watches: the same for every runner."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+
+from jobs.events import error_from, receive
+from starfreight.console import Advance, Console
+from starfreight.errors import StarfreightError
+
+
+def watch(lines: Iterable[str], console: Console) -> StarfreightError | None:
+    """Shows a job's events until its output ends.
+
+    Args:
+        lines: what the job writes on standard output.
+        console: where to.
+
+    Returns:
+        the error that the job reported, if it did.
+    """
+    failure = None
+    advance: Advance | None = None
+    with contextlib.ExitStack() as bar:
+        for line in lines:
+            event = receive(line)
+            if event is None:
+                continue
+            kind = event["event"]
+            if kind == "phase":
+                console.heading(event["text"])
+            elif kind == "plan":
+                advance = bar.enter_context(console.progress("Training", total=event["steps"], unit="steps"))
+                if event["done"]:
+                    advance(event["done"], f"Going on after step {event['done']}")
+            elif kind == "step" and advance is not None:
+                advance(1, f"loss {event['loss']:.3f}, {event['tokens_per_second']:,.0f} tokens/s")
+            elif kind == "measured":
+                bar.close()
+                advance = None
+                console.note(_measured(event["when"], event["loss"], event["exact_match"]))
+            elif kind == "error":
+                failure = error_from(event)
+    return failure
+
+
+def _measured(when: str, loss: float, exact_match: float | None) -> str:
+    exact = "" if exact_match is None else f", {exact_match:.0%} of the lines completed exactly"
+    return f"  held out, {when} training: loss {loss:.3f} nats per token{exact}"

@@ -1,0 +1,47 @@
+"""The adapter as a run leaves it behind: two files that anyone may read, and no path of this machine."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from starfreight.files import PARTIAL_PREFIX, disk_errors, sha256_file, write_bytes
+from starfreight.records import FileDigest
+from starfreight.run import ADAPTER_FOLDER
+
+_WEIGHTS = "adapter_model.safetensors"
+_CONFIG = "adapter_config.json"
+
+
+def save_adapter(model: Any, run: Path, base_name: str) -> tuple[FileDigest, ...]:
+    """Writes ``adapter/`` into a run's folder, whole or not at all.
+
+    Args:
+        model: the PEFT model.
+        run: the run's folder.
+        base_name: what the base model is called outside this machine.
+
+    Returns:
+        the two files with their digests.
+    """
+    folder = run / ADAPTER_FOLDER
+    partial = run / (PARTIAL_PREFIX + ADAPTER_FOLDER)
+    with disk_errors(folder):
+        shutil.rmtree(partial, ignore_errors=True)
+        model.save_pretrained(partial)
+        config = json.loads((partial / _CONFIG).read_text(encoding="utf-8"))
+        config["base_model_name_or_path"] = base_name
+        # PEFT writes a set, whose order differs from one process to the next.
+        config["target_modules"] = sorted(config["target_modules"])
+        write_bytes(partial / _CONFIG, json.dumps(config, indent=2, sort_keys=True).encode() + b"\n")
+        (partial / "README.md").unlink(missing_ok=True)
+        # safetensors writes 0600, which shuts out the other users of a shared volume.
+        (partial / _WEIGHTS).chmod(0o644)
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
+    return tuple(
+        FileDigest(path=f"{ADAPTER_FOLDER}/{name}", digest=sha256_file(folder / name), size=(folder / name).stat().st_size)
+        for name in (_CONFIG, _WEIGHTS)
+    )

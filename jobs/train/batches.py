@@ -1,0 +1,26 @@
+"""Blocks as the tensors that a model takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from jobs.data.packing import Block
+
+if TYPE_CHECKING:
+    import torch
+
+
+def collate(blocks: Sequence[Block]) -> dict[str, torch.Tensor]:
+    """``input_ids``, ``labels`` and ``position_ids``, each int64 of shape (blocks, sequence length).
+
+    There is no attention mask on purpose: without one, and without a cache, transformers keeps
+    attention inside the runs of ``position_ids``; with one it silently looks across examples.
+    """
+    import torch
+
+    return {
+        "input_ids": torch.tensor([block.ids for block in blocks]),
+        "labels": torch.tensor([block.labels for block in blocks]),
+        "position_ids": torch.tensor([block.positions for block in blocks]),
+    }

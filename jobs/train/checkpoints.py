@@ -1,0 +1,58 @@
+"""Checkpoints that are whole: one counts only when its list of digests is there and right."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from starfreight.errors import InputError
+from starfreight.files import read_json, sha256_file, write_json
+
+_SEAL = "digests.json"
+_PREFIX = "checkpoint-"
+_UNUSED = ("training_args.bin", "README.md")
+"""What the Trainer writes beside a checkpoint and never reads; the first is a pickle."""
+
+
+def seal(checkpoint: Path) -> None:
+    """Writes the digests of a checkpoint's files, after which it counts.
+
+    The file modes are opened for reading too: safetensors writes 0600, which shuts out the other
+    users of a shared volume.
+    """
+    for name in _UNUSED:
+        (checkpoint / name).unlink(missing_ok=True)
+    files = sorted(path for path in checkpoint.iterdir() if path.is_file() and path.name != _SEAL)
+    for path in files:
+        path.chmod(0o644)
+    write_json(checkpoint / _SEAL, {path.name: sha256_file(path) for path in files})
+
+
+def last_good(folder: Path) -> Path | None:
+    """The newest checkpoint that is whole. Those that are not are deleted, they are of no use."""
+    good = None
+    for checkpoint in sorted(folder.glob(_PREFIX + "*"), key=step_of):
+        if _is_whole(checkpoint):
+            good = checkpoint
+        else:
+            shutil.rmtree(checkpoint, ignore_errors=True)
+    return good
+
+
+def step_of(checkpoint: Path) -> int:
+    """After which step a checkpoint was written."""
+    number = checkpoint.name.removeprefix(_PREFIX)
+    return int(number) if number.isdecimal() else -1
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    try:
+        digests = read_json(checkpoint / _SEAL, 1 << 20, "checkpoint's list of digests")
+        present = {path.name for path in checkpoint.iterdir() if path.name != _SEAL}
+        return (
+            isinstance(digests, dict)
+            and present == set(digests)
+            and all(sha256_file(checkpoint / name) == digest for name, digest in digests.items())
+        )
+    except (InputError, OSError):
+        return False

@@ -1,0 +1,78 @@
+"""How good a model is on the held-out data: its loss, and how many lines it completes to the letter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from jobs.data.formats import IGNORED, Probe
+from jobs.data.packing import Block
+from jobs.train.batches import collate
+from starfreight.run import Measurement
+
+if TYPE_CHECKING:
+    import torch
+
+_BATCH_TOKENS = 8192
+
+
+def measure(
+    model: Any, blocks: Sequence[Block], probes: Sequence[Probe], check: Callable[[], None]
+) -> Measurement | None:
+    """The model as it stands, with dropout off.
+
+    Args:
+        model: a causal language model of transformers, with or without an adapter.
+        blocks: what the loss is measured on.
+        probes: lines to complete.
+        check: called between two batches; may raise to stop.
+
+    Returns:
+        ``None`` when there are no blocks.
+    """
+    import torch
+
+    if not blocks:
+        return None
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            loss, tokens = _loss(model, blocks, check)
+            matches = sum(_completes(model, probe, check) for probe in probes)
+    finally:
+        model.train(was_training)
+    exact = matches / len(probes) if probes else None
+    return Measurement(loss=loss, tokens=tokens, exact_match=exact, completions=len(probes))
+
+
+def _loss(model: Any, blocks: Sequence[Block], check: Callable[[], None]) -> tuple[float, int]:
+    import torch
+
+    total, tokens = 0.0, 0
+    step = max(1, _BATCH_TOKENS // len(blocks[0].ids))
+    for start in range(0, len(blocks), step):
+        check()
+        batch = {k: v.to(model.device) for k, v in collate(blocks[start : start + step]).items()}
+        labels = batch.pop("labels")
+        logits = model(**batch, use_cache=False).logits.float()
+        losses = torch.nn.functional.cross_entropy(
+            logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), ignore_index=IGNORED, reduction="sum"
+        )
+        total += losses.item()
+        tokens += int((labels[:, 1:] != IGNORED).sum())
+    return total / max(tokens, 1), tokens
+
+
+def _completes(model: Any, probe: Probe, check: Callable[[], None]) -> bool:
+    """Whether greedy decoding gives the rest of the probe, its end included.
+
+    Greedy decoding gives exactly these tokens if, and only if, each of them is the most likely one
+    after those before it; so one forward pass tells, and nothing has to be generated.
+    """
+    import torch
+
+    check()
+    ids = torch.tensor([probe.ids], device=model.device)
+    best = model(input_ids=ids, use_cache=False).logits[0, probe.start - 1 : -1].argmax(-1)
+    return bool(torch.equal(best, ids[0, probe.start :]))
