@@ -26,7 +26,9 @@ def jobs() -> None:
 @jobs.command("run")
 @click.argument("recipe", type=click.Path(path_type=Path))
 @RUNS_OPTION
-@click.option("--on", "where", type=click.Choice(["local"]), default=None, help="Where to run; the recipe's choice.")
+@click.option(
+    "--on", "where", type=click.Choice(["local"]), default=None, help="Where to run; the recipe's choice."
+)
 @with_console
 def run(recipe: Path, runs: Path, where: str | None, console: Console) -> None:
     """Train the adapter that RECIPE describes, and nothing else.
@@ -45,7 +47,8 @@ def run(recipe: Path, runs: Path, where: str | None, console: Console) -> None:
     console.result(
         {"runs": [{"run": str(folder), "status": record.status} for folder, record in done]},
         "\n".join(
-            f"The adapter lies in {folder}/adapter. Next: starfreight package build {folder}" for folder, _ in done
+            f"The adapter lies in {folder}/adapter. Next: starfreight package build {folder}"
+            for folder, _ in done
         ),
     )
 
@@ -65,8 +68,15 @@ def list_runs(runs: Path, console: Console) -> None:
         before = outcome.before.loss if outcome and outcome.before else None
         after = outcome.after.loss if outcome and outcome.after else None
         rows.append(
-            {"run": str(folder), "status": record.status, "held_out_loss_before": before, "held_out_loss_after": after}
+            {
+                "run": str(folder),
+                "status": record.status,
+                "held_out_loss_before": before,
+                "held_out_loss_after": after,
+            }
         )
-        figures = f"held-out loss {before:.3f} -> {after:.3f}" if before is not None and after is not None else ""
+        figures = (
+            f"held-out loss {before:.3f} -> {after:.3f}" if before is not None and after is not None else ""
+        )
         lines.append(f"{record.id:40} {record.status:9} {figures}".rstrip())
     console.result({"runs": rows}, "\n".join(lines) or f"No runs in {runs}.")

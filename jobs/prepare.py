@@ -63,9 +63,9 @@ def prepare_run(recipe: Recipe, folder: Path, runs: Path, console: Console) -> P
             found = Run.load(run_folder)
             if found.recipe != recipe:
                 # Only keys that training does not depend on can differ.
-                found.model_copy(
-                    update={"recipe": recipe, "recipe_digest": recipe_digest(recipe)}
-                ).save(run_folder)
+                found.model_copy(update={"recipe": recipe, "recipe_digest": recipe_digest(recipe)}).save(
+                    run_folder
+                )
             return run_folder
         manifest.write(run_folder / DATA_MANIFEST)
         Run(

@@ -1,4 +1,4 @@
-"""The front door: the commands by name, loaded when they are called, and the one place that renders errors."""
+"""The front door: commands by name, loaded when they are called, and where errors are rendered."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ import click
 from starfreight import __version__
 
 _COMMANDS = {
-    "quickstart": ("starfreight.commands.quickstart:quickstart", "The whole line, offline, on this machine's CPU."),
+    "quickstart": (
+        "starfreight.commands.quickstart:quickstart",
+        "The whole line, offline, on this machine's CPU.",
+    ),
     "init": ("starfreight.commands.init:init", "A commented recipe and sample data to start from."),
     "plan": ("starfreight.commands.plan:plan", "What a recipe will cost, and whether it will fit."),
     "run": ("starfreight.commands.run:run", "Plan, train and package a recipe; publish it when asked."),

@@ -73,7 +73,7 @@ class Run(Record):
     recipe_digest: Digest
     base: BaseInput
     data_manifest: FileDigest
-    versions: dict[str, str] = {}
+    versions: dict[str, str] = Field(default_factory=dict)
     machine: Machine | None = None
     image: Digest | None = None
     started: str | None = None

@@ -33,7 +33,9 @@ class TrainingData:
     probes: tuple[Probe, ...]
 
 
-def make_blocks(recipe: Recipe, manifest: DataManifest, paths: Sequence[Path], encoder: Encoder) -> TrainingData:
+def make_blocks(
+    recipe: Recipe, manifest: DataManifest, paths: Sequence[Path], encoder: Encoder
+) -> TrainingData:
     """Reads the data and makes every example of a run.
 
     The same recipe, files and seed give the same blocks on any machine.

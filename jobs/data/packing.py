@@ -71,6 +71,4 @@ def _block(members: list[Example], length: int, fill: int) -> Block:
         labels += [IGNORED, *example.labels[1:]]
         positions += range(len(example.ids))
     empty = length - len(ids)
-    return Block(
-        ids + [fill] * empty, labels + [IGNORED] * empty, positions + list(range(empty))
-    )
+    return Block(ids + [fill] * empty, labels + [IGNORED] * empty, positions + list(range(empty)))

@@ -42,6 +42,10 @@ def save_adapter(model: Any, run: Path, base_name: str) -> tuple[FileDigest, ...
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
     return tuple(
-        FileDigest(path=f"{ADAPTER_FOLDER}/{name}", digest=sha256_file(folder / name), size=(folder / name).stat().st_size)
+        FileDigest(
+            path=f"{ADAPTER_FOLDER}/{name}",
+            digest=sha256_file(folder / name),
+            size=(folder / name).stat().st_size,
+        )
         for name in (_CONFIG, _WEIGHTS)
     )

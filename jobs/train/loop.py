@@ -68,7 +68,7 @@ def train(model: Any, loop: Loop) -> int:
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if trainer.state.global_step < arguments.max_steps:
         loop.stop.check()
-    return trainer.state.global_step
+    return int(trainer.state.global_step)
 
 
 def _arguments(loop: Loop, *, on_cpu: bool) -> TrainingArguments:
@@ -143,7 +143,8 @@ class _Watch(TrainerCallback):
             raise JobFailed(
                 f"The loss is {logs['loss']} after step {step}: training has diverged.",
                 where=str(self._loop.folder),
-                fix="lower training.learning_rate or training.max_gradient_norm; the last good checkpoint is kept",
+                fix="lower training.learning_rate or training.max_gradient_norm; "
+                "the last good checkpoint is kept",
             )
         seconds = max(now - self._since, 1e-9)
         self._since = now

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jobs.data.formats import IGNORED, Probe
 from jobs.data.packing import Block
 from jobs.train.batches import collate
 from starfreight.run import Measurement
-
-if TYPE_CHECKING:
-    import torch
 
 _BATCH_TOKENS = 8192
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from jobs.train.metrics import read_metrics
@@ -18,8 +17,6 @@ def plot_loss(metrics: Path, outcome: Outcome, picture: Path) -> None:
         outcome: has the held-out loss before and after.
         picture: the PNG to write.
     """
-    # Without a home folder to write to, matplotlib would make a new cache in /tmp each time.
-    os.environ.setdefault("MPLCONFIGDIR", str(picture.parent / ".matplotlib"))
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

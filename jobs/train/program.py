@@ -38,7 +38,9 @@ def run_job(folder: Path, stop: StopRequest) -> None:
         if run.is_done(folder):
             return
         try:
-            _train(folder, run.model_copy(update={"status": "running", "started": run.started or _now()}), stop)
+            _train(
+                folder, run.model_copy(update={"status": "running", "started": run.started or _now()}), stop
+            )
         except StarfreightError as error:
             status = "stopped" if error.exit_code == 75 else "failed"
             Run.load(folder).model_copy(update={"status": status, "ended": _now()}).save(folder)

@@ -1,8 +1,8 @@
 """The first record: what is asked for.
 
-    recipe = load_recipe(Path("recipe.yaml"))
-    for variant in expand(recipe):
-        ...
+recipe = load_recipe(Path("recipe.yaml"))
+for variant in expand(recipe):
+    ...
 """
 
 from starfreight.recipe.load import RecipeFile, load_recipe, recipe_digest, validate_recipe

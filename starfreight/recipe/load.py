@@ -55,7 +55,9 @@ def validate_recipe(data: Any, where: str) -> Recipe:
         RecipeError: names the first key that is wrong, and for an unknown key the nearest known one.
     """
     if not isinstance(data, dict):
-        raise RecipeError("The recipe is not a mapping of keys to values.", where=where, fix="see starfreight init")
+        raise RecipeError(
+            "The recipe is not a mapping of keys to values.", where=where, fix="see starfreight init"
+        )
     version = data.get("version")
     if isinstance(version, int) and version > NEWEST_VERSION:
         raise RecipeError(
@@ -65,11 +67,16 @@ def validate_recipe(data: Any, where: str) -> Recipe:
         )
     try:
         # By way of JSON, because strict models take a JSON list for a tuple and a Python list not.
-        return Recipe.model_validate_json(json.dumps(data))
+        text = json.dumps(data, allow_nan=False)
+        return Recipe.model_validate_json(text)
     except ValidationError as error:
-        raise _explain(error, where) from error
-    except ValueError as error:
-        raise RecipeError(f"The recipe holds a value that is not plain data: {error}.", where=where) from error
+        raise _explain(error, json.loads(text), where) from error
+    except (TypeError, ValueError) as error:
+        raise RecipeError(
+            f"The recipe holds a value that is not plain data: {error}.",
+            where=where,
+            fix="write finite numbers, words, lists and mappings",
+        ) from error
 
 
 def recipe_digest(recipe: Recipe) -> str:
@@ -77,12 +84,14 @@ def recipe_digest(recipe: Recipe) -> str:
     return sha256_bytes(canonical_json(recipe.model_dump(mode="json")))
 
 
-def _explain(error: ValidationError, where: str) -> RecipeError:
+def _explain(error: ValidationError, data: Any, where: str) -> RecipeError:
     problems = error.errors(include_url=False)
     first = problems[0]
     location = first["loc"]
-    key = _key_path(location)
-    more = f" ({len(problems) - 1} more after it)" if len(problems) > 1 else ""
+    keys = [_key_path(each["loc"], data, missing=each["type"] == "missing") for each in problems]
+    key = keys[0]
+    others = len(set(keys)) - 1
+    more = f" ({others} more after it)" if others else ""
     if first["type"] == "extra_forbidden":
         known = _known_keys(location[:-1])
         near = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
@@ -91,21 +100,29 @@ def _explain(error: ValidationError, where: str) -> RecipeError:
             where=where,
             fix=f"did you mean {near[0]!r}?" if near else f"known keys here: {', '.join(known)}",
         )
-    message = first["msg"].removeprefix("Value error, ")
+    # Where a key takes one of several types, each of them says what it would have wanted.
+    messages = [
+        each["msg"].removeprefix("Value error, ")
+        for each, at in zip(problems, keys, strict=True)
+        if at == key
+    ]
+    message = "; or ".join(dict.fromkeys(messages))
     what = "is missing" if first["type"] == "missing" else f"is not right: {message}"
     return RecipeError(
         f"The key {key!r} {what}{more}.", where=f"{where}, key {key}", fix="correct that key in the recipe"
     )
 
 
-def _key_path(location: tuple[int | str, ...]) -> str:
+def _key_path(location: tuple[int | str, ...], data: Any, *, missing: bool) -> str:
+    """The keys that lead to a problem, less the names of types that pydantic adds for a union."""
     path = ""
     for part in location:
         if isinstance(part, int):
             path += f"[{part}]"
-        elif part.replace("_", "").isalnum() and part == part.lower():
-            # Names of types, which pydantic adds for a union, have capitals or brackets.
+            data = data[part] if isinstance(data, list) and part < len(data) else None
+        elif isinstance(data, dict) and (part in data or (missing and part == location[-1])):
             path += f".{part}" if path else part
+            data = data.get(part)
     return path or "(the whole recipe)"
 
 

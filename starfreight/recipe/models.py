@@ -71,6 +71,7 @@ class Data(_Model):
     held_out: Fraction = 0.1
     """The part of the files (or of the objects) that is kept apart to measure with."""
     fim: Fim = Fim()
+    """How the examples of format `fim` are cut."""
 
 
 class Training(_Model):
@@ -79,8 +80,11 @@ class Training(_Model):
     method: Literal["qlora"] = "qlora"
     """QLoRA: the base in NF4 with double quantisation, the adapter in full precision."""
     rank: Annotated[int, Field(ge=1, le=1024)] = 16
+    """The adapter's rank: how much it can learn, and how large it is."""
     alpha: Annotated[int, Field(ge=1, le=4096)] = 32
+    """The adapter is scaled by `alpha / rank`."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    """The part of the adapter's inputs that is left out at random in training."""
     target_modules: Literal["auto"] | tuple[Line, ...] = "auto"
     """`auto` adapts every linear layer of attention and MLP."""
     sequence_length: Annotated[int, Field(ge=32, le=65536)] = 2048
@@ -94,15 +98,21 @@ class Training(_Model):
     epochs: Annotated[float, Field(gt=0, le=1000)] | None = None
     """Passes over the data; 1 when neither is given. Each pass makes new cuts."""
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 2e-4
+    """The highest one, which the schedule starts from after the warm-up."""
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    """How the learning rate falls."""
     warmup: Fraction = 0.03
     """The part of the steps over which the learning rate rises."""
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Of AdamW."""
     max_gradient_norm: Annotated[float, Field(gt=0)] = 1.0
+    """Gradients are scaled down to this norm."""
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 42
+    """Of the adapter's weights, the cuts, the order of the data and dropout."""
     checkpoint_every: Annotated[int, Field(ge=1)] = 100
     """Steps between two checkpoints."""
     checkpoints_kept: Annotated[int, Field(ge=2, le=100)] = 2
+    """Two at least: the one before counts when the last is damaged."""
     evaluate_every: Annotated[int, Field(ge=1)] = 100
     """Steps between two measurements on the held-out data."""
     evaluation_blocks: Annotated[int, Field(ge=1, le=100_000)] = 64
@@ -128,11 +138,17 @@ class ModelCard(_Model):
     """What the model card says beside what was measured."""
 
     title: Line | None = None
+    """The recipe's name when not given."""
     description: Text = ""
+    """What the model is."""
     intended_use: Text = ""
+    """What it is for."""
     limitations: Text = ""
+    """What it is not for, and where it fails."""
     authors: tuple[Line, ...] = ()
+    """Who made it."""
     contact: Line | None = None
+    """Where to ask."""
 
 
 def _any_case(value: Any) -> Any:
@@ -157,12 +173,15 @@ class Package(_Model):
     parameters: dict[Line, bool | int | float | Line | tuple[Line, ...]] = {}
     """Ollama parameters such as `temperature`; added to the stops and the context length."""
     system: Text | None = None
+    """The system prompt that Ollama sends with each request."""
     license: Line | None = None
     """The license of the tuned model; the base model's when not given."""
     license_files: tuple[Line, ...] = ()
     """Files with the license's text, beside the base model's own LICENSE files. One text is required."""
     merge: Merge = Merge()
+    """How the adapter is merged."""
     card: ModelCard = ModelCard()
+    """The model card's words."""
 
     @model_validator(mode="after")
     def _each_once(self) -> Package:
@@ -186,6 +205,7 @@ class RunOptions(_Model):
     """Where the job runs and what it may use."""
 
     where: Literal["local"] = "local"
+    """`local`: a plain process on this machine."""
     gpu_memory: Memory | None = None
     """The GPU memory that the plan must fit in, such as `24GB`."""
     time_limit: Duration | None = None
@@ -202,10 +222,16 @@ class Recipe(_Model):
     name: Annotated[str, Field(pattern=_NAME)]
     """Lower-case letters, digits, dots, dashes; names the runs, the files and the model."""
     base: Base
+    """The model that training starts from."""
     data: Annotated[tuple[Data, ...], Field(min_length=1)]
+    """What it learns from: a list of sources."""
     training: Training = Training()
+    """How it learns."""
     package: Package = Package()
+    """What is shipped."""
     publish: Publish | None = None
+    """Where it is shipped to."""
     run: RunOptions = RunOptions()
+    """Where the job runs and what it may use."""
     sweep: dict[Line, Annotated[tuple[Any, ...], Field(min_length=1)]] = {}
     """Lists of values by key path (`training.rank: [8, 16]`): one variant for each combination."""

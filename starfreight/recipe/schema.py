@@ -1,27 +1,96 @@
-"""The recipe's JSON Schema, for editors: generated from the models and shipped with the package.
+"""What is generated from the recipe's models: the JSON Schema for editors, and the reference for readers.
 
-``python -m starfreight.recipe.schema`` writes it again after the models have changed.
+``python -m starfreight.recipe.schema`` writes both again after the models have changed.
 """
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from starfreight.files import write_json
-from starfreight.recipe.models import Recipe
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from starfreight.files import write_bytes, write_json
+from starfreight.recipe.models import (
+    Base,
+    Data,
+    Fim,
+    Merge,
+    ModelCard,
+    Package,
+    Publish,
+    Recipe,
+    RunOptions,
+    Training,
+)
 
 SCHEMA_FILE = Path(__file__).with_name("recipe.schema.json")
+
+_SECTIONS: dict[str, type[BaseModel]] = {
+    "": Recipe,
+    "base": Base,
+    "data[]": Data,
+    "data[].fim": Fim,
+    "training": Training,
+    "package": Package,
+    "package.merge": Merge,
+    "package.card": ModelCard,
+    "publish": Publish,
+    "run": RunOptions,
+}
 
 
 def recipe_schema() -> dict[str, Any]:
     """The schema as JSON Schema 2020-12."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Starfreight recipe",
         **Recipe.model_json_schema(),
+        "title": "Starfreight recipe",
     }
+
+
+def recipe_reference() -> str:
+    """The reference in Markdown: every key with its default and its meaning."""
+    lines = [
+        "# The recipe",
+        "",
+        "One YAML file (1.2, without anchors and aliases). Paths start at its folder. `starfreight init`",
+        "writes one with comments, and its JSON Schema beside it. This page is generated from the models.",
+    ]
+    for name, model in _SECTIONS.items():
+        lines += ["", f"## `{name}`" if name else "## The whole", "", *_about(model)]
+        lines += ["| key | default | meaning |", "|---|---|---|", *_rows(model)]
+    return "\n".join(lines) + "\n"
+
+
+def _about(model: type[BaseModel]) -> list[str]:
+    return [" ".join((model.__doc__ or "").split()), ""]
+
+
+def _rows(model: type[BaseModel]) -> Iterator[str]:
+    for key, field in model.model_fields.items():
+        default = "required" if field.is_required() else _shown(field.default)
+        meaning = " ".join((field.description or "").split()).replace("|", "\\|")
+        yield f"| `{key}` | {default} | {meaning} |"
+
+
+def _shown(default: Any) -> str:
+    if (
+        default is None
+        or default is PydanticUndefined
+        or isinstance(default, BaseModel)
+        or default in ((), {}, "")
+    ):
+        return ""
+    if isinstance(default, tuple):
+        default = "[" + ", ".join(str(item) for item in default) + "]"
+    return f"`{str(default).lower() if isinstance(default, bool) else default}`"
 
 
 if __name__ == "__main__":
     write_json(SCHEMA_FILE, recipe_schema())
+    if len(sys.argv) > 1:
+        write_bytes(Path(sys.argv[1]), recipe_reference().encode())

@@ -13,6 +13,9 @@ _MEMORY = {
 }  # fmt: skip
 _DURATION = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
+_LARGEST = 10**15
+"""A petabyte, or thirty million years: a slip of the pen, and more digits than are read back."""
+
 _NUMBER_AND_UNIT = re.compile(r"\s*([0-9]{1,15}(?:\.[0-9]{1,6})?)\s*([A-Za-z%]{1,3})\s*")
 
 
@@ -26,22 +29,29 @@ def _split(value: Any, units: dict[str, int], example: str) -> float:
     return float(match[1]) * units[match[2]]
 
 
+def _whole(value: Any, units: dict[str, int], example: str) -> int:
+    amount = round(_split(value, units, example))
+    if not 1 <= amount < _LARGEST:
+        raise ValueError(f"{value[:40]!r} is too {'small' if amount < 1 else 'large'}: write it as {example}")
+    return amount
+
+
 def parse_memory(value: Any) -> int:
     """``"24GB"`` or ``"16GiB"`` in bytes.
 
     Raises:
-        ValueError: not a number with a unit of memory.
+        ValueError: not a number with a unit of memory, nothing at all, or a petabyte and more.
     """
-    return round(_split(value, _MEMORY, "24GB or 16GiB"))
+    return _whole(value, _MEMORY, "24GB or 16GiB")
 
 
 def parse_duration(value: Any) -> int:
     """``"90m"`` or ``"2h"`` in seconds.
 
     Raises:
-        ValueError: not a number with a unit of time.
+        ValueError: not a number with a unit of time, no time at all, or millions of years.
     """
-    return round(_split(value, _DURATION, "90m or 2h"))
+    return _whole(value, _DURATION, "90m or 2h")
 
 
 def parse_fraction(value: Any) -> float:

@@ -18,8 +18,13 @@ MAX_DEPTH = 32
 
 
 class _Loader(yaml.SafeLoader):
-    """The safe loader less aliases, depth and YAML 1.1's implicit types."""
+    """The safe loader less aliases, depth, YAML 1.1's implicit types, and tags of more than plain data."""
 
+    yaml_constructors = {  # noqa: RUF012 - PyYAML's own shape
+        tag: construct
+        for tag, construct in yaml.SafeLoader.yaml_constructors.items()
+        if tag is None or tag.rsplit(":", 1)[-1] in ("null", "bool", "str", "seq", "map")
+    }
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's own shape
 
     def __init__(self, stream: str) -> None:
@@ -41,7 +46,7 @@ class _Loader(yaml.SafeLoader):
         return node
 
     def _mark(self) -> Any:
-        return self.peek_event().start_mark
+        return self.peek_event().start_mark  # type: ignore[no-untyped-call]
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         seen = set()
@@ -69,7 +74,12 @@ def _construct_int(loader: _Loader, node: yaml.ScalarNode) -> int:
     return int(node.value)
 
 
+def _construct_float(loader: _Loader, node: yaml.ScalarNode) -> float:
+    return float(node.value)
+
+
 _Loader.add_constructor("tag:yaml.org,2002:int", _construct_int)
+_Loader.add_constructor("tag:yaml.org,2002:float", _construct_float)
 
 
 def parse_yaml(text: str, where: str) -> Any:

@@ -67,7 +67,9 @@ class DatasetSource:
             raise InputError("The dataset's folder is empty.", where=str(self._path), fix="check the path")
         return Listing(
             tuple(
-                Found(path.relative_to(self._path).as_posix(), sha256_file(path), path.stat().st_size, "records")
+                Found(
+                    path.relative_to(self._path).as_posix(), sha256_file(path), path.stat().st_size, "records"
+                )
                 for path in paths
             )
         )

@@ -88,8 +88,9 @@ class FolderSource:
                     where=str(self._root / file.path),
                     fix="restore it, or start a new run",
                 )
-            split = "held_out" if file.split == "held_out" else "train"
-            yield Sample(file.path, split, content.decode("utf-8"))
+            yield Sample(
+                file.path, "held_out" if file.split == "held_out" else "train", content.decode("utf-8")
+            )
 
     def _wanted(self, name: str) -> bool:
         def matches(patterns: Sequence[str]) -> bool:
@@ -118,7 +119,7 @@ class FolderSource:
         if self._wanted(name) and not path.resolve().is_relative_to(self._root.resolve()):
             raise InputError(
                 "A symbolic link leads out of the data folder.",
-                where=f"{path} -> {os.readlink(path)}",
+                where=f"{path} -> {path.readlink()}",
                 fix="copy what it points to, name that as a source of its own, or exclude the link",
             )
 

@@ -10,9 +10,7 @@ from typing import Any
 from jobs.data.sources.interface import Sample, held_out_names
 
 
-def split_records(
-    records: Iterable[tuple[str, Mapping[str, Any]]], fraction: float
-) -> Iterator[Sample]:
+def split_records(records: Iterable[tuple[str, Mapping[str, Any]]], fraction: float) -> Iterator[Sample]:
     """Samples of records, in their order; equal records always fall on the same side.
 
     Args:

@@ -1,0 +1,42 @@
+# make and Python 3.11 or newer are all that is needed. TORCH chooses the build of torch, which is
+# installed first and by itself; EXTRAS are what a target adds to it.
+PYTHON ?= python3
+TORCH ?= torch==2.13.0
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: quickstart test lint schema clean
+
+quickstart: $(VENV)/train.stamp
+	$(BIN)/starfreight quickstart
+
+test: $(VENV)/dev.stamp
+	$(BIN)/pytest $(PYTEST_OPTIONS)
+
+lint: $(VENV)/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/interrogate -q starfreight images jobs packager
+
+# After a change of the recipe's models.
+schema: $(VENV)/dev.stamp
+	$(BIN)/python -m starfreight.recipe.schema docs/recipe.md
+
+$(VENV)/torch.stamp:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet $(TORCH)
+	touch $@
+
+$(VENV)/train.stamp: $(VENV)/torch.stamp pyproject.toml
+	$(BIN)/pip install --quiet --editable '.[train]'
+	touch $@
+
+$(VENV)/dev.stamp: $(VENV)/torch.stamp pyproject.toml
+	$(BIN)/pip install --quiet --editable '.[train,dev]'
+	touch $@ $(VENV)/train.stamp
+
+clean:
+	rm -rf $(VENV) quickstart

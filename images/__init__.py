@@ -1,0 +1,1 @@
+"""The room of the images. It gives an image reference pinned by digest."""

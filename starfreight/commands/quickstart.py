@@ -1,0 +1,106 @@
+"""``starfreight quickstart``."""
+
+from __future__ import annotations
+
+import time
+from importlib.resources import files
+from pathlib import Path
+
+import click
+
+from starfreight.console import Console
+from starfreight.options import with_console
+
+RECIPE = "quickstart.yaml"
+
+_PREFIX = '''import click
+
+
+@click.command()
+@click.option("--name", default="world", help="Who to greet.")
+def hello(name: str) -> None:
+    """Greet somebody."""
+    click.'''
+_SUFFIX = """
+
+
+if __name__ == "__main__":
+    hello()
+"""
+
+
+@click.command()
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("quickstart"),
+    show_default=True,
+    help="Where everything goes.",
+)
+@with_console
+def quickstart(out: Path, console: Console) -> None:
+    """Run the whole line on this machine: no GPU, no network, nothing but Python.
+
+    A small StarCoder2 that ships with Starfreight learns, with QLoRA, to fill in lines of code that
+    it has not seen; it is merged, converted, quantised, packaged with a record of every input's
+    digest, loaded, and asked to fill in a line. It takes about two minutes on two cores. The model
+    is far too small to be useful: the line is the point.
+    """
+    from packager.completion import LocalModel
+    from starfreight.commands.line import run_line
+    from starfreight.files import write_bytes
+    from starfreight.recipe import load_recipe
+
+    began = time.monotonic()
+    recipe = out / RECIPE
+    text = files("starfreight.commands").joinpath("sample", RECIPE).read_bytes()
+    if not recipe.exists() or recipe.read_bytes() != text:
+        write_bytes(recipe, text)
+    (shipped,) = run_line(load_recipe(recipe), out / "runs", out / "packages", None, console)
+
+    console.heading("Filling in a line with the quantised model")
+    default = shipped.package.default_variant
+    gguf = shipped.package_folder / "blobs" / "sha256" / default.gguf.digest.removeprefix("sha256:")
+    with LocalModel(gguf, threads=1) as model:
+        middle = model.fill(_PREFIX, _SUFFIX, max_tokens=32).text
+
+    outcome = shipped.run.outcome
+    assert outcome is not None and outcome.before is not None and outcome.after is not None
+    before, after = outcome.before, outcome.after
+    seconds = round(time.monotonic() - began, 1)
+    plot = shipped.run_folder / "plots" / "loss.png"
+    console.result(
+        {
+            "base": shipped.run.base.model,
+            "run": str(shipped.run_folder),
+            "package": str(shipped.package_folder),
+            "held_out_loss_before": before.loss,
+            "held_out_loss_after": after.loss,
+            "exact_match_before": before.exact_match,
+            "exact_match_after": after.exact_match,
+            "completion": {"prefix": _PREFIX, "middle": middle, "suffix": _SUFFIX},
+            "loss_plot": str(plot),
+            "seconds": seconds,
+        },
+        "\n".join(
+            [
+                "",
+                *("  | " + line for line in f"{_PREFIX}[{middle}]{_SUFFIX.rstrip()}".splitlines()),
+                "",
+                f"The part in brackets was written by {default.quantization}, {default.gguf.size:,} bytes.",
+                "",
+                "On code that was held out    before    after",
+                f"  loss, nats per token     {before.loss:8.3f} {after.loss:8.3f}",
+                f"  lines completed exactly  {before.exact_match or 0:8.0%} {after.exact_match or 0:8.0%}",
+                "",
+                f"Done in {seconds:.0f} seconds. What lies where:",
+                f"  the recipe     {recipe}",
+                f"  the run        {shipped.run_folder}",
+                f"  the loss plot  {plot}",
+                f"  the package    {shipped.package_folder}",
+                "Next:",
+                f"  starfreight package inspect {shipped.package_folder}",
+                "  starfreight init my-model       to write a recipe for your own code",
+            ]
+        ),
+    )

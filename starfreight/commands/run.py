@@ -1,0 +1,73 @@
+"""``starfreight run``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from starfreight.console import Console
+from starfreight.options import with_console
+
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+
+
+@click.command()
+@click.argument("recipe", type=click.Path(path_type=Path))
+@click.option("--runs", type=_FOLDER, default=Path("runs"), show_default=True, help="The folder of all runs.")
+@click.option(
+    "--packages",
+    type=_FOLDER,
+    default=Path("packages"),
+    show_default=True,
+    help="The folder of all packages.",
+)
+@click.option(
+    "--on", "where", type=click.Choice(["local"]), default=None, help="Where to train; the recipe's choice."
+)
+@click.option("--publish", "push", is_flag=True, help="Push the packages to the recipe's publish.reference.")
+@with_console
+def run(recipe: Path, runs: Path, packages: Path, where: str | None, push: bool, console: Console) -> None:
+    """Train and package what RECIPE describes, and publish it with --publish.
+
+    The same command goes on after an interruption, and does nothing again that is done already.
+    With a sweep, each variant is published under the recipe's tag with the variant's name added.
+
+    \b
+        starfreight run recipe.yaml
+        starfreight run recipe.yaml --publish
+    """
+    from packager.registry import parse_reference, publish
+    from starfreight.commands.line import run_line
+    from starfreight.errors import RecipeError
+    from starfreight.recipe import load_recipe
+
+    file = load_recipe(recipe)
+    target = file.recipe.publish
+    if push and target is None:
+        raise RecipeError(
+            "The recipe does not say where to publish.",
+            where=f"{recipe}, key publish",
+            fix="add publish.reference",
+        )
+    if target is not None:
+        parse_reference(target.reference)  # A bad one is known before anything is trained.
+    shipped = run_line(file, runs, packages, where, console)
+    results: list[dict[str, Any]] = []
+    lines = []
+    for each in shipped:
+        result: dict[str, Any] = {"run": str(each.run_folder), "package": str(each.package_folder)}
+        lines += [f"The run lies in {each.run_folder}.", f"The package lies in {each.package_folder}."]
+        if push and target is not None:
+            suffix = each.run.recipe.name.removeprefix(file.recipe.name) if len(shipped) > 1 else ""
+            console.heading("Publishing")
+            published = publish(
+                each.package_folder, target.reference + suffix, insecure=target.insecure, console=console
+            )
+            result["published"] = published.as_dict()
+            lines.append(published.as_text())
+        else:
+            lines.append(f"Next: starfreight publish {each.package_folder} HOST/NAMESPACE/NAME:TAG")
+        results.append(result)
+    console.result({"variants": results}, "\n".join(lines))
