@@ -1,0 +1,62 @@
+"""From a run's figures to the card's text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+from packager.press import PressedFile
+from starfreight.base_model import public_name
+from starfreight.run import Run
+
+
+def render_card(run: Run, data_manifest: Mapping[str, Any], pressed: Sequence[PressedFile]) -> bytes:
+    """The card in Markdown, with the front matter that model hubs read.
+
+    Args:
+        run: the finished run.
+        data_manifest: ``data/manifest.json``.
+        pressed: the GGUF files.
+    """
+    import jinja2
+
+    assert run.outcome is not None
+    card = run.recipe.package.card
+    template = jinja2.Template(
+        files("packager.card").joinpath("card.md.jinja").read_text(encoding="utf-8"),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+    )
+    text: str = template.render(
+        title=card.title or run.recipe.name,
+        description=card.description,
+        intended_use=card.intended_use,
+        limitations=card.limitations,
+        authors=card.authors,
+        contact=card.contact,
+        license=run.license,
+        base={"name": public_name(run.base.model), "revision": run.base.revision},
+        architecture=run.base.architecture,
+        parameters=f"{pressed[0].parameters:,}",
+        files=[
+            {"quantization": f.quantization, "name": f.path.name, "size": f"{f.size:,}", "digest": f.digest}
+            for f in pressed
+        ],
+        sources=[
+            {
+                "name": public_name(source["source"]),
+                "license": source["license"],
+                "files": len(source["files"]),
+                "bytes": f"{sum(file['size'] for file in source['files']):,}",
+            }
+            for source in data_manifest["sources"]
+        ],
+        training=run.recipe.training,
+        steps=run.outcome.steps,
+        tokens=f"{run.outcome.tokens:,}",
+        device=run.machine.device if run.machine else "an unknown machine",
+        before=run.outcome.before,
+        after=run.outcome.after,
+    )
+    return text.encode()

@@ -1,0 +1,115 @@
+"""``starfreight package`` and ``starfreight publish``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from starfreight.console import Console, human_count
+from starfreight.options import with_console
+from starfreight.package import Package
+
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+
+
+@click.group()
+def package() -> None:
+    """Build, inspect and verify packages."""
+
+
+@package.command("build")
+@click.argument("run", type=_FOLDER)
+@click.option(
+    "--out", type=_FOLDER, default=None, help="The package's folder.  [default: packages/<run's name>]"
+)
+@click.option("--base", type=_FOLDER, default=None, help="The base model, when it has moved since the run.")
+@with_console
+def build(run: Path, out: Path | None, base: Path | None, console: Console) -> None:
+    """Make the package of a finished RUN: merge, convert, quantise, describe.
+
+    The package is an OCI image layout: every file under its digest, ready for any registry.
+
+    \b
+        starfreight package build runs/acme-coder-1f2e3d4c5b
+        starfreight package verify packages/acme-coder-1f2e3d4c5b
+    """
+    from packager.build import build_package
+
+    out = out or Path("packages") / run.resolve().name
+    built = build_package(run, out, base, console)
+    console.result(
+        {"package": str(out), **_summary(built)},
+        f"The package lies in {out}. Next: starfreight publish {out} HOST/NAMESPACE/NAME:TAG",
+    )
+
+
+@package.command("inspect")
+@click.argument("package", type=_FOLDER)
+@with_console
+def inspect(package: Path, console: Console) -> None:
+    """Show what a PACKAGE holds. It is not verified; that is what verify is for."""
+    found = Package.load(package)
+    lines = [
+        f"{found.title} ({found.architecture}, {found.parameters:,} parameters)",
+        f"  base     {found.base.name}" + (f" at {found.base.revision}" if found.base.revision else ""),
+        f"  run      {found.run}, ended {found.created}",
+        f"  license  {', '.join(license.name for license in found.licenses)}",
+    ]
+    for variant in found.variants:
+        default = " (default)" if variant.quantization == found.default else ""
+        size = human_count(variant.gguf.size, "B")
+        lines.append(f"  {variant.quantization:8} {size:>9}  {variant.gguf.digest}{default}")
+    console.result(_summary(found), "\n".join(lines))
+
+
+@package.command("verify")
+@click.argument("package", type=_FOLDER)
+@with_console
+def verify(package: Path, console: Console) -> None:
+    """Check the digest of every file of a PACKAGE. Exit code 3 when one is wrong, missing or too many."""
+    from packager.layout import verify_layout
+
+    report = verify_layout(package, console)
+    console.result(
+        {"package": str(package), "verified": True, "files": report.files, "bytes": report.bytes},
+        f"{package} is whole: {report.files} files, {human_count(report.bytes, 'B')}, every digest is right.",
+    )
+
+
+@click.command("publish")
+@click.argument("package", type=_FOLDER)
+@click.argument("reference")
+@click.option("--insecure", is_flag=True, help="Plain http, for a registry on this machine.")
+@with_console
+def publish(package: Path, reference: str, insecure: bool, console: Console) -> None:
+    """Push a PACKAGE to a registry as HOST/NAMESPACE/NAME:TAG.
+
+    Each quantization gets a tag of its own (TAG-q4_K_M), and the default one the plain TAG too. The
+    same tags with -oci after them name ModelPack manifests over the same files.
+
+    The credentials come from STARFREIGHT_REGISTRY_USERNAME and STARFREIGHT_REGISTRY_PASSWORD, or
+    from docker login.
+
+    \b
+        starfreight publish packages/acme-coder ghcr.io/acme/coder:1.0
+    """
+    from packager.registry import publish as push
+
+    published = push(package, reference, insecure=insecure, console=console)
+    console.result(published.as_dict(), published.as_text())
+
+
+def _summary(package: Package) -> dict[str, object]:
+    return {
+        "name": package.name,
+        "run": package.run,
+        "base": package.base.model_dump(),
+        "default": package.default,
+        "licenses": [license.name for license in package.licenses],
+        "provenance": package.provenance.digest,
+        "variants": [
+            {"quantization": v.quantization, "tag": v.tag, "digest": v.gguf.digest, "size": v.gguf.size}
+            for v in package.variants
+        ],
+    }

@@ -1,0 +1,74 @@
+"""An in-toto v1 statement with a SLSA v1 provenance predicate, about the files of one package.
+
+The formats are those of https://in-toto.io/Statement/v1 and https://slsa.dev/provenance/v1. What
+the fields hold is told in ``docs/provenance.md``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from starfreight import __version__
+from starfreight.run import Run
+
+STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
+PREDICATE_TYPE = "https://slsa.dev/provenance/v1"
+BUILD_TYPE = "urn:starfreight:build:qlora-gguf:v1"
+BUILDER = "urn:starfreight:builder:local"
+
+
+def make_statement(run: Run, data_manifest: Mapping[str, Any], files: Iterable[tuple[str, str]]) -> bytes:
+    """The statement, as canonical JSON.
+
+    Args:
+        run: the finished run: its recipe, base model, versions, adapter and times.
+        data_manifest: ``data/manifest.json``, every file of which is named with its digest.
+        files: name and digest of each file that the statement is about.
+    """
+    assert run.outcome is not None
+    statement = {
+        "_type": STATEMENT_TYPE,
+        "subject": [_resource(name, digest) for name, digest in files],
+        "predicateType": PREDICATE_TYPE,
+        "predicate": {
+            "buildDefinition": {
+                "buildType": BUILD_TYPE,
+                "externalParameters": {"recipe": run.recipe.model_dump(mode="json")},
+                "internalParameters": {
+                    "recipeDigest": run.recipe_digest,
+                    "machine": run.machine.model_dump() if run.machine else None,
+                },
+                "resolvedDependencies": list(_dependencies(run, data_manifest)),
+            },
+            "runDetails": {
+                "builder": {"id": BUILDER, "version": {"starfreight": __version__}},
+                "metadata": {"invocationId": run.id, "startedOn": run.started, "finishedOn": run.ended},
+                "byproducts": [_resource(file.path, file.digest) for file in run.outcome.adapter],
+            },
+        },
+    }
+    return json.dumps(statement, sort_keys=True, indent=1, ensure_ascii=False).encode() + b"\n"
+
+
+def _dependencies(run: Run, data_manifest: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+    for file in run.base.files:
+        yield _resource(f"base/{file.path}", file.digest)
+    yield _resource(run.data_manifest.path, run.data_manifest.digest)
+    for number, source in enumerate(data_manifest["sources"]):
+        for file in source["files"]:
+            yield _resource(f"data/{number}/{file['path']}", file["digest"], license=source["license"])
+    if run.image:
+        yield _resource("image", run.image)
+    for name, version in sorted(run.versions.items()):
+        kind = "generic" if name == "python" else "pypi"
+        yield {"name": name, "uri": f"pkg:{kind}/{name}@{version}"}
+
+
+def _resource(name: str, digest: str, **annotations: str) -> dict[str, Any]:
+    algorithm, value = digest.split(":")
+    resource: dict[str, Any] = {"name": name, "digest": {algorithm: value}}
+    if annotations:
+        resource["annotations"] = annotations
+    return resource
