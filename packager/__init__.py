@@ -1,0 +1,1 @@
+"""The room of the packager. It takes a Run and gives a Package, published and verifiable."""

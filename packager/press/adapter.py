@@ -1,0 +1,242 @@
+"""A LoRA adapter in PEFT's layout: which weights it changes, and by how much.
+
+Everything that PEFT can store and that a plain ``W + scale * B @ A`` would not reproduce is refused.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from packager.press.kernels import Floats, to_float32
+from packager.press.merge import LowRank, low_rank
+from starfreight.checkpoint import Checkpoint, StoredTensor, TensorReader, read_header
+from starfreight.checkpoint.files import inside
+from starfreight.errors import InputError
+from starfreight.files import read_json
+
+WEIGHTS_NAME = "adapter_model.safetensors"
+CONFIG_NAME = "adapter_config.json"
+
+_PREFIX = "base_model.model."
+_LORA = re.compile(r"(.+)\.lora_(A|B|embedding_A|embedding_B)(\.weight)?")
+_PLAIN_PATTERN = re.compile(r"[\w.\\^|()\[\]-]{1,500}")
+_UNSUPPORTED = (
+    "use_dora", "use_qalora", "use_bdlora", "lora_bias", "fan_in_fan_out", "layer_replication",
+    "target_parameters", "trainable_token_indices", "alora_invocation_tokens",
+    "megatron_config", "arrow_config", "kasa_config", "monteclora_config",
+)  # fmt: skip
+_KEEPS_BASE = (True, False, None, "gaussian", "eva", "orthogonal")
+"""Initialisations that leave the base's weights alone. The others train against changed ones."""
+
+_RETRAIN = "train a plain LoRA adapter: without DoRA, QALoRA, replaced tokens and the like"
+_OTHER_BASE = "use the base model that the adapter was trained on"
+
+
+@dataclass(frozen=True)
+class _Factors:
+    """Where the two factors of one weight's update lie."""
+
+    a: StoredTensor
+    b: StoredTensor
+    scale: float
+    embedding: bool
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """An adapter that fits a checkpoint.
+
+    Attributes:
+        folder: where it lies.
+        factors: low-rank updates, by the name of the weight in the checkpoint.
+        replaced: whole tensors that take a weight's place (``modules_to_save``), by the same names.
+    """
+
+    folder: Path
+    factors: Mapping[str, _Factors]
+    replaced: Mapping[str, StoredTensor]
+
+    def update(self, name: str, reader: TensorReader) -> LowRank | None:
+        """The update of one weight, read from disk; ``None`` where there is none.
+
+        Raises:
+            InputError: the adapter holds a number that is not finite.
+        """
+        factors = self.factors.get(name)
+        if factors is None:
+            return None
+        a, b = _finite(reader, factors.a), _finite(reader, factors.b)
+        return low_rank(a.T, b.T, factors.scale) if factors.embedding else low_rank(b, a, factors.scale)
+
+
+def open_adapter(folder: Path, checkpoint: Checkpoint) -> Adapter:
+    """Reads an adapter's config and header and checks that it fits the checkpoint. Reads no weights.
+
+    Raises:
+        InputError: it is not sound, not a plain LoRA adapter, or made for another base model.
+    """
+    if not folder.is_dir():
+        raise InputError("The adapter is not a folder.", where=str(folder), fix="check the path")
+    if not (folder / WEIGHTS_NAME).exists() and (folder / "adapter_model.bin").exists():
+        raise InputError(
+            "The adapter's weights are pickled, which can run any program when they are opened.",
+            where=str(folder / "adapter_model.bin"),
+            fix="save it again with safe_serialization=True where you trust its source",
+        )
+    path = inside(folder, CONFIG_NAME)
+    config = read_json(path, 1_000_000, "adapter's config")
+    if not isinstance(config, dict):
+        raise InputError("The adapter's config is not a JSON object.", where=str(path), fix=_RETRAIN)
+    _check_config(path, config)
+    pairs: dict[str, dict[str, StoredTensor]] = {}
+    replaced: dict[str, StoredTensor] = {}
+    for name, tensor in read_header(inside(folder, WEIGHTS_NAME)).items():
+        key = name.removeprefix(_PREFIX)
+        match = _LORA.fullmatch(key)
+        if match is not None:
+            pairs.setdefault(match[1], {})[match[2]] = tensor
+        elif "lora_magnitude_vector" in key:
+            raise InputError("The adapter is a DoRA adapter.", where=tensor.where, fix=_RETRAIN)
+        else:
+            replaced[_replaced_name(key, tensor, checkpoint)] = tensor
+    factors = {
+        f"{module}.weight": _checked_pair(path, config, module, pair, checkpoint)
+        for module, pair in pairs.items()
+    }
+    if not factors and not replaced:
+        raise InputError("The adapter changes no weight.", where=str(folder / WEIGHTS_NAME), fix=_RETRAIN)
+    _check_tied(checkpoint, [*factors, *replaced], folder)
+    return Adapter(folder, factors, replaced)
+
+
+def _check_config(path: Path, config: Mapping[str, Any]) -> None:
+    if config.get("peft_type") != "LORA":
+        raise InputError(
+            f"The adapter is of the type {str(config.get('peft_type'))[:40]!r}, not LORA.",
+            where=f"{path}: peft_type",
+            fix=_RETRAIN,
+        )
+    for key in _UNSUPPORTED:
+        if config.get(key):
+            name = "DoRA (use_dora)" if key == "use_dora" else key
+            raise InputError(
+                f"The adapter uses {name}, which cannot be merged exactly.",
+                where=f"{path}: {key}",
+                fix=_RETRAIN,
+            )
+    start = config.get("init_lora_weights", True)
+    if isinstance(start, (dict, list)) or start not in _KEEPS_BASE:
+        raise InputError(
+            f"The adapter was started with {str(start)[:40]!r}, which changes the base's weights, "
+            "so that it does not fit the base as it was published.",
+            where=f"{path}: init_lora_weights",
+            fix="save it as a plain LoRA adapter: PEFT's path_initial_model_for_weight_conversion",
+        )
+
+
+def _checked_pair(
+    path: Path,
+    config: Mapping[str, Any],
+    module: str,
+    pair: Mapping[str, StoredTensor],
+    checkpoint: Checkpoint,
+) -> _Factors:
+    embedding = "embedding_A" in pair or "embedding_B" in pair
+    a, b = (pair.get("embedding_A"), pair.get("embedding_B")) if embedding else (pair.get("A"), pair.get("B"))
+    any_tensor = next(iter(pair.values()))
+    if a is None or b is None or len(pair) != 2:
+        raise InputError(
+            "The adapter has only one factor of this update.", where=any_tensor.where, fix=_RETRAIN
+        )
+    weight = checkpoint.tensors.get(f"{module}.weight")
+    if weight is None or len(weight.shape) != 2:
+        raise InputError(
+            f"The adapter changes {module}, which the base model does not have.",
+            where=a.where,
+            fix=_OTHER_BASE,
+        )
+    outputs, inputs = weight.shape[::-1] if embedding else weight.shape
+    rank = _number(path, config, "rank_pattern", "r", module)
+    if rank != int(rank) or a.shape != (rank, inputs) or b.shape != (outputs, rank):
+        raise InputError(
+            f"The adapter's factors have the shapes {list(b.shape)} and {list(a.shape)}; the base's weight "
+            f"and the rank {rank:g} ask for {[outputs, int(rank)]} and {[int(rank), inputs]}.",
+            where=a.where,
+            fix=_OTHER_BASE,
+        )
+    alpha = _number(path, config, "alpha_pattern", "lora_alpha", module)
+    scale = alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
+    return _Factors(a, b, scale, embedding)
+
+
+def _number(path: Path, config: Mapping[str, Any], patterns_key: str, key: str, module: str) -> float:
+    """A module's rank or alpha: the first pattern that matches the end of its name, or the default."""
+    value, where = config.get(key), key
+    patterns = config.get(patterns_key) or {}
+    for pattern, special in patterns.items() if isinstance(patterns, dict) else ():
+        # PEFT takes these as regular expressions. A stranger's expression could run for ever, so
+        # only those without repetition are taken.
+        if not _PLAIN_PATTERN.fullmatch(pattern):
+            raise InputError(
+                "The adapter's pattern is a regular expression with repetition, which is not supported.",
+                where=f"{path}: {patterns_key}.{pattern[:80]}",
+                fix="name the modules in full",
+            )
+        try:
+            matched = re.match(rf"(.*\.)?({pattern})$", module)
+        except re.error as error:
+            raise InputError(
+                f"The adapter's pattern is not sound: {error}.",
+                where=f"{path}: {patterns_key}.{pattern[:80]}",
+                fix="name the modules in full",
+            ) from error
+        if matched:
+            value, where = special, f"{patterns_key}.{pattern}"
+            break
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 < value <= 1_000_000:
+        raise InputError(f"The adapter's {key} is {str(value)[:40]}.", where=f"{path}: {where}", fix=_RETRAIN)
+    return value
+
+
+def _replaced_name(key: str, tensor: StoredTensor, checkpoint: Checkpoint) -> str:
+    """The weight that a whole tensor of the adapter takes the place of."""
+    name = key.replace(".base_layer.", ".").replace(".modules_to_save.", ".")
+    weight = checkpoint.tensors.get(name)
+    if weight is None:
+        raise InputError(
+            f"The adapter holds {name}, which the base model does not have.",
+            where=tensor.where,
+            fix=_OTHER_BASE,
+        )
+    if weight.shape != tensor.shape:
+        raise InputError(
+            f"The adapter's tensor has the shape {list(tensor.shape)}, the base's {list(weight.shape)}.",
+            where=tensor.where,
+            fix=_OTHER_BASE,
+        )
+    return name
+
+
+def _check_tied(checkpoint: Checkpoint, names: list[str], folder: Path) -> None:
+    embedding = next(iter(checkpoint.tensors))
+    if checkpoint.shape.tied and embedding in names:
+        raise InputError(
+            "The adapter changes the embedding of a model whose output layer is tied to it, so that the two "
+            "would no longer be one.",
+            where=f"{folder}: {embedding}",
+            fix="train without the embedding among the target modules and modules_to_save",
+        )
+
+
+def _finite(reader: TensorReader, tensor: StoredTensor) -> Floats:
+    values = to_float32(reader.rows(tensor, 0, tensor.shape[0]))
+    if not bool(np.isfinite(values).all()):
+        raise InputError("The adapter holds a number that is not finite.", where=tensor.where, fix=_RETRAIN)
+    return values

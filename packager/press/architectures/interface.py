@@ -1,0 +1,114 @@
+"""What the press must know about an architecture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Protocol
+
+from starfreight.checkpoint.layout import expected_tensors
+
+if TYPE_CHECKING:
+    from gguf import GGUFWriter
+
+    from starfreight.checkpoint import ModelShape
+
+
+class Role(Enum):
+    """What a tensor does, as far as llama.cpp's choice of type depends on it."""
+
+    TOKEN_EMBEDDING = auto()
+    POSITION_EMBEDDING = auto()
+    OUTPUT = auto()
+    VALUE = auto()
+    """The value projection, alone or fused with query and key."""
+    DOWN = auto()
+    """The projection out of the feed-forward block."""
+    MATRIX = auto()
+    """Any other matrix."""
+    VECTOR = auto()
+    """Norms and biases."""
+
+
+@dataclass(frozen=True)
+class TensorPlan:
+    """One tensor on its way from the checkpoint to the GGUF file.
+
+    Attributes:
+        name: in the GGUF file.
+        source: in the checkpoint.
+        shape: (rows, columns) of a matrix or (columns,), as the checkpoint has it.
+        role: decides its type.
+        layer: the decoder layer it belongs to; -1 outside of the layers.
+    """
+
+    name: str
+    source: str
+    shape: tuple[int, ...]
+    role: Role
+    layer: int = -1
+
+    @property
+    def rows(self) -> int:
+        """Rows, 1 for a vector."""
+        return self.shape[0] if len(self.shape) == 2 else 1
+
+    @property
+    def columns(self) -> int:
+        """The length of a row."""
+        return self.shape[-1]
+
+    @property
+    def elements(self) -> int:
+        """How many numbers it holds."""
+        return self.rows * self.columns
+
+
+class ArchitecturePlan(Protocol):
+    """One architecture: which tensors become which, and the keys that describe it."""
+
+    pre_tokenizer: str
+    """The name under which llama.cpp knows how the tokenizer splits text."""
+
+    def tensors(self, shape: ModelShape) -> tuple[TensorPlan, ...]:
+        """Every tensor of the GGUF file in the order in which llama.cpp's quantiser writes them."""
+        ...
+
+    def write_metadata(self, writer: GGUFWriter, shape: ModelShape) -> None:
+        """Adds the keys that describe the shape, as llama.cpp's converter does."""
+        ...
+
+
+Names = Mapping[str, tuple[str, Role]]
+"""A module's name in transformers, and its name and role in llama.cpp."""
+
+
+def plan_tensors(
+    shape: ModelShape, outside: Names, layer_prefix: str, in_layer: Names
+) -> tuple[TensorPlan, ...]:
+    """Every tensor of a model, in the order of llama.cpp's quantiser.
+
+    That order is by layer, those outside of the layers first, then by name.
+
+    Args:
+        shape: the model's shape.
+        outside: the modules outside of the layers.
+        layer_prefix: what stands before a layer's number in transformers.
+        in_layer: the modules of a layer, without prefix and number.
+    """
+    plans = []
+    for source, size in expected_tensors(shape).items():
+        module, kind = source.rsplit(".", 1)
+        layer = -1
+        if module in outside:
+            name, role = outside[module]
+        else:
+            number, inner = module.removeprefix(layer_prefix).split(".", 1)
+            layer = int(number)
+            name, role = in_layer[inner]
+            name = f"blk.{layer}.{name}"
+        plans.append(
+            TensorPlan(f"{name}.{kind}", source, size, role if len(size) == 2 else Role.VECTOR, layer)
+        )
+    return tuple(sorted(plans, key=lambda plan: (plan.layer, plan.name)))

@@ -1,0 +1,179 @@
+"""The keys of a GGUF file: what the model is, where it comes from, and how its text is split."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from gguf import GGML_QUANT_VERSION, GGMLQuantizationType, GGUFWriter, Keys, TokenType, size_label
+from gguf.gguf_writer import WriterState
+
+from packager.press.architectures import TensorPlan, architecture_plan
+from packager.press.mix import FILE_TYPES, tensor_bytes
+from starfreight.checkpoint import ModelShape, Tokenizer
+from starfreight.quantization import Quantization
+
+ALIGNMENT = 32
+"""Every tensor of a GGUF file starts at a multiple of this many bytes."""
+
+_FIM_KEYS = {
+    "prefix": Keys.Tokenizer.FIM_PRE_ID,
+    "suffix": Keys.Tokenizer.FIM_SUF_ID,
+    "middle": Keys.Tokenizer.FIM_MID_ID,
+    "pad": Keys.Tokenizer.FIM_PAD_ID,
+    "repository": Keys.Tokenizer.FIM_REP_ID,
+    "separator": Keys.Tokenizer.FIM_SEP_ID,
+}
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Something a model was made from: its base model, or a data set.
+
+    Attributes:
+        name: what people call it.
+        organization: whose it is.
+        version: its revision or digest.
+        url: where it is described.
+        repo_url: where its files are.
+    """
+
+    name: str
+    organization: str | None = None
+    version: str | None = None
+    url: str | None = None
+    repo_url: str | None = None
+
+
+@dataclass(frozen=True)
+class ModelIdentity:
+    """What a model says of itself inside its file (``general.*``).
+
+    Attributes:
+        name: what people call it.
+        version: of the model.
+        description: a sentence.
+        organization: whose it is.
+        license: an SPDX expression.
+        license_name: the licence's own name.
+        license_link: where its text is.
+        source_url: where the model's own sources are.
+        base_models: what it was made from.
+        datasets: what it was trained on.
+        tags: words to find it by.
+        languages: ISO codes of natural languages.
+        chat_template: a Jinja template of a conversation.
+    """
+
+    name: str
+    version: str | None = None
+    description: str | None = None
+    organization: str | None = None
+    license: str | None = None
+    license_name: str | None = None
+    license_link: str | None = None
+    source_url: str | None = None
+    base_models: tuple[Origin, ...] = ()
+    datasets: tuple[Origin, ...] = ()
+    tags: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+    chat_template: str | None = None
+
+
+def header_bytes(
+    shape: ModelShape,
+    tokenizer: Tokenizer,
+    identity: ModelIdentity,
+    quantization: Quantization,
+    tensors: Sequence[tuple[TensorPlan, GGMLQuantizationType]],
+) -> bytes:
+    """Everything before the weights: magic, keys, tensor table, padding.
+
+    The same arguments give the same bytes. The two last keys stand where llama.cpp's quantiser puts them.
+    """
+    import numpy as np
+
+    plan = architecture_plan(shape.architecture)
+    writer = GGUFWriter(None, shape.architecture)
+    _write_identity(writer, identity, sum(tensor.elements for tensor, _ in tensors))
+    plan.write_metadata(writer, shape)
+    _write_tokenizer(writer, tokenizer, plan.pre_tokenizer, shape.vocab_size)
+    if identity.chat_template:
+        writer.add_chat_template(identity.chat_template)
+    writer.add_quantization_version(GGML_QUANT_VERSION)
+    writer.add_file_type(FILE_TYPES[quantization])
+    for tensor, kind in tensors:
+        writer.add_tensor_info(
+            tensor.name, tensor.shape, np.dtype(np.float32), tensor_bytes(tensor, kind), raw_dtype=kind
+        )
+    # The writer knows only files; a buffer in the place of one lets us hash what it writes.
+    buffer = io.BytesIO()
+    writer.fout = cast(Any, [buffer])
+    writer.state = WriterState.EMPTY
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_ti_data_to_file()
+    buffer.write(bytes(-buffer.tell() % ALIGNMENT))
+    return buffer.getvalue()
+
+
+def _write_identity(writer: GGUFWriter, identity: ModelIdentity, parameters: int) -> None:
+    texts: Mapping[str, str | None] = {
+        Keys.General.TYPE: "model",
+        Keys.General.NAME: identity.name,
+        Keys.General.VERSION: identity.version,
+        Keys.General.DESCRIPTION: identity.description,
+        Keys.General.ORGANIZATION: identity.organization,
+        Keys.General.SIZE_LABEL: size_label(parameters, parameters, 0, 0),
+        Keys.General.LICENSE: identity.license,
+        Keys.General.LICENSE_NAME: identity.license_name,
+        Keys.General.LICENSE_LINK: identity.license_link,
+        Keys.General.SOURCE_URL: identity.source_url,
+    }
+    for key, text in texts.items():
+        writer.add_string(key, text or "")
+    for kind, origins in (("base_model", identity.base_models), ("dataset", identity.datasets)):
+        if origins:
+            writer.add_uint32(f"general.{kind}.count", len(origins))
+        for number, origin in enumerate(origins):
+            for field in ("name", "version", "organization", "url", "repo_url"):
+                writer.add_string(f"general.{kind}.{number}.{field}", getattr(origin, field) or "")
+    writer.add_array(Keys.General.TAGS, identity.tags)
+    writer.add_array(Keys.General.LANGUAGES, identity.languages)
+
+
+def _write_tokenizer(writer: GGUFWriter, tokenizer: Tokenizer, pre_tokenizer: str, vocab_size: int) -> None:
+    """The vocabulary, filled up to the embedding's rows with tokens that are never produced."""
+    added = {token.id: token for token in tokenizer.added}
+    texts, kinds = [], []
+    for number in range(vocab_size):
+        text = tokenizer.tokens[number] if number < len(tokenizer.tokens) else None
+        if text is None:
+            kind, text = TokenType.UNUSED, f"[PAD{number}]"
+        elif number not in added:
+            kind = TokenType.NORMAL
+        elif added[number].special or _looks_special(text):
+            kind = TokenType.CONTROL
+        else:
+            kind = TokenType.USER_DEFINED
+        texts.append(text)
+        kinds.append(kind)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre(pre_tokenizer)
+    writer.add_token_list(texts)
+    writer.add_token_types(kinds)
+    writer.add_token_merges(tokenizer.merges)
+    writer.add_bos_token_id(tokenizer.end_of_text)
+    writer.add_eos_token_id(tokenizer.end_of_text)
+    writer.add_unk_token_id(tokenizer.end_of_text)
+    writer.add_add_bos_token(False)
+    for role, key in _FIM_KEYS.items():
+        if role in tokenizer.fim:
+            writer.add_uint32(key, tokenizer.fim[role])
+
+
+def _looks_special(text: str) -> bool:
+    """llama.cpp's converter takes ``<|...|>`` for a control token whatever the file says."""
+    return text.startswith("<|") and text.endswith("|>")

@@ -1,0 +1,26 @@
+"""How large a GGUF file will be, from the model's shape alone."""
+
+from __future__ import annotations
+
+from packager.press.architectures import architecture_plan
+from packager.press.metadata import ALIGNMENT
+from packager.press.mix import tensor_bytes, tensor_type
+from starfreight.checkpoint import ModelShape
+from starfreight.quantization import Quantization
+
+_BYTES_PER_TOKEN = 40
+"""A token, its type and about one merge in the header, measured on StarCoder2's vocabulary."""
+
+
+def predict_size(shape: ModelShape, quantization: Quantization | str) -> int:
+    """The size in bytes: exact for the weights, an estimate for the header (a few MB at most).
+
+    Raises:
+        RecipeError: there is no such quantization.
+    """
+    chosen = Quantization.parse(quantization)
+    total = 4096 + shape.vocab_size * _BYTES_PER_TOKEN
+    for plan in architecture_plan(shape.architecture).tensors(shape):
+        size = tensor_bytes(plan, tensor_type(plan, shape, chosen))
+        total += size + -size % ALIGNMENT + len(plan.name) + 24 + 8 * len(plan.shape)
+    return total

@@ -1,0 +1,30 @@
+"""A base model's folder in Hugging Face layout, read as what it is: a stranger's files.
+
+    checkpoint = open_checkpoint(Path("starcoder2-3b"))
+    checkpoint.shape.layers                       # 30
+    tokenizer = check_tokenizer(checkpoint.folder, checkpoint.architecture)
+    with TensorReader() as reader:
+        rows = reader.rows(checkpoint.tensors["model.norm.weight"], 0, 1)
+
+Nothing here needs torch, and nothing here unpickles.
+"""
+
+from starfreight.checkpoint.config import ModelShape, read_config
+from starfreight.checkpoint.files import checkpoint_files
+from starfreight.checkpoint.model import Checkpoint, open_checkpoint
+from starfreight.checkpoint.safetensors import StoredTensor, TensorReader, read_header
+from starfreight.checkpoint.tokenizer import AddedToken, Tokenizer, check_tokenizer
+
+__all__ = [
+    "AddedToken",
+    "Checkpoint",
+    "ModelShape",
+    "StoredTensor",
+    "TensorReader",
+    "Tokenizer",
+    "check_tokenizer",
+    "checkpoint_files",
+    "open_checkpoint",
+    "read_config",
+    "read_header",
+]

@@ -1,0 +1,209 @@
+"""``config.json`` of a base model: which architecture it is and how large."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from starfreight.errors import InputError
+from starfreight.files import read_json
+
+Architecture = Literal["starcoder2", "starcoder"]
+"""The architectures we know, under llama.cpp's names: StarCoder2, and StarCoder 1 (``gpt_bigcode``)."""
+
+MODEL_TYPES: dict[str, Architecture] = {"starcoder2": "starcoder2", "gpt_bigcode": "starcoder"}
+"""transformers' ``model_type`` of each architecture."""
+
+_CONFIG_LIMIT = 1_000_000
+_GELU_TANH = ("gelu_pytorch_tanh", "gelu_new", "gelu_fast")
+_FIX = "use the folder of a StarCoder2 or StarCoder model as its authors published it"
+
+
+@dataclass(frozen=True)
+class ModelShape:
+    """The numbers that decide what a model costs.
+
+    Attributes:
+        architecture: ``starcoder2`` or ``starcoder``.
+        layers: decoder layers.
+        hidden: width of the residual stream.
+        ffn: width inside the feed-forward block.
+        heads: attention heads.
+        kv_heads: key and value heads; 1 for StarCoder 1.
+        vocab_size: rows of the embedding, which may be more than the tokenizer has.
+        context_length: the longest sequence it was made for, in tokens.
+        norm_epsilon: of its layer norms.
+        rope_theta: base of the rotary embedding; ``None`` where positions are learned.
+        tied: whether the output layer is the embedding itself.
+        dtype: of the weights, ``F32``, ``F16`` or ``BF16``.
+    """
+
+    architecture: Architecture
+    layers: int
+    hidden: int
+    ffn: int
+    heads: int
+    kv_heads: int
+    vocab_size: int
+    context_length: int
+    norm_epsilon: float
+    rope_theta: float | None
+    tied: bool
+    dtype: str
+
+    @property
+    def kv_width(self) -> int:
+        """Columns of the key projection, and of the value projection."""
+        return self.hidden // self.heads * self.kv_heads
+
+    @property
+    def parameters(self) -> int:
+        """How many weights it has, a tied output layer counted once."""
+        from starfreight.checkpoint.layout import expected_tensors
+
+        return sum(math.prod(shape) for shape in expected_tensors(self).values())
+
+
+def read_config(path: Path) -> ModelShape:
+    """The shape that a ``config.json`` describes.
+
+    Raises:
+        InputError: the file is missing, of another architecture, or holds values that no model has.
+    """
+    config = read_json(path, _CONFIG_LIMIT, "model's config.json")
+    if not isinstance(config, dict):
+        raise InputError("The model's config.json is not a JSON object.", where=str(path), fix=_FIX)
+    model_type = config.get("model_type")
+    if not isinstance(model_type, str) or model_type not in MODEL_TYPES:
+        raise InputError(
+            f"The architecture {str(model_type)[:80]!r} is not supported.",
+            where=f"{path}: model_type",
+            fix="use a base model whose model_type is one of: " + ", ".join(MODEL_TYPES),
+        )
+    fields = _Fields(config, path)
+    if config.get("quantization_config") is not None:
+        raise fields.refused("quantization_config", "says that the weights are quantised already")
+    return _starcoder2(fields) if model_type == "starcoder2" else _starcoder(fields)
+
+
+def _starcoder2(fields: _Fields) -> ModelShape:
+    fields.only("hidden_act", _GELU_TANH, "gelu_pytorch_tanh")
+    fields.only("use_bias", (True,), True)
+    fields.only("mlp_type", ("default",), "default")
+    fields.only("norm_type", ("layer_norm",), "layer_norm")
+    rope = fields.config.get("rope_parameters") or {}
+    if not isinstance(rope, dict) or rope.get("rope_type", "default") != "default":
+        raise fields.refused(
+            "rope_parameters", "asks for scaled rotary positions, which StarCoder2 does not have"
+        )
+    if fields.config.get("rope_scaling") is not None:
+        raise fields.refused(
+            "rope_scaling", "asks for scaled rotary positions, which StarCoder2 does not have"
+        )
+    theta = rope.get("rope_theta", fields.config.get("rope_theta", 10_000.0))
+    return fields.checked(
+        ModelShape(
+            architecture="starcoder2",
+            layers=fields.count("num_hidden_layers", 30, 1000),
+            hidden=fields.count("hidden_size", 3072, 1 << 16),
+            ffn=fields.count("intermediate_size", 12288, 1 << 18),
+            heads=fields.count("num_attention_heads", 24, 1024),
+            kv_heads=fields.count("num_key_value_heads", 2, 1024),
+            vocab_size=fields.count("vocab_size", 49152, 1 << 20),
+            context_length=fields.count("max_position_embeddings", 4096, 1 << 24),
+            norm_epsilon=fields.number("norm_epsilon", fields.config.get("norm_epsilon", 1e-5), 0.1),
+            rope_theta=fields.number("rope_theta", theta, 1e12),
+            tied=fields.flag("tie_word_embeddings", True),
+            dtype=fields.dtype(),
+        )
+    )
+
+
+def _starcoder(fields: _Fields) -> ModelShape:
+    fields.only("activation_function", _GELU_TANH, "gelu_pytorch_tanh")
+    fields.only("scale_attn_weights", (True,), True)
+    fields.only("add_cross_attention", (False,), False)
+    if fields.config.get("multi_query", True) is not True:
+        raise fields.refused(
+            "multi_query", "is not true, and llama.cpp loads only multi-query StarCoder models"
+        )
+    hidden = fields.count("n_embd", 768, 1 << 16)
+    inner = fields.config.get("n_inner")
+    return fields.checked(
+        ModelShape(
+            architecture="starcoder",
+            layers=fields.count("n_layer", 12, 1000),
+            hidden=hidden,
+            ffn=4 * hidden if inner is None else fields.count("n_inner", 4 * hidden, 1 << 18),
+            heads=fields.count("n_head", 12, 1024),
+            kv_heads=1,
+            vocab_size=fields.count("vocab_size", 50257, 1 << 20),
+            context_length=fields.count("n_positions", 1024, 1 << 24),
+            norm_epsilon=fields.number(
+                "layer_norm_epsilon", fields.config.get("layer_norm_epsilon", 1e-5), 0.1
+            ),
+            rope_theta=None,
+            tied=fields.flag("tie_word_embeddings", True),
+            dtype=fields.dtype(),
+        )
+    )
+
+
+class _Fields:
+    """Values of a config.json, each checked where it is taken. Defaults are transformers'."""
+
+    def __init__(self, config: Mapping[str, Any], path: Path) -> None:
+        self.config, self.path = config, path
+
+    def refused(self, key: str, why: str) -> InputError:
+        return InputError(f"The model's {key} {why}.", where=f"{self.path}: {key}", fix=_FIX)
+
+    def count(self, key: str, default: int, most: int) -> int:
+        value = self.config.get(key, default)
+        if type(value) is not int or not 1 <= value <= most:
+            raise self.refused(key, f"is {str(value)[:40]}, not a whole number from 1 to {most}")
+        return value
+
+    def number(self, key: str, value: object, most: float) -> float:
+        if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 < value <= most:
+            raise self.refused(key, f"is {str(value)[:40]}, not a number above 0 and up to {most:g}")
+        return float(value)
+
+    def flag(self, key: str, default: bool) -> bool:
+        value = self.config.get(key, default)
+        if not isinstance(value, bool):
+            raise self.refused(key, f"is {str(value)[:40]}, not true or false")
+        return value
+
+    def only(self, key: str, allowed: tuple[object, ...], default: object) -> None:
+        value = self.config.get(key, default)
+        if value not in allowed:
+            choices = " or ".join(
+                str(item).lower() if isinstance(item, bool) else str(item) for item in allowed
+            )
+            raise self.refused(key, f"is {str(value)[:40]!r}; only {choices} is supported")
+
+    def dtype(self) -> str:
+        value = self.config.get("dtype", self.config.get("torch_dtype")) or "float32"
+        names = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
+        if not isinstance(value, str) or value not in names:
+            raise self.refused(
+                "dtype", f"is {str(value)[:40]!r}; only " + ", ".join(names) + " are supported"
+            )
+        return names[value]
+
+    def checked(self, shape: ModelShape) -> ModelShape:
+        if shape.hidden % shape.heads:
+            raise self.refused(
+                "hidden size", f"({shape.hidden}) is not a multiple of its {shape.heads} heads"
+            )
+        if shape.heads % shape.kv_heads:
+            raise self.refused(
+                "number of heads", f"({shape.heads}) is not a multiple of {shape.kv_heads} key heads"
+            )
+        if shape.rope_theta is not None and (shape.hidden // shape.heads) % 2:
+            raise self.refused("head size", f"({shape.hidden // shape.heads}) is odd")
+        return shape

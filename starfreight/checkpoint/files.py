@@ -1,0 +1,125 @@
+"""Which files make up a model's folder, and which links may be followed out of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from starfreight.errors import InputError
+from starfreight.files import read_limited
+
+INDEX_NAME = "model.safetensors.index.json"
+SINGLE_NAME = "model.safetensors"
+
+_INDEX_LIMIT = 64_000_000
+_FIX = "download the model again, or restore the file from where it came"
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}\.safetensors")
+_KEPT = (
+    "config.json", "generation_config.json", INDEX_NAME, SINGLE_NAME, "tokenizer.json",
+    "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt",
+    "chat_template.jinja",
+)  # fmt: skip
+_LICENSE = re.compile(r"(licen[sc]e|notice|copying)([._-].*)?", re.IGNORECASE)
+_PICKLE = re.compile(r".*\.(bin|pt|pth|pkl|ckpt)")
+
+
+def checkpoint_files(folder: Path) -> tuple[Path, ...]:
+    """The files that make up a model: config, tokenizer, weights, index, licence. Sorted by name.
+
+    Raises:
+        InputError: the folder is missing, or a link in it leads elsewhere (see :func:`inside`).
+    """
+    shards = {path.name for path in weight_files(folder)[0]}
+    names = shards | {name for name in _KEPT if (folder / name).exists()}
+    names |= {path.name for path in folder.iterdir() if _LICENSE.fullmatch(path.name) and path.is_file()}
+    return tuple(inside(folder, name) for name in sorted(names))
+
+
+def inside(folder: Path, name: str) -> Path:
+    """The path of a file of ``folder``, links checked.
+
+    A link may lead to another place inside the folder. In the Hugging Face cache, where
+    ``snapshots/<revision>/x`` is a link to ``../../blobs/<digest>``, it may lead to those blobs.
+
+    Raises:
+        InputError: there is no such file, or it leads out of the folder.
+    """
+    path = folder / name
+    try:
+        target, home = path.resolve(strict=True), folder.resolve(strict=True)
+    except (OSError, RuntimeError) as error:
+        raise InputError(f"The model has no file {name}.", where=str(path), fix=_FIX) from error
+    allowed = [home]
+    if home.parent.name == "snapshots":
+        allowed.append(home.parent.parent / "blobs")
+    if not any(target.is_relative_to(place) for place in allowed):
+        raise InputError(
+            "The file is a link that leads out of the model's folder.",
+            where=str(path),
+            fix="put the file itself there",
+        )
+    if not target.is_file():
+        raise InputError("This is not a file.", where=str(path), fix=_FIX)
+    return path
+
+
+def weight_files(folder: Path) -> tuple[tuple[Path, ...], dict[str, str] | None]:
+    """The safetensors files of a model, and the index that says which tensor lies in which.
+
+    Returns:
+        The files sorted by name, and the index (tensor to file name), ``None`` where there is one file.
+
+    Raises:
+        InputError: there are none, only pickled ones, or the index names a file that is not there.
+    """
+    if not folder.is_dir():
+        what = "is not a folder" if folder.exists() else "does not exist"
+        raise InputError(f"The base model {what}.", where=str(folder), fix="check the path")
+    if (folder / INDEX_NAME).exists():
+        index = _read_index(inside(folder, INDEX_NAME))
+        return tuple(inside(folder, name) for name in sorted(set(index.values()))), index
+    if (folder / SINGLE_NAME).exists():
+        return (inside(folder, SINGLE_NAME),), None
+    pickled = sorted(path.name for path in folder.iterdir() if _PICKLE.fullmatch(path.name))
+    if pickled:
+        raise InputError(
+            f"The model has only pickled weights ({pickled[0]}), which can run any program when opened.",
+            where=str(folder),
+            fix="use the model's safetensors files; if it has none and you trust its source, convert it: "
+            "AutoModelForCausalLM.from_pretrained(folder).save_pretrained(new_folder)",
+        )
+    raise InputError(
+        f"The folder holds neither {SINGLE_NAME} nor {INDEX_NAME}.",
+        where=str(folder),
+        fix="give the folder of a model in Hugging Face layout",
+    )
+
+
+def _read_index(path: Path) -> dict[str, str]:
+    raw = read_limited(path, _INDEX_LIMIT, "index of the weights")
+    try:
+        index: Any = json.loads(raw, object_pairs_hook=_pairs)
+    except (ValueError, RecursionError) as error:
+        raise InputError(
+            f"The index of the weights is not valid JSON: {error}.", where=str(path), fix=_FIX
+        ) from error
+    weight_map = index.get("weight_map") if isinstance(index, dict) else None
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise InputError("The index of the weights has no weight_map.", where=str(path), fix=_FIX)
+    for tensor, name in weight_map.items():
+        if not isinstance(name, str) or not _PLAIN_NAME.fullmatch(name):
+            raise InputError(
+                f"The index names {str(name)[:80]!r}, which is not the plain name of a safetensors file.",
+                where=f"{path}: {tensor[:200]}",
+                fix=_FIX,
+            )
+    return weight_map
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name is given twice")
+    return found

@@ -1,0 +1,63 @@
+"""Which tensors a checkpoint of each architecture must hold, under transformers' names."""
+
+from __future__ import annotations
+
+from starfreight.checkpoint.config import ModelShape
+
+TIED_COPY = "lm_head.weight"
+"""Some writers store a tied output layer again. transformers ignores the copy, and so do we."""
+
+
+def expected_tensors(shape: ModelShape) -> dict[str, tuple[int, ...]]:
+    """The names and shapes that ``shape`` demands, no more and no fewer.
+
+    A linear layer's weight has the shape (outputs, inputs). A tied output layer has no tensor of its own.
+    """
+    return _starcoder2(shape) if shape.architecture == "starcoder2" else _starcoder(shape)
+
+
+def _starcoder2(shape: ModelShape) -> dict[str, tuple[int, ...]]:
+    hidden, ffn, kv = shape.hidden, shape.ffn, shape.kv_width
+    tensors: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (shape.vocab_size, hidden)}
+    for layer in range(shape.layers):
+        prefix = f"model.layers.{layer}"
+        tensors |= _norm(f"{prefix}.input_layernorm", hidden)
+        tensors |= _linear(f"{prefix}.self_attn.q_proj", hidden, hidden)
+        tensors |= _linear(f"{prefix}.self_attn.k_proj", kv, hidden)
+        tensors |= _linear(f"{prefix}.self_attn.v_proj", kv, hidden)
+        tensors |= _linear(f"{prefix}.self_attn.o_proj", hidden, hidden)
+        tensors |= _norm(f"{prefix}.post_attention_layernorm", hidden)
+        tensors |= _linear(f"{prefix}.mlp.c_fc", ffn, hidden)
+        tensors |= _linear(f"{prefix}.mlp.c_proj", hidden, ffn)
+    tensors |= _norm("model.norm", hidden)
+    return tensors | _output(shape)
+
+
+def _starcoder(shape: ModelShape) -> dict[str, tuple[int, ...]]:
+    hidden, ffn = shape.hidden, shape.ffn
+    tensors: dict[str, tuple[int, ...]] = {
+        "transformer.wte.weight": (shape.vocab_size, hidden),
+        "transformer.wpe.weight": (shape.context_length, hidden),
+    }
+    for layer in range(shape.layers):
+        prefix = f"transformer.h.{layer}"
+        tensors |= _norm(f"{prefix}.ln_1", hidden)
+        tensors |= _linear(f"{prefix}.attn.c_attn", hidden + 2 * shape.kv_width, hidden)
+        tensors |= _linear(f"{prefix}.attn.c_proj", hidden, hidden)
+        tensors |= _norm(f"{prefix}.ln_2", hidden)
+        tensors |= _linear(f"{prefix}.mlp.c_fc", ffn, hidden)
+        tensors |= _linear(f"{prefix}.mlp.c_proj", hidden, ffn)
+    tensors |= _norm("transformer.ln_f", hidden)
+    return tensors | _output(shape)
+
+
+def _output(shape: ModelShape) -> dict[str, tuple[int, ...]]:
+    return {} if shape.tied else {"lm_head.weight": (shape.vocab_size, shape.hidden)}
+
+
+def _norm(name: str, width: int) -> dict[str, tuple[int, ...]]:
+    return {f"{name}.weight": (width,), f"{name}.bias": (width,)}
+
+
+def _linear(name: str, outputs: int, inputs: int) -> dict[str, tuple[int, ...]]:
+    return {f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)}

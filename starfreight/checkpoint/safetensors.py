@@ -1,0 +1,236 @@
+"""The safetensors format, with every number in a header checked before it is used.
+
+The format (https://github.com/huggingface/safetensors): eight bytes of little-endian header length,
+a JSON header that gives each tensor's dtype, shape and byte range, then the tensors' bytes without holes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from starfreight.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+HEADER_LIMIT = 100_000_000
+"""The longest header that the reference implementation accepts, in bytes."""
+
+DTYPE_BYTES = {
+    "BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "I16": 2, "U16": 2, "F16": 2, "BF16": 2,
+    "I32": 4, "U32": 4, "F32": 4, "I64": 8, "U64": 8, "F64": 8,
+}  # fmt: skip
+"""The dtypes of the format and the bytes of one element."""
+
+_RAW_DTYPES = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+_FIX = "download the file again, or restore it from where it came"
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """Where one tensor lies.
+
+    Attributes:
+        name: its name in the file.
+        file: the file that holds it.
+        dtype: its dtype in the format's spelling, such as ``BF16``.
+        shape: its dimensions, the last one contiguous.
+        offset: its first byte, counted from the start of the file.
+        size: its length in bytes.
+    """
+
+    name: str
+    file: Path
+    dtype: str
+    shape: tuple[int, ...]
+    offset: int
+    size: int
+
+    @property
+    def elements(self) -> int:
+        """How many numbers it holds."""
+        return math.prod(self.shape)
+
+    @property
+    def where(self) -> str:
+        """The tensor and its file, for an error."""
+        return f"{self.file}: {self.name}"
+
+
+def read_header(path: Path) -> dict[str, StoredTensor]:
+    """The tensors of a safetensors file, by name, in the order of their bytes.
+
+    Raises:
+        InputError: the file is truncated; its header is too long or not JSON; a name is given twice, a
+            dtype is unknown, a shape does not fit its bytes, or tensors overlap or leave a hole.
+    """
+    try:
+        with path.open("rb") as stream:
+            total = os.fstat(stream.fileno()).st_size
+            length = int.from_bytes(stream.read(8), "little")
+            if total < 8:
+                raise _unsound(path, f"has {total} bytes, fewer than a safetensors file starts with")
+            if not 2 <= length <= HEADER_LIMIT:
+                raise _unsound(path, f"gives a header length of {length:,} bytes")
+            if 8 + length > total:
+                raise _unsound(path, f"is truncated: its header of {length:,} bytes does not fit")
+            raw = stream.read(length)
+    except OSError as error:
+        raise InputError(
+            f"The safetensors file cannot be read: {error.strerror or error}.",
+            where=str(path),
+            fix="check the path",
+        ) from error
+    if len(raw) != length:
+        raise _unsound(path, "is truncated inside its header")
+    try:
+        header = json.loads(raw, object_pairs_hook=_no_duplicates)
+    except (ValueError, RecursionError) as error:
+        raise _unsound(path, f"has a header that is not valid JSON: {error}") from error
+    if not isinstance(header, dict):
+        raise _unsound(path, "has a header that is not a JSON object")
+    header.pop("__metadata__", None)
+    tensors = [_tensor(path, name, entry, 8 + length) for name, entry in header.items()]
+    tensors.sort(key=lambda tensor: (tensor.offset, tensor.size))
+    _check_layout(path, tensors, 8 + length, total)
+    return {tensor.name: tensor for tensor in tensors}
+
+
+def _tensor(path: Path, name: str, entry: Any, start: int) -> StoredTensor:
+    where = f"{path}: {name[:200]}"
+    if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
+        raise _unsound(path, "describes a tensor without exactly dtype, shape and data_offsets", where)
+    dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
+    if not isinstance(dtype, str) or dtype not in DTYPE_BYTES:
+        raise _unsound(path, f"holds a tensor of the unknown dtype {str(dtype)[:40]!r}", where)
+    if not _counts(shape) or len(shape) > 8:
+        raise _unsound(path, "holds a tensor whose shape is not a list of at most 8 sizes", where)
+    if not _counts(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
+        raise _unsound(path, "holds a tensor whose data_offsets are not a range", where)
+    size = math.prod(shape) * DTYPE_BYTES[dtype]
+    if offsets[1] - offsets[0] != size:
+        raise _unsound(
+            path,
+            f"holds a tensor of {size:,} bytes by its shape but {offsets[1] - offsets[0]:,} by its offsets",
+            where,
+        )
+    return StoredTensor(name, path, dtype, tuple(shape), start + offsets[0], size)
+
+
+def _check_layout(path: Path, tensors: list[StoredTensor], start: int, total: int) -> None:
+    position = start
+    for tensor in tensors:
+        if tensor.offset != position:
+            kind = "overlap" if tensor.offset < position else "leave a hole"
+            raise _unsound(path, f"has tensors that {kind}", tensor.where)
+        position += tensor.size
+        if position > total:
+            raise _unsound(
+                path, f"is truncated: {position - total:,} bytes of this tensor are missing", tensor.where
+            )
+    if position != total:
+        raise _unsound(path, f"has {total - position:,} bytes after its last tensor")
+
+
+def _counts(value: Any) -> bool:
+    return isinstance(value, list) and all(type(item) is int and 0 <= item < 1 << 48 for item in value)
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"the name {key[:200]!r} is given twice")
+        found[key] = value
+    return found
+
+
+def _unsound(path: Path, what: str, where: str | None = None) -> InputError:
+    return InputError(f"The safetensors file {what}.", where=where or str(path), fix=_FIX)
+
+
+class TensorReader:
+    """Reads rows of tensors and keeps their files open. Threads may share one.
+
+    It reads with ``pread`` and not through a memory map, so that a file cut short under our hands
+    is an error and not a SIGBUS.
+    """
+
+    def __init__(self) -> None:
+        self._files: dict[Path, int] = {}
+
+    def open(self, path: Path) -> None:
+        """Opens a file ahead of reading, so that no two threads do it at once."""
+        if path not in self._files:
+            try:
+                self._files[path] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            except OSError as error:
+                raise InputError(
+                    f"The safetensors file cannot be read: {error.strerror}.",
+                    where=str(path),
+                    fix="check the path",
+                ) from error
+
+    def rows(self, tensor: StoredTensor, start: int, stop: int) -> npt.NDArray[np.generic]:
+        """Rows ``start`` to ``stop`` of a tensor as it is stored.
+
+        A one-dimensional tensor counts as one row.
+
+        Returns:
+            An array of shape (stop - start, row length): float32, float16, or uint16 that holds bfloat16.
+
+        Raises:
+            InputError: the dtype is none of the three, or the file ended early.
+        """
+        import numpy as np
+
+        if tensor.dtype not in _RAW_DTYPES:
+            raise InputError(
+                f"The tensor has the dtype {tensor.dtype}; only F32, F16 and BF16 weights can be used.",
+                where=tensor.where,
+                fix="use the original weights of the model, not a quantised copy",
+            )
+        columns = tensor.shape[-1] if tensor.shape else 1
+        array = np.empty((stop - start, columns), dtype=_RAW_DTYPES[tensor.dtype])
+        row_bytes = columns * array.itemsize
+        if not 0 <= start <= stop or stop * row_bytes > tensor.size:
+            raise ValueError(f"rows {start} to {stop} are outside {tensor.name}")
+        self._read(tensor, tensor.offset + start * row_bytes, array.view(np.uint8).reshape(-1).data)
+        return array
+
+    def _read(self, tensor: StoredTensor, position: int, buffer: memoryview) -> None:
+        self.open(tensor.file)
+        done = 0
+        while done < len(buffer):
+            try:
+                count = os.preadv(self._files[tensor.file], [buffer[done:]], position + done)
+            except OSError as error:
+                raise InputError(
+                    f"The weights cannot be read: {error.strerror}.", where=tensor.where, fix="check the disk"
+                ) from error
+            if count == 0:
+                raise _unsound(tensor.file, "became shorter while it was read", tensor.where)
+            done += count
+
+    def close(self) -> None:
+        """Closes the files."""
+        for handle in self._files.values():
+            os.close(handle)
+        self._files.clear()
+
+    def __enter__(self) -> TensorReader:
+        """The reader itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Closes the files."""
+        self.close()

@@ -1,0 +1,80 @@
+"""The press against llama.cpp's own quantiser, byte for byte."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from packager.press import PressRequest, Quantization, press
+from starfreight.console import Console
+
+QUANTISED = (Quantization.Q8_0, Quantization.Q6_K, Quantization.Q5_K_M, Quantization.Q4_K_M)
+SHAPES = {
+    "tied": {"layers": 2},
+    "untied-17-layers": {"layers": 17, "tied": False, "ffn": 256},
+    "resized-vocabulary": {"vocab_size": 450, "layers": 1},
+    "rows-of-64": {"hidden": 64, "ffn": 192, "layers": 3},
+    "rows-of-96-untied": {"hidden": 96, "ffn": 256, "layers": 3, "tied": False},
+    "float16": {"dtype": "F16", "layers": 1},
+    "float32": {"dtype": "F32", "layers": 1},
+}
+
+
+def reference(source: Path, target: Path, file_type: int) -> bytes:
+    """The file that ``llama_model_quantize`` makes of ``source``."""
+    from cyllama.llama import llama_cpp
+
+    llama_cpp.disable_logging()
+    params = llama_cpp.LlamaModelQuantizeParams()
+    params.ftype, params.nthread = file_type, 1
+    llama_cpp.model_quantize(str(source), str(target), params)
+    return target.read_bytes()
+
+
+@pytest.mark.parametrize("architecture", ["starcoder2", "starcoder"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_quantised_files_equal_those_of_llama_cpp(
+    architecture: str, shape: str, make_checkpoint: Callable[..., Path], console: Console, tmp_path: Path
+) -> None:
+    base = make_checkpoint(tmp_path / "base", architecture, **SHAPES[shape])
+    unquantised = Quantization(str(SHAPES[shape].get("dtype", "BF16")))
+    files = press(PressRequest(base, None, (unquantised, *QUANTISED), tmp_path / "out", "m"), console)
+    for file in files[1:]:
+        expected = reference(files[0].path, tmp_path / "reference.gguf", file.file_type)
+        assert file.path.read_bytes() == expected, file.quantization
+
+
+def test_rows_of_no_whole_block_become_float16_as_in_llama_cpp(
+    make_checkpoint: Callable[..., Path], console: Console, tmp_path: Path
+) -> None:
+    from gguf import GGMLQuantizationType, GGUFReader
+
+    base = make_checkpoint(tmp_path / "base", hidden=64, ffn=200, layers=3)
+    plain, small = press(PressRequest(base, None, ("BF16", "Q4_K_M"), tmp_path / "out", "m"), console)
+    assert small.path.read_bytes() == reference(plain.path, tmp_path / "reference.gguf", small.file_type)
+    kinds = {tensor.name: tensor.tensor_type for tensor in GGUFReader(small.path).tensors}
+    assert kinds["blk.0.ffn_down.weight"] == GGMLQuantizationType.F16
+    assert kinds["blk.0.ffn_up.weight"] == GGMLQuantizationType.Q5_0
+
+
+@pytest.mark.parametrize("architecture", ["starcoder2", "starcoder"])
+def test_an_adapter_is_quantised_as_llama_cpp_quantises_the_merged_model(
+    architecture: str,
+    make_checkpoint: Callable[..., Path],
+    make_adapter: Callable[..., Path],
+    console: Console,
+    tmp_path: Path,
+) -> None:
+    base = make_checkpoint(tmp_path / "base", architecture)
+    name, shape = {
+        "starcoder2": ("model.layers.1.mlp.c_proj.weight", (256, 512)),
+        "starcoder": ("transformer.h.1.attn.c_attn.weight", (384, 256)),
+    }[architecture]
+    adapter = make_adapter(tmp_path / "adapter", {name: shape})
+    request = PressRequest(base, adapter, ("BF16", "Q5_K_M"), tmp_path / "out", "m")
+    merged, small = press(request, console)
+    assert small.path.read_bytes() == reference(merged.path, tmp_path / "reference.gguf", small.file_type)
+    (plain,) = press(PressRequest(base, None, ("Q5_K_M",), tmp_path / "plain", "m"), console)
+    assert plain.digest != small.digest
