@@ -1,0 +1,82 @@
+"""A finished run with random weights, as training would leave it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from starfreight.checkpoint import checkpoint_files
+from starfreight.files import canonical_json, sha256_bytes, sha256_file, write_json
+from starfreight.recipe import recipe_digest, validate_recipe
+from starfreight.records import FileDigest
+from starfreight.run import BaseInput, Inputs, Machine, Measurement, Outcome, Run
+
+
+def _digest(root: Path, path: Path) -> FileDigest:
+    return FileDigest(
+        path=path.relative_to(root).as_posix(), digest=sha256_file(path), size=path.stat().st_size
+    )
+
+
+@pytest.fixture
+def make_run(make_checkpoint: Callable[..., Path], make_adapter: Callable[..., Path]) -> Callable[..., Path]:
+    """Makes ``<root>/base`` and ``<root>/runs/tiny`` and returns the run's folder."""
+
+    def make(root: Path, *, license_text: str | None = "The license.\n", **package: Any) -> Path:
+        base = make_checkpoint(root / "base", hidden=256, ffn=256, layers=1)
+        if license_text is not None:
+            (base / "LICENSE").write_text(license_text)
+        folder = root / "runs" / "tiny"
+        adapter = make_adapter(folder / "adapter", {"model.layers.0.self_attn.q_proj.weight": (256, 256)})
+        recipe = validate_recipe(
+            {
+                "version": 1,
+                "name": "tiny",
+                "base": {"model": "./base", "license": "MIT"},
+                "data": [{"source": "./src", "license": "BSD-3-Clause"}],
+                "package": {"quantizations": ["Q8_0"], **package},
+            },
+            "recipe",
+        )
+        file = {"path": "a.py", "digest": "sha256:" + "a" * 64, "size": 10, "split": "train"}
+        source = {
+            "source": "./src", "revision": None, "format": "fim", "license": "BSD-3-Clause",
+            "files": [file], "left_out": {},
+        }  # fmt: skip
+        write_json(folder / "data" / "manifest.json", {"version": 1, "sources": [source]})
+        files = tuple(_digest(base, path) for path in checkpoint_files(base))
+        Run(
+            version=1,
+            id="tiny-0123456789",
+            status="done",
+            recipe=recipe,
+            recipe_digest=recipe_digest(recipe),
+            base=BaseInput(
+                model="./base",
+                revision=None,
+                license="MIT",
+                architecture="starcoder2",
+                digest=sha256_bytes(canonical_json([each.model_dump() for each in files])),
+                files=files,
+            ),
+            data_manifest=_digest(folder, folder / "data" / "manifest.json"),
+            versions={"torch": "2.13.0"},
+            machine=Machine(processor="x86_64", device="cpu", threads=1),
+            started="2026-01-02T03:04:05Z",
+            ended="2026-01-02T03:14:05Z",
+            outcome=Outcome(
+                steps=3,
+                tokens=384,
+                seconds=600.0,
+                before=Measurement(loss=3.0, tokens=100, exact_match=0.0, completions=4),
+                after=Measurement(loss=2.5, tokens=100, exact_match=0.25, completions=4),
+                adapter=tuple(_digest(folder, path) for path in sorted(adapter.iterdir())),
+            ),
+        ).save(folder)
+        Inputs(version=1, recipe_folder=str(root), base=str(base), data=(str(root / "src"),)).save(folder)
+        return folder
+
+    return make

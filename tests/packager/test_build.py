@@ -1,0 +1,194 @@
+"""From a run's folder to a package."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from packager.build import build_package
+from packager.layout import verify_layout
+from starfreight.console import Console
+from starfreight.errors import GateError, InputError
+from starfreight.package import Descriptor, Package
+from starfreight.run import Run
+
+
+def _read(out: Path, descriptor: Descriptor) -> bytes:
+    return (out / "blobs" / "sha256" / descriptor.digest.removeprefix("sha256:")).read_bytes()
+
+
+def _tree(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != ".lock"
+    }
+
+
+def test_the_same_run_gives_the_same_bytes(
+    make_run: Callable[..., Path], console: Console, tmp_path: Path
+) -> None:
+    run = make_run(tmp_path)
+    build_package(run, tmp_path / "one", None, console)
+    build_package(run, tmp_path / "two", None, console)
+    assert _tree(tmp_path / "one") == _tree(tmp_path / "two")
+    verify_layout(tmp_path / "one", console)
+
+
+def test_nothing_half_made_is_left_beside_the_package(
+    make_run: Callable[..., Path], console: Console, tmp_path: Path
+) -> None:
+    build_package(make_run(tmp_path), tmp_path / "packages" / "p", None, console)
+    assert [path.name for path in (tmp_path / "packages").iterdir()] == ["p"]
+
+
+def test_a_run_that_moved_is_packaged_with_a_base_that_is_named(
+    make_run: Callable[..., Path], console: Console, tmp_path: Path
+) -> None:
+    run = make_run(tmp_path / "there")
+    first = build_package(run, tmp_path / "one", None, console)
+    moved = tmp_path / "here"
+    shutil.move(run, moved)
+    shutil.move(tmp_path / "there" / "base", tmp_path / "elsewhere")
+    second = build_package(moved, tmp_path / "two", tmp_path / "elsewhere", console)
+    assert second == first
+
+
+def test_another_base_than_the_run_had_is_refused(
+    make_run: Callable[..., Path], console: Console, tmp_path: Path
+) -> None:
+    run = make_run(tmp_path)
+    weights = tmp_path / "base" / "model.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    with pytest.raises(GateError, match="not the one that the adapter was trained on") as refused:
+        build_package(run, tmp_path / "p", None, console)
+    assert refused.value.where == str(weights)
+    assert not (tmp_path / "p").exists()
+
+
+def test_a_run_without_any_license_text_is_refused(
+    make_run: Callable[..., Path], console: Console, tmp_path: Path
+) -> None:
+    with pytest.raises(GateError, match="text of the license MIT is not there"):
+        build_package(make_run(tmp_path, license_text=None), tmp_path / "p", None, console)
+    assert not (tmp_path / "p").exists()
+
+
+def test_the_recipes_license_files_are_shipped_beside_the_bases(
+    make_run: Callable[..., Path], console: Console, tmp_path: Path
+) -> None:
+    run = make_run(tmp_path, license="Apache-2.0", license_files=["OURS"])
+    (tmp_path / "OURS").write_text("Our license.\n")
+    package = build_package(run, tmp_path / "p", None, console)
+    texts = {license.name: _read(tmp_path / "p", license.text) for license in package.licenses}
+    assert texts == {"MIT": b"The license.\n", "Apache-2.0": b"Our license.\n"}
+
+
+@pytest.mark.parametrize("status", ["prepared", "running", "stopped", "failed"])
+def test_a_run_that_is_not_finished_is_refused(
+    status: str, make_run: Callable[..., Path], console: Console, tmp_path: Path
+) -> None:
+    run = make_run(tmp_path)
+    Run.load(run).model_copy(update={"status": status}).save(run)
+    with pytest.raises(InputError, match=status):
+        build_package(run, tmp_path / "p", None, console)
+
+
+def test_an_adapter_that_was_changed_after_training_is_refused(
+    make_run: Callable[..., Path], console: Console, tmp_path: Path
+) -> None:
+    run = make_run(tmp_path)
+    with (run / "adapter" / "adapter_model.safetensors").open("ab") as stream:
+        stream.write(b"\0")
+    with pytest.raises(InputError, match="its adapter has changed"):
+        build_package(run, tmp_path / "p", None, console)
+
+
+def test_a_data_manifest_that_was_changed_after_training_is_refused(
+    make_run: Callable[..., Path], console: Console, tmp_path: Path
+) -> None:
+    run = make_run(tmp_path)
+    (run / "data" / "manifest.json").write_text('{"version": 1, "sources": []}')
+    with pytest.raises(GateError, match="data manifest is not the one"):
+        build_package(run, tmp_path / "p", None, console)
+
+
+def test_a_recipe_that_changed_makes_the_package_anew(
+    make_run: Callable[..., Path], console: Console, tmp_path: Path
+) -> None:
+    run = make_run(tmp_path)
+    build_package(run, tmp_path / "p", None, console)
+    record = Run.load(run)
+    recipe = record.recipe.model_copy(
+        update={"package": record.recipe.package.model_copy(update={"system": "Be brief."})}
+    )
+    record.model_copy(update={"recipe": recipe, "recipe_digest": "sha256:" + "5" * 64}).save(run)
+    package = build_package(run, tmp_path / "p", None, console)
+    assert package.system is not None and _read(tmp_path / "p", package.system) == b"Be brief."
+    verify_layout(tmp_path / "p", console)
+
+
+def test_the_card_tells_the_figures_the_data_and_the_license(
+    make_run: Callable[..., Path], console: Console, tmp_path: Path
+) -> None:
+    package = build_package(
+        make_run(tmp_path, card={"title": "Tiny", "limitations": "All of them."}),
+        tmp_path / "p",
+        None,
+        console,
+    )
+    card = _read(tmp_path / "p", package.model_card).decode()
+    front, body = card.removeprefix("---\n").split("\n---\n", 1)
+    assert 'license: "MIT"' in front
+    for word in ("# Tiny", "All of them.", "3.0000", "2.5000", "25.0%", "| `src` | BSD-3-Clause | 1 | 10 |"):
+        assert word in body
+    assert package.default_variant.gguf.digest in body
+    assert str(tmp_path) not in card
+
+
+def test_the_statement_is_in_totos_and_names_the_files_by_their_digests(
+    make_run: Callable[..., Path], console: Console, tmp_path: Path
+) -> None:
+    package = build_package(make_run(tmp_path), tmp_path / "p", None, console)
+    statement = json.loads(_read(tmp_path / "p", package.provenance))
+    assert statement["_type"] == "https://in-toto.io/Statement/v1"
+    assert statement["predicateType"] == "https://slsa.dev/provenance/v1"
+    digest = package.default_variant.gguf.digest.removeprefix("sha256:")
+    assert statement["subject"] == [{"name": "tiny-Q8_0.gguf", "digest": {"sha256": digest}}]
+    details = statement["predicate"]["runDetails"]
+    assert details["metadata"] == {
+        "invocationId": "tiny-0123456789",
+        "startedOn": "2026-01-02T03:04:05Z",
+        "finishedOn": "2026-01-02T03:14:05Z",
+    }
+    names = [each["name"] for each in statement["predicate"]["buildDefinition"]["resolvedDependencies"]]
+    assert {"base/model.safetensors", "base/LICENSE", "data/manifest.json", "data/0/a.py", "torch"} <= set(
+        names
+    )
+
+
+def test_the_facts_stand_inside_the_gguf_file_too(
+    make_run: Callable[..., Path], console: Console, tmp_path: Path
+) -> None:
+    import gguf
+
+    package = build_package(make_run(tmp_path), tmp_path / "p", None, console)
+    name = package.default_variant.gguf.digest.removeprefix("sha256:")
+    reader = gguf.GGUFReader(tmp_path / "p" / "blobs" / "sha256" / name)
+    facts = {key: field.contents() for key, field in reader.fields.items() if key.startswith("general.")}
+    assert facts["general.license"] == "MIT"
+    assert facts["general.base_model.0.name"] == "base"
+    assert facts["general.dataset.0.name"] == "src"
+
+
+def test_a_package_record_survives_a_round_trip(
+    make_run: Callable[..., Path], console: Console, tmp_path: Path
+) -> None:
+    built = build_package(make_run(tmp_path), tmp_path / "p", None, console)
+    assert Package.load(tmp_path / "p") == built
