@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -26,8 +27,12 @@ class Advance(Protocol):
     def __call__(self, amount: float, what: str | None = None) -> None:
         """``what`` takes the place of the bar's text when it is given."""
 
+
 _PLAIN_INTERVAL = 10.0
 """Seconds between two progress lines where standard error is not a terminal."""
+
+_AT_ONCE = 1 << 20
+"""So few bytes are done before anybody could read a bar."""
 
 
 class Console:
@@ -44,8 +49,9 @@ class Console:
 
     @property
     def interactive(self) -> bool:
-        """Whether a person is watching standard error."""
-        return sys.stderr.isatty() and not self.quiet
+        """Whether a person is watching standard error, on a terminal that can redraw a line."""
+        dumb = os.environ.get("TERM", "").lower() in ("dumb", "unknown")
+        return sys.stderr.isatty() and not dumb and not self.quiet
 
     def note(self, text: str) -> None:
         """One line about what is going on."""
@@ -79,14 +85,16 @@ class Console:
 
     @contextlib.contextmanager
     def progress(self, what: str, *, total: float | None, unit: str = "") -> Iterator[Advance]:
-        """A progress bar on a terminal, now and then a line in a log, nothing when quiet.
+        """A progress bar on a terminal, now and then a line in a log, nothing when quiet or tiny.
 
         Args:
             what: the step, as a word or two.
             total: how many units make it whole, ``None`` when that is not known.
             unit: ``"B"`` for bytes, otherwise the plural of what is counted.
         """
-        if self.interactive:
+        if unit == "B" and total is not None and total < _AT_ONCE:
+            yield lambda amount, what=None: None
+        elif self.interactive:
             with _bar(what, total, unit) as advance:
                 yield advance
         elif self.quiet:

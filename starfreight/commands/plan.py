@@ -43,11 +43,11 @@ def plan(recipe: Path, console: Console) -> None:
 
 def _refusal(recipe: Recipe, plans: list[dict[str, Any]], path: Path) -> GateError | None:
     from packager.registry import parse_reference
-    from packager.registry.limits import LARGEST_LAYER
+    from packager.registry.limits import largest_layer
 
     given = recipe.run.gpu_memory
     host = parse_reference(recipe.publish.reference).host if recipe.publish else ""
-    limit = LARGEST_LAYER.get(host)
+    limit = largest_layer(host)
     for each in plans:
         needed = each["gpu_memory"]["total"]
         if given is not None and needed > given:

@@ -41,7 +41,7 @@ def run(recipe: Path, runs: Path, packages: Path, where: str | None, push: bool,
     from packager.registry import parse_reference, publish
     from starfreight.commands.line import run_line
     from starfreight.errors import RecipeError
-    from starfreight.recipe import load_recipe
+    from starfreight.recipe import expand, load_recipe
 
     file = load_recipe(recipe)
     target = file.recipe.publish
@@ -52,7 +52,8 @@ def run(recipe: Path, runs: Path, packages: Path, where: str | None, push: bool,
             fix="add publish.reference",
         )
     if target is not None:
-        parse_reference(target.reference)  # A bad one is known before anything is trained.
+        for variant in expand(file.recipe):  # A bad one is known before anything is trained.
+            parse_reference(target.reference + variant.name.removeprefix(file.recipe.name))
     shipped = run_line(file, runs, packages, where, console)
     results: list[dict[str, Any]] = []
     lines = []
@@ -60,7 +61,7 @@ def run(recipe: Path, runs: Path, packages: Path, where: str | None, push: bool,
         result: dict[str, Any] = {"run": str(each.run_folder), "package": str(each.package_folder)}
         lines += [f"The run lies in {each.run_folder}.", f"The package lies in {each.package_folder}."]
         if push and target is not None:
-            suffix = each.run.recipe.name.removeprefix(file.recipe.name) if len(shipped) > 1 else ""
+            suffix = each.run.recipe.name.removeprefix(file.recipe.name)
             console.heading("Publishing")
             published = publish(
                 each.package_folder, target.reference + suffix, insecure=target.insecure, console=console

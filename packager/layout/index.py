@@ -1,0 +1,64 @@
+"""``index.json``: which manifests a layout holds, and under which names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from packager.media_types import OCI_INDEX
+from starfreight.package import Descriptor, Package
+
+REFERENCE_NAME = "org.opencontainers.image.ref.name"
+"""The annotation that names a manifest inside a layout (OCI image specification)."""
+
+DEFAULT_NAME = "latest"
+"""What the default variant is also called inside the layout; a registry's tag takes its place."""
+
+
+@dataclass(frozen=True)
+class IndexEntry:
+    """One line of the index: a manifest and, unless it only refers to another, its name."""
+
+    manifest: Descriptor
+    name: str | None = None
+    artifact_type: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The entry as ``index.json`` and a registry's index hold it."""
+        entry: dict[str, Any] = descriptor_json(self.manifest)
+        if self.artifact_type is not None:
+            entry["artifactType"] = self.artifact_type
+        if self.name is not None:
+            entry["annotations"] = {REFERENCE_NAME: self.name}
+        return entry
+
+
+def descriptor_json(descriptor: Descriptor) -> dict[str, Any]:
+    """A descriptor in the spelling of OCI and Docker."""
+    return {
+        "mediaType": descriptor.media_type,
+        "digest": descriptor.digest,
+        "size": descriptor.size,
+    }
+
+
+def package_entries(package: Package) -> tuple[IndexEntry, ...]:
+    """The lines of the index that a package has, in their order."""
+    entries = [
+        IndexEntry(each.manifest, variant.tag + each.suffix)
+        for variant in package.variants
+        for each in variant.manifests
+    ]
+    entries += [
+        IndexEntry(each.manifest, DEFAULT_NAME + each.suffix) for each in package.default_variant.manifests
+    ]
+    entries += [
+        IndexEntry(attachment.manifest, artifact_type=attachment.artifact_type)
+        for attachment in package.attachments
+    ]
+    return tuple(entries)
+
+
+def index_json(entries: tuple[IndexEntry, ...]) -> dict[str, Any]:
+    """The whole index."""
+    return {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [entry.as_json() for entry in entries]}

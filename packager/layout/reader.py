@@ -1,0 +1,203 @@
+"""Reads a layout that somebody else may have written: bounded, never out of its folder.
+
+Every method raises :class:`GateError` when the layout is not what it says, with the file as ``where``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import re
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from pydantic import ValidationError
+
+from packager.layout.index import REFERENCE_NAME, IndexEntry
+from starfreight.console import Advance
+from starfreight.errors import GateError
+from starfreight.package import Descriptor
+
+INDEX_FILE = "index.json"
+LAYOUT_FILE = "oci-layout"
+BLOBS = "blobs"
+ALGORITHM = "sha256"
+
+MAX_MANIFEST_BYTES = 4 << 20
+"""What the OCI distribution specification asks registries to accept for a manifest."""
+
+MAX_ENTRIES = 10_000
+"""Manifests in an index and layers in a manifest; a package has some tens."""
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a manifest refers to."""
+
+    config: Descriptor
+    layers: tuple[Descriptor, ...]
+    subject: Descriptor | None
+    artifact_type: str | None
+
+
+class Layout:
+    """An OCI image layout.
+
+    Args:
+        folder: where ``index.json`` and ``blobs/`` lie.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def blob_path(self, digest: str) -> Path:
+        """Where a blob lies, whether it is there or not."""
+        if not _DIGEST.fullmatch(digest):
+            raise GateError(
+                f"{digest[:80]!r} is not a SHA-256 digest.",
+                where=str(self.folder),
+                fix="get the package again",
+            )
+        return self.folder / BLOBS / ALGORITHM / digest.removeprefix("sha256:")
+
+    @contextlib.contextmanager
+    def open(self, descriptor: Descriptor) -> Iterator[IO[bytes]]:
+        """Opens a blob whose size is the descriptor's. Its digest is not looked at."""
+        path = self.blob_path(descriptor.digest)
+        for parent in (path.parent.parent, path.parent):
+            if parent.is_symlink():
+                raise damaged(parent, "is a symbolic link")
+        with open_regular(path) as stream:
+            size = os.fstat(stream.fileno()).st_size
+            if size != descriptor.size:
+                raise damaged(path, f"has {size:,} bytes where {descriptor.size:,} are announced")
+            yield stream
+
+    def read(self, descriptor: Descriptor, limit: int = MAX_MANIFEST_BYTES) -> bytes:
+        """The bytes of a small blob, whose size and digest are checked."""
+        path = self.blob_path(descriptor.digest)
+        if descriptor.size > limit:
+            raise damaged(path, f"is announced with {descriptor.size:,} bytes; {limit:,} is the most here")
+        with self.open(descriptor) as stream:
+            data = stream.read(limit + 1)
+        if hashlib.sha256(data).hexdigest() != path.name:
+            raise damaged(path, "does not have the digest that is its name")
+        return data
+
+    def index(self) -> tuple[IndexEntry, ...]:
+        """The lines of ``index.json``."""
+        path = self.folder / INDEX_FILE
+        data = self.json_file(path)
+        return tuple(self._entry(path, entry) for entry in _list(path, data, "manifests"))
+
+    def manifest(self, descriptor: Descriptor) -> Manifest:
+        """A manifest of the layout, in Docker's or OCI's spelling."""
+        path = self.blob_path(descriptor.digest)
+        data = _parse(path, self.read(descriptor))
+        if data.get("schemaVersion") != 2 or data.get("mediaType") != descriptor.media_type:
+            raise damaged(path, "is not the kind of manifest that refers to it as")
+        subject = data.get("subject")
+        return Manifest(
+            config=_descriptor(path, data.get("config")),
+            layers=tuple(_descriptor(path, each) for each in _list(path, data, "layers")),
+            subject=None if subject is None else _descriptor(path, subject),
+            artifact_type=_text(path, data, "artifactType"),
+        )
+
+    def json_file(self, path: Path) -> dict[str, Any]:
+        """A JSON object in a file of the layout, of at most 4 MiB."""
+        with open_regular(path) as stream:
+            data = stream.read(MAX_MANIFEST_BYTES + 1)
+        if len(data) > MAX_MANIFEST_BYTES:
+            raise damaged(path, f"is larger than {MAX_MANIFEST_BYTES:,} bytes")
+        return _parse(path, data)
+
+    def _entry(self, path: Path, entry: Any) -> IndexEntry:
+        descriptor = _descriptor(path, entry)
+        annotations = entry.get("annotations", {})
+        if not isinstance(annotations, dict):
+            raise damaged(path, "has annotations that are no object")
+        return IndexEntry(
+            descriptor, _text(path, annotations, REFERENCE_NAME), _text(path, entry, "artifactType")
+        )
+
+
+@contextlib.contextmanager
+def open_regular(path: Path) -> Iterator[IO[bytes]]:
+    """Opens a regular file; never a link, a pipe or a device.
+
+    Raises:
+        GateError: it is missing, unreadable or something else than a file.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno == errno.ENOENT:
+            raise damaged(path, "is missing") from error
+        if error.errno == errno.ELOOP:
+            raise damaged(path, "is a symbolic link") from error
+        raise damaged(path, f"cannot be read: {error.strerror}") from error
+    with os.fdopen(handle, "rb") as stream:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise damaged(path, "is not a regular file")
+        yield stream
+
+
+def sha256_stream(stream: IO[bytes], advance: Advance) -> str:
+    """The digest of the rest of a stream, which moves ``advance`` on by bytes."""
+    digest = hashlib.sha256()
+    while piece := stream.read(_CHUNK):
+        digest.update(piece)
+        advance(len(piece))
+    return "sha256:" + digest.hexdigest()
+
+
+def damaged(path: Path, what: str) -> GateError:
+    """The error for a file that is not what it should be."""
+    return GateError(
+        f"{path.name} {what}.",
+        where=str(path),
+        fix="make the package again, or get it again where it came from",
+    )
+
+
+def _parse(path: Path, data: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise damaged(path, "is not valid JSON") from error
+    if not isinstance(value, dict):
+        raise damaged(path, "is not a JSON object")
+    return value
+
+
+def _list(path: Path, data: dict[str, Any], key: str) -> list[Any]:
+    value = data.get(key)
+    if not isinstance(value, list) or len(value) > MAX_ENTRIES:
+        raise damaged(path, f"has no list of {key}, or one that is too long")
+    return value
+
+
+def _text(path: Path, data: dict[str, Any], key: str) -> str | None:
+    value = data.get(key)
+    if value is not None and (not isinstance(value, str) or len(value) > 500):
+        raise damaged(path, f"has a value for {key} that is no short text")
+    return value
+
+
+def _descriptor(path: Path, value: Any) -> Descriptor:
+    if not isinstance(value, dict):
+        raise damaged(path, "has a descriptor that is no object")
+    try:
+        return Descriptor(media_type=value["mediaType"], digest=value["digest"], size=value["size"])
+    except (KeyError, ValidationError) as error:
+        raise damaged(path, "has a descriptor without a sound mediaType, digest and size") from error

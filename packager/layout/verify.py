@@ -1,0 +1,259 @@
+"""Checks every file of a package: its digest, its size, and that something refers to it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from packager.layout.index import package_entries
+from packager.layout.reader import (
+    ALGORITHM,
+    BLOBS,
+    INDEX_FILE,
+    LAYOUT_FILE,
+    Layout,
+    open_regular,
+    sha256_stream,
+)
+from packager.layout.writer import LOCK_FILE, TOP_LEVEL
+from packager.media_types import MANIFESTS
+from starfreight.console import Advance, Console
+from starfreight.errors import GateError, InputError
+from starfreight.package import NEWEST_VERSION, PACKAGE_FILE, Descriptor, Package
+
+MAX_PROBLEMS = 1000
+
+_HEX = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong: the file, relative to the package's folder, and what about it."""
+
+    path: str
+    what: str
+
+
+@dataclass(frozen=True)
+class VerifyReport:
+    """What was looked at and what was found."""
+
+    folder: Path
+    files: int
+    bytes: int
+    problems: tuple[Problem, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as ``--json`` prints it."""
+        return {
+            "package": str(self.folder),
+            "files": self.files,
+            "bytes": self.bytes,
+            "problems": [{"path": problem.path, "what": problem.what} for problem in self.problems],
+        }
+
+
+def verify_layout(folder: Path, console: Console) -> VerifyReport:
+    """Checks every file of a package.
+
+    Raises:
+        GateError: at least one file is wrong, missing or too much; the first one is named.
+        InputError: that is no package, or one of a newer version.
+    """
+    report = examine_layout(folder, console)
+    if report.problems:
+        first = report.problems[0]
+        more = len(report.problems) - 1
+        raise GateError(
+            f"The package is not as it was written: {first.what}."
+            + (f" {more} more {'problem' if more == 1 else 'problems'} after it." if more else ""),
+            where=str(folder / first.path),
+            fix="make the package again, or get it again where it came from",
+        )
+    return report
+
+
+def examine_layout(folder: Path, console: Console) -> VerifyReport:
+    """Checks every file of a package and tells what is wrong instead of raising.
+
+    Raises:
+        InputError: that is no package, or one of a newer version.
+    """
+    if not folder.is_dir():
+        raise InputError("There is no such folder.", where=str(folder), fix="check the path")
+    if not any((folder / name).exists() for name in (LAYOUT_FILE, INDEX_FILE, PACKAGE_FILE)):
+        raise InputError(
+            "The folder holds no package.", where=str(folder), fix="make one with starfreight package build"
+        )
+    examination = _Examination(folder, Layout(folder))
+    examination.top_level()
+    total = sum(path.lstat().st_size for path in _blob_files(folder))
+    with console.progress("Verifying", total=total, unit="B") as advance:
+        examination.blobs(advance)
+    examination.references()
+    return VerifyReport(folder, examination.files, examination.bytes, tuple(examination.problems))
+
+
+@dataclass
+class _Examination:
+    folder: Path
+    layout: Layout
+    problems: list[Problem] = field(default_factory=list)
+    files: int = 0
+    bytes: int = 0
+    broken: set[str] = field(default_factory=set)
+    """Digests of blobs that were found wrong, so that each is told of once."""
+
+    def problem(self, path: Path, what: str) -> None:
+        problem = Problem(path.relative_to(self.folder).as_posix(), what)
+        if len(self.problems) < MAX_PROBLEMS and problem not in self.problems:
+            self.problems.append(problem)
+
+    @contextmanager
+    def collecting(self, path: Path) -> Iterator[None]:
+        """Notes what a reader refuses."""
+        try:
+            yield
+        except GateError as error:
+            where = Path(error.where) if error.where else path
+            self.problem(where if where.is_relative_to(self.folder) else path, error.what.rstrip("."))
+
+    def top_level(self) -> None:
+        for entry in sorted(self.folder.iterdir()):
+            if entry.name not in TOP_LEVEL:
+                self.problem(entry, f"{entry.name} does not belong to a package")
+        lock = self.folder / LOCK_FILE
+        if lock.is_symlink() or (lock.exists() and (not lock.is_file() or lock.stat().st_size)):
+            self.problem(lock, "the lock is not an empty file")
+        marker = self.folder / LAYOUT_FILE
+        with self.collecting(marker):
+            if self.layout.json_file(marker) != {"imageLayoutVersion": "1.0.0"}:
+                self.problem(marker, "the layout is of another version than 1.0.0")
+            self.files += 1
+            self.bytes += marker.stat().st_size
+
+    def blobs(self, advance: Advance) -> None:
+        blobs = self.folder / BLOBS
+        for level, allowed in ((blobs, ALGORITHM), (blobs / ALGORITHM, None)):
+            if level.is_symlink() or not level.is_dir():
+                self.problem(level, f"{level.name} is not a folder")
+                return
+            for entry in sorted(level.iterdir()):
+                if allowed is not None and entry.name != allowed:
+                    self.problem(entry, f"{entry.name} does not belong to a package")
+                elif allowed is None:
+                    self._blob(entry, advance)
+
+    def _blob(self, path: Path, advance: Advance) -> None:
+        if not _HEX.fullmatch(path.name):
+            self.problem(path, f"{path.name} does not belong to a package")
+            return
+        digest = "sha256:" + path.name
+        count = len(self.problems)
+        with self.collecting(path), open_regular(path) as stream:
+            self.files += 1
+            self.bytes += os.fstat(stream.fileno()).st_size
+            if sha256_stream(stream, advance) != digest:
+                self.problem(path, f"the blob {digest} has another digest")
+        if len(self.problems) > count:
+            self.broken.add(digest)
+
+    def references(self) -> None:
+        package = self._package()
+        referred: dict[str, Descriptor] = {}
+        index = self.folder / INDEX_FILE
+        entries = None
+        with self.collecting(index):
+            entries = self.layout.index()
+            self.files += 1
+            self.bytes += index.stat().st_size
+        for entry in entries or ():
+            self._refer(referred, entry.manifest)
+            self._manifest(referred, entry.manifest)
+        if package is not None:
+            for descriptor in package.descriptors():
+                self._refer(referred, descriptor)
+            if entries is not None and set(entries) != set(package_entries(package)):
+                self.problem(index, f"{INDEX_FILE} does not agree with {PACKAGE_FILE}")
+            self._contents(package)
+        if package is not None and entries is not None:
+            for path in _blob_files(self.folder):
+                if _HEX.fullmatch(path.name) and "sha256:" + path.name not in referred:
+                    self.problem(path, f"nothing refers to the blob sha256:{path.name}")
+
+    def _package(self) -> Package | None:
+        path = self.folder / PACKAGE_FILE
+        with self.collecting(path):
+            version = self.layout.json_file(path).get("version")
+            try:
+                package = Package.load(self.folder)
+            except InputError as error:
+                if isinstance(version, int) and version > NEWEST_VERSION:
+                    raise
+                self.problem(path, error.what.rstrip("."))
+                return None
+            self.files += 1
+            self.bytes += path.stat().st_size
+            return package
+        return None
+
+    def _refer(self, referred: dict[str, Descriptor], descriptor: Descriptor) -> None:
+        known = referred.get(descriptor.digest)
+        if known is not None and known.size == descriptor.size:
+            return
+        referred[descriptor.digest] = descriptor
+        if descriptor.digest in self.broken:
+            return
+        with self.collecting(self.layout.blob_path(descriptor.digest)), self.layout.open(descriptor):
+            pass
+
+    def _manifest(self, referred: dict[str, Descriptor], descriptor: Descriptor) -> None:
+        path = self.layout.blob_path(descriptor.digest)
+        if descriptor.digest in self.broken or not path.exists():
+            return
+        if descriptor.media_type not in MANIFESTS:
+            self.problem(path, f"the index lists a manifest of the unknown type {descriptor.media_type}")
+            return
+        with self.collecting(path):
+            manifest = self.layout.manifest(descriptor)
+            for each in (manifest.config, *manifest.layers):
+                self._refer(referred, each)
+            if manifest.subject is not None:
+                self._refer(referred, manifest.subject)
+
+    def _contents(self, package: Package) -> None:
+        """What the record says of each manifest is what the manifest says."""
+        for variant in package.variants:
+            for each in variant.manifests:
+                self._holds(each.manifest, variant.gguf, subject=None)
+        subjects = {each.manifest.digest for variant in package.variants for each in variant.manifests}
+        for attachment in package.attachments:
+            path = self.layout.blob_path(attachment.manifest.digest)
+            if attachment.subject not in subjects:
+                self.problem(path, "an attachment refers to none of the package's manifests")
+            self._holds(attachment.manifest, None, subject=attachment.subject)
+
+    def _holds(self, descriptor: Descriptor, layer: Descriptor | None, *, subject: str | None) -> None:
+        path = self.layout.blob_path(descriptor.digest)
+        if descriptor.digest in self.broken or not path.exists():
+            return
+        try:
+            manifest = self.layout.manifest(descriptor)
+        except GateError:
+            return  # Told of when the index was read; a manifest that it lacks makes it disagree.
+        if layer is not None and layer.digest not in {each.digest for each in manifest.layers}:
+            self.problem(path, f"the manifest does not hold the model {layer.digest}")
+        if (manifest.subject.digest if manifest.subject else None) != subject:
+            self.problem(path, "the manifest refers to another subject than the package says")
+
+
+def _blob_files(folder: Path) -> list[Path]:
+    blobs = folder / BLOBS / ALGORITHM
+    if blobs.parent.is_symlink() or blobs.is_symlink() or not blobs.is_dir():
+        return []
+    return sorted(path for path in blobs.iterdir() if path.is_file() and not path.is_symlink())

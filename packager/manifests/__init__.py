@@ -1,0 +1,23 @@
+"""What a registry holds of a model: one manifest for each kind of client, over the same GGUF blob.
+
+for format in FORMATS:
+    built = format.build(parts)
+"""
+
+from packager.manifests.attachment import build_attachment
+from packager.manifests.interface import BuiltManifest, ManifestFormat, ModelParts
+from packager.manifests.modelpack import ModelPack
+from packager.manifests.ollama import Ollama
+
+FORMATS: tuple[ManifestFormat, ...] = (Ollama(), ModelPack())
+"""Every format that a variant is packaged in, in the order of its manifests."""
+
+__all__ = [
+    "FORMATS",
+    "BuiltManifest",
+    "ManifestFormat",
+    "ModelPack",
+    "ModelParts",
+    "Ollama",
+    "build_attachment",
+]

@@ -1,0 +1,71 @@
+"""The plug point of manifests: from a model's parts to the bytes that a kind of client reads.
+
+Building is a pure function: equal parts give equal bytes, so a manifest's digest can be signed,
+compared and made again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from starfreight.files import sha256_bytes
+from starfreight.package import Descriptor, LicenseFile
+from starfreight.quantization import Quantization
+
+
+@dataclass(frozen=True)
+class ModelParts:
+    """One variant: its files, which lie in the layout already, and what is said of it."""
+
+    name: str
+    title: str
+    description: str
+    created: str
+    """In UTC: ``2026-01-31T12:00:00Z``."""
+    authors: tuple[str, ...]
+    source_url: str | None
+    architecture: str
+    """As GGUF names it: ``starcoder2``."""
+    parameters: int
+    """How many weights the model has."""
+    quantization: Quantization
+    gguf: Descriptor
+    template: Descriptor | None
+    settings: Descriptor | None
+    system: Descriptor | None
+    licenses: tuple[LicenseFile, ...]
+    model_card: Descriptor
+
+
+@dataclass(frozen=True)
+class BuiltManifest:
+    """A manifest and the config it refers to; its layers are in the layout already."""
+
+    media_type: str
+    manifest: bytes
+    config_media_type: str
+    config: bytes
+
+
+class ManifestFormat(Protocol):
+    """A kind of manifest."""
+
+    @property
+    def name(self) -> str:
+        """What the package calls the format."""
+        ...
+
+    @property
+    def suffix(self) -> str:
+        """What the format's tags end with."""
+        ...
+
+    def build(self, parts: ModelParts) -> BuiltManifest:
+        """The manifest of one variant."""
+        ...
+
+
+def descriptor_for(media_type: str, data: bytes) -> Descriptor:
+    """A descriptor of bytes."""
+    return Descriptor(media_type=media_type, digest=sha256_bytes(data), size=len(data))

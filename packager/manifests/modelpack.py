@@ -1,0 +1,141 @@
+"""The manifest for everything that speaks OCI: the CNCF ModelPack specification, version 1.
+
+Docker Model Runner, RamaLama, modctl and Kubernetes image volumes read it. Layers are raw files, so
+the GGUF blob is the one that Ollama's manifest names too. RamaLama refuses layer types other than
+the specification's own, so every layer has one of those.
+Source: https://github.com/modelpack/model-spec (``docs/spec.md``, ``docs/config.md``).
+"""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import re
+from typing import Any
+
+from packager.layout.index import descriptor_json
+from packager.manifests.interface import BuiltManifest, ModelParts, descriptor_for
+from packager.media_types import OCI_MANIFEST
+from starfreight.files import canonical_json
+from starfreight.package import Descriptor
+
+ARTIFACT = "application/vnd.cncf.model.manifest.v1+json"
+CONFIG = "application/vnd.cncf.model.config.v1+json"
+WEIGHT = "application/vnd.cncf.model.weight.v1.raw"
+WEIGHT_CONFIG = "application/vnd.cncf.model.weight.config.v1.raw"
+DOC = "application/vnd.cncf.model.doc.v1.raw"
+
+FILE_PATH = "org.cncf.model.filepath"
+FILE_METADATA = "org.cncf.model.file.metadata+json"
+
+_PRECISION = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+"""The quantizations that are none, and the specification's names for them."""
+
+
+class ModelPack:
+    """ModelPack, at the tag with ``-oci``."""
+
+    name = "modelpack"
+    suffix = "-oci"
+
+    def build(self, parts: ModelParts) -> BuiltManifest:
+        """The manifest of one variant."""
+        files: list[tuple[str, str, Descriptor]] = [
+            (WEIGHT, f"{parts.name}-{parts.quantization}.gguf", parts.gguf)
+        ]
+        files += [
+            (WEIGHT_CONFIG, name, part)
+            for name, part in (
+                ("params.json", parts.settings),
+                ("template.gotmpl", parts.template),
+                ("system.txt", parts.system),
+            )
+            if part is not None
+        ]
+        files.append((DOC, "README.md", parts.model_card))
+        files += [
+            (DOC, posixpath.join("licenses", f"{_file_name(license.name)}.txt"), license.text)
+            for license in parts.licenses
+        ]
+        layers = [_layer(media_type, path, part, parts.created) for media_type, path, part in files]
+        config = canonical_json(_config(parts, [part.digest for _, _, part in files]))
+        manifest = canonical_json(
+            {
+                "schemaVersion": 2,
+                "mediaType": OCI_MANIFEST,
+                "artifactType": ARTIFACT,
+                "config": descriptor_json(descriptor_for(CONFIG, config)),
+                "layers": layers,
+                "annotations": _annotations(parts),
+            }
+        )
+        return BuiltManifest(OCI_MANIFEST, manifest, CONFIG, config)
+
+
+def parameter_size(count: int) -> str:
+    """A number of weights in the specification's form, at most one digit after the point: ``3.0B``."""
+    for scale, letter in ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "K")):
+        # The next smaller letter would show 1000.0 for what rounds up to one of this.
+        if count >= scale - scale // 20_000:
+            return f"{count / scale:.1f}{letter}"
+    return f"{count / 1000:.1f}K"
+
+
+def _config(parts: ModelParts, digests: list[str]) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "createdAt": parts.created,
+        "family": parts.architecture,
+        "name": parts.name,
+        "title": parts.title,
+        "licenses": [license.name for license in parts.licenses],
+    }
+    if parts.description:
+        described["description"] = parts.description
+    if parts.authors:
+        described["authors"] = list(parts.authors)
+    if parts.source_url:
+        described["sourceURL"] = parts.source_url
+    technical: dict[str, Any] = {
+        "architecture": "transformer",
+        "format": "gguf",
+        "paramSize": parameter_size(parts.parameters),
+        "capabilities": {"inputTypes": ["text"], "outputTypes": ["text"]},
+    }
+    if precision := _PRECISION.get(str(parts.quantization)):
+        technical["precision"] = precision
+    else:
+        technical["quantization"] = str(parts.quantization)
+    # The layers are files as they are, so the hash of their content is their digest.
+    return {"descriptor": described, "config": technical, "modelfs": {"type": "layers", "diffIds": digests}}
+
+
+def _annotations(parts: ModelParts) -> dict[str, str]:
+    annotations = {
+        "org.opencontainers.image.created": parts.created,
+        "org.opencontainers.image.title": parts.title,
+    }
+    if parts.licenses:
+        annotations["org.opencontainers.image.licenses"] = " AND ".join(
+            license.name for license in parts.licenses
+        )
+    if parts.source_url:
+        annotations["org.opencontainers.image.source"] = parts.source_url
+    return annotations
+
+
+def _layer(media_type: str, path: str, part: Descriptor, created: str) -> dict[str, Any]:
+    metadata = {
+        "name": path,
+        "mode": 0o644,
+        "uid": 0,
+        "gid": 0,
+        "size": part.size,
+        "mtime": created,
+        "typeflag": ord("0"),  # A regular file, in tar's spelling.
+    }
+    annotations = {FILE_PATH: path, FILE_METADATA: json.dumps(metadata, separators=(",", ":"))}
+    return {**descriptor_json(part), "mediaType": media_type, "annotations": annotations}
+
+
+def _file_name(license: str) -> str:
+    return re.sub(r"[^A-Za-z0-9.+-]+", "-", license).strip(".-") or "LICENSE"

@@ -1,0 +1,67 @@
+"""Lists what refers to a manifest, also where the registry does not keep such a list itself.
+
+OCI distribution 1.1: a registry that keeps it answers a pushed manifest with ``OCI-Subject``. For the
+others (docker-registry 2 and 3, GHCR) the client keeps an index at the tag ``sha256-<hex>``.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from packager.layout.index import descriptor_json
+from packager.layout.reader import MAX_ENTRIES, MAX_MANIFEST_BYTES, Layout
+from packager.media_types import OCI_INDEX
+from packager.registry.client import RegistryClient
+from starfreight.errors import ServiceError
+from starfreight.files import canonical_json
+from starfreight.package import Attachment
+
+
+def attach(client: RegistryClient, layout: Layout, attachment: Attachment) -> None:
+    """Puts an attachment's manifest into the registry and sees that it is listed.
+
+    Raises:
+        GateError: the manifest is damaged on disk.
+        ServiceError: the registry refuses, or the list's tag holds something else.
+    """
+    descriptor = attachment.manifest
+    data = layout.read(descriptor)
+    if client.manifest_digest(descriptor.digest, descriptor.media_type) != descriptor.digest:
+        acknowledged = client.put_manifest(descriptor.digest, descriptor.media_type, data)
+        if acknowledged == attachment.subject:
+            return
+    if client.referrers(attachment.subject) is not None:
+        return
+    tag = attachment.subject.replace(":", "-")
+    listed = _listed(tag, client.get_manifest(tag, OCI_INDEX))
+    if any(isinstance(each, dict) and each.get("digest") == descriptor.digest for each in listed):
+        return
+    entry = {**descriptor_json(descriptor), "artifactType": attachment.artifact_type}
+    if annotations := json.loads(data).get("annotations"):
+        entry["annotations"] = annotations
+    index = canonical_json({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [*listed, entry]})
+    if len(listed) >= MAX_ENTRIES or len(index) > MAX_MANIFEST_BYTES:
+        raise _unusable(tag, "is full")
+    client.put_manifest(tag, OCI_INDEX, index)
+
+
+def _listed(tag: str, data: bytes | None) -> list[Any]:
+    if data is None:
+        return []
+    try:
+        index = json.loads(data)
+    except (ValueError, RecursionError):
+        raise _unusable(tag, "is no JSON") from None
+    listed = index.get("manifests") if isinstance(index, dict) else None
+    if not isinstance(listed, list):
+        raise _unusable(tag, "is no index")
+    return listed
+
+
+def _unusable(tag: str, what: str) -> ServiceError:
+    return ServiceError(
+        f"The registry's list of what refers to a manifest {what}.",
+        where=f"tag {tag}",
+        fix="delete that tag in the registry, then run the same command again",
+    )

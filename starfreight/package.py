@@ -1,0 +1,156 @@
+"""The third record: what is shipped, in ``package.json`` beside an OCI image layout.
+
+    package = Package.load(Path("packages/acme-coder"))
+    for variant in package.variants:
+        print(variant.quantization, variant.gguf.digest)
+
+Everything the record names lies in the layout under its digest. Nothing in it tells of the machine
+that made it, so the same run gives the same bytes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from starfreight.quantization import Quantization
+from starfreight.records import Digest, Part, Record
+
+PACKAGE_FILE = "package.json"
+NEWEST_VERSION = 1
+MAX_PACKAGE_BYTES = 4 << 20
+
+_TOKEN = r"[a-zA-Z0-9][a-zA-Z0-9!#$&^_.+-]{0,126}"
+
+MediaType = Annotated[str, Field(pattern=f"^{_TOKEN}/{_TOKEN}$")]
+"""A media type without parameters (RFC 6838)."""
+
+Line = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")]
+
+
+class Descriptor(Part):
+    """Bytes in the layout: what they are, their digest, and how many."""
+
+    media_type: MediaType
+    digest: Digest
+    size: Annotated[int, Field(ge=0)]
+
+
+class BaseOrigin(Part):
+    """The base model as the run found it."""
+
+    name: Line
+    """A hub id, ``builtin:starter``, or the name of a local folder without its path."""
+    revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")] | None = None
+    digest: Digest
+    """Of the list of its files (see :class:`starfreight.run.BaseInput`)."""
+
+
+class LicenseFile(Part):
+    """A license that the package is under, with its text."""
+
+    name: Line
+    """An SPDX identifier or ``LicenseRef-...``."""
+    text: Descriptor
+
+
+class PackagedManifest(Part):
+    """One manifest over a variant's files, for one kind of client."""
+
+    format: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{0,31}$")]
+    """``ollama`` or ``modelpack``; a later version may add others."""
+    suffix: Annotated[str, Field(pattern=r"^(-[a-z0-9]{1,16})?$")]
+    """What this kind's tags end with: nothing for Ollama, ``-oci`` for ModelPack."""
+    manifest: Descriptor
+
+
+class Variant(Part):
+    """The model in one quantization."""
+
+    quantization: Quantization
+    gguf: Descriptor
+    manifests: Annotated[tuple[PackagedManifest, ...], Field(min_length=1)]
+
+    @property
+    def tag(self) -> str:
+        """The quantization as Ollama spells it in a tag: ``q4_K_M``."""
+        return self.quantization.tag
+
+
+class Attachment(Part):
+    """A manifest that a registry lists as referring to another one (OCI 1.1 ``subject``)."""
+
+    subject: Digest
+    artifact_type: MediaType
+    manifest: Descriptor
+
+
+class Package(Record):
+    """One tuned model in all its quantizations, with what a reader needs to trust it."""
+
+    version: Literal[1] = 1
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,127}$")]
+    title: Line
+    description: Annotated[str, Field(max_length=100_000)] = ""
+    created: Annotated[str, Field(pattern=r"^[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9](:[0-5][0-9]){2}Z$")]
+    """When the run ended, in UTC."""
+    run: Line
+    """The run's id."""
+    recipe: Digest
+    base: BaseOrigin
+    architecture: Line
+    """As GGUF names it: ``starcoder2`` or ``starcoder``."""
+    parameters: Annotated[int, Field(ge=1)]
+    """How many weights the model has."""
+    context_length: Annotated[int, Field(ge=1)]
+    """The longest input in tokens."""
+    default: Quantization
+    """The variant that the plain tag names."""
+    variants: Annotated[tuple[Variant, ...], Field(min_length=1)]
+    template: Descriptor | None
+    settings: Descriptor | None
+    """The parameters that Ollama runs the model with, as a JSON object."""
+    system: Descriptor | None
+    licenses: tuple[LicenseFile, ...]
+    model_card: Descriptor
+    provenance: Descriptor
+    """The in-toto statement about the GGUF files."""
+    attachments: tuple[Attachment, ...]
+
+    @model_validator(mode="after")
+    def _variants_fit(self) -> Self:
+        quantizations = [variant.quantization for variant in self.variants]
+        if len(set(quantizations)) != len(quantizations):
+            raise ValueError("two variants have one quantization")
+        if self.default not in quantizations:
+            raise ValueError(f"the default {self.default} is none of the variants")
+        return self
+
+    @property
+    def default_variant(self) -> Variant:
+        """The variant that the plain tag names."""
+        return next(variant for variant in self.variants if variant.quantization == self.default)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Reads ``package.json`` from a package's folder.
+
+        Raises:
+            InputError: missing, too large, of a newer version, or not a package.
+        """
+        return cls.read(folder / PACKAGE_FILE, newest=NEWEST_VERSION, limit=MAX_PACKAGE_BYTES, kind="package")
+
+    def save(self, folder: Path) -> None:
+        """Writes ``package.json`` into a package's folder."""
+        self.write(folder / PACKAGE_FILE)
+
+    def descriptors(self) -> tuple[Descriptor, ...]:
+        """Everything that the record names, each digest once."""
+        named = [self.template, self.settings, self.system, self.model_card, self.provenance]
+        named += [license.text for license in self.licenses]
+        for variant in self.variants:
+            named += [variant.gguf, *(each.manifest for each in variant.manifests)]
+        named += [attachment.manifest for attachment in self.attachments]
+        return tuple({each.digest: each for each in named if each is not None}.values())

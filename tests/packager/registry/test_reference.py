@@ -1,0 +1,64 @@
+"""References: what every client can pull, and a clear word on what some cannot."""
+
+from __future__ import annotations
+
+import pytest
+
+from packager.registry import Reference, parse_reference
+from starfreight.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("ghcr.io/acme/coder:1.0", Reference("ghcr.io", "acme", "coder", "1.0")),
+        ("localhost:5000/team/my-coder:v1_2", Reference("localhost:5000", "team", "my-coder", "v1_2")),
+        ("10.0.0.1:80/a/b.c:latest", Reference("10.0.0.1:80", "a", "b.c", "latest")),
+        ("registry/a-b/c__d:_x", Reference("registry", "a-b", "c__d", "_x")),
+    ],
+)
+def test_a_sound_reference_is_read_and_written_alike(text: str, expected: Reference) -> None:
+    assert parse_reference(text) == expected
+    assert str(parse_reference(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("coder:1.0", "1 parts"),
+        ("acme/coder:1.0", "2 parts"),
+        ("ghcr.io/acme/team/coder:1.0", "4 parts"),
+        ("ghcr.io/acme/coder", "no tag"),
+        ("ghcr.io/acme/coder:", "the tag ''"),
+        ("ghcr.io/acme/coder@sha256:" + "0" * 64, "digest"),
+        ("https://ghcr.io/acme/coder:1", "scheme"),
+        ("oci://ghcr.io/acme/coder:1", "scheme"),
+        ("ghcr.io/acme.org/coder:1", "namespace 'acme.org'"),
+        ("ghcr.io/Acme/coder:1", "namespace 'Acme'"),
+        ("ghcr.io/acme/Coder:1", "name 'Coder'"),
+        ("ghcr.io/acme/coder:-1", "tag '-1'"),
+        ("ghcr.io/acme/coder:1:2", "tag '1:2'"),
+        ("ghcr.io/acme/co der:1", "name 'co der'"),
+        ("ghcr.io/../coder:1", "namespace '..'"),
+        ("user@ghcr.io/acme/coder:1", "digest"),
+        ("[::1]:5000/acme/coder:1", r"host '\[::1\]:5000'"),
+        ("ghcr.io:99999/acme/coder:1", "port 99999"),
+        ("/acme/coder:1", "host ''"),
+        ("ghcr.io/" + "a" * 81 + "/coder:1", "81 characters"),
+        ("ghcr.io/acme/" + "a" * 81 + ":1", "81 characters"),
+        ("ghcr.io/acme/coder:" + "1" * 70, "tag of 70 characters"),
+        ("ghcr.io/acme/coder:1.0-oci", "publishing makes itself"),
+        ("ghcr.io/acme/coder:1\n", "tag '1"),
+        ("", "1 parts"),
+    ],
+)
+def test_a_reference_that_some_client_could_not_pull_is_refused(text: str, said: str) -> None:
+    with pytest.raises(InputError, match=said) as caught:
+        parse_reference(text)
+    assert caught.value.exit_code == 2
+    assert caught.value.fix
+
+
+def test_a_very_long_reference_is_refused_quickly() -> None:
+    with pytest.raises(InputError):
+        parse_reference("a/" + "-" * 10_000_000 + "/b:1")

@@ -1,0 +1,63 @@
+"""Every command of the README is run here, but for `make test`, which runs this."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+
+
+def _commands() -> list[str]:
+    return re.findall(r"^    (\S.*)$", (ROOT / "README.md").read_text(), re.MULTILINE)
+
+
+def test_the_readme_has_these_commands_and_no_others() -> None:
+    assert _commands() == [
+        "make quickstart",
+        "make test",
+        "starfreight init my-model",
+        "starfreight plan my-model/recipe.yaml",
+        "starfreight run my-model/recipe.yaml",
+        "starfreight package verify packages/NAME",
+        "starfreight publish packages/NAME HOST/NAMESPACE/NAME:TAG",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("target", "last"), [("quickstart", ".venv/bin/starfreight quickstart"), ("test", ".venv/bin/pytest")]
+)
+def test_make_runs_the_command_that_the_readme_says(target: str, last: str) -> None:
+    done = subprocess.run(["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip().splitlines()[-1].strip() == last
+
+
+def test_the_steps_of_using_it_run_one_after_another(
+    starfreight: Callable[..., subprocess.CompletedProcess[str]],
+    registry: Any,
+    tmp_path: Path,
+) -> None:
+    init, plan, run, verify, publish = (line.split()[1:] for line in _commands()[2:])
+    starfreight(*init, cwd=tmp_path)
+    starfreight(*plan, cwd=tmp_path)
+    result = json.loads(starfreight(*run, "--json", cwd=tmp_path).stdout)
+    (variant,) = result["variants"]
+    name = variant["package"].removeprefix("packages/")
+    starfreight(*(word.replace("NAME", name) for word in verify), cwd=tmp_path)
+    assert publish[-1] == "HOST/NAMESPACE/NAME:TAG"
+    reference = f"{registry.host}/readme/my-model:1.0"
+    done = starfreight(
+        publish[0], publish[1].replace("NAME", name), reference, "--insecure", "--json", cwd=tmp_path
+    )
+    assert {"1.0", "1.0-oci", "1.0-q4_K_M", "1.0-q8_0"} <= set(json.loads(done.stdout)["tags"])
+
+
+def test_every_page_that_the_readme_links_to_is_there() -> None:
+    for page in re.findall(r"\]\(([^)#:]+)\)", (ROOT / "README.md").read_text()):
+        assert (ROOT / page).exists(), page

@@ -1,0 +1,167 @@
+"""A registry that fails on purpose: a proxy in front of the real one, with faults to come."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from packager.write_package import PackageContents, write_package
+from starfreight.console import Console
+from starfreight.quantization import Quantization
+
+
+@dataclass
+class Fault:
+    """What happens to the next ``times`` requests that fit."""
+
+    method: str
+    path: str
+    """A regular expression for the path with its query."""
+    status: int | None = None
+    """Answer with this status, after the body was read."""
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    cut_after: int | None = None
+    """Hand on so many bytes of the body, then break both connections."""
+    hold_after: int | None = None
+    """Hand on so many bytes of the body, then set ``held`` and do nothing more."""
+    times: int = 1
+    held: threading.Event = field(default_factory=threading.Event)
+
+
+class FaultyProxy(ThreadingHTTPServer):
+    """The proxy. ``seen`` lists the requests that arrived as ``METHOD path``."""
+
+    daemon_threads = True
+
+    def __init__(self, upstream: str) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.upstream = upstream
+        self.faults: list[Fault] = []
+        self.seen: list[str] = []
+        self.released = threading.Event()
+
+    @property
+    def host(self) -> str:
+        return f"127.0.0.1:{self.server_address[1]}"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A connection that was broken on purpose is nothing to tell of."""
+
+    def count(self, method: str, path: str = "") -> int:
+        """How many requests with this method have this in their path."""
+        return sum(each.startswith(method + " ") and re.search(path, each) is not None for each in self.seen)
+
+    def next_fault(self, method: str, path: str) -> Fault | None:
+        for fault in self.faults:
+            if fault.times > 0 and fault.method == method and re.search(fault.path, path):
+                fault.times -= 1
+                return fault
+        return None
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    wbufsize = 1 << 16
+    server: FaultyProxy
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+    def _serve(self) -> None:
+        self.server.seen.append(f"{self.command} {self.path}")
+        fault = self.server.next_fault(self.command, self.path)
+        length = int(self.headers.get("Content-Length") or 0)
+        upstream = http.client.HTTPConnection(self.server.upstream, timeout=30)
+        try:
+            if fault is not None and fault.status is not None:
+                self.rfile.read(length)
+                self._answer(fault.status, list(fault.headers.items()), fault.body)
+                return
+            stop = (
+                None
+                if fault is None
+                else fault.cut_after
+                if fault.cut_after is not None
+                else fault.hold_after
+            )
+            upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+            for name, value in self.headers.items():
+                upstream.putheader(name, value)
+            upstream.endheaders(self.rfile.read(length if stop is None else stop))
+            if fault is not None:
+                if fault.hold_after is not None:
+                    fault.held.set()
+                    self.server.released.wait(30)
+                self.close_connection = True
+                self.connection.close()
+                return
+            response = upstream.getresponse()
+            self._answer(response.status, response.getheaders(), response.read())
+        finally:
+            upstream.close()
+
+    def _answer(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+        self.send_response_only(status)
+        for name, value in headers:
+            if name.lower() not in ("content-length", "transfer-encoding", "connection"):
+                self.send_header(name, value)
+        length = {name.lower(): value for name, value in headers}.get("content-length")
+        self.send_header("Content-Length", length if self.command == "HEAD" and length else str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _serve
+
+
+@pytest.fixture
+def faulty(registry: Any) -> Iterator[FaultyProxy]:
+    """A proxy in front of the plain registry. Nothing fails until a test says so."""
+    with FaultyProxy(registry.host) as proxy:
+        thread = threading.Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        thread.start()
+        yield proxy
+        proxy.released.set()
+        proxy.shutdown()
+
+
+@pytest.fixture
+def fault() -> type[Fault]:
+    """:class:`Fault`, for tests to make their own."""
+    return Fault
+
+
+@pytest.fixture
+def package_folder(
+    tmp_path: Path, make_contents: Callable[..., PackageContents], request: pytest.FixtureRequest
+) -> Path:
+    """A package of two variants, with bytes of this test's own where the weights belong."""
+    name = request.node.name.encode()
+    contents = make_contents(
+        {Quantization.Q4_K_M: b"GGUF" + name * 10_000, Quantization.Q8_0: b"GGUF" + name * 20_000}
+    )
+    folder = tmp_path / "package"
+    write_package(folder, contents, Console(quiet=True))
+    return folder
+
+
+@pytest.fixture
+def repository(request: pytest.FixtureRequest) -> str:
+    """A repository of this test's own."""
+    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")
+    return f"team/{name[:70].strip('-')}"
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Repeats at once instead of after seconds."""
+    monkeypatch.setattr("packager.registry.session.BACKOFF_FACTOR", 0.01)
