@@ -5,13 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from starfreight.errors import InputError
 from starfreight.files import read_json, write_bytes
 
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 """``sha256:`` and 64 hex digits."""
+
+
+def _stays_inside(path: str) -> str:
+    parts = path.split("/")
+    if path.startswith("/") or "\\" in path or "\0" in path or any(part in ("", ".", "..") for part in parts):
+        raise ValueError("is not a path inside the folder")
+    return path
 
 
 class Part(BaseModel):
@@ -23,7 +30,7 @@ class Part(BaseModel):
 class FileDigest(Part):
     """A file by its name, digest and size in bytes. The path is relative and uses slashes."""
 
-    path: Annotated[str, Field(min_length=1, max_length=4096)]
+    path: Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_stays_inside)]
     digest: Digest
     size: Annotated[int, Field(ge=0)]
 

@@ -9,8 +9,9 @@
 Nothing here needs torch, and nothing here unpickles.
 """
 
-from starfreight.checkpoint.config import ModelShape, read_config
+from starfreight.checkpoint.config import read_config
 from starfreight.checkpoint.files import checkpoint_files
+from starfreight.checkpoint.layout import ModelShape
 from starfreight.checkpoint.model import Checkpoint, open_checkpoint
 from starfreight.checkpoint.safetensors import StoredTensor, TensorReader, read_header
 from starfreight.checkpoint.tokenizer import AddedToken, Tokenizer, check_tokenizer

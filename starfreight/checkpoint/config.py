@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from starfreight.checkpoint.layout import Architecture, ModelShape
 from starfreight.errors import InputError
 from starfreight.files import read_json
-
-Architecture = Literal["starcoder2", "starcoder"]
-"""The architectures we know, under llama.cpp's names: StarCoder2, and StarCoder 1 (``gpt_bigcode``)."""
 
 MODEL_TYPES: dict[str, Architecture] = {"starcoder2": "starcoder2", "gpt_bigcode": "starcoder"}
 """transformers' ``model_type`` of each architecture."""
@@ -20,51 +16,6 @@ MODEL_TYPES: dict[str, Architecture] = {"starcoder2": "starcoder2", "gpt_bigcode
 _CONFIG_LIMIT = 1_000_000
 _GELU_TANH = ("gelu_pytorch_tanh", "gelu_new", "gelu_fast")
 _FIX = "use the folder of a StarCoder2 or StarCoder model as its authors published it"
-
-
-@dataclass(frozen=True)
-class ModelShape:
-    """The numbers that decide what a model costs.
-
-    Attributes:
-        architecture: ``starcoder2`` or ``starcoder``.
-        layers: decoder layers.
-        hidden: width of the residual stream.
-        ffn: width inside the feed-forward block.
-        heads: attention heads.
-        kv_heads: key and value heads; 1 for StarCoder 1.
-        vocab_size: rows of the embedding, which may be more than the tokenizer has.
-        context_length: the longest sequence it was made for, in tokens.
-        norm_epsilon: of its layer norms.
-        rope_theta: base of the rotary embedding; ``None`` where positions are learned.
-        tied: whether the output layer is the embedding itself.
-        dtype: of the weights, ``F32``, ``F16`` or ``BF16``.
-    """
-
-    architecture: Architecture
-    layers: int
-    hidden: int
-    ffn: int
-    heads: int
-    kv_heads: int
-    vocab_size: int
-    context_length: int
-    norm_epsilon: float
-    rope_theta: float | None
-    tied: bool
-    dtype: str
-
-    @property
-    def kv_width(self) -> int:
-        """Columns of the key projection, and of the value projection."""
-        return self.hidden // self.heads * self.kv_heads
-
-    @property
-    def parameters(self) -> int:
-        """How many weights it has, a tied output layer counted once."""
-        from starfreight.checkpoint.layout import expected_tensors
-
-        return sum(math.prod(shape) for shape in expected_tensors(self).values())
 
 
 def read_config(path: Path) -> ModelShape:

@@ -1,11 +1,59 @@
-"""Which tensors a checkpoint of each architecture must hold, under transformers' names."""
+"""A model's shape, and the tensors that follow from it, under transformers' names."""
 
 from __future__ import annotations
 
-from starfreight.checkpoint.config import ModelShape
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+Architecture = Literal["starcoder2", "starcoder"]
+"""The architectures we know, under llama.cpp's names: StarCoder2, and StarCoder 1 (``gpt_bigcode``)."""
 
 TIED_COPY = "lm_head.weight"
 """Some writers store a tied output layer again. transformers ignores the copy, and so do we."""
+
+
+@dataclass(frozen=True)
+class ModelShape:
+    """The numbers that decide what a model costs.
+
+    Attributes:
+        architecture: ``starcoder2`` or ``starcoder``.
+        layers: decoder layers.
+        hidden: width of the residual stream.
+        ffn: width inside the feed-forward block.
+        heads: attention heads.
+        kv_heads: key and value heads; 1 for StarCoder 1.
+        vocab_size: rows of the embedding, which may be more than the tokenizer has.
+        context_length: the longest sequence it was made for, in tokens.
+        norm_epsilon: of its layer norms.
+        rope_theta: base of the rotary embedding; ``None`` where positions are learned.
+        tied: whether the output layer is the embedding itself.
+        dtype: of the weights, ``F32``, ``F16`` or ``BF16``.
+    """
+
+    architecture: Architecture
+    layers: int
+    hidden: int
+    ffn: int
+    heads: int
+    kv_heads: int
+    vocab_size: int
+    context_length: int
+    norm_epsilon: float
+    rope_theta: float | None
+    tied: bool
+    dtype: str
+
+    @property
+    def kv_width(self) -> int:
+        """Columns of the key projection, and of the value projection."""
+        return self.hidden // self.heads * self.kv_heads
+
+    @property
+    def parameters(self) -> int:
+        """How many weights it has, a tied output layer counted once."""
+        return sum(math.prod(shape) for shape in expected_tensors(self).values())
 
 
 def expected_tensors(shape: ModelShape) -> dict[str, tuple[int, ...]]:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from starfreight.checkpoint.config import Architecture, ModelShape, read_config
+from starfreight.checkpoint.config import read_config
 from starfreight.checkpoint.files import INDEX_NAME, inside, weight_files
-from starfreight.checkpoint.layout import TIED_COPY, expected_tensors
+from starfreight.checkpoint.layout import TIED_COPY, Architecture, ModelShape, expected_tensors
 from starfreight.checkpoint.safetensors import StoredTensor, read_header
 from starfreight.errors import InputError
 

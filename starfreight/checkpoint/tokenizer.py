@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from starfreight.checkpoint.config import Architecture
 from starfreight.checkpoint.files import inside
+from starfreight.checkpoint.layout import Architecture
 from starfreight.errors import InputError
 from starfreight.files import read_json
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from packager.press.architectures.interface import ArchitecturePlan, Role, TensorPlan
 from packager.press.architectures.starcoder import StarCoder
 from packager.press.architectures.starcoder2 import StarCoder2
-from starfreight.checkpoint.config import Architecture
+from starfreight.checkpoint.layout import Architecture
 
 __all__ = ["ArchitecturePlan", "Role", "TensorPlan", "architecture_plan"]
 
