@@ -58,12 +58,18 @@ def run(recipe: Path, runs: Path, where: str | None, console: Console) -> None:
 @with_console
 def list_runs(runs: Path, console: Console) -> None:
     """List the runs with their status and their figures."""
+    from starfreight.errors import InputError
     from starfreight.run import RUN_FILE, Run
 
-    found = [(path.parent, Run.load(path.parent)) for path in sorted(runs.glob(f"*/{RUN_FILE}"))]
     rows = []
     lines = []
-    for folder, record in found:
+    for path in sorted(runs.glob(f"*/{RUN_FILE}")):
+        folder = path.parent
+        try:
+            record = Run.load(folder)
+        except InputError as error:  # One bad record must not hide the others.
+            console.note(f"{folder} is left out: {error.what}")
+            continue
         outcome = record.outcome
         before = outcome.before.loss if outcome and outcome.before else None
         after = outcome.after.loss if outcome and outcome.after else None

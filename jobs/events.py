@@ -18,7 +18,7 @@ Kind = Literal["phase", "plan", "step", "measured", "error"]
 _MARK = '{"event": '
 
 
-def send(kind: Kind, **fields: Any) -> None:
+def send(kind: Kind, /, **fields: Any) -> None:
     """Writes one event.
 
     Args:

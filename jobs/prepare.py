@@ -6,12 +6,13 @@ from pathlib import Path
 
 from jobs.data.manifest import list_data
 from jobs.data.sources import locate_source
+from jobs.train.model import TARGET_MODULES
 from starfreight.base_model import STARTER, locate_base
-from starfreight.checkpoint import check_tokenizer, checkpoint_files, open_checkpoint
+from starfreight.checkpoint import ModelShape, check_tokenizer, checkpoint_files, open_checkpoint
 from starfreight.console import Console
-from starfreight.errors import RecipeError
+from starfreight.errors import InputError, RecipeError
 from starfreight.files import canonical_json, only_one, sha256_bytes, sha256_file
-from starfreight.recipe import Base, Recipe, recipe_digest
+from starfreight.recipe import Recipe, Training, recipe_digest
 from starfreight.records import FileDigest
 from starfreight.run import DATA_MANIFEST, NEWEST_VERSION, RUN_FILE, BaseInput, Inputs, Run
 
@@ -41,7 +42,7 @@ def prepare_run(recipe: Recipe, folder: Path, runs: Path, console: Console) -> P
     """
     console.heading("Checking the inputs")
     base_folder = locate_base(recipe.base, folder)
-    base = _describe_base(recipe.base, base_folder)
+    base = _describe_base(recipe, base_folder)
     console.note(f"  {recipe.base.model}: {base.architecture}, {len(base.files)} files, {base.license}")
     data = [locate_source(source, folder) for source in recipe.data]
     manifest = list_data(recipe, data, console)
@@ -80,9 +81,37 @@ def prepare_run(recipe: Recipe, folder: Path, runs: Path, console: Console) -> P
     return run_folder
 
 
-def _describe_base(base: Base, folder: Path) -> BaseInput:
+def _check_training(training: Training, shape: ModelShape) -> None:
+    """What would only be noticed when the model is loaded, perhaps on another machine, hours later."""
+    length, most = training.sequence_length, shape.context_length
+    if length > most:
+        raise RecipeError(
+            f"The base model reads {most:,} tokens at most, not {length:,}.",
+            where="key training.sequence_length",
+            fix=f"lower it to {most} or less",
+        )
+    layers = TARGET_MODULES[shape.architecture]
+    unknown = [name for name in training.target_modules if name not in layers]
+    if training.target_modules != "auto" and unknown:
+        raise RecipeError(
+            f"The base model has no linear layer called {unknown[0]!r} that an adapter can be merged into.",
+            where="key training.target_modules",
+            fix="choose from " + ", ".join(layers),
+        )
+
+
+def _describe_base(recipe: Recipe, folder: Path) -> BaseInput:
+    base = recipe.base
     checkpoint = open_checkpoint(folder)
-    check_tokenizer(folder, checkpoint.architecture)
+    tokenizer = check_tokenizer(folder, checkpoint.architecture)
+    missing = [role for role in ("prefix", "suffix", "middle") if role not in tokenizer.fim]
+    if missing:
+        raise InputError(
+            f"The tokenizer has no token for the {missing[0]} of a fill-in-the-middle example.",
+            where=str(folder / "tokenizer.json"),
+            fix="use a base model that was trained to fill in the middle, such as StarCoder2",
+        )
+    _check_training(recipe.training, checkpoint.shape)
     files = tuple(
         FileDigest(
             path=path.relative_to(folder).as_posix(), digest=sha256_file(path), size=path.stat().st_size

@@ -12,6 +12,7 @@ STARTER = "builtin:starter"
 STARTER_FOLDER = Path(__file__).with_name("starter")
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
+_NOT_SHOWN = (401, 403, 404, 410)
 _HUB_FILES = ("*.json", "*.safetensors", "LICENSE*", "merges.txt", "vocab.json")
 
 
@@ -66,23 +67,28 @@ def fetch_snapshot(name: str, revision: str, kind: str, patterns: tuple[str, ...
         ServiceError: the hub does not answer.
     """
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
-    from huggingface_hub.errors import HfHubHTTPError, RevisionNotFoundError
+    from huggingface_hub.errors import HFValidationError
 
     where = f"{name} at {revision}"
     try:
         return Path(
-            snapshot_download(name, revision=revision, repo_type=kind, allow_patterns=patterns and list(patterns))
+            snapshot_download(
+                name, revision=revision, repo_type=kind, allow_patterns=list(patterns) if patterns else None
+            )
         )
-    except (RepositoryNotFoundError, RevisionNotFoundError, GatedRepoError) as error:
-        raise InputError(
-            f"The hub has no such {kind}, or does not show it to you.",
-            where=where,
-            fix="check the name and the revision; for a gated one accept its terms and set HF_TOKEN",
-        ) from error
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+    # Whatever the hub's client raises, its HTTP library's errors among them, which have no common class.
+    except Exception as error:
+        cause = error.__cause__ or error
+        status = getattr(getattr(cause, "response", None), "status_code", None)
+        if status in _NOT_SHOWN or isinstance(error, HFValidationError):
+            raise InputError(
+                f"The hub has no such {kind}, or does not show it to you.",
+                where=where,
+                fix="check the name and the revision; for a gated one accept its terms and set HF_TOKEN",
+            ) from error
+        reason = type(cause).__name__ + (f", status {status}" if status else "")
         raise ServiceError(
-            f"The {kind} could not be fetched from the hub ({type(error).__name__}).",
+            f"The {kind} could not be fetched from the hub ({reason}).",
             where=where,
             fix="check the network, run the same command again, or name a local folder",
         ) from error

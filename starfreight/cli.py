@@ -78,6 +78,8 @@ def main(arguments: list[str] | None = None) -> int:
         return code if isinstance(code, int) else 0
     except click.ClickException as error:
         error.show()
+        if "--json" in arguments:
+            _print_usage_error(error)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         print("Interrupted. Run the same command again to go on.", file=sys.stderr)
@@ -103,6 +105,13 @@ def _render(error: Exception, *, json_output: bool) -> int:
         raise error
     Console(json_output=json_output).error(error)
     return error.exit_code
+
+
+def _print_usage_error(error: click.ClickException) -> None:
+    import json
+
+    said = {"kind": type(error).__name__, "what": error.format_message(), "where": None, "next": None}
+    print(json.dumps({"error": {**said, "exit_code": error.exit_code}}), flush=True)
 
 
 def _as_interrupt(number: int, frame: FrameType | None) -> None:

@@ -14,11 +14,11 @@ from typing import IO
 
 from jobs.runners.watching import watch
 from starfreight.console import Console
-from starfreight.errors import InputError, JobFailed
+from starfreight.errors import InputError, JobFailed, JobStopped
 
 LOG_FILE = "job.log"
 
-_SECRETS = ("TOKEN", "PASSWORD", "SECRET", "CREDENTIAL", "API_KEY")
+_SECRETS = ("TOKEN", "PASSWORD", "SECRET", "CREDENTIAL", "_KEY")
 
 
 class LocalRunner:
@@ -28,8 +28,8 @@ class LocalRunner:
         """See :class:`jobs.runners.interface.Runner`."""
         _need_training_libraries()
         log = folder / LOG_FILE
-        with log.open("ab") as errors:
-            process = subprocess.Popen(
+        with log.open("ab") as errors, _passing_signals_on() as signals:
+            process = signals.process = subprocess.Popen(
                 # -P: a folder named jobs where the user stands must not take the place of ours.
                 [sys.executable, "-P", "-m", "jobs.train", str(folder)],
                 stdin=subprocess.DEVNULL,
@@ -41,12 +41,19 @@ class LocalRunner:
                 env=_environment(),
                 start_new_session=True,
             )
-        with process, _pass_signals_on(process):
-            assert process.stdout is not None
-            failure = watch(_lines(process.stdout), console)
-            code = process.wait()
+            with process:
+                signals.catch_up()
+                assert process.stdout is not None
+                failure = watch(_lines(process.stdout), console)
+                code = process.wait()
         if failure is not None:
             raise failure
+        if code == -signal.SIGTERM and signals.asked:
+            # It came before the program could listen, or a second time.
+            raise JobStopped(
+                "The job stopped at once because it was asked to; its last checkpoint is kept.",
+                fix="run the same command again to go on",
+            )
         if code != 0:
             how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
             raise JobFailed(
@@ -60,7 +67,9 @@ def _need_training_libraries() -> None:
     import importlib.util
 
     missing = [
-        name for name in ("torch", "transformers", "peft", "bitsandbytes") if not importlib.util.find_spec(name)
+        name
+        for name in ("torch", "transformers", "peft", "bitsandbytes")
+        if not importlib.util.find_spec(name)
     ]
     if missing:
         raise InputError(
@@ -86,15 +95,37 @@ def _lines(stream: IO[str]) -> Iterator[str]:
         yield line
 
 
-@contextlib.contextmanager
-def _pass_signals_on(process: subprocess.Popen[str]) -> Iterator[None]:
-    def pass_on(number: int, frame: FrameType | None) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(signal.SIGTERM)
+class _Signals:
+    """Passes what asks this process to stop on to the job, as SIGTERM."""
 
-    earlier = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    def __init__(self) -> None:
+        self.asked = False
+        self._sent = False
+        self.process: subprocess.Popen[str] | None = None
+
+    def pass_on(self, number: int, frame: FrameType | None) -> None:
+        """The handler."""
+        self.asked = True
+        self._send()
+
+    def catch_up(self) -> None:
+        """Asks the job to stop when that was asked of this process while the job was being started."""
+        if self.asked and not self._sent:
+            self._send()
+
+    def _send(self) -> None:
+        if self.process is not None:
+            self._sent = True
+            with contextlib.suppress(ProcessLookupError):
+                self.process.send_signal(signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def _passing_signals_on() -> Iterator[_Signals]:
+    signals = _Signals()
+    earlier = {number: signal.signal(number, signals.pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield signals
     finally:
         for number, handler in earlier.items():
             signal.signal(number, handler)

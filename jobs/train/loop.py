@@ -9,7 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import (
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 
 from jobs import events
 from jobs.data.blocks import TrainingData
@@ -65,6 +72,7 @@ def train(model: Any, loop: Loop) -> int:
         data_collator=collate,
         callbacks=[_Watch(loop)],
     )
+    trainer.remove_callback(PrinterCallback)  # Standard output is for events.
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if trainer.state.global_step < arguments.max_steps:
         loop.stop.check()
@@ -139,9 +147,13 @@ class _Watch(TrainerCallback):
         if logs is None or "loss" not in logs:
             return
         step, now = state.global_step, time.monotonic()
-        if not math.isfinite(logs["loss"]):
+        # Before the checkpoint of this step is written: weights that a gradient of NaN has reached must
+        # not be gone on from.
+        gradient_norm = float(logs.get("grad_norm", 0.0))
+        if not (math.isfinite(logs["loss"]) and math.isfinite(gradient_norm)):
             raise JobFailed(
-                f"The loss is {logs['loss']} after step {step}: training has diverged.",
+                f"The loss is {logs['loss']} and the gradient's norm {gradient_norm} in step {step}: "
+                "training has diverged.",
                 where=str(self._loop.folder),
                 fix="lower training.learning_rate or training.max_gradient_norm; "
                 "the last good checkpoint is kept",
@@ -153,7 +165,7 @@ class _Watch(TrainerCallback):
             step,
             loss=logs["loss"],
             learning_rate=logs["learning_rate"],
-            gradient_norm=logs.get("grad_norm", 0.0),
+            gradient_norm=gradient_norm,
             tokens=step * self._step_tokens,
             tokens_per_second=rate,
         )

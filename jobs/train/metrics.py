@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from starfreight.files import write_bytes
+
 
 class Metrics:
     """Adds rows, each with the ``step`` it belongs to, and forgets those that are done again."""
@@ -17,7 +19,7 @@ class Metrics:
     def begin_after(self, step: int) -> None:
         """Drops the rows of steps after ``step``, and a last row that was not written to its end."""
         kept = [row for row in read_metrics(self._path) if row["step"] <= step]
-        self._path.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
+        write_bytes(self._path, "".join(json.dumps(row) + "\n" for row in kept).encode())
 
     def add(self, step: int, **figures: float) -> None:
         """Writes one row."""

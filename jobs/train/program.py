@@ -18,7 +18,7 @@ from jobs.data.manifest import DataManifest
 from jobs.train.stopping import StopRequest
 from starfreight import __version__
 from starfreight.base_model import public_name
-from starfreight.errors import InputError, JobFailed, StarfreightError
+from starfreight.errors import InputError, JobFailed, JobStopped
 from starfreight.files import only_one, read_json, sha256_file, write_json
 from starfreight.run import DATA_MANIFEST, METRICS_FILE, Inputs, Machine, Measurement, Outcome, Run
 
@@ -41,15 +41,14 @@ def run_job(folder: Path, stop: StopRequest) -> None:
             _train(
                 folder, run.model_copy(update={"status": "running", "started": run.started or _now()}), stop
             )
-        except StarfreightError as error:
-            status = "stopped" if error.exit_code == 75 else "failed"
+        except Exception as error:
+            status = "stopped" if isinstance(error, JobStopped) else "failed"
             Run.load(folder).model_copy(update={"status": status, "ended": _now()}).save(folder)
             raise
 
 
 def _train(folder: Path, run: Run, stop: StopRequest) -> None:
     began = time.monotonic()
-    stop.limit(run.recipe.run.time_limit)
     run.save(folder)
     inputs = Inputs.load(folder)
     base = Path(inputs.base)
@@ -104,7 +103,11 @@ def _train(folder: Path, run: Run, stop: StopRequest) -> None:
     events.send("phase", text="Training")
     metrics = Metrics(folder / METRICS_FILE)
     training = run.recipe.training
+    # The limit counts from the beginning, but is asked only from here on: however short it is, each
+    # attempt makes at least one step, and what comes after the last one is not cut short.
+    stop.limit(run.recipe.run.time_limit, since=began)
     steps = train(model, Loop(data, training, folder / "checkpoints", metrics, stop, held_out_loss))
+    stop.limit(None)
     after = measure(model, data.held_out, data.probes, stop.check)
     _tell("after", after)
     outcome = Outcome(

@@ -24,9 +24,15 @@ class StopRequest:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._remember)
 
-    def limit(self, seconds: float | None) -> None:
-        """Counts the time from now on, and asks to stop when so many seconds are over."""
-        self._deadline = None if seconds is None else time.monotonic() + seconds
+    def limit(self, seconds: float | None, since: float | None = None) -> None:
+        """Asks to stop when so many seconds are over; ``None`` takes the limit away.
+
+        Args:
+            seconds: how long.
+            since: from when on, by the monotonic clock; from now on when not given.
+        """
+        begin = time.monotonic() if since is None else since
+        self._deadline = None if seconds is None else begin + seconds
 
     @property
     def asked(self) -> bool:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    model_validator,
+)
 
 from starfreight.quantization import Quantization
 from starfreight.recipe.units import Duration, Fraction, Memory
@@ -20,6 +28,12 @@ def _no_control_characters(value: str) -> str:
 
 Text = Annotated[str, Field(max_length=100_000), AfterValidator(_no_control_characters)]
 Line = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_no_control_characters)]
+
+
+def _not_a_boolean(value: Any) -> Any:
+    if isinstance(value, bool):  # Python takes True for 1.
+        raise ValueError("has to be a number")
+    return value
 
 
 class _Model(BaseModel):
@@ -155,7 +169,14 @@ def _any_case(value: Any) -> Any:
     return value.upper() if isinstance(value, str) else value
 
 
-QuantizationName = Annotated[Quantization, BeforeValidator(_any_case)]
+# Any case will do; an editor is told llama.cpp's spelling, Ollama's, and all small letters.
+_SPELLINGS = [s for q in Quantization for s in (q.value, q.tag, q.value.lower())]
+
+QuantizationName = Annotated[
+    Quantization,
+    BeforeValidator(_any_case),
+    WithJsonSchema({"type": "string", "enum": list(dict.fromkeys(_SPELLINGS))}),
+]
 
 
 class Package(_Model):
@@ -217,7 +238,7 @@ class RunOptions(_Model):
 class Recipe(_Model):
     """What to train on what, what to ship, and where to."""
 
-    version: Literal[1]
+    version: Annotated[Literal[1], BeforeValidator(_not_a_boolean)]
     """The version of this format."""
     name: Annotated[str, Field(pattern=_NAME)]
     """Lower-case letters, digits, dots, dashes; names the runs, the files and the model."""

@@ -40,8 +40,8 @@ def expand(recipe: Recipe) -> tuple[Recipe, ...]:
         name = recipe.name
         for key, value in zip(recipe.sweep, combination, strict=True):
             _set(data, key, value)
-            name += f"-{key.rsplit('.', 1)[-1]}-{value}"
-        data["name"] = re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip("-")
+            name += f"-{key.rsplit('.', 1)[-1]}-{_word(value)}"
+        data["name"] = name
         if data["name"] in variants:
             raise RecipeError(
                 f"Two variants have one name, {data['name']!r}.",
@@ -50,6 +50,11 @@ def expand(recipe: Recipe) -> tuple[Recipe, ...]:
             )
         variants[data["name"]] = validate_recipe(data, f"variant {data['name']}")
     return tuple(variants.values())
+
+
+def _word(value: Any) -> str:
+    """A value as a part of a name: ``16``, ``q8_0-f16`` for a list."""
+    return re.sub(r"[^a-z0-9._-]+", "-", str(value).lower().strip("[](){}'\" "))
 
 
 def _set(data: dict[str, Any], key: str, value: Any) -> None:

@@ -23,7 +23,7 @@ class _Loader(yaml.SafeLoader):
     yaml_constructors = {  # noqa: RUF012 - PyYAML's own shape
         tag: construct
         for tag, construct in yaml.SafeLoader.yaml_constructors.items()
-        if tag is None or tag.rsplit(":", 1)[-1] in ("null", "bool", "str", "seq", "map")
+        if tag is None or tag.rsplit(":", 1)[-1] in ("null", "str", "seq", "map")
     }
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's own shape
 
@@ -78,6 +78,13 @@ def _construct_float(loader: _Loader, node: yaml.ScalarNode) -> float:
     return float(node.value)
 
 
+def _construct_bool(loader: _Loader, node: yaml.ScalarNode) -> bool:
+    if node.value.lower() not in ("true", "false"):
+        raise ValueError(f"{node.value[:40]!r} is neither true nor false")
+    return bool(node.value.lower() == "true")
+
+
+_Loader.add_constructor("tag:yaml.org,2002:bool", _construct_bool)
 _Loader.add_constructor("tag:yaml.org,2002:int", _construct_int)
 _Loader.add_constructor("tag:yaml.org,2002:float", _construct_float)
 

@@ -11,7 +11,7 @@ from jobs.data.sources.interface import Found, Listing, Sample
 from jobs.data.sources.records import split_records
 from starfreight.base_model import fetch_snapshot
 from starfreight.errors import InputError, RecipeError
-from starfreight.files import sha256_file
+from starfreight.files import read_json, sha256_file
 from starfreight.recipe.models import Data
 
 _FORBIDDEN = frozenset({".py", ".pkl", ".pickle", ".pt", ".bin"})
@@ -57,7 +57,10 @@ class DatasetSource:
             if path.is_file() and not any(part.startswith(".") for part in path.relative_to(self._path).parts)
         )
         for path in paths:
-            if path.suffix in _FORBIDDEN:
+            self._check_link(path)
+            if path.name == "state.json":
+                _check_state(path)
+            if path.suffix.lower() in _FORBIDDEN:
                 raise InputError(
                     "The dataset holds a file that could run code.",
                     where=str(path),
@@ -84,6 +87,18 @@ class DatasetSource:
             )
         yield from split_records(self._records(), self._data.held_out)
 
+    def _check_link(self, path: Path) -> None:
+        home = self._path.resolve()
+        allowed = [home]
+        if home.parent.name == "snapshots":  # The hub's cache, whose files are links to its blobs.
+            allowed.append(home.parent.parent / "blobs")
+        if not any(path.resolve().is_relative_to(place) for place in allowed):
+            raise InputError(
+                "A symbolic link leads out of the dataset's folder.",
+                where=f"{path} -> {path.resolve()}",
+                fix="put the file itself there",
+            )
+
     def _records(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
         from datasets import DatasetDict, load_dataset, load_from_disk
         from datasets.exceptions import DatasetGenerationError
@@ -94,11 +109,25 @@ class DatasetSource:
                 rows = loaded[self._data.split] if isinstance(loaded, DatasetDict) else loaded
             else:
                 rows = load_dataset(str(self._path), split=self._data.split, streaming=True)
+            for number, row in enumerate(rows):
+                yield f"{self._path}, row {number}", dict(row)
         except (KeyError, ValueError, OSError, DatasetGenerationError) as error:
             raise InputError(
                 f"The dataset cannot be read: {error}.",
                 where=f"{self._path}, split {self._data.split}",
                 fix="check the folder and the split's name",
             ) from error
-        for number, row in enumerate(rows):
-            yield f"{self._path}, row {number}", dict(row)
+
+
+def _check_state(path: Path) -> None:
+    """``state.json`` of ``save_to_disk`` names the files beside it, and could name any other as well."""
+    state = read_json(path, 16 << 20, "dataset's list of files")
+    listed = state.get("_data_files") if isinstance(state, dict) else None
+    for entry in listed if isinstance(listed, list) else []:
+        name = entry.get("filename") if isinstance(entry, dict) else None
+        if not isinstance(name, str) or Path(name).name != name:
+            raise InputError(
+                f"The dataset names {str(name)[:80]!r}, which is no file beside this one.",
+                where=str(path),
+                fix="save the dataset again with save_to_disk",
+            )

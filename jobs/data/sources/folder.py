@@ -55,7 +55,7 @@ class FolderSource:
         """The files to use; which are held out is decided by their paths alone."""
         left_out: collections.Counter[str] = collections.Counter()
         found: list[tuple[str, str, int]] = []
-        for path in self._walk(self._root, left_out):
+        for path in self._walk(left_out):
             name = path.relative_to(self._root).as_posix()
             if not self._wanted(name):
                 continue
@@ -99,24 +99,34 @@ class FolderSource:
 
         return matches(self._data.include) and not matches(self._data.exclude)
 
-    def _walk(self, folder: Path, left_out: collections.Counter[str]) -> Iterator[Path]:
-        with os.scandir(folder) as entries:
-            ordered = sorted(entries, key=lambda entry: entry.name)
-        for entry in ordered:
-            path = folder / entry.name
-            if entry.name.startswith(".") or entry.name in _SKIPPED_FOLDERS:
-                continue
-            if entry.is_symlink():
-                self._check_link(path)
-                left_out["symbolic link"] += 1
-            elif entry.is_dir(follow_symlinks=False):
-                yield from self._walk(path, left_out)
-            elif entry.is_file(follow_symlinks=False):
-                yield path
+    def _walk(self, left_out: collections.Counter[str]) -> Iterator[Path]:
+        waiting = [self._root]
+        while waiting:
+            folder = waiting.pop()
+            with os.scandir(folder) as entries:
+                ordered = sorted(entries, key=lambda entry: entry.name)
+            for entry in ordered:
+                path = folder / entry.name
+                if entry.name.startswith(".") or entry.name in _SKIPPED_FOLDERS:
+                    continue
+                if not entry.name.isprintable():
+                    # Surrogates, that is bytes that are no UTF-8, and control characters.
+                    left_out["name not text"] += 1
+                elif entry.is_symlink():
+                    self._check_link(path)
+                    left_out["symbolic link"] += 1
+                elif entry.is_dir(follow_symlinks=False):
+                    waiting.append(path)
+                elif entry.is_file(follow_symlinks=False):
+                    yield path
 
     def _check_link(self, path: Path) -> None:
         name = path.relative_to(self._root).as_posix()
-        if self._wanted(name) and not path.resolve().is_relative_to(self._root.resolve()):
+        try:
+            target = path.resolve()
+        except RuntimeError:  # A link to itself leads nowhere.
+            return
+        if self._wanted(name) and not target.is_relative_to(self._root.resolve()):
             raise InputError(
                 "A symbolic link leads out of the data folder.",
                 where=f"{path} -> {path.readlink()}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from starfreight.files import sha256_file
 from starfreight.recipe.models import Data
 
 MAX_LINE_BYTES = 16 << 20
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 class JsonlSource:
@@ -31,7 +33,7 @@ class JsonlSource:
                 where=str(self._path),
                 fix="name a folder of code, or a file that ends in .jsonl",
             )
-        if next(self._records(), None) is None:
+        if sum(1 for _ in self._records()) == 0:
             raise InputError("The JSONL file is empty.", where=str(self._path), fix="check the path")
         size = self._path.stat().st_size
         return Listing((Found(self._path.name, sha256_file(self._path), size, "records"),))
@@ -58,6 +60,8 @@ class JsonlSource:
                     continue
                 try:
                     record = json.loads(line)
+                    if _SURROGATE.search(line):  # Half of a pair is no text, and JSON lets it pass.
+                        json.dumps(record, ensure_ascii=False).encode()
                 except (ValueError, RecursionError) as error:
                     raise InputError(
                         f"A line is not JSON in UTF-8: {error}.", where=where, fix="correct that line"

@@ -1,0 +1,147 @@
+"""Files are whole or not there."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from starfreight.errors import InputError, ServiceError
+from starfreight.files import (
+    PARTIAL_PREFIX,
+    atomic_write,
+    canonical_json,
+    disk_errors,
+    only_one,
+    read_json,
+    read_limited,
+    sha256_bytes,
+    sha256_file,
+    sweep_partials,
+    write_bytes,
+    write_json,
+)
+
+
+def test_a_block_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_bytes(path, b"old")
+    with pytest.raises(RuntimeError), atomic_write(path) as stream:
+        stream.write(b"new")
+        raise RuntimeError
+    assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("file", b"old")]
+
+
+def test_a_killed_writer_leaves_the_old_file_and_a_partial_that_is_swept(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_bytes(path, b"old")
+    program = (
+        "import os, pathlib, signal, starfreight.files as files\n"
+        f"with files.atomic_write(pathlib.Path({str(path)!r})) as stream:\n"
+        "    stream.write(b'new'); stream.flush(); os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == -signal.SIGKILL
+    assert path.read_bytes() == b"old"
+    assert [p.name.startswith(PARTIAL_PREFIX) for p in tmp_path.iterdir() if p != path] == [True]
+    sweep_partials(tmp_path)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_other_users_can_read_what_is_written_as_far_as_the_umask_lets_them(tmp_path: Path) -> None:
+    earlier = os.umask(0o022)
+    try:
+        write_bytes(tmp_path / "open", b"")
+        os.umask(0o077)
+        write_bytes(tmp_path / "closed", b"")
+    finally:
+        os.umask(earlier)
+    assert (tmp_path / "open").stat().st_mode & 0o777 == 0o644
+    assert (tmp_path / "closed").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_full_disk_is_a_service_error_that_names_the_file_and_leaves_nothing(tmp_path: Path) -> None:
+    program = (
+        "import pathlib, resource, signal, sys, starfreight.files as files\n"
+        "from starfreight.errors import ServiceError\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "try:\n"
+        f"    files.write_bytes(pathlib.Path({str(tmp_path / 'big')!r}), bytes(2000))\n"
+        "except ServiceError as error:\n"
+        "    print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "no room left" in done.stdout
+    assert str(tmp_path / "big") in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO])
+def test_a_disk_that_fails_is_a_service_error(tmp_path: Path, number: int) -> None:
+    with pytest.raises(ServiceError) as caught, disk_errors(tmp_path):
+        raise OSError(number, os.strerror(number))
+    assert caught.value.exit_code == 4
+    assert caught.value.where == str(tmp_path)
+
+
+def test_digests_are_those_of_sha256(tmp_path: Path) -> None:
+    data = bytes(range(256)) * 10_000
+    (tmp_path / "file").write_bytes(data)
+    expected = "sha256:" + hashlib.sha256(data).hexdigest()
+    assert sha256_bytes(data) == sha256_file(tmp_path / "file") == expected
+
+
+def test_canonical_json_does_not_depend_on_the_order_of_keys() -> None:
+    assert canonical_json({"b": [1, "ä"], "a": None}) == '{"a":null,"b":[1,"ä"]}'.encode()
+
+
+def test_a_file_at_the_limit_is_read_and_one_above_it_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(bytes(11))
+    assert len(read_limited(tmp_path / "file", 11, "thing")) == 11
+    with pytest.raises(InputError, match="larger than 10 bytes"):
+        read_limited(tmp_path / "file", 10, "thing")
+
+
+def test_what_is_not_a_plain_file_is_refused_without_waiting_for_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path, tmp_path / "none", Path("/dev/zero")):
+        with pytest.raises(InputError) as caught:
+            read_limited(path, 10, "thing")
+        assert caught.value.where == str(path)
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"\xff", b"[" * 100_000])
+def test_what_is_not_json_is_refused(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "file").write_bytes(data)
+    with pytest.raises(InputError, match="not valid JSON"):
+        read_json(tmp_path / "file", 1 << 20, "thing")
+
+
+def test_json_is_read_back_as_it_was_written(tmp_path: Path) -> None:
+    write_json(tmp_path / "deep" / "file.json", {"a": [1, 2.5, "ä", None]})
+    assert read_json(tmp_path / "deep" / "file.json", 1000, "thing") == {"a": [1, 2.5, "ä", None]}
+
+
+def test_only_one_process_works_in_a_folder_and_its_end_frees_it(tmp_path: Path) -> None:
+    program = (
+        "import pathlib, sys, starfreight.files as files\n"
+        f"with files.only_one(pathlib.Path({str(tmp_path)!r}), 'working'):\n"
+        "    print('locked', flush=True); sys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "locked\n"
+        with pytest.raises(InputError, match="already working here"), only_one(tmp_path, "working"):
+            pass
+        other.kill()
+        other.wait()
+    with only_one(tmp_path, "working"):
+        assert (tmp_path / ".lock").exists()

@@ -1,0 +1,114 @@
+"""What a recipe will cost, without the weights."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from starfreight.planning import base_shape, training_memory
+from starfreight.planning.memory import adapter_parameters
+from starfreight.planning.shapes import PUBLISHED
+from starfreight.recipe import Base, Training
+
+ROOT = Path(__file__).parents[2]
+RunCli = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "lora"),
+    [
+        ("bigcode/starcoder2-3b", 3_030_371_328, 23.8e6),
+        ("bigcode/starcoder2-7b", 7_173_923_840, 38.3e6),
+        ("bigcode/starcoder2-15b", 15_957_889_024, 63.6e6),
+    ],
+)
+def test_the_published_shapes_have_the_published_numbers_of_parameters(
+    name: str, parameters: int, lora: float
+) -> None:
+    shape = PUBLISHED[name]
+    assert shape.parameters == pytest.approx(parameters, rel=1e-3)
+    assert adapter_parameters(shape, 16) == pytest.approx(lora, rel=0.01)
+
+
+@pytest.mark.parametrize("architecture", ["starcoder2", "starcoder"])
+def test_the_adapters_size_is_that_of_the_adapter_that_peft_makes(
+    architecture: str, make_checkpoint: Callable[..., Path], tmp_path: Path
+) -> None:
+    torch = pytest.importorskip("torch")
+    peft = pytest.importorskip("peft")
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    from jobs.train.model import TARGET_MODULES
+
+    folder = make_checkpoint(tmp_path / "base", architecture)
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder))
+        adapted = peft.get_peft_model(
+            model, peft.LoraConfig(r=8, target_modules=list(TARGET_MODULES[architecture]))
+        )
+    trainable = sum(p.numel() for p in adapted.parameters() if p.requires_grad)
+    assert adapter_parameters(base_shape(Base(model=str(folder)), tmp_path), 8) == trainable
+
+
+@pytest.mark.parametrize(
+    ("name", "gib"),
+    [("bigcode/starcoder2-3b", 4.8), ("bigcode/starcoder2-7b", 8.1), ("bigcode/starcoder2-15b", 15.5)],
+)
+def test_memory_is_what_the_formula_was_derived_to_give(name: str, gib: float) -> None:
+    memory = training_memory(PUBLISHED[name], Training(sequence_length=2048, batch_size=1))
+    assert memory.total / 2**30 == pytest.approx(gib, rel=0.03)
+
+
+def test_longer_and_larger_batches_need_more_memory() -> None:
+    shape = PUBLISHED["bigcode/starcoder2-3b"]
+    small = training_memory(shape, Training(sequence_length=1024)).total
+    assert training_memory(shape, Training(sequence_length=4096)).total > small
+    assert training_memory(shape, Training(sequence_length=1024, batch_size=4)).total > small
+
+
+def test_a_folder_of_the_same_name_as_a_published_model_is_looked_at(
+    make_checkpoint: Callable[..., Path], tmp_path: Path
+) -> None:
+    make_checkpoint(tmp_path / "bigcode/starcoder2-3b")
+    assert base_shape(Base(model="bigcode/starcoder2-3b"), tmp_path).hidden == 256
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.yaml")), ids=lambda path: path.name)
+def test_every_example_can_be_planned(path: Path, run_cli: RunCli) -> None:
+    done = run_cli("plan", path, "--json")
+    assert done.returncode == 0, done.stderr
+    (variant, *_) = json.loads(done.stdout)["variants"]
+    assert variant["gpu_memory"]["total"] > 2**28
+    assert variant["files"]
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]], ids=str)
+def test_a_plan_that_does_not_fit_is_told_and_refused_with_exit_code_3(
+    options: list[str], run_cli: RunCli, write_recipe: Callable[..., Path], good_recipe: str
+) -> None:
+    text = good_recipe.replace("./base", f"bigcode/starcoder2-15b, revision: {'a' * 40}")
+    path = write_recipe(data=(text + "run: {gpu_memory: 8GB}\n").encode())
+    done = run_cli("plan", path, *options)
+    assert done.returncode == 3
+    if options:
+        found = json.loads(done.stdout)
+        assert found["refused"]["kind"] == "GateError"
+        assert found["variants"]
+    else:
+        assert "15,957" in done.stdout
+        assert "needs" in done.stderr
+        assert "8.0 GB" in done.stderr
+
+
+def test_a_plan_reads_a_local_base_and_needs_no_weights(
+    make_checkpoint: Callable[..., Path], tmp_path: Path, run_cli: RunCli, write_recipe: Callable[..., Path]
+) -> None:
+    folder = make_checkpoint(tmp_path / "base")
+    (folder / "model.safetensors").unlink()
+    done = run_cli("plan", write_recipe(), "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["variants"][0]["base"]["parameters"] > 10**6

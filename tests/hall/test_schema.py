@@ -1,0 +1,70 @@
+"""The JSON Schema that editors use."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from starfreight.recipe import load_recipe
+from starfreight.recipe.schema import SCHEMA_FILE, recipe_schema
+from starfreight.recipe.yaml import parse_yaml
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
+RECIPES = [*EXAMPLES, *sorted((ROOT / "starfreight/commands/sample").glob("*.yaml"))]
+
+
+@pytest.fixture(scope="module")
+def validator() -> Any:
+    schema = json.loads(SCHEMA_FILE.read_bytes())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
+
+
+def test_the_schema_that_ships_is_the_one_that_the_models_give() -> None:
+    assert json.loads(SCHEMA_FILE.read_bytes()) == recipe_schema(), "run: make schema"
+
+
+def test_there_are_examples() -> None:
+    assert {"quickstart.yaml", "starcoder2-3b.yaml", "starcoder2-7b.yaml", "starcoder2-15b.yaml"} <= {
+        path.name for path in EXAMPLES
+    }
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)
+def test_the_schema_and_the_models_accept_every_recipe_in_the_repository(path: Path, validator: Any) -> None:
+    validator.validate(parse_yaml(path.read_text(), str(path)))
+    assert load_recipe(path).recipe.version == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"trainning": {}},
+        {"training": {"rnak": 8}},
+        {"run": {"gpu_memory": 24}},
+        {"run": {"time_limit": "2 bananas"}},
+        {"training": {"warmup": 1.5}},
+        {"package": {"quantizations": ["Q4_K"]}},
+        {"version": 2},
+        {"name": "Has Spaces"},
+        {"data": []},
+    ],
+    ids=str,
+)
+def test_the_schema_refuses_what_the_models_refuse(
+    change: dict[str, Any], validator: Any, good_recipe: str
+) -> None:
+    recipe = parse_yaml(good_recipe, "good")
+    validator.validate(recipe)
+    with pytest.raises(jsonschema.ValidationError):
+        validator.validate(recipe | change)
+
+
+def test_every_key_says_in_the_schema_what_it_means_or_has_a_name_that_does(validator: Any) -> None:
+    described = validator.schema["$defs"]["Data"]["properties"]
+    assert "folder of code" in described["source"]["description"]
