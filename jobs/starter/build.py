@@ -1,0 +1,253 @@
+"""The whole way from the standard library to a model folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jobs.starter.architecture import Shape, config_json
+from jobs.starter.card import card
+from jobs.starter.corpus import SourceFile, license_text, read_corpus
+from jobs.starter.examples import RowReader
+from jobs.starter.pretrain import Settings, Tick, Trainer
+from jobs.starter.schedule import Schedule
+from jobs.starter.tokenizer import tokenizer_config, train_tokenizer
+from jobs.train.stopping import StopRequest
+from starfreight.console import Console
+from starfreight.errors import InputError
+from starfreight.files import (
+    PARTIAL_PREFIX,
+    disk_errors,
+    only_one,
+    read_json,
+    sha256_file,
+    write_bytes,
+    write_json,
+)
+
+if TYPE_CHECKING:
+    import torch
+    from tokenizers import Tokenizer
+
+MANIFEST = "data-manifest.json"
+"""The list of what the model was made from, in the model folder."""
+
+_PLAN = "plan.json"
+_NOTE_SECONDS = 30.0
+_TIMED_STEPS = 5
+_SMALL_FILE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be built.
+
+    Attributes:
+        out: the model folder to write.
+        work: where checkpoints go; the same order goes on from there.
+        steps: how many steps, or ``None`` to let ``minutes`` decide.
+        minutes: how long pretraining may take on this machine as busy as it is at the start.
+        settings: all else that decides the weights.
+        library: the standard library's folder.
+        lines: how many missing lines the model is measured on.
+    """
+
+    out: Path
+    work: Path
+    steps: int | None
+    minutes: float
+    settings: Settings
+    library: Path
+    lines: int = 100
+
+
+def build(order: Order, console: Console, stop: StopRequest) -> dict[str, Any]:
+    """Builds the model folder, or goes on where the last try stopped.
+
+    Returns:
+        what was built, as plain data.
+
+    Raises:
+        InputError: the output folder holds something else, or the work folder another training.
+        JobStopped: a stop was asked for; the checkpoint is written.
+    """
+    _check_replaceable(order.out)
+    with only_one(order.work, "building a starter model"):
+        console.heading("Reading the standard library")
+        files = read_corpus(order.library)
+        training = [file for file in files if not file.held_out]
+        tokenizer = train_tokenizer((file.text for file in training), order.settings.shape.vocabulary)
+        order = replace(order, settings=_fit_vocabulary(order.settings, tokenizer))
+        stop.check()
+        reader = RowReader(training, tokenizer, order.settings.seed)
+        schedule = order.settings.schedule(order.steps or _steps_for(order, reader, console))
+        trainer = Trainer(order.settings, reader)
+        trainer.resume(order.work, schedule)
+        _pretrain(trainer, schedule, order.work, console, stop)
+        console.heading("Writing and measuring the model")
+        return _finish(order, schedule, files, tokenizer, trainer.model)
+
+
+def _fit_vocabulary(settings: Settings, tokenizer: Tokenizer) -> Settings:
+    """A tiny corpus gives fewer tokens than asked for; the model has a row for each there is."""
+    return replace(settings, shape=replace(settings.shape, vocabulary=tokenizer.get_vocab_size()))
+
+
+def _steps_for(order: Order, reader: RowReader, console: Console) -> int:
+    """How many steps fit in the minutes. Decided once, so that a killed build ends at the same step."""
+    plan = order.work / _PLAN
+    if plan.is_file():
+        kept = read_json(plan, _SMALL_FILE, "plan of the build")
+        if isinstance(kept, dict) and kept.get("minutes") == order.minutes:
+            return int(kept["steps"])
+    console.note("Timing a few steps")
+    trial = Trainer(order.settings, reader)
+    # A made-up course: the steps that are timed are the ones a real training spends its time on.
+    schedule = order.settings.schedule(1000)
+    trial.advance(schedule)
+    begun = time.monotonic()
+    for _ in range(_TIMED_STEPS):
+        trial.advance(schedule)
+    each = (time.monotonic() - begun) / _TIMED_STEPS
+    steps = max(10, round(order.minutes * 60 / each / 10) * 10)
+    write_json(plan, {"minutes": order.minutes, "steps": steps})
+    return steps
+
+
+def _pretrain(trainer: Trainer, schedule: Schedule, work: Path, console: Console, stop: StopRequest) -> None:
+    done = f", {trainer.step:,} of them done before" if trainer.step else ""
+    console.heading(f"Pretraining for {schedule.steps:,} steps{done}")
+    noted = time.monotonic()
+    with console.progress("Pretraining", total=schedule.steps, unit="steps") as advance:
+        advance(trainer.step)
+
+        def tick(now: Tick) -> None:
+            nonlocal noted
+            advance(1)
+            if time.monotonic() - noted >= _NOTE_SECONDS or now.step == schedule.steps:
+                noted = time.monotonic()
+                console.note(
+                    f"step {now.step:,} of {schedule.steps:,}, loss {now.loss:.3f}, "
+                    f"{now.tokens_per_second:,.0f} tokens/s, {now.seconds_left / 60:.1f} min left"
+                )
+
+        trainer.train(work, schedule, stop, tick)
+
+
+def _finish(
+    order: Order,
+    schedule: Schedule,
+    files: Sequence[SourceFile],
+    tokenizer: Tokenizer,
+    model: torch.nn.Module,
+) -> dict[str, Any]:
+    """Writes the folder under a temporary name, measures what was written, and gives it its name."""
+    with disk_errors(order.out):
+        order.out.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=PARTIAL_PREFIX, dir=order.out.parent))
+        partial.chmod(0o755)
+    try:
+        _write_model(partial, order.settings.shape, tokenizer, model)
+        write_bytes(partial / "LICENSE", license_text(order.library))
+        manifest = _manifest(order, schedule, files, partial, _measure(order, partial, files))
+        write_bytes(partial / "README.md", card(manifest).encode())
+        manifest["model_files"]["README.md"] = sha256_file(partial / "README.md")
+        write_json(partial / MANIFEST, manifest)
+        with disk_errors(order.out):
+            _replace(order.out, partial)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return {
+        "model": str(order.out),
+        "parameters": manifest["parameters"],
+        "steps": schedule.steps,
+        "quality": manifest["held_out"],
+    }
+
+
+def _write_model(folder: Path, shape: Shape, tokenizer: Tokenizer, model: torch.nn.Module) -> None:
+    import torch
+    from safetensors.torch import save
+
+    # The output layer is the embedding, which is not written twice.
+    tensors = {name: value.detach().to("cpu", torch.bfloat16) for name, value in model.named_parameters()}
+    write_bytes(folder / "model.safetensors", save(tensors, metadata={"format": "pt"}))
+    write_json(folder / "config.json", config_json(shape))
+    write_json(folder / "generation_config.json", {"bos_token_id": 0, "eos_token_id": 0})
+    write_bytes(
+        folder / "tokenizer.json",
+        (json.dumps(json.loads(tokenizer.to_str()), ensure_ascii=False, indent=1) + "\n").encode(),
+    )
+    write_json(folder / "tokenizer_config.json", tokenizer_config(shape.context_length))
+
+
+def _measure(order: Order, folder: Path, files: Sequence[SourceFile]) -> dict[str, Any]:
+    import torch
+    from tokenizers import Tokenizer
+    from transformers import Starcoder2ForCausalLM
+    from transformers.utils.logging import disable_progress_bar
+
+    from jobs.starter.measuring import measure
+
+    disable_progress_bar()
+    model = Starcoder2ForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    held_out = [file for file in files if file.held_out]
+    length = order.settings.shape.context_length
+    return asdict(measure(model, tokenizer, held_out, length, order.lines))
+
+
+def _manifest(
+    order: Order, schedule: Schedule, files: Sequence[SourceFile], folder: Path, quality: dict[str, Any]
+) -> dict[str, Any]:
+    import tokenizers
+    import torch
+    import transformers
+
+    settings = order.settings
+    return {
+        "version": 1,
+        "source": "the Python standard library",
+        "source_license": "PSF-2.0",
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "tokenizers": tokenizers.__version__,
+        "machine": platform.machine(),
+        "parameters": settings.shape.parameters(),
+        "settings": asdict(settings),
+        "steps": schedule.steps,
+        "tokens_seen": schedule.steps * settings.batch_tokens,
+        "held_out": quality,
+        "model_files": {path.name: sha256_file(path) for path in sorted(folder.iterdir()) if path.is_file()},
+        "files": [
+            {"path": file.path, "sha256": file.sha256, "size": file.size, "held_out": file.held_out}
+            for file in files
+        ],
+    }
+
+
+def _check_replaceable(out: Path) -> None:
+    if out.exists() and not (out.is_dir() and ((out / MANIFEST).is_file() or not any(out.iterdir()))):
+        raise InputError(
+            "The output folder holds something that is not a starter model.",
+            where=str(out),
+            fix="name a new folder with --out",
+        )
+
+
+def _replace(out: Path, new: Path) -> None:
+    """Puts ``new`` in the place of ``out``. A kill between the renames leaves no model, never half of one."""
+    old = out.with_name(f"{PARTIAL_PREFIX}old-{os.getpid()}")
+    if out.exists():
+        out.replace(old)
+    new.replace(out)
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,96 @@
+"""``starfreight starter``: the small base model that ships with Starfreight."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from starfreight.console import Console
+from starfreight.options import with_console
+
+
+@click.group()
+def starter() -> None:
+    """The small base model that ships with Starfreight."""
+
+
+@starter.command("build")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("starter"),
+    show_default=True,
+    help="The model folder to write.",
+)
+@click.option(
+    "--work",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("starter-build"),
+    show_default=True,
+    help="Where checkpoints go.",
+)
+@click.option(
+    "--minutes", type=click.FloatRange(min=0.1), help="How long pretraining may take.  [default: 60]"
+)
+@click.option("--steps", type=click.IntRange(min=10), help="How many steps instead, of 4,096 tokens each.")
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where to train.",
+)
+@click.option(
+    "--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="CPU threads to use."
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    default=0,
+    show_default=True,
+    help="Another seed: another model.",
+)
+@with_console
+def build_command(
+    out: Path,
+    work: Path,
+    minutes: float | None,
+    steps: int | None,
+    device: str,
+    threads: int,
+    seed: int,
+    console: Console,
+) -> None:
+    """Rebuild the starter from this Python's standard library.
+
+    What was interrupted goes on from its last checkpoint. The same seed, steps, threads, device, Python
+    and torch give the same bytes.
+
+    \b
+        starfreight starter build --out my-starter --minutes 10
+    """
+    if minutes is not None and steps is not None:
+        raise click.UsageError("--minutes and --steps exclude each other.")
+    from jobs.train.stopping import StopRequest
+
+    stop = StopRequest()
+    stop.listen()
+    import torch
+
+    from jobs.starter.build import Order, build
+    from jobs.starter.corpus import standard_library
+    from jobs.starter.pretrain import Settings
+
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    order = Order(
+        out=out,
+        work=work,
+        steps=steps,
+        minutes=60.0 if minutes is None else minutes,
+        settings=Settings(seed=seed, threads=threads, device=device),
+        library=standard_library(),
+    )
+    built = build(order, console, stop)
+    console.result(built, f"The starter lies in {out}. Next: name it as base.model in a recipe.")

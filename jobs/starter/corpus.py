@@ -1,0 +1,116 @@
+"""Which text the starter model learns from: the Python standard library that runs this command.
+
+Left out: tests (they repeat the library in a duller way), tables that a generator wrote, and whatever
+describes the machine that Python was built on. One file in twenty is held out, chosen by its path, so
+that every rebuild and every Python version holds out the same ones.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import sysconfig
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from starfreight.errors import InputError
+from starfreight.files import read_limited, sha256_bytes
+
+LICENSE_LIMIT = 1 << 20
+"""Bytes: Python's license is 14 kB with all its incorporated notices."""
+
+_SOURCE_LIMIT = 4 << 20
+"""Bytes: the largest module of the standard library is 0.3 MB."""
+
+_LEFT_OUT_FOLDERS = frozenset(
+    {
+        "site-packages",  # not the standard library
+        "dist-packages",
+        "test",
+        "tests",
+        "idle_test",
+        "__pycache__",
+        "encodings",  # character tables written by gencodec.py
+        "pydoc_data",  # the language reference as one string
+    }
+)
+_HELD_OUT_ONE_IN = 20
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """One module of the standard library.
+
+    Attributes:
+        path: relative to the library's folder, with forward slashes.
+        text: its source.
+        sha256: ``sha256:<hex>`` of its bytes.
+        size: in bytes.
+        held_out: whether it is kept from training and used to measure.
+    """
+
+    path: str
+    text: str
+    sha256: str
+    size: int
+    held_out: bool
+
+
+def standard_library() -> Path:
+    """The folder of the running Python's standard library."""
+    return Path(sysconfig.get_path("stdlib"))
+
+
+def read_corpus(folder: Path) -> tuple[SourceFile, ...]:
+    """The standard library's modules in ``folder``, in the order of their paths.
+
+    Raises:
+        InputError: there is no Python source there, or a file cannot be read.
+    """
+    files: list[SourceFile] = []
+    for path in sorted(folder.rglob("*.py"), key=lambda found: found.relative_to(folder).as_posix()):
+        relative = PurePosixPath(path.relative_to(folder).as_posix())
+        if not _wanted(relative) or path.is_symlink() or not path.is_file():
+            continue
+        data = read_limited(path, _SOURCE_LIMIT, "standard library module")
+        try:
+            text = data.decode("utf-8")
+        except UnicodeDecodeError:
+            continue  # a few modules declare another encoding; they are not worth a decoder
+        if text.strip():
+            name = str(relative)
+            files.append(SourceFile(name, text, sha256_bytes(data), len(data), is_held_out(name)))
+    if not any(not file.held_out for file in files):
+        raise InputError(
+            "The standard library's source is not there.",
+            where=str(folder),
+            fix="use a Python that was installed with its .py files",
+        )
+    return tuple(files)
+
+
+def is_held_out(path: str) -> bool:
+    """Whether the module at ``path`` is kept from training."""
+    return int.from_bytes(hashlib.sha256(path.encode()).digest()[:8], "big") % _HELD_OUT_ONE_IN == 0
+
+
+def license_text(library: Path) -> bytes:
+    """Python's license, which a derived work must carry.
+
+    Raises:
+        InputError: this Python was installed without it.
+    """
+    for path in (library / "LICENSE.txt", Path(sys.base_prefix) / "LICENSE.txt", library / "LICENSE"):
+        if path.is_file():
+            return read_limited(path, LICENSE_LIMIT, "Python license")
+    raise InputError(
+        "Python's license file is not there, and the model must carry it.",
+        where=str(library / "LICENSE.txt"),
+        fix="copy LICENSE from Python's source to that path",
+    )
+
+
+def _wanted(path: PurePosixPath) -> bool:
+    if path.name.startswith("_sysconfigdata"):
+        return False
+    return not any(part in _LEFT_OUT_FOLDERS or part.startswith("config-") for part in path.parts[:-1])
