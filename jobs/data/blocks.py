@@ -70,13 +70,15 @@ def make_blocks(
         )
     # What is held out is cut once, by a generator of its own, so that every run measures the same.
     rng = random.Random(f"held out {training.seed}")
-    rng.shuffle(apart)
-    held_out = pack((e for form, sample in apart for e in form.examples(sample, rng)), length, fill)
-    probes = (probe for form, sample in apart for probe in form.probes(sample, rng))
+    held_out = list(pack((e for form, sample in apart for e in form.examples(sample, rng)), length, fill))
+    probes = [probe for form, sample in apart for probe in form.probes(sample, rng)]
+    # What is measured is drawn from all of it: the first ones would be of a few files, and the longest.
+    rng.shuffle(held_out)
+    rng.shuffle(probes)
     return TrainingData(
         tuple(blocks),
-        tuple(itertools.islice(held_out, training.evaluation_blocks)),
-        tuple(itertools.islice(probes, training.evaluation_completions)),
+        tuple(held_out[: training.evaluation_blocks]),
+        tuple(probes[: training.evaluation_completions]),
     )
 
 

@@ -13,19 +13,20 @@ from starfreight.options import with_console
 
 RECIPE = "quickstart.yaml"
 
-_PREFIX = '''import click
+_PREFIX = """from typing import TYPE_CHECKING
+
+from ...utils import _LazyModule
+from ...utils.import_utils import define_import_structure
 
 
-@click.command()
-@click.option("--name", default="world", help="Who to greet.")
-def hello(name: str) -> None:
-    """Greet somebody."""
-    click.'''
+if TYPE_CHECKING:
+    from .configuration_acme import *
+    """
 _SUFFIX = """
+else:
+    import sys
 
-
-if __name__ == "__main__":
-    hello()
+    _file = globals()["__file__"]
 """
 
 
