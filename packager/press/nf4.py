@@ -95,20 +95,23 @@ def round_trip(values: Floats, scales: Scales, first: int) -> Floats:
             levels, back[top:bottom, None], out=result[top * BLOCK : bottom * BLOCK].reshape(-1, BLOCK)
         )
     if whole < len(maxima):
-        result[whole * BLOCK :] = _nearest(values[whole * BLOCK :] / maxima[whole]) * back[whole]
+        last: Floats = values[whole * BLOCK :] / maxima[whole]
+        result[whole * BLOCK :] = _nearest(last) * back[whole]
     return result
 
 
 def double_quantised(maxima: Floats) -> Floats:
     """A tensor's scales as they come back from 8 bits."""
     offset = _sum(maxima) / np.float32(len(maxima))
-    blocks = np.zeros(-(-len(maxima) // _SCALES_BLOCK) * _SCALES_BLOCK, dtype=np.float32)
-    blocks[: len(maxima)] = maxima - offset
-    blocks = blocks.reshape(-1, _SCALES_BLOCK)
+    padded = np.zeros(-(-len(maxima) // _SCALES_BLOCK) * _SCALES_BLOCK, dtype=np.float32)
+    padded[: len(maxima)] = maxima - offset
+    blocks = padded.reshape(-1, _SCALES_BLOCK)
     largest = np.abs(blocks).max(axis=1, keepdims=True)
+    with np.errstate(divide="ignore", over="ignore"):
+        factors = np.float32(1) / largest
     # Differences too small to be divided by are as good as none.
-    some = largest > np.finfo(np.float32).tiny
-    scaled = np.clip(blocks * (np.float32(1) / np.where(some, largest, np.float32(1))), -1, 1)
+    some = np.isfinite(factors)
+    scaled = np.clip(blocks * np.where(some, factors, np.float32(1)), -1, 1)
     values, nearest = _eight_bits()
     places = (scaled + np.float32(1)) * np.float32(0.5) * np.float32(65535) + np.float32(0.5)
     codes = np.where(some, nearest[places.astype(np.uint16)], np.uint8(0))

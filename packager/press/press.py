@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -12,6 +13,7 @@ from packager.press.adapter import Adapter, open_adapter
 from packager.press.architectures import architecture_plan
 from packager.press.chunks import Sources, encoded_chunks
 from packager.press.kernels import prepare
+from packager.press.merge import prepare as prepare_merge
 from packager.press.metadata import ModelIdentity, header_bytes
 from packager.press.mix import FILE_TYPES, tensor_type
 from packager.press.names import checked_name
@@ -128,8 +130,13 @@ def _press(
     shape = checkpoint.shape
     plans = architecture_plan(shape.architecture).tensors(shape)
     kinds = {plan.name: tuple(tensor_type(plan, shape, item) for item in quantizations) for plan in plans}
-    for kind in {kind for row in kinds.values() for kind in row}:
-        prepare(kind)
+    elements = Counter({kind: 0 for row in kinds.values() for kind in row})
+    for plan in plans:
+        elements.update(dict.fromkeys(set(kinds[plan.name]), plan.elements))
+    merged = sum(plan.elements for plan in plans if adapter and plan.source in adapter.factors)
+    for note in (prepare_merge(merged), *(prepare(kind, count) for kind, count in elements.items())):
+        if note:
+            console.note(note)
     identity = request.identity or ModelIdentity(request.name)
     if adapter is not None:
         identity = replace(identity, merge_base=request.merge_base)
