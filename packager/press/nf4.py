@@ -85,7 +85,7 @@ def round_trip(values: Floats, scales: Scales, first: int) -> Floats:
     maxima, back = scales.of(first, first + -(-len(values) // BLOCK))
     result = np.empty_like(values)
     whole = len(values) // BLOCK
-    factors = np.float32(1) / np.maximum(maxima[:whole], _SMALLEST)
+    factors: Floats = np.reciprocal(np.maximum(maxima[:whole], _SMALLEST))
     step = _TILE // BLOCK
     for top in range(0, whole, step):
         bottom = min(top + step, whole)
