@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -192,7 +194,7 @@ def run(code: str, **environment: str) -> str:
     """What a Python program prints, in a process of its own."""
     root = str(Path(__file__).parents[3])
     done = subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-P", "-c", code],
         env={"PATH": "", "PYTHONPATH": root, **environment},
         capture_output=True,
         text=True,
@@ -216,6 +218,11 @@ def test_without_numba_ggml_does_the_work_and_a_note_says_so() -> None:
     assert size == "144"
 
 
+def test_with_compilation_switched_off_ggml_does_the_work() -> None:
+    note = run(PREPARE, NUMBA_DISABLE_JIT="1")
+    assert note.startswith("Q6_K is quantised by ggml's slow kernel: ")
+
+
 def test_numba_is_not_imported_until_a_fast_kernel_is_wanted() -> None:
     printed = run(
         "import sys\n"
@@ -236,10 +243,12 @@ def test_a_damaged_cache_of_machine_code_does_no_harm(tmp_path: Path) -> None:
     assert run(PREPARE, NUMBA_CACHE_DIR=str(tmp_path)) == "None"
 
 
-def test_a_cache_that_cannot_be_written_does_no_harm(tmp_path: Path) -> None:
-    blocked = tmp_path / "file"
-    blocked.write_text("")
-    assert run(PREPARE, NUMBA_CACHE_DIR=str(blocked / "below")) == "None"
+def test_where_no_cache_can_be_written_kernels_are_compiled_all_the_same(tmp_path: Path) -> None:
+    root = Path(__file__).parents[3]
+    shutil.copytree(root / "packager", tmp_path / "packager", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "packager/press/kernels/lanes/__pycache__").write_text("a file where numba wants a folder")
+    assert run(PREPARE, PYTHONPATH=f"{tmp_path}{os.pathsep}{root}", HOME=__file__) == "None"
+    assert not list(tmp_path.rglob("*.nbi"))
 
 
 def test_compiled_code_is_not_reused_when_a_source_changes(

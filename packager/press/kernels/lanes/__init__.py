@@ -40,7 +40,7 @@ def compiled(kind: str) -> Kernel:
     """
     try:
         build = importlib.import_module(f"{__name__}.{KERNELS[kind]}").kernel
-    except ImportError as error:
+    except Exception as error:  # also what another numba, with other insides, may raise
         raise Unavailable(f"numba cannot be imported ({error})") from error
     try:
         return _compile(build(_sources()), cache=True)

@@ -12,6 +12,9 @@ from packager.press.kernels.lanes.vectors import LANES
 BLOCK = 256
 """Numbers in a block of every type here."""
 
+_LINE = 16
+"""Numbers in a cache line. A vector that lies across two costs twice."""
+
 
 @inlined
 def side_by_side(values: Any, start: int, count: int, numbers: Any, x: Any, items: int) -> None:
@@ -34,8 +37,10 @@ def side_by_side(values: Any, start: int, count: int, numbers: Any, x: Any, item
 
 @inlined
 def scratch(items: int) -> Any:
-    """Room for a number of each item in each lane, zero at first."""
-    return np.zeros(items * LANES, dtype=np.float32)
+    """Room for a number of each item in each lane, zero at first, from the start of a cache line on."""
+    room = np.zeros(items * LANES + _LINE, dtype=np.float32)
+    skipped = -(room.ctypes.data // 4) % _LINE
+    return room[skipped : skipped + items * LANES]
 
 
 @inlined

@@ -23,19 +23,21 @@ from packager.press.kernels.lanes.operations import (
     to_floats,
     to_integers,
 )
-from packager.press.kernels.lanes.rounding import from_half, nearest, nearest_one, to_half
-from packager.press.kernels.lanes.symmetric import ITEMS, largest_scale, weigh
+from packager.press.kernels.lanes.rounding import nearest, to_half
+from packager.press.kernels.lanes.symmetric import ITEMS, SUB_BLOCKS, TOGETHER, round_scales, weigh
 from packager.press.kernels.lanes.vectors import LANES
-
-_SUB_BLOCKS = 16
-_TOGETHER = LANES // _SUB_BLOCKS
-"""Blocks that fill all lanes."""
 
 _SIZE = 110
 _LOW, _SCALES, _UNIT = 32, 96, 108
 """Where in a block the lower bits, the scales of its sub-blocks and its own lie."""
 
 _ROUNDS = 5
+
+_FAR = 2**31 - 1
+"""Scales are not cut before they are kept in a byte."""
+
+_LEAST = np.float32(1e-45)
+"""Any scale but zero counts."""
 
 
 @inlined
@@ -89,34 +91,28 @@ def _find_scales(x: Any, weights: Any, weighted: Any, levels: Any, scales: Any) 
 
 
 @inlined
-def _put_scales(scales: Any, first: int, out: Any, at: int, steps: Any) -> None:
-    """Writes a block's scales and keeps what they stand for in ``steps``."""
-    largest = largest_scale(scales, first)
-    out[at + _SCALES : at + _SIZE] = 0
-    steps[:] = np.float32(0)
-    if largest == np.float32(0):
-        return
-    factor = np.float32(-32) / largest
-    unit = to_half(np.float32(np.float32(1) / factor))
-    put_half(out, at + _UNIT, unit)
-    for lane in range(_SUB_BLOCKS):
-        scale: Any = np.int64(np.int8(nearest_one(factor * scales[first + lane])))
-        stored = max(min(scale, 31), -32) + 32
-        steps[lane] = from_half(unit) * np.float32(stored - 32)
-        out[at + _SCALES + lane % 8] |= (stored & 15) << (4 * (lane // 8))
-        out[at + _SCALES + 8 + lane % 4] |= (stored >> 4) << (2 * (lane // 4))
+def _put_scales(whole: Any, first: int, some: bool, out: Any, at: int) -> None:
+    """Writes a block's scales, from 0 on, in twelve bytes: first the lower four bits, then the upper two."""
+    for lane in range(8):
+        low, high = whole[first + lane] + 32, whole[first + lane + 8] + 32
+        out[at + lane] = (low & 15) | (high & 15) << 4 if some else 0
+    for lane in range(4):
+        packed = 0
+        for part in range(4):
+            packed |= (((whole[first + lane + 4 * part] + 32) >> 4) & 3) << (2 * part)
+        out[at + 8 + lane] = packed if some else 0
 
 
 @inlined
-def _levels(values: Any, at: int, sub_block: int, steps: Any, levels: Any, lane: int, column: Any) -> Any:
+def _levels(values: Any, at: int, lane: int, steps: Any, levels: Any, column: Any) -> Any:
     """A vector of levels from 0 on: those of the scale as written, or the search's where that is zero."""
     lowest, highest, middle = splat(np.int32(-4)), splat(np.int32(3)), splat(np.int32(4))
-    scale = spread(steps, sub_block, ITEMS)
-    level = nearest(load(values, at + sub_block * ITEMS) / scale, lowest, highest)
+    scale = spread(steps, lane, ITEMS)
+    level = nearest(load(values, at) / scale, lowest, highest)
     lost = scale == splat(np.float32(0))
     if any_lane(lost):
         for item in range(LANES):
-            column[item] = levels[item % ITEMS * LANES + lane + sub_block + item // ITEMS]
+            column[item] = levels[item % ITEMS * LANES + lane + item // ITEMS]
         level = select(lost, to_integers(load(column, 0)), level)
     return level + middle
 
@@ -124,23 +120,28 @@ def _levels(values: Any, at: int, sub_block: int, steps: Any, levels: Any, lane:
 @inlined
 def _quantise_blocks(values: Any, out: Any) -> None:
     numbers, x, weights, weighted = scratch(ITEMS), scratch(ITEMS), scratch(ITEMS), scratch(ITEMS)
-    levels, scales, steps, column = scratch(ITEMS), scratch(1), scratch(1), scratch(1)
+    levels, column = scratch(ITEMS), scratch(1)
+    scales, steps, units = scratch(1), scratch(1), scratch(1)
+    some, whole = np.empty(TOGETHER, dtype=np.bool_), np.empty(LANES, dtype=np.uint8)
     two, low = splat(np.int32(2)), splat(np.int32(3))
     blocks = values.size // BLOCK
-    for begin in range(0, blocks, _TOGETHER):
-        count = min(_TOGETHER, blocks - begin)
+    for begin in range(0, blocks, TOGETHER):
+        count = min(TOGETHER, blocks - begin)
         side_by_side(values, begin * BLOCK, count * BLOCK, numbers, x, ITEMS)
         _find_scales(x, weights, weighted, levels, scales)
+        round_scales(scales, -32, _FAR, 31, _LEAST, some, units, whole, steps)
         for block in range(count):
-            lane, source, at = block * _SUB_BLOCKS, (begin + block) * BLOCK, (begin + block) * _SIZE
-            _put_scales(scales, lane, out, at, steps)
+            source, at = (begin + block) * BLOCK, (begin + block) * _SIZE
+            _put_scales(whole, block * SUB_BLOCKS, some[block], out, at + _SCALES)
+            put_half(out, at + _UNIT, to_half(units[block]))
             for odd in range(0, 2, LANES // ITEMS):
                 high = splat(np.int32(0))
                 for part in range(2):
                     packed = splat(np.int32(0))
                     for pair in range(4):
                         sub_block = part * 8 + pair * 2 + odd
-                        found = _levels(values, source, sub_block, steps, levels, lane, column)
+                        number, lane = source + sub_block * ITEMS, block * SUB_BLOCKS + sub_block
+                        found = _levels(values, number, lane, steps, levels, column)
                         packed = packed | ((found & low) << splat(np.int32(2 * pair)))
                         high = high | ((found >> two) << splat(np.int32(part * 4 + pair)))
                     store(out, at + _LOW + part * 32 + odd * ITEMS, packed)

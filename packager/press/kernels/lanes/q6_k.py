@@ -13,13 +13,9 @@ import numpy as np
 
 from packager.press.kernels.lanes.layout import BLOCK, put_half, scratch, side_by_side
 from packager.press.kernels.lanes.operations import any_lane, inlined, load, select, splat, spread, store
-from packager.press.kernels.lanes.rounding import from_half, nearest, nearest_one, nearest_small, to_half
-from packager.press.kernels.lanes.symmetric import ITEMS, NOTHING, largest_scale, weigh
+from packager.press.kernels.lanes.rounding import nearest, nearest_small, to_half
+from packager.press.kernels.lanes.symmetric import ITEMS, NOTHING, SUB_BLOCKS, TOGETHER, round_scales, weigh
 from packager.press.kernels.lanes.vectors import LANES
-
-_SUB_BLOCKS = 16
-_TOGETHER = LANES // _SUB_BLOCKS
-"""Blocks that fill all lanes."""
 
 _SIZE = 210
 _HIGH, _SCALES, _UNIT = 128, 192, 208
@@ -76,31 +72,15 @@ def _find_scales(x: Any, weights: Any, weighted: Any, scales: Any, factors: Any)
 
 
 @inlined
-def _put_scales(scales: Any, first: int, out: Any, at: int, steps: Any) -> bool:
-    """Writes a block's scales and keeps what they stand for in ``steps``; false for a block of zeros."""
-    largest = largest_scale(scales, first)
-    if abs(largest) < NOTHING:
-        return False
-    factor = np.float32(-128) / largest
-    unit = to_half(np.float32(np.float32(1) / factor))
-    put_half(out, at + _UNIT, unit)
-    for lane in range(_SUB_BLOCKS):
-        scale = np.int8(min(nearest_one(factor * scales[first + lane]), 127))
-        out[at + _SCALES + lane] = scale & 0xFF
-        steps[lane] = from_half(unit) * np.float32(scale)
-    return True
-
-
-@inlined
-def _levels(values: Any, at: int, sub_block: int, steps: Any, factors: Any, first: int) -> Any:
+def _levels(values: Any, at: int, lane: int, steps: Any, factors: Any) -> Any:
     """A vector of levels: those of the scale as written, or the search's where that is zero."""
-    value = load(values, at + sub_block * ITEMS)
+    value = load(values, at)
     lowest, highest, middle = splat(np.int32(-32)), splat(np.int32(31)), splat(np.int32(32))
-    scale = spread(steps, sub_block, ITEMS)
+    scale = spread(steps, lane, ITEMS)
     level = nearest(value / scale, lowest, highest) + middle
     lost = scale == splat(np.float32(0))
     if any_lane(lost):
-        factor = spread(factors, first + sub_block, ITEMS)
+        factor = spread(factors, lane, ITEMS)
         found = nearest(factor * value, lowest, highest) + middle
         found = select(factor != splat(np.float32(0)), found, splat(np.int32(0)))
         level = select(lost, found, level)
@@ -110,25 +90,32 @@ def _levels(values: Any, at: int, sub_block: int, steps: Any, factors: Any, firs
 @inlined
 def _quantise_blocks(values: Any, out: Any) -> None:
     numbers, x, weights, weighted = scratch(ITEMS), scratch(ITEMS), scratch(ITEMS), scratch(ITEMS)
-    scales, factors, steps = scratch(1), scratch(1), scratch(1)
+    scales, factors, steps, units = scratch(1), scratch(1), scratch(1), scratch(1)
+    some, whole = np.empty(TOGETHER, dtype=np.bool_), np.empty(LANES, dtype=np.uint8)
     low, four, two, six = splat(np.int32(15)), splat(np.int32(4)), splat(np.int32(2)), splat(np.int32(6))
     blocks = values.size // BLOCK
-    for begin in range(0, blocks, _TOGETHER):
-        count = min(_TOGETHER, blocks - begin)
+    for begin in range(0, blocks, TOGETHER):
+        count = min(TOGETHER, blocks - begin)
         side_by_side(values, begin * BLOCK, count * BLOCK, numbers, x, ITEMS)
         _find_scales(x, weights, weighted, scales, factors)
+        round_scales(scales, -128, 127, 127, NOTHING, some, units, whole, steps)
         for block in range(count):
-            lane, source, at = block * _SUB_BLOCKS, (begin + block) * BLOCK, (begin + block) * _SIZE
-            if not _put_scales(scales, lane, out, at, steps):
-                out[at : at + _SIZE] = 0
+            source, at = (begin + block) * BLOCK, (begin + block) * _SIZE
+            if not some[block]:
+                for byte in range(_SIZE):
+                    out[at + byte] = 0
                 continue
+            for lane in range(SUB_BLOCKS):
+                out[at + _SCALES + lane] = whole[block * SUB_BLOCKS + lane]
+            put_half(out, at + _UNIT, to_half(units[block]))
             for part in range(2):
                 for odd in range(0, 2, LANES // ITEMS):
                     sub_block, shift = part * 8 + odd, odd * ITEMS
-                    first = _levels(values, source, sub_block, steps, factors, lane)
-                    second = _levels(values, source, sub_block + 2, steps, factors, lane)
-                    third = _levels(values, source, sub_block + 4, steps, factors, lane)
-                    fourth = _levels(values, source, sub_block + 6, steps, factors, lane)
+                    number, lane = source + sub_block * ITEMS, block * SUB_BLOCKS + sub_block
+                    first = _levels(values, number, lane, steps, factors)
+                    second = _levels(values, number + 32, lane + 2, steps, factors)
+                    third = _levels(values, number + 64, lane + 4, steps, factors)
+                    fourth = _levels(values, number + 96, lane + 6, steps, factors)
                     store(out, at + part * 64 + shift, (first & low) | ((third & low) << four))
                     store(out, at + part * 64 + 32 + shift, (second & low) | ((fourth & low) << four))
                     high = (first >> four) | ((second >> four) << two)

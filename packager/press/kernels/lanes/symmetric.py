@@ -6,11 +6,27 @@ from typing import Any
 
 import numpy as np
 
-from packager.press.kernels.lanes.operations import inlined, load, select, splat, store
+from packager.press.kernels.lanes.operations import (
+    between,
+    inlined,
+    load,
+    select,
+    splat,
+    spread,
+    store,
+    to_floats,
+)
+from packager.press.kernels.lanes.rounding import from_half, nearest, to_half
 from packager.press.kernels.lanes.vectors import LANES
 
 ITEMS = 16
 """Numbers in a sub-block."""
+
+SUB_BLOCKS = 16
+"""Sub-blocks in a block."""
+
+TOGETHER = LANES // SUB_BLOCKS
+"""Blocks that fill all lanes."""
 
 NOTHING = np.float32(1e-15)
 """Sub-blocks whose numbers are all smaller than this count as zero."""
@@ -41,10 +57,43 @@ def weigh(x: Any, weights: Any, weighted: Any) -> Any:
 
 
 @inlined
-def largest_scale(scales: Any, first: int) -> Any:
-    """The first of the greatest size among a block's sixteen scales."""
-    most, largest = np.float32(0), np.float32(0)
-    for lane in range(first, first + 16):
-        if abs(scales[lane]) > most:
-            most, largest = abs(scales[lane]), scales[lane]
-    return largest
+def round_scales(
+    scales: Any,
+    lowest: int,
+    cut: int,
+    highest: int,
+    least: Any,
+    some: Any,
+    units: Any,
+    whole: Any,
+    steps: Any,
+) -> None:
+    """Rounds the scales of all blocks so that the largest of each becomes its lowest level.
+
+    Args:
+        scales: one for each lane.
+        lowest: the lowest level.
+        cut: what levels are cut at before they are kept in a signed byte.
+        highest: what they are cut at after that.
+        least: a block whose scales are all smaller counts as zero.
+        some: gets, for each block, whether it does not.
+        units: gets each block's own scale as a half has it, or zero.
+        whole: gets the scales' levels, one byte each.
+        steps: gets what those stand for.
+    """
+    for block in range(TOGETHER):
+        most, largest = np.float32(0), np.float32(0)
+        for lane in range(block * SUB_BLOCKS, (block + 1) * SUB_BLOCKS):
+            if abs(scales[lane]) > most:
+                most, largest = abs(scales[lane]), scales[lane]
+        some[block], steps[block], units[block] = most >= least, np.float32(0), np.float32(0)
+        if some[block]:
+            steps[block] = np.float32(lowest) / largest
+            units[block] = from_half(to_half(np.float32(np.float32(1) / steps[block])))
+    level = nearest(
+        spread(steps, 0, SUB_BLOCKS) * load(scales, 0), splat(np.int32(-(2**31))), splat(np.int32(cut))
+    )
+    level = (level << splat(np.int32(24))) >> splat(np.int32(24))
+    level = between(splat(np.int32(lowest)), level, splat(np.int32(highest)))
+    store(whole, 0, level)
+    store(steps, 0, spread(units, 0, SUB_BLOCKS) * to_floats(level))
