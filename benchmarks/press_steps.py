@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib
 import json
 import re
 import resource
@@ -103,16 +104,16 @@ def tokenizer() -> dict[str, Any]:
         {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True},
     ]
     return {
-        "version": "1.0",
+        "version": "1.0", "truncation": None, "padding": None, "normalizer": None, "post_processor": None,
         "added_tokens": [{"id": n, "content": text, **flags} for n, text in enumerate(SPECIAL)],
         "pre_tokenizer": {"type": "Sequence", "pretokenizers": rules},
-        "decoder": {"type": "ByteLevel"},
+        "decoder": rules[1],
         "model": {
             "type": "BPE",
             "vocab": {text: n for n, text in enumerate([*SPECIAL, *alphabet])},
             "merges": [],
         },
-    }
+    }  # fmt: skip
 
 
 def write(
@@ -154,6 +155,9 @@ def convert(merged: str, target: str, converter: str) -> dict[str, Any]:
     """llama.cpp's converter, in this process, so that it is measured."""
     sys.argv = [converter, merged, "--outtype", "bf16", "--outfile", target]
     sys.path.insert(0, str(Path(converter).parent))
+    # It knows tokenizers by what they make of a text, and has not met one that consists of bytes.
+    model: Any = importlib.import_module("conversion.base").TextModel
+    model.get_vocab_base_pre = lambda self, tokenizer: "starcoder"
     runpy.run_path(converter, run_name="__main__")
     return {}
 
