@@ -28,6 +28,8 @@ _TILE = 1 << 15
 _LINEAR = (Role.VALUE, Role.ATTENTION_OUTPUT, Role.DOWN, Role.MATRIX)
 """The linear layers that transformers holds in 4 bits: all but the output layer, adapted or not."""
 
+_NOT_FINITE = "holds a number that is not finite"
+
 Encoded = tuple[memoryview, ...]
 Kinds = Mapping[str, tuple[GGMLQuantizationType, ...]]
 
@@ -162,6 +164,7 @@ def _round(values: Floats, dtype: str) -> None:
 
 def _maxima(source: StoredTensor, part: tuple[int, int], sources: Sources) -> Floats:
     values = _read(source, *part, sources)
+    _check_finite(values, source, _NOT_FINITE)
     _round(values, sources.load_dtype or "F32")
     return block_maxima(values.reshape(-1))
 
@@ -169,7 +172,7 @@ def _maxima(source: StoredTensor, part: tuple[int, int], sources: Sources) -> Fl
 def _work(chunk: Chunk, kinds: tuple[GGMLQuantizationType, ...], sources: Sources) -> Encoded:
     """One chunk's bytes for each file."""
     values = _read(chunk.source, chunk.start, chunk.stop, sources)
-    _check_finite(values, chunk, "holds a number that is not finite")
+    _check_finite(values, chunk.source, _NOT_FINITE)
     if chunk.scales is not None and sources.load_dtype is not None:
         first = chunk.start * chunk.plan.columns // BLOCK
         _round(values, sources.load_dtype)
@@ -179,7 +182,7 @@ def _work(chunk: Chunk, kinds: tuple[GGMLQuantizationType, ...], sources: Source
         add_update(values, chunk.update, chunk.start)
     if chunk.update is not None or chunk.scales is not None or chunk.source.dtype != chunk.dtype:
         _round(values, chunk.dtype)
-        _check_finite(values, chunk, f"grows beyond the range of {chunk.dtype} when the adapter is merged")
+        _check_finite(values, chunk.source, f"grows beyond the range of {chunk.dtype} when it is merged")
     encoded = {kind: encode(values, kind) for kind in dict.fromkeys(kinds)}
     return tuple(_sound(encoded[kind], kind, chunk) for kind in kinds)
 
@@ -194,10 +197,10 @@ def _sound(data: memoryview | None, kind: GGMLQuantizationType, chunk: Chunk) ->
     return data
 
 
-def _check_finite(values: Floats, chunk: Chunk, what: str) -> None:
+def _check_finite(values: Floats, source: StoredTensor, what: str) -> None:
     if not bool(np.isfinite(values).all()):
         raise InputError(
             f"The tensor {what}.",
-            where=chunk.source.where,
+            where=source.where,
             fix="check the weights: the training that made them may have diverged",
         )

@@ -13,8 +13,9 @@ import pytest
 from packager.press import PressRequest, press
 from packager.press.kernels import round_to
 from packager.press.nf4 import Floats, Scales, block_maxima, round_trip
+from starfreight.checkpoint import open_checkpoint
 from starfreight.console import Console
-from starfreight.errors import RecipeError
+from starfreight.errors import InputError, RecipeError
 
 UP = "model.layers.0.mlp.c_fc.weight"
 
@@ -84,7 +85,6 @@ def test_the_press_merges_into_the_weights_that_training_saw(
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
     from packager.press.architectures import architecture_plan
-    from starfreight.checkpoint import open_checkpoint
 
     torch.set_num_threads(1)
     base = make_checkpoint(tmp_path / "base", architecture, dtype="F32", tied=False, layers=1)
@@ -142,6 +142,25 @@ def test_any_number_of_threads_gives_the_same_round_trip(
     assert digests[1, "nf4_roundtrip"] == digests[5, "nf4_roundtrip"]
     assert digests[1, "original"] == digests[5, "original"]
     assert digests[1, "original"] != digests[1, "nf4_roundtrip"]
+
+
+@pytest.mark.filterwarnings("error")
+def test_weights_that_are_not_finite_are_refused_by_name(
+    make_checkpoint: Callable[..., Path], make_adapter: Callable[..., Path], console: Console, tmp_path: Path
+) -> None:
+    base = make_checkpoint(tmp_path / "base", hidden=512, ffn=3000, layers=1)
+    adapter = make_adapter(tmp_path / "adapter", {UP: (3000, 512)})
+    tensor = open_checkpoint(base).tensors[UP]
+    with tensor.file.open("r+b") as stream:
+        stream.seek(tensor.offset + tensor.size - 2)
+        stream.write(np.array([0x7F80], np.uint16).tobytes())
+    request = PressRequest(
+        base, adapter, ("Q8_0",), tmp_path / "out", "m", threads=2, merge_base="nf4_roundtrip"
+    )
+    with pytest.raises(InputError, match="not finite") as caught:
+        press(request, console)
+    assert UP in str(caught.value.where)
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_a_round_trip_without_an_adapter_is_refused(
