@@ -12,6 +12,7 @@ from packager.layout import verify_layout
 from packager.licenses import license_texts
 from packager.press import ModelIdentity, PressedFile, PressRequest, press
 from packager.press.metadata import Origin
+from packager.press.press import LoadDtype
 from packager.provenance import PREDICATE_TYPE, make_statement
 from packager.templates import settings, template_text
 from packager.write_package import GgufFile, PackageContents, write_package
@@ -21,12 +22,15 @@ from starfreight.console import Console
 from starfreight.errors import GateError, InputError, StarfreightError
 from starfreight.files import PARTIAL_PREFIX, disk_errors, read_json, sha256_file
 from starfreight.package import PACKAGE_FILE, BaseOrigin, Package
+from starfreight.quantization import Quantization
 from starfreight.run import ADAPTER_FOLDER, Inputs, Run
 
 _MANIFEST_LIMIT = 1 << 30
 
 
-def build_package(folder: Path, out: Path, base: Path | None, console: Console) -> Package:
+def build_package(
+    folder: Path, out: Path, base: Path | None, console: Console, quantize: tuple[str, ...] = ()
+) -> Package:
     """Makes the package of a finished run, or finds it made.
 
     Args:
@@ -34,8 +38,10 @@ def build_package(folder: Path, out: Path, base: Path | None, console: Console) 
         out: the package's folder.
         base: the base model's folder when it is no longer where the run found it.
         console: shows progress.
+        quantize: the quantizations to make; those of the recipe when there are none.
 
     Raises:
+        RecipeError: there is no such quantization.
         InputError: the run is not finished, or the base model or the adapter is not the run's.
         GateError: the license's text is missing.
         ServiceError: the disk is full.
@@ -47,7 +53,9 @@ def build_package(folder: Path, out: Path, base: Path | None, console: Console) 
             where=str(folder),
             fix="finish it with starfreight jobs run RECIPE",
         )
-    found = _finished(out, run, console)
+    chosen = tuple(dict.fromkeys(Quantization.parse(item) for item in quantize))
+    quantizations = chosen or run.recipe.package.quantizations
+    found = _finished(out, run, quantizations, console)
     if found is not None:
         console.note(f"{out} is built already.")
         return found
@@ -67,10 +75,12 @@ def build_package(folder: Path, out: Path, base: Path | None, console: Console) 
             PressRequest(
                 base=base_folder,
                 adapter=folder / ADAPTER_FOLDER,
-                quantizations=run.recipe.package.quantizations,
+                quantizations=quantizations,
                 out=work,
                 name=run.recipe.name,
                 identity=_identity(run, manifest),
+                merge_base=run.recipe.package.merge.base,
+                load_dtype=_load_dtype(run),
             ),
             console,
         )
@@ -89,13 +99,17 @@ def build_package(folder: Path, out: Path, base: Path | None, console: Console) 
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _finished(out: Path, run: Run, console: Console) -> Package | None:
-    """The package in ``out`` when it is whole and of this very run and recipe."""
+def _finished(
+    out: Path, run: Run, quantizations: tuple[Quantization, ...], console: Console
+) -> Package | None:
+    """The package in ``out`` when it is whole and of this very run, recipe and quantizations."""
     if not (out / PACKAGE_FILE).exists():
         return None
     try:
         package = Package.load(out)
         if (package.run, package.recipe) != (run.id, run.recipe_digest):
+            return None
+        if tuple(variant.quantization for variant in package.variants) != quantizations:
             return None
         verify_layout(out, console)
     except StarfreightError:
@@ -130,6 +144,11 @@ def _data_manifest(run: Run, folder: Path) -> dict[str, Any]:
     return data
 
 
+def _load_dtype(run: Run) -> LoadDtype:
+    """The dtype that training loaded the base in: jobs load bfloat16 on a GPU, float32 on a CPU."""
+    return "F32" if run.machine is None or run.machine.device == "cpu" else "BF16"
+
+
 def _identity(run: Run, manifest: dict[str, Any]) -> ModelIdentity:
     card = run.recipe.package.card
     name = public_name(run.base.model)
@@ -156,6 +175,7 @@ def _identity(run: Run, manifest: dict[str, Any]) -> ModelIdentity:
 
 def _contents(run: Run, manifest: dict[str, Any], pressed: tuple[PressedFile, ...]) -> dict[str, Any]:
     package = run.recipe.package
+    made = [file.quantization for file in pressed]
     assert run.ended is not None
     return {
         "name": run.recipe.name,
@@ -171,9 +191,11 @@ def _contents(run: Run, manifest: dict[str, Any], pressed: tuple[PressedFile, ..
         "architecture": run.base.architecture,
         "parameters": pressed[0].parameters,
         "ggufs": tuple(GgufFile(f.quantization, f.path, f.digest, f.size) for f in pressed),
-        "default": package.default or package.quantizations[0],
+        "default": package.default if package.default in made else made[0],
         "model_card": render_card(run, manifest, pressed),
-        "provenance": make_statement(run, manifest, [(f.path.name, f.digest) for f in pressed]),
+        "provenance": make_statement(
+            run, manifest, [(f.path.name, f.digest) for f in pressed], quantizations=made
+        ),
         "provenance_predicate": PREDICATE_TYPE,
         "template": template_text(run.recipe),
         "system": package.system,

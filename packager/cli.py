@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from starfreight.console import Console, human_count
-from starfreight.options import with_console
+from starfreight.options import with_console, with_console_and_no_short_quiet
 from starfreight.package import Package
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -24,8 +25,13 @@ def package() -> None:
     "--out", type=_FOLDER, default=None, help="The package's folder.  [default: packages/<run's name>]"
 )
 @click.option("--base", type=_FOLDER, default=None, help="The base model, when it has moved since the run.")
+@click.option(
+    "--quantize", multiple=True, metavar="TYPE", help="Make this one instead of the recipe's; give it again."
+)
 @with_console
-def build(run: Path, out: Path | None, base: Path | None, console: Console) -> None:
+def build(
+    run: Path, out: Path | None, base: Path | None, quantize: tuple[str, ...], console: Console
+) -> None:
     """Make the package of a finished RUN: merge, convert, quantise, describe.
 
     The package is an OCI image layout: every file under its digest, ready for any registry.
@@ -37,10 +43,53 @@ def build(run: Path, out: Path | None, base: Path | None, console: Console) -> N
     from packager.build import build_package
 
     out = out or Path("packages") / run.resolve().name
-    built = build_package(run, out, base, console)
+    built = build_package(run, out, base, console, quantize)
     console.result(
         {"package": str(out), **_summary(built)},
         f"The package lies in {out}. Next: starfreight publish {out} HOST/NAMESPACE/NAME:TAG",
+    )
+
+
+@package.command("press")
+@click.argument("base")
+@click.option("--adapter", type=_FOLDER, default=None, help="A LoRA adapter's folder, to merge in.")
+@click.option(
+    "-q", "--quantize", multiple=True, metavar="TYPE", help="Q4_K_M, Q8_0, F16 ...; one file for each."
+)
+@click.option("--out", type=_FOLDER, required=True, help="The folder that the files go to.")
+@click.option(
+    "--name", default=None, help="What the files' names start with.  [default: the run's or the base's]"
+)
+@click.option(
+    "--merge-base",
+    type=click.Choice(["original", "nf4_roundtrip"]),
+    default="original",
+    show_default=True,
+    help="Merge into the base's own weights, or into what 4-bit training saw of them.",
+)
+@click.option(
+    "--load-dtype",
+    type=click.Choice(["BF16", "F32"]),
+    default="BF16",
+    show_default=True,
+    help="What nf4_roundtrip starts from: BF16 for training on a GPU, F32 on a CPU.",
+)
+@click.option("--lora", is_flag=True, help="Write the adapter as a LoRA file of its own, too.")
+@click.option("--threads", type=click.IntRange(1, 1024), default=None, help="[default: one for each core]")
+@with_console_and_no_short_quiet
+def press(out: Path, console: Console, **asked: Any) -> None:
+    """Merge, convert and quantise a BASE model (a folder, or builtin:starter) in one pass.
+
+    \b
+        starfreight package press starcoder2-3b -q Q4_K_M -q Q8_0 --out gguf
+        starfreight package press starcoder2-3b --adapter runs/acme/adapter -q Q4_K_M --lora --out gguf
+    """
+    from packager.press_files import press_files
+
+    made = press_files(out, console, **asked)
+    console.result(
+        {"files": [file.as_dict() for file in made]},
+        "\n".join(f"{human_count(file.size, 'B'):>9}  {file.digest}  {file.path}" for file in made),
     )
 
 

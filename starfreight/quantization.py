@@ -19,12 +19,22 @@ class Quantization(StrEnum):
     Q8_0 = "Q8_0"
     Q6_K = "Q6_K"
     Q5_K_M = "Q5_K_M"
+    Q5_K_S = "Q5_K_S"
+    Q5_0 = "Q5_0"
     Q4_K_M = "Q4_K_M"
+    Q4_K_S = "Q4_K_S"
+    Q4_0 = "Q4_0"
+    IQ4_NL = "IQ4_NL"
+    IQ4_XS = "IQ4_XS"
+    Q3_K_M = "Q3_K_M"
+    Q3_K_S = "Q3_K_S"
+    Q2_K = "Q2_K"
 
     @property
     def tag(self) -> str:
-        """Ollama's spelling, as it stands in a tag: ``q4_K_M``, ``q8_0``, ``f16``, ``bf16``."""
-        return self.value[0].lower() + self.value[1:] if self.value.startswith("Q") else self.value.lower()
+        """Ollama's spelling, as it stands in a tag: ``q4_K_M``, ``iq4_XS``, ``q8_0``, ``f16``, ``bf16``."""
+        family, underscore, rest = self.value.partition("_")
+        return family.lower() + underscore + rest
 
     @classmethod
     def parse(cls, text: str) -> Quantization:

@@ -38,6 +38,7 @@ def render_card(run: Run, data_manifest: Mapping[str, Any], pressed: Sequence[Pr
         license=run.license,
         base={"name": public_name(run.base.model), "revision": run.base.revision},
         architecture=run.base.architecture,
+        merge_base=run.recipe.package.merge.base,
         parameters=f"{pressed[0].parameters:,}",
         files=[
             {"quantization": f.quantization, "name": f.path.name, "size": f"{f.size:,}", "digest": f.digest}

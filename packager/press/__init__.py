@@ -6,9 +6,21 @@ for file in press(request, console):
     print(file.path, file.digest)
 """
 
+from packager.press.lora import LoraFile, LoraRequest, press_lora
 from packager.press.metadata import ModelIdentity, Origin
 from packager.press.press import PressedFile, PressRequest, press
 from packager.press.sizes import predict_size
 from starfreight.quantization import Quantization
 
-__all__ = ["ModelIdentity", "Origin", "PressRequest", "PressedFile", "Quantization", "predict_size", "press"]
+__all__ = [
+    "LoraFile",
+    "LoraRequest",
+    "ModelIdentity",
+    "Origin",
+    "PressRequest",
+    "PressedFile",
+    "Quantization",
+    "predict_size",
+    "press",
+    "press_lora",
+]

@@ -40,13 +40,25 @@ _OTHER_BASE = "use the base model that the adapter was trained on"
 
 
 @dataclass(frozen=True)
-class _Factors:
-    """Where the two factors of one weight's update lie."""
+class Factors:
+    """Where the two factors of one weight's update lie.
+
+    Attributes:
+        a: shape (rank, inputs).
+        b: shape (outputs, rank).
+        scale: what their product is multiplied by.
+        embedding: whether the weight is an embedding, whose update is the product's transpose.
+    """
 
     a: StoredTensor
     b: StoredTensor
     scale: float
     embedding: bool
+
+    @property
+    def rank(self) -> int:
+        """The rank of the update."""
+        return self.a.shape[0]
 
 
 @dataclass(frozen=True)
@@ -60,7 +72,7 @@ class Adapter:
     """
 
     folder: Path
-    factors: Mapping[str, _Factors]
+    factors: Mapping[str, Factors]
     replaced: Mapping[str, StoredTensor]
 
     def update(self, name: str, reader: TensorReader) -> LowRank | None:
@@ -72,8 +84,16 @@ class Adapter:
         factors = self.factors.get(name)
         if factors is None:
             return None
-        a, b = _finite(reader, factors.a), _finite(reader, factors.b)
+        a, b = self.read(factors, reader)
         return low_rank(a.T, b.T, factors.scale) if factors.embedding else low_rank(b, a, factors.scale)
+
+    def read(self, factors: Factors, reader: TensorReader) -> tuple[Floats, Floats]:
+        """``a`` and ``b`` of one update, from disk.
+
+        Raises:
+            InputError: they hold a number that is not finite.
+        """
+        return _finite(reader, factors.a), _finite(reader, factors.b)
 
 
 def open_adapter(folder: Path, checkpoint: Checkpoint) -> Adapter:
@@ -147,7 +167,7 @@ def _checked_pair(
     module: str,
     pair: Mapping[str, StoredTensor],
     checkpoint: Checkpoint,
-) -> _Factors:
+) -> Factors:
     embedding = "embedding_A" in pair or "embedding_B" in pair
     a, b = (pair.get("embedding_A"), pair.get("embedding_B")) if embedding else (pair.get("A"), pair.get("B"))
     any_tensor = next(iter(pair.values()))
@@ -173,7 +193,7 @@ def _checked_pair(
         )
     alpha = _number(path, config, "alpha_pattern", "lora_alpha", module)
     scale = alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
-    return _Factors(a, b, scale, embedding)
+    return Factors(a, b, scale, embedding)
 
 
 def _number(path: Path, config: Mapping[str, Any], patterns_key: str, key: str, module: str) -> float:

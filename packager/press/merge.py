@@ -3,21 +3,37 @@
 A merged weight is ``round(W + scale * (B @ A))``. A matrix product's last bits depend on the order of
 its additions, so that order is fixed here: rank by rank, each product added without being rounded first
 (fused multiply-add), the sum rounded to float32. torch's and numpy's BLAS do the same on current x86 CPUs
-(measured for ranks up to 128), so that the result equals ``peft``'s merge bit for bit. Here it is spelled
-out in float64, in which a product of two float32 is exact, and so does not depend on a BLAS at all.
+(measured for ranks up to 128), so that the result equals ``peft``'s merge bit for bit.
+
+There are two ways to the same bits: compiled code (``merge_compiled``) for models, and numpy without any
+compiler, several times slower, for small jobs and where numba does not work.
 """
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
+Wide = npt.NDArray[np.float64]
 
-_TILE = 48 * 1024
+SMALL_JOB = 1 << 24
+"""Below so many weights numpy is done about when the compiled code would be loaded."""
+
+_TILE = 32 * 1024
 """Elements worked on at a time, few enough to stay in a core's cache."""
+
+_BELOW_FLOAT32 = np.int64((1 << 29) - 1)
+_HALF = np.int64(1 << 28)
+_SMALLEST = float(np.finfo(np.float32).tiny)
+
+_fast: Callable[..., Any] | None = None
+_preparing = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -25,46 +41,107 @@ class LowRank:
     """An update ``scale * left @ right`` of a matrix.
 
     Attributes:
-        left: shape (rows, rank), float64 that holds float32 numbers.
-        right: shape (rank, columns), the same.
+        left: shape (rows, rank).
+        right: shape (rank, columns).
         scale: the adapter's scaling factor.
     """
 
-    left: npt.NDArray[np.float64]
-    right: npt.NDArray[np.float64]
+    left: Floats
+    right: Floats
     scale: np.float32
 
 
 def low_rank(left: Floats, right: Floats, scale: float) -> LowRank:
-    """Makes a :class:`LowRank` of float32 factors."""
+    """Makes a :class:`LowRank` of its factors."""
     return LowRank(
-        np.ascontiguousarray(left, dtype=np.float64),
-        np.ascontiguousarray(right, dtype=np.float64),
+        np.ascontiguousarray(left, dtype=np.float32),
+        np.ascontiguousarray(right, dtype=np.float32),
         np.float32(scale),
     )
+
+
+def prepare(elements: int) -> str | None:
+    """Gets the compiled code ready when there are so many weights to merge that it pays.
+
+    Returns:
+        Why the slow way has to do for a large model, if it has to.
+    """
+    global _fast
+    if elements < SMALL_JOB:
+        return None
+    with _preparing:
+        if _fast is None:
+            try:
+                from packager.press.merge_compiled import add_low_rank
+
+                _check(add_low_rank)
+                _fast = add_low_rank
+            except Exception as error:
+                return f"The adapter is merged by the slow way: numba does not work here ({error})."
+        return None
 
 
 def add_update(values: Floats, update: LowRank, start: int) -> None:
     """Adds the rows of an update that belong to ``values``, in place.
 
     Args:
-        values: shape (rows, columns): rows ``start`` and on of the weight.
+        values: shape (rows, columns), contiguous: rows ``start`` and on of the weight.
         update: of the whole weight.
         start: the first row.
     """
+    left = update.left[start : start + len(values)]
+    (_fast or add_low_rank_in_numpy)(values, left, update.right, update.scale)
+
+
+def add_low_rank_in_numpy(values: Floats, left: Floats, right: Floats, scale: np.float32) -> None:
+    """``values += scale * left @ right`` in the order and with the roundings told above."""
     rows, columns = values.shape
+    left_wide, right_wide = left.astype(np.float64), right.astype(np.float64)
     step = max(1, _TILE // columns)
-    wide = np.empty((min(step, rows), columns), dtype=np.float64)
-    sums = np.empty((min(step, rows), columns), dtype=np.float32)
+    product, exact = (np.empty((min(step, rows), columns), dtype=np.float64) for _ in range(2))
+    total = np.empty((min(step, rows), columns), dtype=np.float32)
     for top in range(0, rows, step):
-        bottom = min(top + step, rows)
-        product, total = wide[: bottom - top], sums[: bottom - top]
-        total[...] = 0
-        for rank in range(update.right.shape[0]):
-            np.multiply(
-                update.left[start + top : start + bottom, rank, None], update.right[rank], out=product
-            )
-            product += total
-            total[...] = product
-        total *= update.scale
-        values[top:bottom] += total
+        count = min(step, rows - top)
+        part = slice(0, count)
+        total[part] = 0
+        for rank in range(len(right)):
+            # A product of two float32 is exact in float64; only the sum is rounded.
+            np.multiply(left_wide[top : top + count, rank, None], right_wide[rank], out=product[part])
+            np.add(product[part], total[part], out=exact[part])
+            _round_once(exact[part], product[part], total[part])
+            total[part] = exact[part]
+        total[part] *= scale
+        values[top : top + count] += total[part]
+
+
+def _round_once(exact: Wide, one: Wide, other: Floats) -> None:
+    """Changes the sums ``one + other`` so that float32 numbers made of them are rounded once.
+
+    A sum that float64 has rounded to the middle between two float32 could be rounded to the wrong one
+    in the second step, and so could one among the subnormal numbers. Such sums are made odd in their last
+    bit, which tells that something was cut off.
+    """
+    doubtful = (exact.view(np.int64) & _BELOW_FLOAT32) == _HALF
+    small = np.abs(exact) < _SMALLEST
+    if not doubtful.any() and not small.any():
+        return
+    doubtful |= small & (exact != 0)
+    sums, one, wide = exact[doubtful], one[doubtful], other[doubtful].astype(np.float64)
+    back = sums - one
+    error = (one - (sums - back)) + (wide - back)
+    bits = sums.view(np.int64)
+    odd = np.where(np.signbit(error) == np.signbit(sums), bits, bits - 1) | 1
+    exact[doubtful] = np.where(error == 0, sums, odd.view(np.float64))
+
+
+def _check(kernel: Callable[..., Any]) -> None:
+    """Compares compiled code with numpy on the machine at hand."""
+    random = np.random.default_rng(7)
+    values = random.standard_normal((5, 601), dtype=np.float32)
+    left = random.standard_normal((5, 7), dtype=np.float32)
+    right = random.standard_normal((7, 601), dtype=np.float32)
+    expected = values.copy()
+    add_low_rank_in_numpy(expected, left, right, np.float32(0.3))
+    kernel(values, left, right, np.float32(0.3))
+    if not np.array_equal(values, expected):
+        raise ArithmeticError("it does not give the same numbers")

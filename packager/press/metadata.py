@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from gguf import GGML_QUANT_VERSION, GGMLQuantizationType, GGUFWriter, Keys, TokenType, size_label
+from gguf import (
+    GGML_QUANT_VERSION,
+    GGMLQuantizationType,
+    GGUFType,
+    GGUFWriter,
+    Keys,
+    TokenType,
+    size_label,
+)
 from gguf.gguf_writer import WriterState
 
 from packager.press.architectures import TensorPlan, architecture_plan
@@ -17,6 +25,9 @@ from starfreight.quantization import Quantization
 
 ALIGNMENT = 32
 """Every tensor of a GGUF file starts at a multiple of this many bytes."""
+
+MERGE_BASE_KEY = "starfreight.merge_base"
+"""Our own key: what the adapter was merged into, ``original`` or ``nf4_roundtrip``."""
 
 _FIM_KEYS = {
     "prefix": Keys.Tokenizer.FIM_PRE_ID,
@@ -65,6 +76,7 @@ class ModelIdentity:
         tags: words to find it by.
         languages: ISO codes of natural languages.
         chat_template: a Jinja template of a conversation.
+        merge_base: what its adapter was merged into; ``None`` where none was.
     """
 
     name: str
@@ -80,6 +92,7 @@ class ModelIdentity:
     tags: tuple[str, ...] = ()
     languages: tuple[str, ...] = ()
     chat_template: str | None = None
+    merge_base: str | None = None
 
 
 def header_bytes(
@@ -93,21 +106,31 @@ def header_bytes(
 
     The same arguments give the same bytes. The two last keys stand where llama.cpp's quantiser puts them.
     """
-    import numpy as np
-
     plan = architecture_plan(shape.architecture)
     writer = GGUFWriter(None, shape.architecture)
-    _write_identity(writer, identity, sum(tensor.elements for tensor, _ in tensors))
+    write_identity(writer, identity, GGUFType.MODEL, sum(tensor.elements for tensor, _ in tensors))
     plan.write_metadata(writer, shape)
     _write_tokenizer(writer, tokenizer, plan.pre_tokenizer, shape.vocab_size)
     if identity.chat_template:
         writer.add_chat_template(identity.chat_template)
     writer.add_quantization_version(GGML_QUANT_VERSION)
     writer.add_file_type(FILE_TYPES[quantization])
-    for tensor, kind in tensors:
-        writer.add_tensor_info(
-            tensor.name, tensor.shape, np.dtype(np.float32), tensor_bytes(tensor, kind), raw_dtype=kind
-        )
+    return finished_header(writer, [(t.name, t.shape, kind, tensor_bytes(t, kind)) for t, kind in tensors])
+
+
+def finished_header(
+    writer: GGUFWriter, tensors: Iterable[tuple[str, tuple[int, ...], GGMLQuantizationType, int]]
+) -> bytes:
+    """The bytes of a writer's keys and of a tensor table, padded to where the weights start.
+
+    Args:
+        writer: with its keys added, and no tensors.
+        tensors: name, shape, type and bytes of each, in file order.
+    """
+    import numpy as np
+
+    for name, shape, kind, size in tensors:
+        writer.add_tensor_info(name, shape, np.dtype(np.float32), size, raw_dtype=kind)
     # The writer knows only files; a buffer in the place of one lets us hash what it writes.
     buffer = io.BytesIO()
     writer.fout = cast(Any, [buffer])
@@ -119,9 +142,17 @@ def header_bytes(
     return buffer.getvalue()
 
 
-def _write_identity(writer: GGUFWriter, identity: ModelIdentity, parameters: int) -> None:
+def write_identity(writer: GGUFWriter, identity: ModelIdentity, kind: str, parameters: int) -> None:
+    """Adds the keys that say what a file is and where it comes from.
+
+    Args:
+        writer: takes them.
+        identity: what to say.
+        kind: ``model`` or ``adapter``.
+        parameters: how many weights the file holds.
+    """
     texts: Mapping[str, str | None] = {
-        Keys.General.TYPE: "model",
+        Keys.General.TYPE: kind,
         Keys.General.NAME: identity.name,
         Keys.General.VERSION: identity.version,
         Keys.General.DESCRIPTION: identity.description,
@@ -131,15 +162,16 @@ def _write_identity(writer: GGUFWriter, identity: ModelIdentity, parameters: int
         Keys.General.LICENSE_NAME: identity.license_name,
         Keys.General.LICENSE_LINK: identity.license_link,
         Keys.General.SOURCE_URL: identity.source_url,
+        MERGE_BASE_KEY: identity.merge_base,
     }
     for key, text in texts.items():
         writer.add_string(key, text or "")
-    for kind, origins in (("base_model", identity.base_models), ("dataset", identity.datasets)):
+    for what, origins in (("base_model", identity.base_models), ("dataset", identity.datasets)):
         if origins:
-            writer.add_uint32(f"general.{kind}.count", len(origins))
+            writer.add_uint32(f"general.{what}.count", len(origins))
         for number, origin in enumerate(origins):
             for field in ("name", "version", "organization", "url", "repo_url"):
-                writer.add_string(f"general.{kind}.{number}.{field}", getattr(origin, field) or "")
+                writer.add_string(f"general.{what}.{number}.{field}", getattr(origin, field) or "")
     writer.add_array(Keys.General.TAGS, identity.tags)
     writer.add_array(Keys.General.LANGUAGES, identity.languages)
 

@@ -1,8 +1,8 @@
 """Which type each tensor gets in a file of a quantization: llama.cpp's rules.
 
-Source: ``llama_tensor_get_type`` in llama.cpp's ``src/llama-quant.cpp``; a test holds the result against
-``llama_model_quantize`` itself. One thing goes further: where llama.cpp gives up because rows are not
-whole blocks of Q8_0, such a matrix is stored as F16.
+Source: ``llama_tensor_get_type`` in llama.cpp's ``src/llama-quant.cpp``, as it decides without an importance
+matrix; a test holds the result against ``llama_model_quantize`` itself. One thing goes further: where
+llama.cpp gives up because rows are not whole blocks of the type, such a matrix is stored as F16.
 """
 
 from __future__ import annotations
@@ -14,40 +14,76 @@ from starfreight.checkpoint import ModelShape
 from starfreight.quantization import Quantization
 
 Type = GGMLQuantizationType
+Q = Quantization
 
 FILE_TYPES = {
-    Quantization.F32: LlamaFileType.ALL_F32,
-    Quantization.F16: LlamaFileType.MOSTLY_F16,
-    Quantization.BF16: LlamaFileType.MOSTLY_BF16,
-    Quantization.Q8_0: LlamaFileType.MOSTLY_Q8_0,
-    Quantization.Q6_K: LlamaFileType.MOSTLY_Q6_K,
-    Quantization.Q5_K_M: LlamaFileType.MOSTLY_Q5_K_M,
-    Quantization.Q4_K_M: LlamaFileType.MOSTLY_Q4_K_M,
+    Q.F32: LlamaFileType.ALL_F32,
+    Q.F16: LlamaFileType.MOSTLY_F16,
+    Q.BF16: LlamaFileType.MOSTLY_BF16,
+    Q.Q8_0: LlamaFileType.MOSTLY_Q8_0,
+    Q.Q6_K: LlamaFileType.MOSTLY_Q6_K,
+    Q.Q5_K_M: LlamaFileType.MOSTLY_Q5_K_M,
+    Q.Q5_K_S: LlamaFileType.MOSTLY_Q5_K_S,
+    Q.Q5_0: LlamaFileType.MOSTLY_Q5_0,
+    Q.Q4_K_M: LlamaFileType.MOSTLY_Q4_K_M,
+    Q.Q4_K_S: LlamaFileType.MOSTLY_Q4_K_S,
+    Q.Q4_0: LlamaFileType.MOSTLY_Q4_0,
+    Q.IQ4_NL: LlamaFileType.MOSTLY_IQ4_NL,
+    Q.IQ4_XS: LlamaFileType.MOSTLY_IQ4_XS,
+    Q.Q3_K_M: LlamaFileType.MOSTLY_Q3_K_M,
+    Q.Q3_K_S: LlamaFileType.MOSTLY_Q3_K_S,
+    Q.Q2_K: LlamaFileType.MOSTLY_Q2_K,
 }
 """llama.cpp's number of each quantization, ``general.file_type``."""
 
 _MATRIX = {
-    Quantization.F32: Type.F32,
-    Quantization.F16: Type.F16,
-    Quantization.BF16: Type.BF16,
-    Quantization.Q8_0: Type.Q8_0,
-    Quantization.Q6_K: Type.Q6_K,
-    Quantization.Q5_K_M: Type.Q5_K,
-    Quantization.Q4_K_M: Type.Q4_K,
+    Q.F32: Type.F32,
+    Q.F16: Type.F16,
+    Q.BF16: Type.BF16,
+    Q.Q8_0: Type.Q8_0,
+    Q.Q6_K: Type.Q6_K,
+    Q.Q5_K_M: Type.Q5_K,
+    Q.Q5_K_S: Type.Q5_K,
+    Q.Q5_0: Type.Q5_0,
+    Q.Q4_K_M: Type.Q4_K,
+    Q.Q4_K_S: Type.Q4_K,
+    Q.Q4_0: Type.Q4_0,
+    Q.IQ4_NL: Type.IQ4_NL,
+    Q.IQ4_XS: Type.IQ4_XS,
+    Q.Q3_K_M: Type.Q3_K,
+    Q.Q3_K_S: Type.Q3_K,
+    Q.Q2_K: Type.Q2_K,
 }
-_MIXED = (Quantization.Q5_K_M, Quantization.Q4_K_M)
-_NARROWER = {Type.Q4_K: Type.Q5_0, Type.Q5_K: Type.Q5_1, Type.Q6_K: Type.Q8_0}
+"""What a matrix gets that no rule singles out."""
+
+_OUTPUT_AS_ASKED = (Q.F32, Q.F16, Q.BF16, Q.Q8_0)
+"""Where the output layer is stored like every other matrix; elsewhere it gets Q6_K."""
+
+_SHORT_ROWS = {
+    Type.Q2_K: Type.Q4_0,
+    Type.Q3_K: Type.Q4_0,
+    Type.Q4_K: Type.Q5_0,
+    Type.Q5_K: Type.Q5_1,
+    Type.Q6_K: Type.Q8_0,
+    Type.IQ4_XS: Type.IQ4_NL,
+}
+"""A type in blocks of 256, and the one in blocks of 32 that stands in for it."""
 
 
 def tensor_type(plan: TensorPlan, shape: ModelShape, quantization: Quantization) -> GGMLQuantizationType:
     """The type of one tensor in the file of one quantization."""
     if plan.role in (Role.VECTOR, Role.POSITION_EMBEDDING):
         return Type.F32
-    wanted = _MATRIX[quantization]
     is_output = plan.role is Role.OUTPUT or (plan.role is Role.TOKEN_EMBEDDING and shape.tied)
-    more_bits = plan.role in (Role.VALUE, Role.DOWN) and _more_bits(plan.layer, shape.layers)
-    if quantization in _MIXED and (is_output or more_bits):
-        wanted = Type.Q6_K
+    wanted = _MATRIX[quantization]
+    if is_output:
+        wanted = wanted if quantization in _OUTPUT_AS_ASKED else Type.Q6_K
+    elif plan.role is Role.VALUE:
+        wanted = _value(quantization, plan.layer, shape) or wanted
+    elif plan.role is Role.DOWN:
+        wanted = _down(quantization, plan.layer, shape.layers) or wanted
+    elif plan.role is Role.ATTENTION_OUTPUT:
+        wanted = {Q.Q3_K_M: Type.Q4_K, Q.Q2_K: Type.Q3_K}.get(quantization, wanted)
     return _that_fits(wanted, plan.columns)
 
 
@@ -55,6 +91,37 @@ def tensor_bytes(plan: TensorPlan, kind: GGMLQuantizationType) -> int:
     """The size of a tensor of this type, in bytes, without padding."""
     block, size = GGML_QUANT_SIZES[kind]
     return int(plan.elements // block * size)
+
+
+def _value(quantization: Quantization, layer: int, shape: ModelShape) -> GGMLQuantizationType | None:
+    """What the value projection gets: more, above all where many heads share one."""
+    shared = shape.heads // shape.kv_heads >= 4
+    match quantization:
+        case Q.Q5_K_M | Q.Q4_K_M if _more_bits(layer, shape.layers):
+            return Type.Q6_K
+        case Q.Q4_K_S if layer < 4:
+            return Type.Q5_K
+        case Q.IQ4_NL | Q.IQ4_XS if shared:
+            return Type.Q5_K
+        case Q.Q3_K_M:
+            return Type.Q5_K if layer < 2 else Type.Q4_K
+        case Q.Q2_K:
+            return Type.Q4_K if shared else Type.Q3_K
+    return None
+
+
+def _down(quantization: Quantization, layer: int, layers: int) -> GGMLQuantizationType | None:
+    """What the projection out of the feed-forward block gets."""
+    match quantization:
+        case Q.Q5_K_M | Q.Q4_K_M if _more_bits(layer, layers):
+            return Type.Q6_K
+        case Q.Q4_K_S | Q.IQ4_NL | Q.IQ4_XS if layer < layers // 8:
+            return Type.Q5_K
+        case Q.Q3_K_M:
+            return Type.Q5_K if layer < layers // 16 else Type.Q4_K
+        case Q.Q2_K:
+            return Type.Q3_K
+    return None
 
 
 def _more_bits(layer: int, layers: int) -> bool:
@@ -67,5 +134,5 @@ def _that_fits(kind: GGMLQuantizationType, columns: int) -> GGMLQuantizationType
     """The type itself if rows of this length are whole blocks of it, else what llama.cpp takes instead."""
     if columns % GGML_QUANT_SIZES[kind][0] == 0:
         return kind
-    kind = _NARROWER.get(kind, Type.F16)
+    kind = _SHORT_ROWS.get(kind, Type.F16)
     return kind if columns % GGML_QUANT_SIZES[kind][0] == 0 else Type.F16

@@ -7,7 +7,7 @@ the fields hold is told in ``docs/provenance.md``.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from starfreight import __version__
@@ -19,13 +19,21 @@ BUILD_TYPE = "urn:starfreight:build:qlora-gguf:v1"
 BUILDER = "urn:starfreight:builder:local"
 
 
-def make_statement(run: Run, data_manifest: Mapping[str, Any], files: Iterable[tuple[str, str]]) -> bytes:
+def make_statement(
+    run: Run,
+    data_manifest: Mapping[str, Any],
+    files: Iterable[tuple[str, str]],
+    *,
+    quantizations: Sequence[str] = (),
+) -> bytes:
     """The statement, as canonical JSON.
 
     Args:
         run: the finished run: its recipe, base model, versions, adapter and times.
         data_manifest: ``data/manifest.json``, every file of which is named with its digest.
         files: name and digest of each file that the statement is about.
+        quantizations: those that were made, which the recipe's list does not tell when the builder was asked
+            for others.
     """
     assert run.outcome is not None
     statement = {
@@ -35,9 +43,13 @@ def make_statement(run: Run, data_manifest: Mapping[str, Any], files: Iterable[t
         "predicate": {
             "buildDefinition": {
                 "buildType": BUILD_TYPE,
-                "externalParameters": {"recipe": run.recipe.model_dump(mode="json")},
+                "externalParameters": {
+                    "recipe": run.recipe.model_dump(mode="json"),
+                    "quantizations": [str(item) for item in quantizations],
+                },
                 "internalParameters": {
                     "recipeDigest": run.recipe_digest,
+                    "mergeBase": run.recipe.package.merge.base,
                     "machine": run.machine.model_dump() if run.machine else None,
                 },
                 "resolvedDependencies": list(_dependencies(run, data_manifest)),

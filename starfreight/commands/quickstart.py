@@ -20,7 +20,7 @@ from ...utils.import_utils import define_import_structure
 
 
 if TYPE_CHECKING:
-    from .configuration_acme import *
+    from .configuration_granite import *
     """
 _SUFFIX = """
 else:

@@ -141,11 +141,15 @@ class Training(_Model):
         return self
 
 
+MergeBase = Literal["original", "nf4_roundtrip"]
+
+
 class Merge(_Model):
     """What the adapter is merged into."""
 
-    base: Literal["original"] = "original"
-    """`original`: the base model's own weights."""
+    base: MergeBase = "original"
+    """`original`: the base model's own weights. `nf4_roundtrip`: those weights as training saw them, rounded
+    to NF4 and back, which the adapter has learnt to correct. The package says which."""
 
 
 class ModelCard(_Model):

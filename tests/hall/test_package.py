@@ -52,7 +52,7 @@ def test_a_record_of_a_newer_version_is_refused_with_what_to_do(folder: Path) ->
         (lambda data: data.update(default="Q5_K_M"), "default Q5_K_M is none of the variants"),
         (lambda data: data.update(variants=[]), "variants"),
         (lambda data: data["variants"].append(data["variants"][0]), "one quantization"),
-        (lambda data: data["variants"][0].update(quantization="Q3_K_S"), "quantization"),
+        (lambda data: data["variants"][0].update(quantization="Q3_K_XL"), "quantization"),
         (lambda data: data["variants"][0]["gguf"].update(size=-1), "size"),
         (lambda data: data["variants"][0]["gguf"].update(size="14"), "size"),
         (lambda data: data["variants"][0]["gguf"].update(media_type="text/html; x=1"), "media_type"),

@@ -23,7 +23,10 @@ def test_every_spelling_of_case_is_understood() -> None:
 
 
 def test_tags_are_spelled_as_ollama_spells_them() -> None:
-    tags = ["f32", "f16", "bf16", "q8_0", "q6_K", "q5_K_M", "q4_K_M"]
+    tags = [
+        "f32", "f16", "bf16", "q8_0", "q6_K", "q5_K_M", "q5_K_S", "q5_0", "q4_K_M", "q4_K_S", "q4_0",
+        "iq4_NL", "iq4_XS", "q3_K_M", "q3_K_S", "q2_K",
+    ]  # fmt: skip
     assert [quantization.tag for quantization in Quantization] == tags
     assert [Quantization.parse(tag) for tag in tags] == list(Quantization)
 

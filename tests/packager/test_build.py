@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from packager.build import build_package
+from packager.gguf_keys import read_scalars
 from packager.layout import verify_layout
 from starfreight.console import Console
-from starfreight.errors import GateError, InputError
+from starfreight.errors import GateError, InputError, RecipeError
 from starfreight.package import Descriptor, Package
 from starfreight.run import Run
 
@@ -132,6 +133,35 @@ def test_a_recipe_that_changed_makes_the_package_anew(
     package = build_package(run, tmp_path / "p", None, console)
     assert package.system is not None and _read(tmp_path / "p", package.system) == b"Be brief."
     verify_layout(tmp_path / "p", console)
+
+
+def test_other_quantizations_than_the_recipes_can_be_asked_for(
+    make_run: Callable[..., Path], console: Console, tmp_path: Path
+) -> None:
+    run = make_run(tmp_path)
+    build_package(run, tmp_path / "p", None, console)
+    package = build_package(run, tmp_path / "p", None, console, ("q4_0", "iq4_xs", "Q4_0"))
+    assert [variant.quantization for variant in package.variants] == ["Q4_0", "IQ4_XS"]
+    assert package.default == "Q4_0"
+    definition = json.loads(_read(tmp_path / "p", package.provenance))["predicate"]["buildDefinition"]
+    assert definition["externalParameters"]["quantizations"] == ["Q4_0", "IQ4_XS"]
+    verify_layout(tmp_path / "p", console)
+    assert build_package(run, tmp_path / "p", None, console, ("q4_0", "iq4_xs")) == package
+    with pytest.raises(RecipeError, match="no quantization 'Q9'"):
+        build_package(run, tmp_path / "other", None, console, ("Q9",))
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("merge_base", ["original", "nf4_roundtrip"])
+def test_the_package_says_what_the_adapter_was_merged_into(
+    merge_base: str, make_run: Callable[..., Path], console: Console, tmp_path: Path
+) -> None:
+    package = build_package(make_run(tmp_path, merge={"base": merge_base}), tmp_path / "p", None, console)
+    gguf = tmp_path / "p" / "blobs" / "sha256" / package.variants[0].gguf.digest.removeprefix("sha256:")
+    assert read_scalars(gguf)["starfreight.merge_base"] == merge_base
+    definition = json.loads(_read(tmp_path / "p", package.provenance))["predicate"]["buildDefinition"]
+    assert definition["internalParameters"]["mergeBase"] == merge_base
+    assert f"(`{merge_base}`).".encode() in _read(tmp_path / "p", package.model_card)
 
 
 def test_the_card_tells_the_figures_the_data_and_the_license(

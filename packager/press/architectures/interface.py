@@ -23,6 +23,8 @@ class Role(Enum):
     OUTPUT = auto()
     VALUE = auto()
     """The value projection, alone or fused with query and key."""
+    ATTENTION_OUTPUT = auto()
+    """The projection out of the attention block."""
     DOWN = auto()
     """The projection out of the feed-forward block."""
     MATRIX = auto()

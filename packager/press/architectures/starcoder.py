@@ -20,7 +20,7 @@ _OUTSIDE = {
 _IN_LAYER = {
     "ln_1": ("attn_norm", Role.VECTOR),
     "attn.c_attn": ("attn_qkv", Role.VALUE),
-    "attn.c_proj": ("attn_output", Role.MATRIX),
+    "attn.c_proj": ("attn_output", Role.ATTENTION_OUTPUT),
     "ln_2": ("ffn_norm", Role.VECTOR),
     "mlp.c_fc": ("ffn_up", Role.MATRIX),
     "mlp.c_proj": ("ffn_down", Role.DOWN),

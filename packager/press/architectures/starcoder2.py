@@ -21,7 +21,7 @@ _IN_LAYER = {
     "self_attn.q_proj": ("attn_q", Role.MATRIX),
     "self_attn.k_proj": ("attn_k", Role.MATRIX),
     "self_attn.v_proj": ("attn_v", Role.VALUE),
-    "self_attn.o_proj": ("attn_output", Role.MATRIX),
+    "self_attn.o_proj": ("attn_output", Role.ATTENTION_OUTPUT),
     "post_attention_layernorm": ("ffn_norm", Role.VECTOR),
     "mlp.c_fc": ("ffn_up", Role.MATRIX),
     "mlp.c_proj": ("ffn_down", Role.DOWN),

@@ -10,10 +10,14 @@ import pytest
 from packager.press import PressRequest, Quantization, press
 from starfreight.console import Console
 
-QUANTISED = (Quantization.Q8_0, Quantization.Q6_K, Quantization.Q5_K_M, Quantization.Q4_K_M)
+FLOATS = (Quantization.F32, Quantization.F16, Quantization.BF16)
+QUANTISED = tuple(item for item in Quantization if item not in FLOATS)
+BY_LAYER = tuple(map(Quantization, ("Q5_K_M", "Q4_K_M", "Q4_K_S", "IQ4_NL", "IQ4_XS", "Q3_K_M", "Q2_K")))
+"""Those whose types depend on a layer's number or on the heads that share a value."""
+
 SHAPES = {
     "tied": {"layers": 2},
-    "untied-17-layers": {"layers": 17, "tied": False, "ffn": 256},
+    "untied-17-layers": {"layers": 17, "tied": False, "ffn": 256, "kv_heads": 1},
     "resized-vocabulary": {"vocab_size": 450, "layers": 1},
     "rows-of-64": {"hidden": 64, "ffn": 192, "layers": 3},
     "rows-of-96-untied": {"hidden": 96, "ffn": 256, "layers": 3, "tied": False},
@@ -40,20 +44,38 @@ def test_quantised_files_equal_those_of_llama_cpp(
 ) -> None:
     base = make_checkpoint(tmp_path / "base", architecture, **SHAPES[shape])
     unquantised = Quantization(str(SHAPES[shape].get("dtype", "BF16")))
-    files = press(PressRequest(base, None, (unquantised, *QUANTISED), tmp_path / "out", "m"), console)
+    wanted = BY_LAYER if "layers" in shape else QUANTISED
+    files = press(PressRequest(base, None, (unquantised, *wanted), tmp_path / "out", "m"), console)
     for file in files[1:]:
         expected = reference(files[0].path, tmp_path / "reference.gguf", file.file_type)
         assert file.path.read_bytes() == expected, file.quantization
 
 
+@pytest.mark.parametrize("architecture", ["starcoder2", "starcoder"])
+def test_files_of_floats_equal_those_of_llama_cpp(
+    architecture: str, make_checkpoint: Callable[..., Path], console: Console, tmp_path: Path
+) -> None:
+    base = make_checkpoint(tmp_path / "base", architecture, dtype="F32", tied=False, hidden=40, ffn=50)
+    plain, *files = press(PressRequest(base, None, FLOATS, tmp_path / "out", "m"), console)
+    for file in files:
+        expected = reference(plain.path, tmp_path / "reference.gguf", file.file_type)
+        assert file.path.read_bytes() == expected, file.quantization
+
+
+@pytest.mark.parametrize("architecture", ["starcoder2", "starcoder"])
 def test_rows_of_no_whole_block_become_float16_as_in_llama_cpp(
-    make_checkpoint: Callable[..., Path], console: Console, tmp_path: Path
+    architecture: str, make_checkpoint: Callable[..., Path], console: Console, tmp_path: Path
 ) -> None:
     from gguf import GGMLQuantizationType, GGUFReader
 
-    base = make_checkpoint(tmp_path / "base", hidden=64, ffn=200, layers=3)
-    plain, small = press(PressRequest(base, None, ("BF16", "Q4_K_M"), tmp_path / "out", "m"), console)
-    assert small.path.read_bytes() == reference(plain.path, tmp_path / "reference.gguf", small.file_type)
+    base = make_checkpoint(tmp_path / "base", architecture, hidden=64, ffn=200, layers=3)
+    # Of the others llama.cpp makes no file for such rows.
+    mixes = tuple(item for item in QUANTISED if "_K" in item or item == "IQ4_XS")
+    plain, *files = press(PressRequest(base, None, ("BF16", *mixes), tmp_path / "out", "m"), console)
+    for file in files:
+        expected = reference(plain.path, tmp_path / "reference.gguf", file.file_type)
+        assert file.path.read_bytes() == expected, file.quantization
+    small = next(file for file in files if file.quantization == "Q4_K_M")
     kinds = {tensor.name: tensor.tensor_type for tensor in GGUFReader(small.path).tensors}
     assert kinds["blk.0.ffn_down.weight"] == GGMLQuantizationType.F16
     assert kinds["blk.0.ffn_up.weight"] == GGMLQuantizationType.Q5_0

@@ -1,0 +1,206 @@
+"""The work of the pass, cut into pieces of some rows of one tensor, which threads do side by side."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from math import gcd
+
+import numpy as np
+from gguf import GGMLQuantizationType
+
+from packager.press.adapter import Adapter
+from packager.press.architectures import Role, TensorPlan
+from packager.press.kernels import Floats, encode, round_to, to_float32
+from packager.press.merge import LowRank, add_update
+from packager.press.nf4 import BLOCK, Scales, block_maxima, round_trip
+from starfreight.checkpoint import Checkpoint, StoredTensor, TensorReader
+from starfreight.errors import InputError
+
+CHUNK_ELEMENTS = 1 << 18
+"""Numbers that one thread works on at a time: 1 MB of float32."""
+
+_TILE = 1 << 15
+"""Numbers that are changed from type to type at a time: what lies between stays in a core's cache."""
+
+_LINEAR = (Role.VALUE, Role.ATTENTION_OUTPUT, Role.DOWN, Role.MATRIX)
+"""The linear layers that transformers holds in 4 bits: all but the output layer, adapted or not."""
+
+_NOT_FINITE = "holds a number that is not finite"
+
+Encoded = tuple[memoryview, ...]
+Kinds = Mapping[str, tuple[GGMLQuantizationType, ...]]
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where the weights come from.
+
+    Attributes:
+        checkpoint: the base model.
+        adapter: what is merged into it; ``None`` for nothing.
+        reader: reads both.
+        load_dtype: the dtype in which training loaded the base before it put it into NF4, when the adapter is
+            merged into the round trip through NF4; ``None`` when it is merged into the weights as they are.
+    """
+
+    checkpoint: Checkpoint
+    adapter: Adapter | None
+    reader: TensorReader
+    load_dtype: str | None = None
+
+    def stored(self, plan: TensorPlan) -> StoredTensor:
+        """The tensor to start from: the base's, or the one that the adapter puts in its place."""
+        original = self.checkpoint.tensors[plan.source]
+        return self.adapter.replaced.get(plan.source, original) if self.adapter else original
+
+    def in_four_bits(self, plan: TensorPlan) -> bool:
+        """Whether this weight goes through NF4 first."""
+        replaced = self.adapter is not None and plan.source in self.adapter.replaced
+        return self.load_dtype is not None and plan.role in _LINEAR and not replaced
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some rows of one tensor, and what to do with them.
+
+    Attributes:
+        plan: the tensor.
+        source: where its numbers lie.
+        dtype: the dtype that the base has it in, to which it is rounded once.
+        update: the adapter's.
+        scales: of the tensor in NF4, when it goes through it.
+        start: the first row.
+        stop: the row after the last.
+    """
+
+    plan: TensorPlan
+    source: StoredTensor
+    dtype: str
+    update: LowRank | None
+    scales: Scales | None
+    start: int
+    stop: int
+
+    @property
+    def last(self) -> bool:
+        """Whether the tensor ends with it."""
+        return self.stop == self.plan.rows
+
+    @property
+    def bytes_read(self) -> int:
+        """How many bytes of the checkpoint it stands for."""
+        return self.source.size * (self.stop - self.start) // self.plan.rows
+
+
+def encoded_chunks(
+    sources: Sources, plans: Sequence[TensorPlan], kinds: Kinds, threads: int
+) -> Iterator[tuple[Chunk, Encoded]]:
+    """Every chunk in file order with its bytes for each file, worked on by threads a few chunks ahead.
+
+    Args:
+        sources: where the weights come from.
+        plans: the tensors in file order.
+        kinds: the types to encode each tensor in, by its name in the file.
+        threads: how many.
+
+    Raises:
+        InputError: a weight is not finite or does not fit a type.
+    """
+    waiting: deque[tuple[Chunk, Future[Encoded]]] = deque()
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="press")
+    try:
+        for chunk in _chunks(sources, plans, pool):
+            waiting.append((chunk, pool.submit(_work, chunk, kinds[chunk.plan.name], sources)))
+            if len(waiting) > threads + 2:
+                done, future = waiting.popleft()
+                yield done, future.result()
+        while waiting:
+            done, future = waiting.popleft()
+            yield done, future.result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _chunks(sources: Sources, plans: Sequence[TensorPlan], pool: ThreadPoolExecutor) -> Iterator[Chunk]:
+    """The work in file order. Chunks depend on the tensors alone, never on the number of threads."""
+    for plan in plans:
+        source = sources.stored(plan)
+        dtype = sources.checkpoint.tensors[plan.source].dtype
+        update = sources.adapter.update(plan.source, sources.reader) if sources.adapter else None
+        sources.reader.open(source.file)
+        # NF4 counts its blocks through the whole tensor, so that a chunk has to end where a block does.
+        whole = BLOCK // gcd(BLOCK, plan.columns)
+        step = max(CHUNK_ELEMENTS // plan.columns // whole, 1) * whole
+        ranges = [(start, min(start + step, plan.rows)) for start in range(0, plan.rows, step)]
+        scales = None
+        if sources.in_four_bits(plan):
+            # Queued before the chunks that wait for them, so that a thread is always free to do them.
+            scales = Scales([pool.submit(_maxima, source, part, sources) for part in ranges])
+        for start, stop in ranges:
+            yield Chunk(plan, source, dtype, update, scales, start, stop)
+
+
+def _read(source: StoredTensor, start: int, stop: int, sources: Sources) -> Floats:
+    """Some rows of a tensor as float32."""
+    stored = sources.reader.rows(source, start, stop)
+    values = np.empty(stored.shape, dtype=np.float32)
+    before, after = stored.reshape(-1), values.reshape(-1)
+    for first in range(0, len(after), _TILE):
+        after[first : first + _TILE] = to_float32(before[first : first + _TILE])
+    return values
+
+
+def _round(values: Floats, dtype: str) -> None:
+    """Rounds contiguous numbers to a dtype, in place."""
+    if dtype == "F32":
+        return
+    flat = values.reshape(-1)
+    for first in range(0, len(flat), _TILE):
+        flat[first : first + _TILE] = round_to(flat[first : first + _TILE], dtype)
+
+
+def _maxima(source: StoredTensor, part: tuple[int, int], sources: Sources) -> Floats:
+    values = _read(source, *part, sources)
+    _check_finite(values, source, _NOT_FINITE)
+    _round(values, sources.load_dtype or "F32")
+    return block_maxima(values.reshape(-1))
+
+
+def _work(chunk: Chunk, kinds: tuple[GGMLQuantizationType, ...], sources: Sources) -> Encoded:
+    """One chunk's bytes for each file."""
+    values = _read(chunk.source, chunk.start, chunk.stop, sources)
+    _check_finite(values, chunk.source, _NOT_FINITE)
+    if chunk.scales is not None and sources.load_dtype is not None:
+        first = chunk.start * chunk.plan.columns // BLOCK
+        _round(values, sources.load_dtype)
+        values = round_trip(values.reshape(-1), chunk.scales, first).reshape(values.shape)
+        _round(values, sources.load_dtype)
+    if chunk.update is not None:
+        add_update(values, chunk.update, chunk.start)
+    if chunk.update is not None or chunk.scales is not None or chunk.source.dtype != chunk.dtype:
+        _round(values, chunk.dtype)
+        _check_finite(values, chunk.source, f"grows beyond the range of {chunk.dtype} when it is merged")
+    encoded = {kind: encode(values, kind) for kind in dict.fromkeys(kinds)}
+    return tuple(_sound(encoded[kind], kind, chunk) for kind in kinds)
+
+
+def _sound(data: memoryview | None, kind: GGMLQuantizationType, chunk: Chunk) -> memoryview:
+    if data is None:
+        raise InputError(
+            f"The tensor holds numbers too large for {kind.name}.",
+            where=chunk.source.where,
+            fix="choose BF16 or F32, or check that the weights are sound",
+        )
+    return data
+
+
+def _check_finite(values: Floats, source: StoredTensor, what: str) -> None:
+    if not bool(np.isfinite(values).all()):
+        raise InputError(
+            f"The tensor {what}.",
+            where=source.where,
+            fix="check the weights: the training that made them may have diverged",
+        )

@@ -1,0 +1,111 @@
+"""Which kernel turns numbers into bytes: the fast one where there is one that proved itself, or ggml's."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+from gguf import GGMLQuantizationType
+
+from packager.press.kernels import ggml, lanes
+from packager.press.kernels.floats import Floats, to_bfloat16, to_float16
+
+SMALL_JOB = 1 << 24
+"""Below so many numbers ggml is done about when a fast kernel would be compiled."""
+
+_FLOAT_TYPES = (GGMLQuantizationType.F32, GGMLQuantizationType.F16, GGMLQuantizationType.BF16)
+
+_fast: dict[GGMLQuantizationType, lanes.Kernel] = {}
+_notes: dict[GGMLQuantizationType, str] = {}
+_choosing = threading.Lock()
+
+
+def prepare(kind: GGMLQuantizationType, elements: int | None = None) -> str | None:
+    """Gets the kernel of a type ready. Call it once for each type, before threads use it.
+
+    The fast kernel of a type is compiled, and it is checked against ggml's once in a process; from then on
+    :func:`encode` uses it. Both write the same bytes.
+
+    Args:
+        kind: the type.
+        elements: how many numbers there are to encode, as far as known: few are not worth a compilation.
+
+    Returns:
+        Why ggml's slow kernel has to do the work of the fast one, if it has to.
+
+    Raises:
+        ServiceError: ggml's kernels are not installed.
+    """
+    if kind in _FLOAT_TYPES:
+        return None
+    ggml.prepare(kind)
+    if kind.name not in lanes.KERNELS or (elements is not None and elements < SMALL_JOB):
+        return None
+    with _choosing:
+        if kind not in _fast and kind not in _notes:
+            try:
+                kernel = lanes.compiled(kind.name)
+                _check(kernel, kind)
+            except lanes.Unavailable as reason:
+                _notes[kind] = f"{kind.name} is quantised by ggml's slow kernel: {reason}"
+            else:
+                _fast[kind] = kernel
+        return _notes.get(kind)
+
+
+def encode(values: Floats, kind: GGMLQuantizationType) -> memoryview | None:
+    """Rows of float32 as the bytes of a type.
+
+    Args:
+        values: shape (rows, columns), contiguous, finite.
+        kind: the type, prepared; columns must be whole blocks of it.
+
+    Returns:
+        The bytes, or ``None`` if the type cannot hold the numbers because they are too large.
+    """
+    if kind == GGMLQuantizationType.F32:
+        return _memory(values)
+    if kind == GGMLQuantizationType.BF16:
+        return _memory(to_bfloat16(values))
+    if kind == GGMLQuantizationType.F16:
+        halves = to_float16(values)
+        return _memory(halves) if bool(np.isfinite(halves).all()) else None
+    out = quantise(values, kind)
+    return _memory(out) if ggml.is_sound(out, kind) else None
+
+
+def quantise(values: Floats, kind: GGMLQuantizationType) -> ggml.Bytes:
+    """Rows of float32 as the bytes of a quantised type, with the scales they come to, finite or not."""
+    kernel = _fast.get(kind)
+    return ggml.quantise(values, kind) if kernel is None else _run(kernel, values, kind)
+
+
+def _run(kernel: lanes.Kernel, values: Floats, kind: GGMLQuantizationType) -> ggml.Bytes:
+    out = np.empty(ggml.quantised_size(values.size, kind), dtype=np.uint8)
+    kernel(values.reshape(-1), out)
+    return out
+
+
+def _check(kernel: lanes.Kernel, kind: GGMLQuantizationType) -> None:
+    """Compares a kernel's bytes with ggml's for numbers of several kinds."""
+    random = np.random.default_rng(20)
+    values = random.standard_normal((67, 256)).astype(np.float32)
+    values[16:32] = random.standard_t(2, (16, 256))
+    values[32:40] = np.abs(values[32:40])
+    values[40:48] = -np.abs(values[40:48])
+    values[48:52] = values[48:52, :1]
+    values[52:56] *= np.float32(1e-38)
+    values[56:64, 16:] *= np.repeat(np.exp(random.standard_normal((8, 15)) * 4), 16, axis=1)
+    values[64:66] = 0
+    try:
+        out = _run(kernel, values, kind)
+    except Exception as error:
+        raise lanes.Unavailable(f"the fast one does not run ({type(error).__name__})") from error
+    if not np.array_equal(out, ggml.quantise(values, kind)):
+        raise lanes.Unavailable("the fast one does not give the same bytes on this machine")
+
+
+def _memory(array: Any) -> memoryview:
+    """The bytes of a contiguous array, not copied."""
+    return memoryview(array.view(np.uint8).reshape(-1).data)

@@ -1,0 +1,81 @@
+"""ggml's own kernels, from the prebuilt ``libggml-base`` in the package libggml-python.
+
+They know every type, and what they write is the measure for all other kernels. ctypes lets go of the
+interpreter's lock while one runs, so threads run them side by side.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import importlib.util
+import sys
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
+
+from packager.press.kernels.floats import Floats
+from starfreight.errors import ServiceError
+
+Bytes = npt.NDArray[np.uint8]
+
+
+def prepare(kind: GGMLQuantizationType) -> None:
+    """Fills the tables of a type's kernel. Call it once for each type, before threads use it."""
+    _library().ggml_quantize_init(int(kind))
+
+
+def quantise(values: Floats, kind: GGMLQuantizationType) -> Bytes:
+    """Rows of float32 as the bytes of a type.
+
+    Args:
+        values: shape (rows, columns), contiguous, finite.
+        kind: the type, prepared; columns must be whole blocks of it.
+    """
+    rows, columns = values.shape
+    out = np.empty(quantised_size(values.size, kind), dtype=np.uint8)
+    written = _library().ggml_quantize_chunk(
+        int(kind), values.ctypes.data_as(ctypes.c_void_p), out.ctypes.data_as(ctypes.c_void_p),
+        0, rows, columns, None,
+    )  # fmt: skip
+    if written != out.nbytes:
+        raise RuntimeError(f"ggml wrote {written} bytes of {kind.name} instead of {out.nbytes}")
+    return out
+
+
+def is_sound(data: Bytes, kind: GGMLQuantizationType) -> bool:
+    """Whether all scales in quantised bytes are finite, as llama.cpp asks for when it checks a file."""
+    pointer = data.ctypes.data_as(ctypes.c_void_p)
+    return bool(_library().ggml_validate_row_data(int(kind), pointer, data.nbytes))
+
+
+def quantised_size(elements: int, kind: GGMLQuantizationType) -> int:
+    """How many bytes whole blocks of a type take."""
+    block, size = GGML_QUANT_SIZES[kind]
+    return elements // int(block) * int(size)
+
+
+@functools.cache
+def _library() -> ctypes.CDLL:
+    """``libggml-base``, with the few functions we call declared."""
+    spec = importlib.util.find_spec("libggml")
+    places = list(spec.submodule_search_locations or []) if spec else []
+    suffix = {"darwin": "dylib", "win32": "dll"}.get(sys.platform, "so")
+    found = [path for place in places for path in sorted(Path(place).glob(f"lib*/*ggml-base.{suffix}"))]
+    if not found:
+        raise ServiceError(
+            "The quantisation kernels of ggml are not installed.", fix="run: pip install libggml-python"
+        )
+    library = ctypes.CDLL(str(found[0]))
+    library.ggml_quantize_init.argtypes = [ctypes.c_int]
+    library.ggml_quantize_init.restype = None
+    library.ggml_quantize_chunk.argtypes = [
+        ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p,
+        ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p,
+    ]  # fmt: skip
+    library.ggml_quantize_chunk.restype = ctypes.c_size_t
+    library.ggml_validate_row_data.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t]
+    library.ggml_validate_row_data.restype = ctypes.c_bool
+    return library

@@ -1,0 +1,50 @@
+"""Between numbers one after the other and numbers side by side, and the bytes of halves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from packager.press.kernels.lanes.operations import TILE, inlined, transpose
+from packager.press.kernels.lanes.vectors import LANES
+
+BLOCK = 256
+"""Numbers in a block of every type here."""
+
+_LINE = 16
+"""Numbers in a cache line. A vector that lies across two costs twice."""
+
+
+@inlined
+def side_by_side(values: Any, start: int, count: int, numbers: Any, x: Any, items: int) -> None:
+    """Lays sub-blocks side by side, one in each lane.
+
+    Args:
+        values: all numbers.
+        start: the first one wanted.
+        count: how many are wanted; where they do not fill all lanes, the rest keeps what it had.
+        numbers: scratch of as many numbers as fill all lanes.
+        x: gets the first numbers of all sub-blocks, then the second, and so on.
+        items: numbers in a sub-block.
+    """
+    for item in range(count):
+        numbers[item] = values[start + item]
+    for lane in range(0, LANES, TILE):
+        for item in range(0, items, TILE):
+            transpose(numbers, lane * items + item, items, x, item * LANES + lane)
+
+
+@inlined
+def scratch(items: int) -> Any:
+    """Room for a number of each item in each lane, zero at first, from the start of a cache line on."""
+    room = np.zeros(items * LANES + _LINE, dtype=np.float32)
+    skipped = -(room.ctypes.data // 4) % _LINE
+    return room[skipped : skipped + items * LANES]
+
+
+@inlined
+def put_half(out: Any, at: int, half: Any) -> None:
+    """Writes the two bytes of a float16's bits, the low one first."""
+    out[at] = half & 0xFF
+    out[at + 1] = half >> 8

@@ -1,0 +1,91 @@
+"""The press without a run: a base model's folder in, GGUF files out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from packager.press import LoraRequest, ModelIdentity, Origin, PressRequest, press, press_lora
+from packager.press.press import LoadDtype
+from starfreight.base_model import STARTER, STARTER_FOLDER
+from starfreight.console import Console
+from starfreight.errors import RecipeError
+from starfreight.files import only_one, sweep_partials
+from starfreight.quantization import Quantization
+from starfreight.recipe.models import MergeBase
+from starfreight.run import ADAPTER_FOLDER
+
+
+@dataclass(frozen=True)
+class MadeFile:
+    """One finished file; ``kind`` is its quantization, or ``LoRA``."""
+
+    kind: str
+    path: Path
+    digest: str
+    size: int
+
+    def as_dict(self) -> dict[str, str | int]:
+        """The file as ``--json`` prints it."""
+        return {"kind": self.kind, "path": str(self.path), "digest": self.digest, "size": self.size}
+
+
+def press_files(
+    out: Path,
+    console: Console,
+    *,
+    base: str,
+    adapter: Path | None = None,
+    quantize: tuple[str, ...] = (),
+    name: str | None = None,
+    merge_base: MergeBase = "original",
+    load_dtype: LoadDtype = "BF16",
+    lora: bool = False,
+    threads: int | None = None,
+) -> list[MadeFile]:
+    """Presses a base model, and its adapter where there is one.
+
+    Args:
+        out: the folder that the files go to. Nobody else may be pressing there.
+        console: shows progress.
+        base: a folder in Hugging Face layout, or ``builtin:starter``.
+        adapter: a LoRA adapter's folder.
+        quantize: the quantizations, in any case.
+        name: what the files' names start with; ``None`` for the run's or the base's name.
+        merge_base: as in :class:`~packager.press.PressRequest`.
+        load_dtype: the same.
+        lora: whether to write the adapter as a LoRA file, too.
+        threads: how many; ``None`` for one for each core.
+
+    Raises:
+        RecipeError: nothing was asked for, or things that do not go together.
+        InputError: the base or the adapter cannot be used, or another process is pressing there.
+        ServiceError: the disk is full.
+    """
+    if not quantize and not lora:
+        raise RecipeError("No file was asked for.", fix="add -q with one of " + ", ".join(Quantization))
+    if lora and adapter is None:
+        raise RecipeError(
+            "There is no adapter to write as a LoRA file.", fix="name its folder with --adapter"
+        )
+    folder = STARTER_FOLDER if base == STARTER else Path(base)
+    base_name = base.removeprefix("builtin:") if base == STARTER else folder.resolve().name
+    name = name or (_adapter_name(adapter) if adapter else base_name)
+    identity = ModelIdentity(name, base_models=(Origin(base_name),) if adapter else ())
+    request = PressRequest(
+        folder, adapter, quantize, out, name, identity, threads, merge_base, load_dtype
+    )  # fmt: skip
+    with only_one(out, "pressing"):
+        sweep_partials(out)
+        files = press(request, console) if quantize else ()
+        made = [MadeFile(str(file.quantization), file.path, file.digest, file.size) for file in files]
+        if lora and adapter is not None:
+            file = press_lora(LoraRequest(folder, adapter, out, name, identity), console)
+            made.append(MadeFile("LoRA", file.path, file.digest, file.size))
+    return made
+
+
+def _adapter_name(adapter: Path) -> str:
+    """The folder's name, or the run's when the folder is a run's."""
+    folder = adapter.resolve()
+    return folder.parent.name if folder.name == ADAPTER_FOLDER else folder.name
