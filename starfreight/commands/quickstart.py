@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 import time
 from importlib.resources import files
 from pathlib import Path
@@ -70,6 +72,8 @@ def quickstart(out: Path, console: Console) -> None:
     before, after = outcome.before, outcome.after
     seconds = round(time.monotonic() - began, 1)
     plot = shipped.run_folder / "plots" / "loss.png"
+    # In an environment that is not activated, the short name would not be found.
+    program = "starfreight" if shutil.which("starfreight") else sys.argv[0]
     console.result(
         {
             "base": shipped.run.base.model,
@@ -100,8 +104,8 @@ def quickstart(out: Path, console: Console) -> None:
                 f"  the loss plot  {plot}",
                 f"  the package    {shipped.package_folder}",
                 "Next:",
-                f"  starfreight package inspect {shipped.package_folder}",
-                "  starfreight init my-model       to write a recipe for your own code",
+                f"  {program} package inspect {shipped.package_folder}",
+                f"  {program} init my-model       to write a recipe for your own code",
             ]
         ),
     )
