@@ -12,6 +12,7 @@ from starfreight.checkpoint import ModelShape, check_tokenizer, checkpoint_files
 from starfreight.console import Console
 from starfreight.errors import InputError, RecipeError
 from starfreight.files import canonical_json, only_one, sha256_bytes, sha256_file
+from starfreight.license_files import keep_in_run, read_beside_recipe
 from starfreight.recipe import Recipe, Training, recipe_digest
 from starfreight.records import FileDigest
 from starfreight.run import DATA_MANIFEST, NEWEST_VERSION, RUN_FILE, BaseInput, Inputs, Run
@@ -53,7 +54,9 @@ def prepare_run(recipe: Recipe, folder: Path, runs: Path, console: Console) -> P
     identity = sha256_bytes(canonical_json([depends_on, base.digest, manifest_digest]))
     run_id = f"{recipe.name}-{identity.removeprefix('sha256:')[:10]}"
     run_folder = runs / run_id
+    licenses = read_beside_recipe(recipe.package, folder)
     with only_one(run_folder, "working on this run"):
+        keep_in_run(licenses, run_folder)
         Inputs(
             version=NEWEST_VERSION,
             recipe_folder=str(folder),
@@ -81,7 +84,7 @@ def prepare_run(recipe: Recipe, folder: Path, runs: Path, console: Console) -> P
     return run_folder
 
 
-def _check_training(training: Training, shape: ModelShape) -> None:
+def check_training(training: Training, shape: ModelShape) -> None:
     """What would only be noticed when the model is loaded, perhaps on another machine, hours later."""
     length, most = training.sequence_length, shape.context_length
     if length > most:
@@ -111,7 +114,7 @@ def _describe_base(recipe: Recipe, folder: Path) -> BaseInput:
             where=str(folder / "tokenizer.json"),
             fix="use a base model that was trained to fill in the middle, such as StarCoder2",
         )
-    _check_training(recipe.training, checkpoint.shape)
+    check_training(recipe.training, checkpoint.shape)
     files = tuple(
         FileDigest(
             path=path.relative_to(folder).as_posix(), digest=sha256_file(path), size=path.stat().st_size

@@ -20,7 +20,8 @@ from starfreight.base_model import locate_base, public_name
 from starfreight.checkpoint import open_checkpoint
 from starfreight.console import Console
 from starfreight.errors import GateError, InputError, StarfreightError
-from starfreight.files import PARTIAL_PREFIX, disk_errors, read_json, sha256_file
+from starfreight.files import PARTIAL_PREFIX, disk_errors, only_one, read_json, sha256_file
+from starfreight.license_files import read_from_run
 from starfreight.package import PACKAGE_FILE, BaseOrigin, Package
 from starfreight.quantization import Quantization
 from starfreight.run import ADAPTER_FOLDER, Inputs, Run
@@ -47,11 +48,17 @@ def build_package(
         ServiceError: the disk is full.
     """
     run = Run.load(folder)
-    if not run.is_done(folder) or run.outcome is None or run.ended is None:
+    if run.status != "done" or run.outcome is None or run.ended is None:
         raise InputError(
-            f"The run is not one to package: its status is {run.status!r}, or its adapter has changed.",
+            f"The run is not finished: its status is {run.status!r}.",
             where=str(folder),
             fix="finish it with starfreight jobs run RECIPE",
+        )
+    if not run.is_done(folder):
+        raise GateError(
+            "The adapter is not the one that the run left: a file of it has changed or is missing.",
+            where=str(folder / ADAPTER_FOLDER),
+            fix="restore it, or run starfreight jobs run RECIPE, which trains it again",
         )
     chosen = tuple(dict.fromkeys(Quantization.parse(item) for item in quantize))
     quantizations = chosen or run.recipe.package.quantizations
@@ -62,41 +69,44 @@ def build_package(
     inputs = Inputs.load(folder)
     base_folder = _base_of(run, inputs, base)
     manifest = _data_manifest(run, folder)
-    licenses = license_texts(run.recipe.package, run.base.license, base_folder, Path(inputs.recipe_folder))
+    licenses = license_texts(
+        run.recipe.package, run.base.license, base_folder, read_from_run(run.recipe.package, folder)
+    )
     context_length = open_checkpoint(base_folder).shape.context_length
 
     # Beside the package, so that the files can be moved into it without a copy.
     work = out.parent / f"{PARTIAL_PREFIX}{out.name}"
-    with disk_errors(work):
-        shutil.rmtree(work, ignore_errors=True)
-        work.mkdir(parents=True)
-    try:
-        pressed = press(
-            PressRequest(
-                base=base_folder,
-                adapter=folder / ADAPTER_FOLDER,
-                quantizations=quantizations,
-                out=work,
-                name=run.recipe.name,
-                identity=_identity(run, manifest),
-                merge_base=run.recipe.package.merge.base,
-                load_dtype=_load_dtype(run),
-            ),
-            console,
-        )
-        contents = _contents(run, manifest, pressed)
-        return write_package(
-            out,
-            PackageContents(
-                **contents,
-                licenses=licenses,
-                context_length=context_length,
-                settings=settings(run.recipe, run.base.architecture, context_length),
-            ),
-            console,
-        )
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+    with only_one(work, "building this package"), disk_errors(work):
+        for left in work.iterdir():
+            if left.name != ".lock":  # What a killed process left.
+                left.unlink()
+        try:
+            pressed = press(
+                PressRequest(
+                    base=base_folder,
+                    adapter=folder / ADAPTER_FOLDER,
+                    quantizations=quantizations,
+                    out=work,
+                    name=run.recipe.name,
+                    identity=_identity(run, manifest),
+                    merge_base=run.recipe.package.merge.base,
+                    load_dtype=_load_dtype(run),
+                ),
+                console,
+            )
+            contents = _contents(run, manifest, pressed)
+            return write_package(
+                out,
+                PackageContents(
+                    **contents,
+                    licenses=licenses,
+                    context_length=context_length,
+                    settings=settings(run.recipe, run.base.architecture, context_length),
+                ),
+                console,
+            )
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
 
 
 def _finished(

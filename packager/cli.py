@@ -42,7 +42,9 @@ def build(
     """
     from packager.build import build_package
 
-    out = out or Path("packages") / run.resolve().name
+    # Another choice of types is another package: it must not take the place of the recipe's.
+    name = "-".join([run.resolve().name, *quantize]).lower()
+    out = out or Path("packages") / name
     built = build_package(run, out, base, console, quantize)
     console.result(
         {"package": str(out), **_summary(built)},

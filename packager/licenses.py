@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from packager.write_package import LicenseText
@@ -14,7 +15,7 @@ _LIMIT = 1 << 20
 
 
 def license_texts(
-    package: recipe.Package, base_license: str, base: Path, folder: Path
+    package: recipe.Package, base_license: str, base: Path, added: Sequence[bytes]
 ) -> tuple[LicenseText, ...]:
     """The texts of the licenses that the tuned model is under.
 
@@ -22,11 +23,11 @@ def license_texts(
         package: the recipe's, which may name a license and files of its own.
         base_license: the base model's license.
         base: the base model's folder, whose LICENSE files are taken.
-        folder: where the recipe's relative paths start.
+        added: the texts that the recipe adds (see :mod:`starfreight.license_files`).
 
     Raises:
         GateError: there is no text at all.
-        InputError: a file that the recipe names cannot be read.
+        InputError: a file of the base model cannot be read.
     """
     name = package.license or base_license
     texts = [
@@ -34,9 +35,7 @@ def license_texts(
         for path in checkpoint_files(base)
         if path.name.upper().startswith("LICENSE")
     ]
-    texts += [
-        LicenseText(name, read_limited(folder / path, _LIMIT, "license")) for path in package.license_files
-    ]
+    texts += [LicenseText(name, text) for text in added]
     if not texts:
         raise GateError(
             f"The text of the license {name} is not there, and a model under it must not be shipped without.",

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from packager.layout.reader import Layout
+from packager.layout.verify import verify_layout
 from packager.registry.limits import check_limits
 from packager.registry.reference import Reference, parse_reference
 from starfreight.console import Console, human_count
@@ -102,6 +103,7 @@ def publish(
     manifests = _manifests(layout, package)
     blobs = _blobs(layout, package)
     check_limits(target.host, layout, blobs)
+    verify_layout(package_dir, console)
 
     client = RegistryClient(target, insecure=insecure)
     if insecure and client.has_credentials and not target.host.startswith(_LOCAL):

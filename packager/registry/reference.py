@@ -60,6 +60,8 @@ def parse_reference(text: str) -> Reference:
     shown = text[:200]
     if _SCHEME.match(text):
         raise _wrong(shown, "starts with a scheme", "leave it out; plain http is asked for with --insecure")
+    if "@" in text.partition("/")[0]:
+        raise _wrong("(not shown)", "holds a user name or a password", "leave it out, and use docker login")
     if "@" in text:
         raise _wrong(shown, "names a digest", "write a tag: what is published gets its digest from its bytes")
     parts = text.split("/")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from starfreight.base_model import locate_base
 from starfreight.console import Console
+from starfreight.license_files import read_beside_recipe
 from starfreight.package import Package
 from starfreight.recipe import RecipeFile, expand
 from starfreight.run import Run
@@ -45,7 +46,8 @@ def run_line(
     # is known only when its folder is, so a hub id is fetched here already.
     for recipe in expand(file.recipe):
         base = locate_base(recipe.base, file.folder)
-        license_texts(recipe.package, recipe.base.license or "of the base model", base, file.folder)
+        added = read_beside_recipe(recipe.package, file.folder)
+        license_texts(recipe.package, recipe.base.license or "of the base model", base, added)
 
     shipped = []
     for folder, run in train_recipe(file, runs, where, console):

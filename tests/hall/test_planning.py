@@ -92,6 +92,7 @@ def test_a_plan_that_does_not_fit_is_told_and_refused_with_exit_code_3(
 ) -> None:
     text = good_recipe.replace("./base", f"bigcode/starcoder2-15b, revision: {'a' * 40}")
     path = write_recipe(data=(text + "run: {gpu_memory: 8GB}\n").encode())
+    (path.parent / "code").mkdir(exist_ok=True)
     done = run_cli("plan", path, *options)
     assert done.returncode == 3
     if options:
@@ -109,6 +110,25 @@ def test_a_plan_reads_a_local_base_and_needs_no_weights(
 ) -> None:
     folder = make_checkpoint(tmp_path / "base")
     (folder / "model.safetensors").unlink()
-    done = run_cli("plan", write_recipe(), "--json")
+    text = (
+        "version: 1\nname: a\nbase: {model: ./base, license: MIT}\ndata: [{source: ./code}]\n"
+        "training: {sequence_length: 128}\n"
+    )
+    path = write_recipe(data=text.encode())
+    (path.parent / "code").mkdir(exist_ok=True)
+    done = run_cli("plan", path, "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["variants"][0]["base"]["parameters"] > 10**6
+
+
+def test_a_plan_refuses_data_that_is_not_there_and_blocks_that_the_base_cannot_read(
+    run_cli: RunCli, write_recipe: Callable[..., Path]
+) -> None:
+    text = "version: 1\nname: a\nbase: {model: builtin:starter}\ndata: [{source: ./code}]\n"
+    path = write_recipe(data=(text + "training: {sequence_length: 128}\n").encode())
+    assert "data source './code' does not exist" in run_cli("plan", path).stderr
+    (path.parent / "code").mkdir()
+    assert run_cli("plan", path).returncode == 0
+    too_long = write_recipe(data=text.encode())
+    done = run_cli("plan", too_long)
+    assert done.returncode == 2 and "reads 1,024 tokens at most" in done.stderr

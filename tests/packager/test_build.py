@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +15,9 @@ from packager.gguf_keys import read_scalars
 from packager.layout import verify_layout
 from starfreight.console import Console
 from starfreight.errors import GateError, InputError, RecipeError
+from starfreight.license_files import keep_in_run, read_beside_recipe
 from starfreight.package import Descriptor, Package
+from starfreight.recipe import Package as Package_
 from starfreight.run import Run
 
 
@@ -85,7 +88,7 @@ def test_the_recipes_license_files_are_shipped_beside_the_bases(
     make_run: Callable[..., Path], console: Console, tmp_path: Path
 ) -> None:
     run = make_run(tmp_path, license="Apache-2.0", license_files=["OURS"])
-    (tmp_path / "OURS").write_text("Our license.\n")
+    keep_in_run((b"Our license.\n",), run)
     package = build_package(run, tmp_path / "p", None, console)
     texts = {license.name: _read(tmp_path / "p", license.text) for license in package.licenses}
     assert texts == {"MIT": b"The license.\n", "Apache-2.0": b"Our license.\n"}
@@ -107,7 +110,7 @@ def test_an_adapter_that_was_changed_after_training_is_refused(
     run = make_run(tmp_path)
     with (run / "adapter" / "adapter_model.safetensors").open("ab") as stream:
         stream.write(b"\0")
-    with pytest.raises(InputError, match="its adapter has changed"):
+    with pytest.raises(GateError, match="adapter is not the one"):
         build_package(run, tmp_path / "p", None, console)
 
 
@@ -222,3 +225,49 @@ def test_a_package_record_survives_a_round_trip(
 ) -> None:
     built = build_package(make_run(tmp_path), tmp_path / "p", None, console)
     assert Package.load(tmp_path / "p") == built
+
+
+def test_a_license_file_of_a_run_from_elsewhere_brings_no_file_of_this_machine(
+    make_run: Callable[..., Path], console: Console, tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("not for the world")
+    run = make_run(tmp_path, license_files=[str(secret)])
+    with pytest.raises(InputError, match="license does not exist"):
+        build_package(run, tmp_path / "p", None, console)
+    (run / "licenses").mkdir()
+    (run / "licenses" / "0.txt").symlink_to(secret)
+    with pytest.raises(InputError, match="symbolic link"):
+        build_package(run, tmp_path / "p", None, console)
+    assert not (tmp_path / "p").exists()
+
+
+@pytest.mark.parametrize("name", ["/etc/hostname", "../outside", "inside/../../outside"])
+def test_a_license_file_outside_the_recipes_folder_is_refused(name: str, tmp_path: Path) -> None:
+    (tmp_path / "outside").write_text("x")
+    (tmp_path / "recipe" / "inside").mkdir(parents=True)
+    with pytest.raises(RecipeError, match="does not lie in the recipe's folder"):
+        read_beside_recipe(Package_(license_files=(name,)), tmp_path / "recipe")
+
+
+def test_two_builds_at_once_end_with_one_whole_package(
+    make_run: Callable[..., Path], console: Console, tmp_path: Path
+) -> None:
+    run = make_run(tmp_path)
+    outcomes: list[str] = []
+
+    def build() -> None:
+        try:
+            build_package(run, tmp_path / "packages" / "p", None, console)
+            outcomes.append("built")
+        except InputError as error:
+            outcomes.append(error.what)
+
+    threads = [threading.Thread(target=build) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert "built" in outcomes
+    assert all(outcome == "built" or "Another process is already" in outcome for outcome in outcomes)
+    verify_layout(tmp_path / "packages" / "p", console)

@@ -40,7 +40,7 @@ def test_a_sound_reference_is_read_and_written_alike(text: str, expected: Refere
         ("ghcr.io/acme/coder:1:2", "tag '1:2'"),
         ("ghcr.io/acme/co der:1", "name 'co der'"),
         ("ghcr.io/../coder:1", "namespace '..'"),
-        ("user@ghcr.io/acme/coder:1", "digest"),
+        ("user@ghcr.io/acme/coder:1", "user name or a password"),
         ("[::1]:5000/acme/coder:1", r"host '\[::1\]:5000'"),
         ("ghcr.io:99999/acme/coder:1", "port 99999"),
         ("/acme/coder:1", "host ''"),

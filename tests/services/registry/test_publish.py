@@ -222,7 +222,7 @@ def test_a_damaged_blob_is_refused_before_a_tag_moves(
     data = bytearray(blob.read_bytes())
     data[1000] ^= 1
     blob.write_bytes(data)
-    with pytest.raises(GateError, match="another digest on disk") as caught:
+    with pytest.raises(GateError, match="another digest") as caught:
         publish(package_folder, f"{registry.host}/{repository}:1.0", insecure=True, console=console)
     assert caught.value.where == str(blob)
     tags = requests.get(f"{registry.url}/v2/{repository}/tags/list", timeout=10).json().get("tags")
