@@ -10,8 +10,7 @@ from starfreight import recipe
 from starfreight.checkpoint import checkpoint_files
 from starfreight.errors import GateError
 from starfreight.files import read_limited
-
-_LIMIT = 1 << 20
+from starfreight.license_files import MAX_LICENSE_BYTES
 
 
 def license_texts(
@@ -31,7 +30,7 @@ def license_texts(
     """
     name = package.license or base_license
     texts = [
-        LicenseText(base_license, read_limited(path, _LIMIT, "license"))
+        LicenseText(base_license, read_limited(path, MAX_LICENSE_BYTES, "license"))
         for path in checkpoint_files(base)
         if path.name.upper().startswith("LICENSE")
     ]

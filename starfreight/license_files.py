@@ -13,7 +13,7 @@ from starfreight.files import read_limited, write_bytes
 from starfreight.recipe import Package
 
 FOLDER = "licenses"
-_LIMIT = 1 << 20
+MAX_LICENSE_BYTES = 1 << 20
 
 
 def read_beside_recipe(package: Package, folder: Path) -> tuple[bytes, ...]:
@@ -36,7 +36,7 @@ def read_beside_recipe(package: Package, folder: Path) -> tuple[bytes, ...]:
                 where="key package.license_files",
                 fix="copy it beside the recipe: its text will be published",
             )
-        texts.append(read_limited(path, _LIMIT, "license"))
+        texts.append(read_limited(path, MAX_LICENSE_BYTES, "license"))
     return tuple(texts)
 
 
@@ -59,5 +59,5 @@ def read_from_run(package: Package, run: Path) -> tuple[bytes, ...]:
             raise InputError(
                 "A license text of the run is a symbolic link.", where=str(path), fix="remove it"
             )
-        texts.append(read_limited(path, _LIMIT, "license"))
+        texts.append(read_limited(path, MAX_LICENSE_BYTES, "license"))
     return tuple(texts)
