@@ -156,6 +156,10 @@ def sweep_partials(folder: Path) -> None:
             left.unlink(missing_ok=True)
 
 
+_LOCK_ATTEMPTS = 1000
+"""Some file systems (/proc) say of a folder that it is not there when they will not make it."""
+
+
 @contextlib.contextmanager
 def only_one(folder: Path, doing: str) -> Iterator[None]:
     """Holds a lock on ``folder`` so that two commands never write the same one.
@@ -179,7 +183,7 @@ def only_one(folder: Path, doing: str) -> Iterator[None]:
 
 def _locked(path: Path, doing: str) -> IO[bytes]:
     """The lock file, open and locked, and still the one that its name leads to."""
-    while True:
+    for _ in range(_LOCK_ATTEMPTS):
         # Another command may delete the file, or the whole folder, between any two of these steps.
         with contextlib.suppress(FileNotFoundError), disk_errors(path), contextlib.ExitStack() as stack:
             try:
@@ -204,6 +208,11 @@ def _locked(path: Path, doing: str) -> IO[bytes]:
             if _is_at(lock, path):
                 stack.pop_all()
                 return lock
+    raise ServiceError(
+        "The folder cannot be made, or does not stay.",
+        where=str(path.parent),
+        fix="choose a folder that can be written to",
+    )
 
 
 def _is_at(file: IO[bytes], path: Path) -> bool:

@@ -196,3 +196,8 @@ def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "f").write_text("x")
     with pytest.raises(InputError, match="where the folder belongs"), only_one(tmp_path / "f", "working"):
         pass
+
+
+def test_a_folder_that_no_file_system_makes_is_an_error_and_not_a_wait_without_end() -> None:
+    with pytest.raises(ServiceError, match="cannot be made"), only_one(Path("/proc/nothing"), "waiting"):
+        raise AssertionError("nobody can hold this lock")

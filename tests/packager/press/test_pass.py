@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
@@ -19,6 +20,7 @@ from packager.press import (
     press,
 )
 from packager.press.kernels import encoding
+from packager.press.writer import GgufStream
 from starfreight.checkpoint import open_checkpoint
 from starfreight.console import Console
 from starfreight.errors import RecipeError
@@ -68,6 +70,31 @@ def test_where_chunks_end_shows_in_no_byte(
         )
         digests.add(tuple(file.digest for file in press(request, console)))
     assert len(digests) == 1
+
+
+def test_the_press_never_works_far_ahead_of_a_slow_disk(
+    make_checkpoint: Callable[..., Path], console: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work, append = chunks._work, GgufStream.append
+    started, ahead = [], []
+
+    def counted(*arguments: Any) -> Any:
+        started.append(1)
+        return work(*arguments)
+
+    def slow_append(self: GgufStream, data: bytes | memoryview) -> None:
+        time.sleep(0.002)
+        append(self, data)
+        # A chunk and the padding after a tensor are an append each.
+        ahead.append(len(started) - len(ahead))
+
+    monkeypatch.setattr(chunks, "_work", counted)
+    monkeypatch.setattr(chunks, "CHUNK_ELEMENTS", 1 << 10)
+    monkeypatch.setattr(GgufStream, "append", slow_append)
+    base = make_checkpoint(tmp_path / "base", layers=1, hidden=64, ffn=640)
+    press(PressRequest(base, None, ("F16",), tmp_path / "out", "m", threads=3), console)
+    assert len(started) > 100
+    assert max(ahead) < 12
 
 
 def test_fast_and_slow_kernels_give_the_same_files(
