@@ -14,7 +14,7 @@ from typing import Any, Literal
 from starfreight import errors
 from starfreight.errors import JobFailed, StarfreightError
 
-Kind = Literal["phase", "read", "blocks", "plan", "step", "measured", "error"]
+Kind = Literal["phase", "note", "run", "read", "blocks", "plan", "step", "measured", "error"]
 _MARK = '{"event": '
 _silent = False
 
@@ -29,9 +29,9 @@ def send(kind: Kind, /, **fields: Any) -> None:
     """Writes one event.
 
     Args:
-        kind: ``phase`` (text), ``read`` (bytes since the last one, whole), ``blocks`` (as
-            :func:`jobs.data.blocks.block_file.summary`), ``plan`` (steps, done), ``step`` (step, loss,
-            tokens_per_second), ``measured`` (when, loss, exact_match) or ``error`` (as
+        kind: ``phase`` (text), ``note`` (text), ``run`` (id), ``read`` (bytes since the last one, whole),
+            ``blocks`` (as :func:`jobs.data.blocks.block_file.summary`), ``plan`` (steps, done), ``step``
+            (step, loss, tokens_per_second), ``measured`` (when, loss, exact_match) or ``error`` (as
             :meth:`StarfreightError.as_dict`).
         fields: what belongs to it, as plain data.
     """

@@ -7,5 +7,5 @@ from jobs.runners.local import LocalRunner
 
 __all__ = ["RUNNERS", "Runner"]
 
-RUNNERS: dict[str, type[Runner]] = {"local": LocalRunner}
+RUNNERS: dict[str, type[LocalRunner]] = {"local": LocalRunner}
 """The places by the names that ``--on`` takes."""

@@ -1,11 +1,29 @@
-"""What every runner offers."""
+"""What every runner offers, whether its jobs are processes, containers or pods.
+
+A run's folder is all that is needed to find its job again: ``job.json`` in it says which runner has it
+and what that runner calls it. So a second terminal, or the first one a day later, can look at it, stop it and
+go on.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from starfreight.console import Console
+
+
+@dataclass(frozen=True)
+class JobState:
+    """What is known about a run's job now."""
+
+    running: bool
+    what: str
+    """In words: ``container 3f2a..., up for 2 minutes``, ``no job``, ``was killed: out of memory``."""
+    exit_code: int | None = None
+    """Of a job that has ended and that the runner still knows."""
 
 
 class Runner(Protocol):
@@ -14,10 +32,47 @@ class Runner(Protocol):
     def run(self, folder: Path, console: Console) -> None:
         """Runs the job in a run's folder to its end, and shows its progress.
 
-        A signal that asks this process to stop is passed on to the job.
+        Where its job runs already, it is followed and not started again. A signal that asks this process to
+        stop is passed on to the job.
 
         Raises:
             JobStopped: the job was asked to stop, and its checkpoint is written.
             JobFailed: the job ended by a fault of its own.
             StarfreightError: what else the job reported.
+        """
+
+    def start(self, folder: Path, console: Console) -> None:
+        """Starts the job and leaves it alone.
+
+        Raises:
+            RecipeError: jobs of this runner do not live on by themselves.
+            StarfreightError: the job cannot be started.
+        """
+
+    def state(self, folder: Path) -> JobState:
+        """Looks at the job, and brings home what a job that has ended left outside the run's folder.
+
+        Raises:
+            ServiceError: whoever runs it does not answer.
+        """
+
+    def lines(self, folder: Path, *, follow: bool) -> Iterator[str]:
+        """What the job has written: events (:mod:`jobs.events`) and what libraries print, a line each.
+
+        Args:
+            folder: the run's folder.
+            follow: wait for more until the job ends.
+        """
+
+    def cancel(self, folder: Path, console: Console, *, patience: float) -> JobState:
+        """Asks the job to stop with a checkpoint, and waits for its end.
+
+        Args:
+            folder: the run's folder.
+            console: says what is waited for.
+            patience: seconds to wait.
+
+        Raises:
+            InputError: there is no job that runs.
+            ServiceError: it has not ended in that time; it is not killed.
         """

@@ -31,6 +31,8 @@ def watch(lines: Iterable[str], console: Console) -> StarfreightError | None:
             kind = event["event"]
             if kind == "phase":
                 console.heading(event["text"])
+            elif kind == "note":
+                console.note(event["text"])
             elif kind == "read":
                 if advance is None:
                     advance = bar.enter_context(

@@ -17,13 +17,13 @@ def main(arguments: list[str]) -> int:
     """Runs the job in the folder that is the only argument; returns the documented exit code."""
     stop = StopRequest()
     stop.listen()
-    from jobs.train.launch import launch, wanted
+    from jobs.train.launch import launch, nodes, wanted
     from jobs.train.program import run_job
     from starfreight.run import Run
 
     folder = Path(arguments[0])
     try:
-        if "LOCAL_RANK" not in os.environ and (count := wanted(Run.load(folder))) > 1:
+        if "LOCAL_RANK" not in os.environ and (count := wanted(Run.load(folder))) * nodes() > 1:
             return launch(folder, count)
         run_job(folder, stop)
     except StarfreightError as error:

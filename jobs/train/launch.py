@@ -1,9 +1,16 @@
-"""Starts a process for each GPU by torchrun's launcher, and makes one exit code of theirs."""
+"""Starts a process for each GPU by torchrun's launcher, and makes one exit code of theirs.
+
+Several nodes find one another by the variables that torchrun reads (``PET_NNODES``, ``PET_NODE_RANK``,
+``PET_MASTER_ADDR``, ``PET_MASTER_PORT``), which Kubeflow Trainer sets by itself. They share the runs' volume.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 from jobs import events
 from starfreight.errors import InputError, JobFailed, JobStopped
@@ -13,9 +20,20 @@ from starfreight.run import Run
 _GRACE = 24 * 3600
 """Seconds that the processes have to write a checkpoint: whoever asks for a stop decides how long to wait."""
 
+_RENDEZVOUS = 1800
+"""Seconds that the nodes wait for one another: a cluster may have to make room, and pull an image."""
+
+_RECORD = 60
+"""Seconds until the other nodes see on the shared volume how the first one ended."""
+
+
+def nodes() -> int:
+    """How many machines train together."""
+    return int(os.environ.get("PET_NNODES", "1"))
+
 
 def wanted(run: Run) -> int:
-    """How many processes a run trains in: the recipe's choice, or one for each GPU.
+    """How many processes a run trains in on this machine: the recipe's choice, or one for each GPU.
 
     A run that goes on keeps its number, so that its figures stay comparable, where the machine has them.
 
@@ -23,7 +41,7 @@ def wanted(run: Run) -> int:
         InputError: the recipe asks for more than there are GPUs, or they cannot share a step evenly.
     """
     asked = run.recipe.run.processes
-    if asked == 1:
+    if asked == 1 and nodes() == 1:
         return 1
     import torch
 
@@ -34,25 +52,27 @@ def wanted(run: Run) -> int:
             where="key run.processes",
             fix="lower it, leave it out, or run the job where there are more",
         )
-    count = asked or (run.machine.processes if run.machine and run.machine.processes <= gpus else gpus) or 1
+    before = run.machine.processes // nodes() if run.machine else 0
+    count = asked or (before if 0 < before <= gpus else gpus) or 1
     return _that_share_evenly(count, run.recipe.training, asked=asked is not None)
 
 
 def _that_share_evenly(count: int, training: Training, *, asked: bool) -> int:
     accumulation = training.gradient_accumulation
-    if accumulation % count == 0:
+    everywhere = count * nodes()
+    if accumulation % everywhere == 0:
         return count
-    if asked:
+    if asked or accumulation % nodes():
         raise InputError(
-            f"{count} processes cannot share a step of {accumulation} forward passes evenly.",
-            where="key run.processes",
-            fix=f"make training.gradient_accumulation a multiple of {count}",
+            f"{everywhere} processes cannot share a step of {accumulation} forward passes evenly.",
+            where="key run.processes" if nodes() == 1 else f"key run.processes, on {nodes()} nodes",
+            fix=f"make training.gradient_accumulation a multiple of {everywhere}",
         )
-    return max(part for part in range(1, count + 1) if accumulation % part == 0)
+    return max(part for part in range(1, count + 1) if accumulation % (part * nodes()) == 0)
 
 
 def launch(folder: Path, count: int) -> int:
-    """Trains a run in ``count`` processes of this machine.
+    """Trains a run in ``count`` processes of this machine, together with those of the other nodes.
 
     Returns:
         the exit code of all of them: 75 when they stopped as they were asked to.
@@ -62,12 +82,11 @@ def launch(folder: Path, count: int) -> int:
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     config = LaunchConfig(
-        min_nodes=1,
-        max_nodes=1,
+        min_nodes=nodes(),
+        max_nodes=nodes(),
         nproc_per_node=count,
-        rdzv_backend="c10d",
-        rdzv_endpoint="localhost:0",
-        local_addr="localhost",
+        run_id=folder.name,
+        **_meeting_point(),
         # A process that fails is not begun again by itself: the same command goes on from the checkpoint.
         max_restarts=0,
         shutdown_timeout=_GRACE,
@@ -76,7 +95,7 @@ def launch(folder: Path, count: int) -> int:
         elastic_launch(config, sys.executable)("-P", "-m", "jobs.train", str(folder))
     except SignalException:
         # Each process was sent the signal, and has ended since.
-        return JobStopped.exit_code if Run.load(folder).status == "stopped" else JobFailed.exit_code
+        return JobStopped.exit_code if _stopped(folder) else JobFailed.exit_code
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
         if failure.exitcode >= 0:
@@ -89,3 +108,23 @@ def launch(folder: Path, count: int) -> int:
         events.send("error", **failed.as_dict())
         return failed.exit_code
     return 0
+
+
+def _meeting_point() -> dict[str, Any]:
+    if nodes() == 1:
+        return {"rdzv_backend": "c10d", "rdzv_endpoint": "localhost:0", "local_addr": "localhost"}
+    address, port = os.environ["PET_MASTER_ADDR"], os.environ["PET_MASTER_PORT"]
+    rank = int(os.environ["PET_NODE_RANK"])
+    return {
+        "rdzv_backend": "static",
+        "rdzv_endpoint": f"{address}:{port}",
+        "rdzv_configs": {"rank": rank, "timeout": _RENDEZVOUS},
+    }
+
+
+def _stopped(folder: Path) -> bool:
+    """Whether the first process wrote that it stopped; the one of another node may do so a little later."""
+    end = time.monotonic() + (_RECORD if nodes() > 1 else 0)
+    while (status := Run.load(folder).status) == "running" and time.monotonic() < end:
+        time.sleep(0.5)
+    return status == "stopped"

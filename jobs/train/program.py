@@ -31,6 +31,7 @@ def run_job(folder: Path, stop: StopRequest) -> None:
         StarfreightError: the inputs are not what they were, or training failed.
     """
     processes = join()
+    _agree_on(folder, processes)
     if not processes.is_first:  # The first one writes the record, and holds the folder.
         events.silence()
         processes.wait()
@@ -160,6 +161,17 @@ def _calibrate(
 def _agree_to_go_on(stop: StopRequest, processes: Processes) -> None:
     """Waits for the others, and stops with them when any of them was asked to."""
     stop.check(asked=processes.any(stop.asked))
+
+
+def _agree_on(folder: Path, processes: Processes) -> None:
+    """Another node may have found the link to an earlier run, from before the data changed."""
+    mine = float(int(sha256_bytes(folder.name.encode()).removeprefix("sha256:")[:8], 16))
+    if processes.any(processes.total([mine])[0] != mine * processes.count):
+        raise JobFailed(
+            "The nodes have prepared different runs.",
+            where=str(folder),
+            fix="run the job again: the data changed while it began",
+        )
 
 
 def _do_not_stop() -> None:

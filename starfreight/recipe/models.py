@@ -8,7 +8,8 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from starfreight.recipe.data import Data
 from starfreight.recipe.package import Package
-from starfreight.recipe.units import Duration, Fraction, Memory
+from starfreight.recipe.run import RunOptions
+from starfreight.recipe.units import Fraction
 from starfreight.recipe.values import Line, RecipePart
 
 _NAME = r"^[a-z0-9][a-z0-9._-]{0,62}$"
@@ -102,22 +103,6 @@ class Publish(RecipePart):
     """`HOST/NAMESPACE/NAME:TAG`"""
     insecure: bool = False
     """Plain http, for a registry on this machine."""
-
-
-class RunOptions(RecipePart):
-    """Where the job runs and what it may use."""
-
-    where: Literal["local"] = "local"
-    """`local`: a plain process on this machine."""
-    gpu_memory: Memory | None = None
-    """The GPU memory that the plan must fit in, such as `24GB`."""
-    time_limit: Duration | None = None
-    """Stop with a checkpoint after this long, such as `2h`."""
-    processes: Annotated[int, Field(ge=1, le=64)] | None = None
-    """How many processes train together, each on a GPU of its own; one for each GPU of the machine when not
-    given. They share the blocks of a step, so that the result is that of one process but for rounding."""
-    threads: Annotated[int, Field(ge=1, le=1024)] | None = None
-    """CPU threads; chosen by the machine when not given."""
 
 
 class Recipe(RecipePart):

@@ -15,8 +15,9 @@ from pydantic_core import PydanticUndefined
 
 from starfreight.files import write_bytes, write_json
 from starfreight.recipe.data import Data, Fim
-from starfreight.recipe.models import Base, Publish, Recipe, RunOptions, Training
+from starfreight.recipe.models import Base, Publish, Recipe, Training
 from starfreight.recipe.package import ImportanceMatrix, Merge, ModelCard, Package
+from starfreight.recipe.run import RunOptions
 
 SCHEMA_FILE = Path(__file__).with_name("recipe.schema.json")
 
