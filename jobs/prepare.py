@@ -9,10 +9,10 @@ from pathlib import Path
 
 from jobs.data.manifest.gather import gather_data
 from jobs.data.manifest.manifest import MANIFEST_FILE
-from jobs.data.sources import locate_source
+from jobs.data.sources import locate_source, naming_source
 from jobs.defaults import with_defaults
 from jobs.train.model import TARGET_MODULES
-from starfreight.base_model import STARTER, locate_base
+from starfreight.base_model import known_license, locate_base
 from starfreight.checkpoint import ModelShape, check_tokenizer, checkpoint_files, open_checkpoint
 from starfreight.console import Console
 from starfreight.errors import InputError, RecipeError
@@ -30,9 +30,6 @@ from starfreight.license_files import keep_in_run, read_beside_recipe
 from starfreight.recipe import Recipe, Training, recipe_digest
 from starfreight.records import FileDigest
 from starfreight.run import DATA_MANIFEST, NEWEST_VERSION, RUN_FILE, BaseInput, Inputs, Run
-
-_LICENSES = {STARTER: "PSF-2.0"}
-_BIGCODE = "LicenseRef-BigCode-OpenRAIL-M"
 
 
 @dataclass(frozen=True)
@@ -76,7 +73,10 @@ def prepare_runs(recipes: Sequence[Recipe], folder: Path, runs: Path, console: C
         first = recipes[group[0]]
         console.heading("Checking the inputs")
         bases = {number: _find_base(recipes[number], folder, console) for number in group}
-        paths = [locate_source(source, folder, console) for source in first.data]
+        paths = []
+        for number, source in enumerate(first.data):
+            with naming_source(number):
+                paths.append(locate_source(source, folder, console))
         # Beside the runs, so that what is written can be moved into them.
         work = runs / f"{PARTIAL_PREFIX}data-{sha256_bytes(data).removeprefix('sha256:')[:10]}"
         with only_one(work, "preparing this data"), disk_errors(work):
@@ -192,9 +192,7 @@ def _describe_base(recipe: Recipe, folder: Path) -> BaseInput:
         )
         for path in checkpoint_files(folder)
     )
-    license_name = base.license or _LICENSES.get(base.model)
-    if license_name is None and base.model.startswith("bigcode/starcoder"):
-        license_name = _BIGCODE
+    license_name = known_license(base)
     if license_name is None:
         raise RecipeError(
             "The base model's license is not known.",

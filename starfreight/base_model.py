@@ -11,9 +11,19 @@ from starfreight.recipe import Base
 STARTER = "builtin:starter"
 STARTER_FOLDER = Path(__file__).with_name("starter")
 
+_LICENSES = {STARTER: "PSF-2.0"}
+_BIGCODE = "LicenseRef-BigCode-OpenRAIL-M"
+
 _HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 _NOT_SHOWN = (401, 403, 404, 410)
 HUB_FILES = ("*.json", "*.safetensors", "LICENSE*", "merges.txt", "vocab.json")
+
+
+def known_license(base: Base) -> str | None:
+    """The base model's license: the recipe's word, or what is known of the models that it names."""
+    if base.license is None and base.model.startswith("bigcode/starcoder"):
+        return _BIGCODE
+    return base.license or _LICENSES.get(base.model)
 
 
 def locate_base(base: Base, folder: Path, files: tuple[str, ...] = HUB_FILES) -> Path:

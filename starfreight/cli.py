@@ -21,6 +21,7 @@ _COMMANDS = {
     "run": ("starfreight.commands.run:run", "Plan, train and package a recipe; publish it when asked."),
     "data": ("jobs.data.cli:data", "Look at what a recipe's data holds, and at what is left out."),
     "jobs": ("jobs.cli:jobs", "Train: run jobs and look at them."),
+    "images": ("images.cli:images", "Build and push the container images that jobs run in."),
     "package": ("packager.cli:package", "Build, inspect and verify packages."),
     "publish": ("packager.cli:publish", "Push a package to a registry."),
     "starter": ("jobs.starter.cli:starter", "Rebuild the small base model that ships with Starfreight."),
@@ -78,12 +79,11 @@ def main(arguments: list[str] | None = None) -> int:
         code = cli.main(args=arguments, prog_name="starfreight", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except click.ClickException as error:
-        error.show()
-        if "--json" in arguments:
-            _print_usage_error(error)
-        return error.exit_code
+        return _render_usage(error, json_output="--json" in arguments)
     except (KeyboardInterrupt, click.Abort):
         print("Interrupted. Run the same command again to go on.", file=sys.stderr)
+        if "--json" in arguments:
+            _print_error("Interrupted", "Interrupted.", None, "run the same command again", INTERRUPTED)
         return INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()  # Python would complain on its way out.
@@ -104,15 +104,30 @@ def _render(error: Exception, *, json_output: bool) -> int:
         )
     if not isinstance(error, StarfreightError):
         raise error
-    Console(json_output=json_output).error(error)
+    try:
+        Console(json_output=json_output).error(error)
+    except OSError:  # Standard output itself is what failed.
+        Console().error(error)
     return error.exit_code
 
 
-def _print_usage_error(error: click.ClickException) -> None:
+def _render_usage(error: click.ClickException, *, json_output: bool) -> int:
+    """A mistake on the command line, in the three lines that every error has."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    where = context.command_path if context else None
+    fix = f"{where} --help" if where else "starfreight --help"
+    lines = [f"Error: {error.format_message()}", *([f"  where: {where}"] if where else []), f"  next:  {fix}"]
+    print("\n".join(lines), file=sys.stderr)
+    if json_output:
+        _print_error(type(error).__name__, error.format_message(), where, fix, error.exit_code)
+    return error.exit_code
+
+
+def _print_error(kind: str, what: str, where: str | None, fix: str, code: int) -> None:
     import json
 
-    said = {"kind": type(error).__name__, "what": error.format_message(), "where": None, "next": None}
-    print(json.dumps({"error": {**said, "exit_code": error.exit_code}}), flush=True)
+    said = {"kind": kind, "what": what, "where": where, "next": fix, "exit_code": code}
+    print(json.dumps({"error": said}), flush=True)
 
 
 def _as_interrupt(number: int, frame: FrameType | None) -> None:

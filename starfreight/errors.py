@@ -19,6 +19,8 @@ class StarfreightError(Exception):
     exit_code = 1
 
     def __init__(self, what: str, *, where: str | None = None, fix: str | None = None) -> None:
+        if what.endswith("..") and not what.endswith("..."):
+            what = what[:-1]  # It ends with the words of another error, which had a full stop already.
         super().__init__(what)
         self.what = what
         self.where = where

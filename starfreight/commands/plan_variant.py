@@ -31,11 +31,11 @@ def plan_variant(recipe: Recipe, folder: Path, gpu: Gpu | None) -> dict[str, Any
     Raises:
         RecipeError: the recipe names something that is not there, or that the base model cannot do.
     """
-    from jobs.data.sources import check_source
+    from jobs.data.sources import check_source, naming_source
     from jobs.defaults import with_defaults
     from jobs.prepare import check_training
     from packager.press import predict_size
-    from starfreight.base_model import STARTER
+    from starfreight.base_model import STARTER, known_license
     from starfreight.planning import base_shape, training_memory
     from starfreight.planning.gpus import Gpu
     from starfreight.planning.memory import adapter_parameters
@@ -44,8 +44,9 @@ def plan_variant(recipe: Recipe, folder: Path, gpu: Gpu | None) -> dict[str, Any
 
     shape = base_shape(recipe.base, folder)
     check_training(recipe.training, shape)
-    for source in recipe.data:
-        check_source(source, folder)
+    for number, source in enumerate(recipe.data):
+        with naming_source(number):
+            check_source(source, folder)
     recipe = with_defaults(recipe, shape)
     training, shipped = recipe.training, recipe.package
     if gpu is None and recipe.run.gpu_memory is not None:
@@ -82,7 +83,7 @@ def plan_variant(recipe: Recipe, folder: Path, gpu: Gpu | None) -> dict[str, Any
         "files": files,
         "disk": {**disk, "total": sum(disk.values())},
         "license": {
-            "name": shipped.license or recipe.base.license,
+            "name": shipped.license or known_license(recipe.base),
             "duty": None
             if has_text
             else "the license's text must be shipped: name it in package.license_files, "
@@ -110,7 +111,7 @@ def variant_text(plan: dict[str, Any]) -> str:
         )
     lines += ["  time", *_time(plan), f"  disk                    {_size(plan['disk']['total'])}"]
     lines += [*_parts(plan["disk"]), "  files to ship", *_parts(plan["files"])]
-    lines.append(f"  license  {plan['license']['name'] or 'of the base model'}")
+    lines.append(f"  license  {plan['license']['name'] or 'of the base model: name it in base.license'}")
     if plan["license"]["duty"]:
         lines.append(f"    duty: {plan['license']['duty']}")
     return "\n".join(lines)
@@ -122,9 +123,15 @@ def _time(plan: dict[str, Any]) -> list[str]:
     if rate is None:
         lines.append("    how long that takes depends on the GPU: name it with --gpu")
     else:
-        whole = f", {plan['seconds'] / 3600:,.1f} hours in all" if plan["seconds"] else ""
+        whole = f", {_long(plan['seconds'])} in all" if plan["seconds"] else ""
         lines.append(f"    about {rate:,.0f} tokens/s{whole}   (assumed: 35% of the GPU's peak)")
     return lines
+
+
+def _long(seconds: float) -> str:
+    if seconds < 60:
+        return f"{max(1, seconds):.0f} s"
+    return f"{seconds / 60:.0f} minutes" if seconds < 2 * 3600 else f"{seconds / 3600:,.1f} hours"
 
 
 def _parts(amounts: dict[str, int]) -> list[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from starfreight.errors import InputError, RecipeError
 from starfreight.files import canonical_json, read_limited, sha256_bytes
@@ -101,16 +102,22 @@ def _explain(error: ValidationError, data: Any, where: str) -> RecipeError:
             fix=f"did you mean {near[0]!r}?" if near else f"known keys here: {', '.join(known)}",
         )
     # Where a key takes one of several types, each of them says what it would have wanted.
-    messages = [
-        each["msg"].removeprefix("Value error, ")
-        for each, at in zip(problems, keys, strict=True)
-        if at == key
-    ]
+    messages = [_in_words(each) for each, at in zip(problems, keys, strict=True) if at == key]
     message = "; or ".join(dict.fromkeys(messages))
     what = "is missing" if first["type"] == "missing" else f"is not right: {message}"
     return RecipeError(
         f"The key {key!r} {what}{more}.", where=f"{where}, key {key}", fix="correct that key in the recipe"
     )
+
+
+def _in_words(problem: ErrorDetails) -> str:
+    """What pydantic says, without its own terms where they would puzzle whoever wrote the recipe."""
+    kind, value = problem["type"], problem["input"]
+    if kind == "string_type" and isinstance(value, int | float) and not isinstance(value, bool):
+        return f"YAML reads {value} as a number: put it in quotes"
+    if kind == "string_pattern_mismatch":
+        return f"{str(value)[:60]!r} is not of the form {problem['ctx']['pattern']}"
+    return problem["msg"].removeprefix("Value error, ")
 
 
 def _key_path(location: tuple[int | str, ...], data: Any, *, missing: bool) -> str:

@@ -21,7 +21,9 @@ from starfreight import __version__
 from starfreight.cli import cli, main
 
 RunCli = Callable[..., subprocess.CompletedProcess[str]]
-COMMANDS = ("quickstart", "init", "plan", "run", "data", "jobs", "package", "publish", "starter")
+COMMANDS = (
+    "quickstart", "init", "plan", "run", "images", "data", "jobs", "package", "publish", "starter",
+)  # fmt: skip
 HEAVY = (
     "torch", "transformers", "peft", "bitsandbytes", "datasets", "docker", "kubernetes", "numpy", "pydantic",
     "oras", "requests", "huggingface_hub", "gguf", "rich", "yaml", "jobs", "packager", "images",
@@ -214,7 +216,7 @@ def test_a_usage_error_is_json_too_when_json_was_asked_for(capsys: pytest.Captur
     assert main(["jobs", "run", "--json"]) == 2
     said = capsys.readouterr()
     assert json.loads(said.out)["error"]["what"].startswith("Missing argument")
-    assert "Usage:" in said.err
+    assert "next:  starfreight jobs run --help" in said.err
 
 
 def test_an_unreadable_record_does_not_hide_the_other_runs(

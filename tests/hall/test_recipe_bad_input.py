@@ -116,7 +116,12 @@ def test_a_name_that_cannot_name_a_folder_or_a_model_is_refused(
 
 def test_a_branch_instead_of_a_commit_is_refused(write_recipe: WriteRecipe, good_recipe: str) -> None:
     text = good_recipe.replace("./base", "acme/base, revision: main")
-    assert "'base.revision'" in refused(write_recipe(data=text.encode())).what
+    assert (
+        "'base.revision' is not right: 'main' is not of the form"
+        in refused(write_recipe(data=text.encode())).what
+    )
+    text = good_recipe.replace("./base", "acme/base, revision: " + "1" * 40)
+    assert "put it in quotes" in refused(write_recipe(data=text.encode())).what
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,24 @@ def test_the_same_inputs_find_the_same_run_and_what_training_ignores_may_change(
     assert Run.load(first).base == record.base
 
 
+@pytest.mark.parametrize(
+    ("source", "what"),
+    [
+        ({"source": "./nowhere", "license": "MIT"}, "does not exist"),
+        ({"source": "./code", "license": "Foo-3"}, "no license that SPDX lists"),
+    ],
+)
+def test_an_error_about_a_source_says_which_one(
+    source: dict[str, str], what: str, write_job: WriteJob, prepare: Prepare
+) -> None:
+    path = write_job()
+    recipe = json.loads(path.read_text())
+    path.write_text(json.dumps(recipe | {"data": [*recipe["data"], source]}))
+    with pytest.raises(RecipeError, match=what) as raised:
+        prepare(path)
+    assert "key data[1]." in str(raised.value.where)
+
+
 @pytest.mark.parametrize("change", ["training", "base license", "data license", "code", "weights"])
 def test_other_inputs_make_another_run(
     change: str, write_job: WriteJob, prepare: Prepare, tmp_path: Path, bases: Mapping[str, Path]

@@ -14,9 +14,9 @@ from typing import Any
 
 from jobs.data.filters.interface import Document
 from jobs.data.filters.license_notices import HEAD, HEAD_LINES, stated_licenses
+from jobs.data.spdx import LONGEST_EXPRESSION, licensing, parse_license
 from starfreight.recipe.data import Data
 
-_LONGEST_EXPRESSION = 200
 _SPDX = re.compile(r"SPDX-License-Identifier:[ \t]{0,20}([A-Za-z0-9.+() \t-]{1,220})")
 _UNKNOWN = "NOASSERTION"
 
@@ -58,7 +58,7 @@ class LicenseFilter:
             return "license unknown"
         if _is_allowed(document.license, self._allowed):
             return None
-        return f"license {document.license[:_LONGEST_EXPRESSION]}"
+        return f"license {document.license[:LONGEST_EXPRESSION]}"
 
 
 def _license_in(text: str) -> str | None:
@@ -78,55 +78,28 @@ def _clean(expression: str) -> str:
     return expression
 
 
-@lru_cache(maxsize=4096)
-def _parsed(expression: str) -> Any | None:
-    """A tree of the library's own, or ``None`` for what is no expression."""
-    if len(expression) > _LONGEST_EXPRESSION:
-        return None
-    from license_expression import ExpressionError
-
-    try:
-        tree = _licensing().parse(expression)
-    except (ExpressionError, AttributeError, RecursionError, ValueError, TypeError):
-        return None
-    # The library takes a few words for one name: "MIT or so they say".
-    if tree is None or any(
-        " " in part for symbol in tree.symbols for part in symbol.render().split(" WITH ")
-    ):
-        return None
-    return tree
-
-
-@lru_cache(maxsize=1)
-def _licensing() -> Any:
-    from license_expression import get_spdx_licensing
-
-    return get_spdx_licensing()
-
-
 def _normal(expression: str) -> str:
-    tree = _parsed(expression)
+    tree = parse_license(expression)
     return expression if tree is None else str(tree.render())
 
 
 def _identifiers(expression: str) -> tuple[str, ...]:
-    tree = _parsed(expression)
+    tree = parse_license(expression)
     return () if tree is None else tuple(symbol.render() for symbol in tree.symbols)
 
 
 @lru_cache(maxsize=4096)
 def _is_allowed(expression: str, allowed: frozenset[str]) -> bool:
-    tree = _parsed(expression)
+    tree = parse_license(expression)
     return expression.lower() in allowed or (tree is not None and _covers(tree, allowed))
 
 
 def _covers(tree: Any, allowed: frozenset[str]) -> bool:
-    licensing = _licensing()
     if str(tree.render()).lower() in allowed:
         return True
-    if isinstance(tree, licensing.OR):
+    if isinstance(tree, licensing().OR):
         return any(_covers(part, allowed) for part in tree.args)
-    if isinstance(tree, licensing.AND):
+    if isinstance(tree, licensing().AND):
         return all(_covers(part, allowed) for part in tree.args)
     # An exception adds permissions to its license and takes none away.
     license = getattr(tree, "license_symbol", None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from jobs.data.sources.dataset import DATASET, DatasetSource, check_dataset, locate_dataset
@@ -13,11 +15,22 @@ from jobs.data.sources.jsonl import SUFFIXES, JsonlSource
 from jobs.data.sources.oci import OCI, check_oci, locate_oci
 from jobs.data.sources.parquet import SUFFIX, ParquetSource
 from jobs.data.sources.python_package import PYTHON, locate_python_package
+from jobs.data.spdx import is_license
 from starfreight.console import Console
-from starfreight.errors import RecipeError
+from starfreight.errors import RecipeError, StarfreightError
 from starfreight.recipe import Data
 
-__all__ = ["Sample", "Source", "Unusable", "check_source", "locate_source", "open_source"]
+__all__ = ["Sample", "Source", "Unusable", "check_source", "locate_source", "naming_source", "open_source"]
+
+
+@contextlib.contextmanager
+def naming_source(number: int) -> Iterator[None]:
+    """Makes errors about the keys of ``data`` say which of the sources they mean, from 0 on."""
+    try:
+        yield
+    except StarfreightError as error:
+        error.where = error.where and error.where.replace("key data.", f"key data[{number}].", 1)
+        raise
 
 
 def check_source(data: Data, folder: Path) -> None:
@@ -30,6 +43,12 @@ def check_source(data: Data, folder: Path) -> None:
     Raises:
         RecipeError: there is nothing there, or the recipe does not say enough to fetch it.
     """
+    if data.license != "NOASSERTION" and not is_license(data.license):
+        raise RecipeError(
+            f"{data.license!r} is no license that SPDX lists.",
+            where="key data.license",
+            fix="write an SPDX expression (https://spdx.org/licenses), or LicenseRef-NAME for your own",
+        )
     if data.source.startswith(GIT):
         check_git(data, folder)
         is_folder = False
