@@ -5,7 +5,7 @@ TORCH ?= torch==2.13.0
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test lint schema clean
+.PHONY: quickstart test lint schema locks clean
 
 quickstart: $(VENV)/train.stamp
 	$(BIN)/starfreight quickstart
@@ -23,6 +23,10 @@ lint: $(VENV)/dev.stamp
 # After a change of the recipe's models.
 schema: $(VENV)/dev.stamp
 	$(BIN)/python -m starfreight.recipe.schema docs/recipe.md
+
+# After a change of the dependencies. OPTIONS=--upgrade takes the newest versions.
+locks: $(VENV)/dev.stamp
+	$(BIN)/python -m images.lock $(OPTIONS)
 
 $(VENV)/torch.stamp:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12")'

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from starfreight.registry.media_types import DOCKER_MANIFEST, OCI_MANIFEST
 
-OCI_EMPTY = "application/vnd.oci.empty.v1+json"
-"""A config that says nothing: its bytes are ``{}`` (OCI image specification 1.1)."""
-
 MANIFESTS = (DOCKER_MANIFEST, OCI_MANIFEST)
 """The kinds of manifest that a package holds."""
 

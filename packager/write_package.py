@@ -15,8 +15,7 @@ from pathlib import Path
 
 from packager import media_types
 from packager.layout.writer import LayoutWriter, open_writer
-from packager.manifests import FORMATS, ModelParts, build_attachment
-from packager.manifests.interface import BuiltManifest
+from packager.manifests import FORMATS, ModelParts
 from starfreight.console import Console
 from starfreight.errors import RecipeError
 from starfreight.files import canonical_json
@@ -30,6 +29,7 @@ from starfreight.package import (
     Variant,
 )
 from starfreight.quantization import Quantization
+from starfreight.registry.manifests import BuiltManifest, build_attachment
 
 Setting = str | int | float | bool | Sequence[str]
 """A value of an Ollama parameter; ``stop`` takes several strings."""

@@ -156,3 +156,12 @@ def human_count(amount: float, unit: str) -> str:
             return f"{amount:.0f} {name}" if name == "B" else f"{amount:.1f} {name}"
         amount /= 1000
     return f"{amount:.1f} TB"
+
+
+def time_in_words(seconds: float) -> str:
+    """``42`` as ``42 s``, ``3700`` as ``1 h 1 min``."""
+    minutes, rest = divmod(max(0, round(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours:,} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

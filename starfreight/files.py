@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -20,6 +21,9 @@ PARTIAL_PREFIX = ".partial-"
 
 LOCK_FILE = ".lock"
 """Lies in a folder as long as a command writes there."""
+
+LOCK_PATIENCE = "STARFREIGHT_LOCK_PATIENCE"
+"""Seconds to wait for a lock. In a cluster the pod before this one may still be writing its checkpoint."""
 
 _CHUNK = 1 << 20
 
@@ -156,6 +160,7 @@ def sweep_partials(folder: Path) -> None:
             left.unlink(missing_ok=True)
 
 
+_LOCK_PAUSE = 0.5
 _LOCK_ATTEMPTS = 1000
 """Some file systems (/proc) say of a folder that it is not there when they will not make it."""
 
@@ -168,7 +173,8 @@ def only_one(folder: Path, doing: str) -> Iterator[None]:
     when the block ends; only a killed process leaves it, and the next one takes it over.
 
     Raises:
-        InputError: another process holds the lock.
+        InputError: another process holds the lock, and has not left it in the time that ``LOCK_PATIENCE`` in
+            the environment says, which is none when it is not set.
     """
     path = folder / LOCK_FILE
     with _locked(path, doing) as lock:
@@ -183,7 +189,10 @@ def only_one(folder: Path, doing: str) -> Iterator[None]:
 
 def _locked(path: Path, doing: str) -> IO[bytes]:
     """The lock file, open and locked, and still the one that its name leads to."""
-    for _ in range(_LOCK_ATTEMPTS):
+    end = time.monotonic() + float(os.environ.get(LOCK_PATIENCE) or 0)
+    attempts = 0
+    while attempts < _LOCK_ATTEMPTS:
+        attempts += 1
         # Another command may delete the file, or the whole folder, between any two of these steps.
         with contextlib.suppress(FileNotFoundError), disk_errors(path), contextlib.ExitStack() as stack:
             try:
@@ -200,6 +209,10 @@ def _locked(path: Path, doing: str) -> IO[bytes]:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
+                if time.monotonic() < end:
+                    attempts = 0
+                    time.sleep(_LOCK_PAUSE)
+                    continue
                 raise InputError(
                     f"Another process is already {doing} here.",
                     where=str(path.parent),

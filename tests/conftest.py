@@ -25,6 +25,8 @@ from starfreight.files import sha256_bytes
 from starfreight.package import BaseOrigin
 from starfreight.quantization import Quantization
 
+pytest_plugins = ["manifest_checks", "servers", "small_jobs"]
+
 FIM_TOKENS = ["<|endoftext|>", "<fim_prefix>", "<fim_middle>", "<fim_suffix>", "<fim_pad>"]
 SPECIAL_TOKENS = {
     "starcoder2": [*FIM_TOKENS, "<repo_name>", "<file_sep>"],

@@ -11,12 +11,11 @@ Every byte lies in ``blobs/sha256`` under its digest. ``index.json`` says what t
 """
 
 from packager.layout.index import IndexEntry, package_entries
-from packager.layout.reader import MAX_MANIFEST_BYTES, Layout
+from packager.layout.reader import Layout
 from packager.layout.verify import Problem, VerifyReport, examine_layout, verify_layout
 from packager.layout.writer import LayoutWriter, open_writer
 
 __all__ = [
-    "MAX_MANIFEST_BYTES",
     "IndexEntry",
     "Layout",
     "LayoutWriter",

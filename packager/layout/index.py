@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from starfreight.package import Descriptor, Package
+from starfreight.registry.manifests import descriptor_json
 from starfreight.registry.media_types import OCI_INDEX
 
 REFERENCE_NAME = "org.opencontainers.image.ref.name"
@@ -31,15 +32,6 @@ class IndexEntry:
         if self.name is not None:
             entry["annotations"] = {REFERENCE_NAME: self.name}
         return entry
-
-
-def descriptor_json(descriptor: Descriptor) -> dict[str, Any]:
-    """A descriptor in the spelling of OCI and Docker."""
-    return {
-        "mediaType": descriptor.media_type,
-        "digest": descriptor.digest,
-        "size": descriptor.size,
-    }
 
 
 def package_entries(package: Package) -> tuple[IndexEntry, ...]:

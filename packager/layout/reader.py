@@ -23,17 +23,12 @@ from packager.layout.index import REFERENCE_NAME, IndexEntry
 from starfreight.console import Advance
 from starfreight.errors import GateError
 from starfreight.package import Descriptor
+from starfreight.registry.manifests import MAX_ENTRIES, MAX_MANIFEST_BYTES
 
 INDEX_FILE = "index.json"
 LAYOUT_FILE = "oci-layout"
 BLOBS = "blobs"
 ALGORITHM = "sha256"
-
-MAX_MANIFEST_BYTES = 4 << 20
-"""What the OCI distribution specification asks registries to accept for a manifest."""
-
-MAX_ENTRIES = 10_000
-"""Manifests in an index and layers in a manifest; a package has some tens."""
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _CHUNK = 1 << 20
@@ -68,6 +63,10 @@ class Layout:
                 fix="get the package again",
             )
         return self.folder / BLOBS / ALGORITHM / digest.removeprefix("sha256:")
+
+    def where(self, descriptor: Descriptor) -> str:
+        """The same path for an error about the blob, whether it is there or not."""
+        return str(self.blob_path(descriptor.digest))
 
     @contextlib.contextmanager
     def open(self, descriptor: Descriptor) -> Iterator[IO[bytes]]:

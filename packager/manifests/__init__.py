@@ -4,8 +4,7 @@ for format in FORMATS:
     built = format.build(parts)
 """
 
-from packager.manifests.attachment import build_attachment
-from packager.manifests.interface import BuiltManifest, ManifestFormat, ModelParts
+from packager.manifests.interface import ManifestFormat, ModelParts
 from packager.manifests.modelpack import ModelPack
 from packager.manifests.ollama import Ollama
 
@@ -14,10 +13,8 @@ FORMATS: tuple[ManifestFormat, ...] = (Ollama(), ModelPack())
 
 __all__ = [
     "FORMATS",
-    "BuiltManifest",
     "ManifestFormat",
     "ModelPack",
     "ModelParts",
     "Ollama",
-    "build_attachment",
 ]

@@ -1,17 +1,13 @@
-"""The plug point of manifests: from a model's parts to the bytes that a kind of client reads.
-
-Building is a pure function: equal parts give equal bytes, so a manifest's digest can be signed,
-compared and made again.
-"""
+"""The plug point of manifests: from a model's parts to the bytes that a kind of client reads."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Protocol
 
-from starfreight.files import sha256_bytes
 from starfreight.package import Descriptor, LicenseFile
 from starfreight.quantization import Quantization
+from starfreight.registry.manifests import BuiltManifest
 
 
 @dataclass(frozen=True)
@@ -41,16 +37,6 @@ class ModelParts:
     """A LoRA GGUF."""
 
 
-@dataclass(frozen=True)
-class BuiltManifest:
-    """A manifest and the config it refers to; its layers are in the layout already."""
-
-    media_type: str
-    manifest: bytes
-    config_media_type: str
-    config: bytes
-
-
 class ManifestFormat(Protocol):
     """A kind of manifest."""
 
@@ -67,8 +53,3 @@ class ManifestFormat(Protocol):
     def build(self, parts: ModelParts) -> BuiltManifest:
         """The manifest of one variant."""
         ...
-
-
-def descriptor_for(media_type: str, data: bytes) -> Descriptor:
-    """A descriptor of bytes."""
-    return Descriptor(media_type=media_type, digest=sha256_bytes(data), size=len(data))

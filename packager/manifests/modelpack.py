@@ -13,11 +13,11 @@ import posixpath
 import re
 from typing import Any
 
-from packager.layout.index import descriptor_json
-from packager.manifests.interface import BuiltManifest, ModelParts, descriptor_for
+from packager.manifests.interface import ModelParts
 from packager.press.names import lora_name, model_stem
 from starfreight.files import canonical_json
 from starfreight.package import Descriptor
+from starfreight.registry.manifests import BuiltManifest, descriptor_for, descriptor_json
 from starfreight.registry.media_types import OCI_MANIFEST
 
 ARTIFACT = "application/vnd.cncf.model.manifest.v1+json"

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from packager.layout.index import descriptor_json
-from packager.manifests.interface import BuiltManifest, ModelParts, descriptor_for
+from packager.manifests.interface import ModelParts
 from starfreight.files import canonical_json
 from starfreight.package import Descriptor
+from starfreight.registry.manifests import BuiltManifest, descriptor_for, descriptor_json
 from starfreight.registry.media_types import DOCKER_MANIFEST
 
 CONFIG = "application/vnd.docker.container.image.v1+json"

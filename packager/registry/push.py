@@ -20,7 +20,7 @@ from starfreight.package import Descriptor, Package
 from starfreight.registry import Reference, is_local, parse_reference
 
 if TYPE_CHECKING:
-    from packager.registry.client import PublishingClient
+    from starfreight.registry.publishing import PublishingClient
 
 
 @dataclass(frozen=True)
@@ -92,8 +92,8 @@ def publish(
         ServiceError: the registry cannot be reached, refuses, or keeps failing.
     """
     # oras and requests take a third of a second to import, and reading a reference needs neither.
-    from packager.registry.client import PublishingClient
-    from packager.registry.referrers import attach
+    from starfreight.registry.publishing import PublishingClient
+    from starfreight.registry.referrers import attach
 
     target = parse_reference(reference) if isinstance(reference, str) else reference
     package = Package.load(package_dir)
@@ -120,7 +120,7 @@ def publish(
     for descriptor in manifests:
         _put(client, layout, descriptor, descriptor.digest)
     for attachment in package.attachments:
-        attach(client, layout, attachment)
+        attach(client, attachment, layout.read(attachment.manifest))
     tags = _tags(package, target.tag)
     for published, descriptor in tags:
         _put(client, layout, descriptor, published.tag)

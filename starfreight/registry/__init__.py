@@ -7,9 +7,19 @@ client = RegistryClient(reference, insecure=False)  # from starfreight.registry.
 from starfreight.registry.reference import (
     DigestReference,
     Reference,
+    TagReference,
     is_local,
     parse_digest_reference,
     parse_reference,
+    parse_tag_reference,
 )
 
-__all__ = ["DigestReference", "Reference", "is_local", "parse_digest_reference", "parse_reference"]
+__all__ = [
+    "DigestReference",
+    "Reference",
+    "TagReference",
+    "is_local",
+    "parse_digest_reference",
+    "parse_reference",
+    "parse_tag_reference",
+]

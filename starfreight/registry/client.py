@@ -48,6 +48,16 @@ class RegistryClient:
         """Whether there is a user name and a password for this registry."""
         return self._provider.has_credentials
 
+    @property
+    def credentials(self) -> tuple[str, str] | None:
+        """That user name and password, for another program that asks the same registry."""
+        return self._provider.credentials
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be shown of them, in any encoding."""
+        return self._provider.secrets
+
     def connect(self) -> None:
         """Finds out whether a registry answers, and how it wants to be asked."""
         response = self._ask("greeting the registry", self._provider.root, "GET")
@@ -87,7 +97,12 @@ class RegistryClient:
         return digest
 
     def get_manifest(self, tag: str, media_type: str) -> bytes | None:
-        """The bytes of the manifest at a tag (or digest), at most 4 MiB."""
+        """The bytes of the manifest at a tag (or digest), at most 4 MiB.
+
+        Args:
+            tag: the tag or digest.
+            media_type: what is wanted; several with commas between them, the best first.
+        """
         doing = f"reading {tag}"
         response = self._ask(
             doing, self._provider.url(f"manifests/{tag}"), "GET", headers={"Accept": media_type}

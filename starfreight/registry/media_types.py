@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+OCI_EMPTY = "application/vnd.oci.empty.v1+json"
+"""A config that says nothing: its bytes are ``{}`` (OCI image specification 1.1)."""
+
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 DOCKER_INDEX = "application/vnd.docker.distribution.manifest.list.v2+json"

@@ -57,13 +57,20 @@ class Provider(oras.provider.Registry):  # type: ignore[misc] # oras has no type
         return bool(getattr(self.auth, "_basic_auth", None))
 
     @property
-    def secrets(self) -> tuple[str, ...]:
-        """What must not be shown: the password and its encodings, and the token."""
+    def credentials(self) -> tuple[str, str] | None:
+        """User name and password, when there are any."""
         encoded = getattr(self.auth, "_basic_auth", None) or ""
         try:
-            password = base64.b64decode(encoded).decode().partition(":")[2]
+            username, colon, password = base64.b64decode(encoded).decode().partition(":")
         except (binascii.Error, UnicodeDecodeError):
-            password = ""
+            return None
+        return (username, password) if colon else None
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be shown: the password and its encodings, and the token."""
+        encoded = getattr(self.auth, "_basic_auth", None)
+        password = (self.credentials or ("", ""))[1]
         return tuple(filter(None, (encoded, password, getattr(self.auth, "token", None))))
 
     @property

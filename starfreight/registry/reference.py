@@ -32,6 +32,9 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _MAX_PATH = 255
 """Characters of a repository's whole path, with its host's: what registries take."""
 
+_MAX_TAG = 128
+"""Characters of a tag (OCI distribution specification)."""
+
 _SHAPE = "write HOST/NAMESPACE/NAME:TAG, such as ghcr.io/acme/acme-coder:1.0"
 
 
@@ -80,6 +83,21 @@ class Reference:
     def with_tag(self, tag: str) -> Reference:
         """Another tag of the same repository."""
         return Reference(self.host, self.namespace, self.name, tag)
+
+    def __str__(self) -> str:
+        """As it is written on a command line."""
+        return f"{self.host}/{self.repository}:{self.tag}"
+
+
+@dataclass(frozen=True)
+class TagReference:
+    """A tag in a repository of any depth, which container engines take and Ollama does not."""
+
+    host: str
+    """With the port, when there is one."""
+    repository: str
+    """The path, such as ``namespace/name``."""
+    tag: str
 
     def __str__(self) -> str:
         """As it is written on a command line."""
@@ -135,8 +153,6 @@ def parse_digest_reference(text: str) -> DigestReference:
     shape = "write HOST/NAMESPACE/NAME@sha256:..."
     if not slash or not path:
         raise _wrong(shown, "has no host or no path", shape)
-    if len(address) > _MAX_PATH:
-        raise _wrong(shown, f"has {len(address)} characters before the digest", f"use at most {_MAX_PATH}")
     if not at:
         raise _wrong(
             shown,
@@ -147,17 +163,42 @@ def parse_digest_reference(text: str) -> DigestReference:
     if ":" in path:
         raise _wrong(shown, "has a tag and a digest", f"leave out the tag; {shape}")
     _check_part(shown, "host", host, _HOST, "a host name or an IPv4 address, with a port when it needs one")
-    for part in path.split("/"):
-        if not _NAME.fullmatch(part):
-            raise _wrong(
-                shown, f"has the part {part!r}", f"use lower-case letters, digits, dots, dashes; {shape}"
-            )
+    _check_path(shown, address, path, shape)
     if not _DIGEST.fullmatch(digest):
         raise _wrong(
             shown, f"has the digest {digest[:80]!r}", "write sha256: and 64 hex digits in lower case"
         )
     _check_port(shown, host)
     return DigestReference(host, path, digest)
+
+
+def parse_tag_reference(text: str) -> TagReference:
+    """Reads where a container image shall go.
+
+    Raises:
+        InputError: it has another shape, or no host: no registry is taken for granted.
+    """
+    shown = text[:200]
+    shape = "write HOST/NAMESPACE/NAME:TAG, such as ghcr.io/acme/trainer:1.0"
+    if _SCHEME.match(text):
+        raise _wrong(shown, "starts with a scheme", "leave it out; plain http is asked for with --insecure")
+    _check_no_password(text)
+    if "@" in text:
+        raise _wrong(shown, "names a digest", "write a tag: what is pushed gets its digest from its bytes")
+    host, _, rest = text.partition("/")
+    path, colon, tag = rest.rpartition(":")
+    # As container engines tell a host from a namespace.
+    if not rest or not ("." in host or ":" in host or host == "localhost"):
+        raise _wrong(shown, "does not begin with a registry's host", shape)
+    if not colon:
+        raise _wrong(shown, "has no tag", shape)
+    _check_part(shown, "host", host, _HOST, "a host name or an IPv4 address, with a port when it needs one")
+    _check_path(shown, f"{host}/{path}", path, shape)
+    _check_part(shown, "tag", tag, _TAG, "letters, digits, dots, dashes, underscores", _MAX_TAG)
+    if _REFERRERS_TAG.fullmatch(tag):
+        raise _wrong(shown, "has a tag of the kind that lists what refers to a digest", "choose another tag")
+    _check_port(shown, host)
+    return TagReference(host, path, tag)
 
 
 def is_local(host: str) -> bool:
@@ -180,10 +221,22 @@ def _check_port(text: str, host: str) -> None:
         raise _wrong(text, f"has the port {port}", "choose one from 1 to 65535")
 
 
-def _check_part(text: str, part: str, value: str, pattern: re.Pattern[str], rule: str) -> None:
+def _check_path(text: str, address: str, path: str, shape: str) -> None:
     # The length first: the patterns are for short texts.
-    if len(value) > MAX_PART:
-        raise _wrong(text, f"has a {part} of {len(value)} characters", f"use at most {MAX_PART}")
+    if len(address) > _MAX_PATH:
+        raise _wrong(text, f"has {len(address)} characters of host and path", f"use at most {_MAX_PATH}")
+    for part in path.split("/"):
+        if not _NAME.fullmatch(part):
+            raise _wrong(
+                text, f"has the part {part!r}", f"use lower-case letters, digits, dots, dashes; {shape}"
+            )
+
+
+def _check_part(
+    text: str, part: str, value: str, pattern: re.Pattern[str], rule: str, most: int = MAX_PART
+) -> None:
+    if len(value) > most:
+        raise _wrong(text, f"has a {part} of {len(value)} characters", f"use at most {most}")
     if not pattern.fullmatch(value):
         raise _wrong(text, f"has the {part} {value!r}", f"use {rule}; {_SHAPE}")
 

@@ -154,6 +154,27 @@ def test_only_one_process_works_in_a_folder_and_its_end_frees_it(tmp_path: Path)
     assert list(tmp_path.iterdir()) == []
 
 
+def test_who_is_patient_gets_the_lock_when_the_other_one_leaves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = (
+        "import pathlib, sys, time\n"
+        "from starfreight import files\n"
+        f"with files.only_one(pathlib.Path({str(tmp_path)!r}), 'working'):\n"
+        "    print('in', flush=True)\n"
+        "    time.sleep(2)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "in\n"
+        monkeypatch.setenv("STARFREIGHT_LOCK_PATIENCE", "0.2")
+        with pytest.raises(InputError, match="already working here"), only_one(tmp_path, "working"):
+            pass
+        monkeypatch.setenv("STARFREIGHT_LOCK_PATIENCE", "30")
+        with only_one(tmp_path, "working"):
+            assert other.wait(10) == 0
+
+
 def test_of_many_that_come_and_go_only_one_is_in_a_folder(tmp_path: Path) -> None:
     inside, entered, crowded = 0, 0, []
     guard = threading.Lock()

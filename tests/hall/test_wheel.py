@@ -43,8 +43,13 @@ def test_the_data_files_are_in_it(names: set[str]) -> None:
         "starfreight/commands/sample/quickstart.yaml",
         "starfreight/commands/sample/pairs.jsonl",
         "starfreight/commands/sample/code/money.py",
+        "images/trainer/Dockerfile",
+        "images/trainer/requirements.txt",
+        "images/packager/Dockerfile",
         "packager/card/card.md.jinja",
         "starfreight/py.typed",
+        "jobs/runners/kubernetes/templates/job.yaml",
+        "jobs/runners/kubernetes/templates/recipe.yaml",
     } <= names
     folder = ROOT / "starfreight" / "starter"
     assert {f"starfreight/starter/{path.name}" for path in folder.iterdir()} <= names

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from packager.layout import Layout, package_entries, verify_layout
-from packager.manifests import FORMATS, BuiltManifest, ModelPack, ModelParts, build_attachment
+from packager.manifests import FORMATS, ModelPack, ModelParts
 from packager.manifests.modelpack import parameter_size
 from packager.manifests.ollama import human_number
 from packager.write_package import PackageContents, write_package
@@ -23,6 +23,7 @@ from starfreight.console import Console
 from starfreight.files import canonical_json, sha256_bytes
 from starfreight.package import Descriptor, LicenseFile, Package
 from starfreight.quantization import Quantization
+from starfreight.registry.manifests import BuiltManifest, build_attachment
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 

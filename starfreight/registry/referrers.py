@@ -9,24 +9,26 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from packager.layout.index import descriptor_json
-from packager.layout.reader import MAX_ENTRIES, MAX_MANIFEST_BYTES, Layout
-from packager.registry.client import PublishingClient
 from starfreight.errors import ServiceError
 from starfreight.files import canonical_json
 from starfreight.package import Attachment
+from starfreight.registry.manifests import MAX_ENTRIES, MAX_MANIFEST_BYTES, descriptor_json
 from starfreight.registry.media_types import OCI_INDEX
+from starfreight.registry.publishing import PublishingClient
 
 
-def attach(client: PublishingClient, layout: Layout, attachment: Attachment) -> None:
+def attach(client: PublishingClient, attachment: Attachment, data: bytes) -> None:
     """Puts an attachment's manifest into the registry and sees that it is listed.
 
+    Args:
+        client: the repository, which holds the manifest's blobs already.
+        attachment: what is attached to what.
+        data: the manifest.
+
     Raises:
-        GateError: the manifest is damaged on disk.
         ServiceError: the registry refuses, or the list's tag holds something else.
     """
     descriptor = attachment.manifest
-    data = layout.read(descriptor)
     if client.manifest_digest(descriptor.digest, descriptor.media_type) != descriptor.digest:
         acknowledged = client.put_manifest(descriptor.digest, descriptor.media_type, data)
         if acknowledged == attachment.subject:

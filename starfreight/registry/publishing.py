@@ -6,12 +6,13 @@ and one ``PUT`` with the file as its body, which every registry takes; chunked u
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+from typing import IO, Protocol
 from urllib.parse import quote, urljoin, urlsplit
 
 import requests
 from urllib3.exceptions import MaxRetryError, ProtocolError
 
-from packager.layout.reader import Layout
 from starfreight.console import Advance
 from starfreight.errors import GateError, ServiceError
 from starfreight.files import sha256_bytes
@@ -19,6 +20,16 @@ from starfreight.package import Descriptor
 from starfreight.registry.client import RegistryClient
 from starfreight.registry.failures import unreachable
 from starfreight.registry.session import RETRY_STATUSES, BlobBody, retry_policy
+
+
+class BlobSource(Protocol):
+    """Where the bytes of uploads come from."""
+
+    def open(self, descriptor: Descriptor) -> AbstractContextManager[IO[bytes]]:
+        """Opens a blob at its first byte, as often as it is asked for."""
+
+    def where(self, descriptor: Descriptor) -> str:
+        """Where a blob lies, for an error about it."""
 
 
 class PublishingClient(RegistryClient):
@@ -34,13 +45,13 @@ class PublishingClient(RegistryClient):
             self._ask(doing, location, "DELETE")
         return response.status_code == 201
 
-    def upload(self, layout: Layout, descriptor: Descriptor, advance: Advance) -> bool:
-        """Sends a blob from disk unless the registry holds it; whether bytes were sent.
+    def upload(self, source: BlobSource, descriptor: Descriptor, advance: Advance) -> bool:
+        """Sends a blob unless the registry holds it; whether bytes were sent.
 
         A broken upload is begun anew, as often as urllib3's policy lets it.
 
         Raises:
-            GateError: the file does not have the digest that is its name.
+            GateError: the bytes do not have the descriptor's digest.
         """
         retry = retry_policy()
         doing = f"uploading {descriptor.digest}"
@@ -48,7 +59,7 @@ class PublishingClient(RegistryClient):
             if self.has_blob(descriptor):
                 advance(descriptor.size)
                 return False
-            with layout.open(descriptor) as stream:
+            with source.open(descriptor) as stream:
                 body = BlobBody(stream, descriptor.size, advance)
                 try:
                     response = self._send(descriptor, body)
@@ -57,7 +68,7 @@ class PublishingClient(RegistryClient):
                     if body.digest not in (None, descriptor.digest):
                         raise GateError(
                             f"The blob {descriptor.digest} has another digest on disk.",
-                            where=str(layout.blob_path(descriptor.digest)),
+                            where=source.where(descriptor),
                             fix="make the package again, or get it again where it came from",
                         )
                     if response.status_code not in RETRY_STATUSES:

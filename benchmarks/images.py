@@ -1,0 +1,205 @@
+"""What a change of one line costs: an image of ours beside a plain Dockerfile of the same content.
+
+    python benchmarks/images.py --base-image debian:bookworm --wheelhouse wheelhouse
+
+Both are built from nothing, pushed to a registry that has their base image, changed by one line, built and
+pushed again. The plain one is what people write first: one stage, ``COPY . .`` and ``pip install .``. Base
+image and wheels are the same, so no network is needed. The base image needs python3 with venv, git and tini;
+the wheelhouse is what ``docs/images.md`` says, with torch for CPUs; ``docker-registry`` (Debian's package) is
+started on a free port.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+CHANGED = Path("jobs/train/loop.py")
+
+PLAIN = """\
+ARG BASE_IMAGE
+FROM ${BASE_IMAGE}
+RUN python3 -m venv /opt/venv
+WORKDIR /app
+COPY project .
+RUN --mount=type=bind,source=wheelhouse,target=/wheelhouse \\
+    /opt/venv/bin/pip install --quiet --no-cache-dir --no-index --find-links /wheelhouse ".[train]"
+CMD ["/opt/venv/bin/starfreight", "--help"]
+"""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one build and its push: seconds, and bytes that the registry keeps since."""
+
+    build: float
+    push: float
+    stored: int
+
+    def __str__(self) -> str:
+        """A line of the table."""
+        return f"{self.build:8.1f} s {self.push:8.1f} s {self.stored / 1e6:10.2f} MB"
+
+
+@contextmanager
+def registry(folder: Path) -> Iterator[str]:
+    """A registry on a free port of this machine that keeps its blobs in ``folder``."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        host = f"127.0.0.1:{probe.getsockname()[1]}"
+    config = folder.with_suffix(".yml")
+    config.write_text(
+        "version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\n"
+        f"storage: {{filesystem: {{rootdirectory: {folder}}}}}\nhttp: {{addr: '{host}', secret: secret}}\n"
+    )
+    process = subprocess.Popen(["docker-registry", "serve", str(config)], stderr=subprocess.DEVNULL)
+    try:
+        time.sleep(2)
+        yield host
+    finally:
+        process.terminate()
+        process.wait()
+
+
+class Bench:
+    """One comparison, in a folder of its own.
+
+    Args:
+        folder: temporary.
+        host: the registry.
+        base: the base image.
+        wheelhouse: the wheels.
+        docker: a docker command that has BuildKit.
+    """
+
+    def __init__(self, folder: Path, host: str, base: str, wheelhouse: Path, docker: str) -> None:
+        self.folder, self.host, self.base, self.wheelhouse, self.docker = (
+            folder,
+            host,
+            base,
+            wheelhouse,
+            docker,
+        )
+        self.project = folder / "context" / "project"
+        self.environment = os.environ | {
+            "XDG_STATE_HOME": str(folder / "state"), "XDG_CACHE_HOME": str(folder / "cache"),
+            "DOCKER_BUILDKIT": "1", "DOCKER_CONFIG": str(folder / "no-docker-config"),
+        }  # fmt: skip
+
+    def prepare(self) -> None:
+        """A checkout of its own, with what is not committed here, the wheels beside it, and the base pushed."""
+        listed = subprocess.run(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            cwd=ROOT, check=True, capture_output=True, text=True,
+        ).stdout  # fmt: skip
+        for name in filter(None, listed.split("\0")):
+            if (ROOT / name).is_file():
+                (self.project / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, self.project / name)
+        shutil.copytree(self.wheelhouse, self.folder / "context" / "wheelhouse")
+        (self.folder / "context" / "Dockerfile").write_text(PLAIN)
+        self.call("git", "init", "--quiet")
+        self.commit()
+        reference = f"{self.host}/benchmark/base:1"
+        self.call(self.docker, "tag", self.base, reference)
+        self.call(self.docker, "push", "--quiet", reference)
+
+    def change(self) -> None:
+        """Changes one line of the code."""
+        with (self.project / CHANGED).open("a") as stream:
+            stream.write("# one line\n")
+        self.commit()
+
+    def commit(self) -> None:
+        """Commits everything."""
+        self.call("git", "add", "--all")
+        identity = ("-c", "user.name=benchmark", "-c", "user.email=benchmark@example.org")
+        self.call("git", *identity, "commit", "--quiet", "--message", "change")
+
+    def ours(self, *options: str) -> Cost:
+        """Builds and pushes the trainer as its users do."""
+        command = (sys.executable, "-m", "starfreight", "images")
+        build = (
+            *command,
+            "build",
+            "trainer",
+            "--torch",
+            "cpu",
+            "--tag",
+            "benchmark/ours:1",
+            "--quiet",
+            *options,
+        )
+        given = ("--base-image", self.base, "--wheelhouse", str(self.wheelhouse))
+        push = (*command, "push", "trainer", f"{self.host}/benchmark/ours:1", "--insecure", "--quiet")
+        return self.cost((*build, *given), push)
+
+    def plain(self, *options: str) -> Cost:
+        """Builds and pushes the plain image."""
+        reference = f"{self.host}/benchmark/plain:1"
+        build = (
+            self.docker,
+            "build",
+            "--quiet",
+            "--build-arg",
+            f"BASE_IMAGE={self.base}",
+            "--tag",
+            reference,
+        )
+        return self.cost(
+            (*build, *options, str(self.folder / "context")), (self.docker, "push", "--quiet", reference)
+        )
+
+    def cost(self, build: tuple[str, ...], push: tuple[str, ...]) -> Cost:
+        """Times both, and weighs what the registry has got."""
+        before = self.stored()
+        began = time.perf_counter()
+        self.call(*build)
+        built = time.perf_counter()
+        self.call(*push)
+        return Cost(built - began, time.perf_counter() - built, self.stored() - before)
+
+    def stored(self) -> int:
+        """Bytes that the registry keeps."""
+        return sum(path.stat().st_size for path in (self.folder / "registry").rglob("data"))
+
+    def call(self, *command: str) -> None:
+        """Runs a command in the checkout."""
+        done = subprocess.run(command, cwd=self.project, env=self.environment, capture_output=True, text=True)
+        if done.returncode:
+            raise SystemExit(f"{' '.join(command)}: {done.stderr[-2000:]}")
+
+
+def main() -> None:
+    """Prints the table."""
+    parser = argparse.ArgumentParser(description="The cost of a change of one line.")
+    parser.add_argument("--base-image", required=True)
+    parser.add_argument("--wheelhouse", type=Path, required=True)
+    parser.add_argument("--docker", default="docker", help="a docker command that has BuildKit")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with registry(folder / "registry") as host:
+            bench = Bench(folder, host, given.base_image, given.wheelhouse.resolve(), given.docker)
+            bench.prepare()
+            rows = {"ours, cold": bench.ours("--no-cache"), "plain, cold": bench.plain("--no-cache")}
+            bench.change()
+            rows |= {"ours, one line": bench.ours(), "plain, one line": bench.plain()}
+    print(f"{'':16} {'build':>10} {'push':>10} {'pushed':>13}")
+    for name, cost in rows.items():
+        print(f"{name:16} {cost}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""What BuildKit writes with ``--progress=plain``, as progress for people, and a log of all of it.
+
+#7 [libraries 1/1] RUN --mount=...        a step's name, the first time its number appears
+#7 12.34 Downloading numpy-2.4.6-...      what it prints, after the seconds since its start
+#7 DONE 34.5s                             or CACHED, CANCELED, ERROR: ...
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from pathlib import Path
+from typing import IO
+
+from starfreight.console import Advance
+
+_STEP = re.compile(r"#(\d+) (?:\[(?:linux/\S+ )?(\S+) +\d+/\d+\] (\w+)|(.*))")
+_OUTPUT = re.compile(r"#(\d+) (\d+\.\d+) (.*)")
+_ENDED = re.compile(r"#(\d+) (DONE|CACHED|CANCELED|ERROR)")
+_COUNTED = re.compile(r"^(?:RUN|COPY) ", re.MULTILINE)
+_WIDTH = 60
+_KEPT_LINES = 25
+
+
+def count_steps(dockerfile: Path) -> int:
+    """How many steps a build of it has at most."""
+    return len(_COUNTED.findall(dockerfile.read_text()))
+
+
+class BuildProgress:
+    """Follows a build line by line.
+
+    Args:
+        advance: the progress bar; its unit is steps.
+        log: takes every line.
+    """
+
+    def __init__(self, advance: Advance, log: IO[bytes]) -> None:
+        self._advance, self._log = advance, log
+        self._stages: dict[str, str | None] = {}
+        """By a step's number: its stage, or ``None`` when the step is not one of the Dockerfile's."""
+        self.last_lines: deque[str] = deque(maxlen=_KEPT_LINES)
+
+    def __call__(self, line: str) -> None:
+        """Takes the next line."""
+        self._log.write(line.encode() + b"\n")
+        if line.strip():
+            self.last_lines.append(line)
+        if ended := _ENDED.match(line):
+            self._advance(1 if self._stages.get(ended[1]) else 0)
+        elif output := _OUTPUT.match(line):
+            stage = self._stages.get(output[1])
+            self._advance(0, f"{stage or 'Building'}: {output[3].strip()}"[:_WIDTH])
+        elif (step := _STEP.match(line)) and step[1] not in self._stages:
+            counted = step[2] if step[3] in ("RUN", "COPY") else None
+            self._stages[step[1]] = counted
+            self._advance(0, f"{step[2] or 'Building'}: {step[3] or step[4]}"[:_WIDTH])
