@@ -74,9 +74,15 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--name", required=True, help="the job's name")
     parser.add_argument("--variant", type=int, help="which variant of a sweep, from 0 on")
     options = parser.parse_args(arguments)
-    if options.variant is None and INDEX_VARIABLE in os.environ:
-        options.variant = int(os.environ[INDEX_VARIABLE])
+    if options.variant is None:
+        options.variant = variant_of_pod()
     return options
+
+
+def variant_of_pod() -> int | None:
+    """Which variant of a sweep this pod trains, by its number; those of several nodes have one, too."""
+    number = os.environ.get(INDEX_VARIABLE)
+    return None if number is None or NODE_VARIABLE in os.environ else int(number)
 
 
 def _link_name(options: argparse.Namespace) -> str:
@@ -97,7 +103,9 @@ def _prepare(options: argparse.Namespace) -> Path:
             fix="submit the recipe again: the job was made for another one",
         )
     folder = (options.folder or file.folder).resolve()
-    run = prepare_run(variants[number], folder, options.runs, EventConsole())
+    # The pods of a sweep read the same data at the same time.
+    part = "" if options.variant is None else f"-{options.variant}"
+    run = prepare_run(variants[number], folder, options.runs, EventConsole(), part=part)
     _link(options.runs / LINKS_FOLDER / _link_name(options), run)
     events.send("run", id=run.name)
     return run

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,13 +41,21 @@ class _Found:
     base: BaseInput
 
 
-def prepare_run(recipe: Recipe, folder: Path, runs: Path, console: Console) -> Path:
+def prepare_run(recipe: Recipe, folder: Path, runs: Path, console: Console, *, part: str = "") -> Path:
     """:func:`prepare_runs` for one recipe without a sweep."""
-    (run_folder,) = prepare_runs([recipe], folder, runs, console)
+    (run_folder,) = prepare_runs([recipe], folder, runs, console, part=part)
     return run_folder
 
 
-def prepare_runs(recipes: Sequence[Recipe], folder: Path, runs: Path, console: Console) -> list[Path]:
+def prepare_runs(
+    recipes: Sequence[Recipe],
+    folder: Path,
+    runs: Path,
+    console: Console,
+    is_at_work: Callable[[Path], bool] = lambda run_folder: False,
+    *,
+    part: str = "",
+) -> list[Path]:
     """Makes ``runs/<id>/`` for each recipe, or finds what an earlier command made from the same inputs.
 
     The id is the recipe's name and a digest of what training depends on: the base model's files, every sample
@@ -59,6 +67,8 @@ def prepare_runs(recipes: Sequence[Recipe], folder: Path, runs: Path, console: C
         folder: where their relative paths start.
         runs: the folder of all runs.
         console: says what is found.
+        is_at_work: whether a job holds a run's folder, which is left as it is then.
+        part: what tells this work from that of others who prepare the same data at the same time.
 
     Returns:
         the runs' folders.
@@ -78,7 +88,7 @@ def prepare_runs(recipes: Sequence[Recipe], folder: Path, runs: Path, console: C
             with naming_source(number):
                 paths.append(locate_source(source, folder, console))
         # Beside the runs, so that what is written can be moved into them.
-        work = runs / f"{PARTIAL_PREFIX}data-{sha256_bytes(data).removeprefix('sha256:')[:10]}"
+        work = runs / f"{PARTIAL_PREFIX}data-{sha256_bytes(data).removeprefix('sha256:')[:10]}{part}"
         with only_one(work, "preparing this data"), disk_errors(work):
             try:
                 for left in work.iterdir():
@@ -86,7 +96,10 @@ def prepare_runs(recipes: Sequence[Recipe], folder: Path, runs: Path, console: C
                         left.unlink()
                 found = gather_data(first.data, paths, folder, work, console, first.run.threads)
                 for number in group:
-                    prepared[number] = _write_run(bases[number], paths, folder, runs, work, found.manifest)
+                    run_folder = runs / run_id(bases[number].recipe, bases[number].base, found.manifest)
+                    if not ((run_folder / RUN_FILE).exists() and is_at_work(run_folder)):
+                        _write_run(bases[number], paths, folder, run_folder, work, found.manifest)
+                    prepared[number] = run_folder
             finally:
                 shutil.rmtree(work, ignore_errors=True)
     return [prepared[number] for number in range(len(recipes))]
@@ -108,14 +121,17 @@ def _find_base(recipe: Recipe, folder: Path, console: Console) -> _Found:
     return _Found(recipe, base_folder, base)
 
 
-def _write_run(
-    prepared: _Found, paths: Sequence[Path], folder: Path, runs: Path, work: Path, manifest: FileDigest
-) -> Path:
-    recipe, base_folder, base = prepared.recipe, prepared.base_folder, prepared.base
+def run_id(recipe: Recipe, base: BaseInput, manifest: FileDigest) -> str:
+    """The recipe's name and ten digits of a digest of what training depends on."""
     depends_on = recipe.model_dump(mode="json", include={"base", "data", "training"})
     identity = sha256_bytes(canonical_json([depends_on, base.digest, manifest.digest]))
-    run_id = f"{recipe.name}-{identity.removeprefix('sha256:')[:10]}"
-    run_folder = runs / run_id
+    return f"{recipe.name}-{identity.removeprefix('sha256:')[:10]}"
+
+
+def _write_run(
+    prepared: _Found, paths: Sequence[Path], folder: Path, run_folder: Path, work: Path, manifest: FileDigest
+) -> None:
+    recipe, base_folder, base = prepared.recipe, prepared.base_folder, prepared.base
     licenses = read_beside_recipe(recipe.package, folder)
     with only_one(run_folder, "working on this run"):
         keep_in_run(licenses, run_folder)
@@ -132,18 +148,17 @@ def _write_run(
                 found.model_copy(update={"recipe": recipe, "recipe_digest": recipe_digest(recipe)}).save(
                     run_folder
                 )
-            return run_folder
+            return
         _copy_data(work, (run_folder / DATA_MANIFEST).parent)
         Run(
             version=NEWEST_VERSION,
-            id=run_id,
+            id=run_folder.name,
             status="prepared",
             recipe=recipe,
             recipe_digest=recipe_digest(recipe),
             base=base,
             data_manifest=manifest.model_copy(update={"path": DATA_MANIFEST}),
         ).save(run_folder)
-    return run_folder
 
 
 def _copy_data(work: Path, out: Path) -> None:

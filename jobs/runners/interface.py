@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from starfreight.console import Console
+from starfreight.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,17 @@ class JobState:
 
 class Runner(Protocol):
     """A place where jobs run."""
+
+    lives_on: bool
+    """Whether a job goes on when the command that started it is gone, so that it can be left alone."""
+
+    def check(self, recipe: Recipe) -> None:
+        """Looks whether a recipe's job can run here, before anything is prepared or fetched for it.
+
+        Raises:
+            InputError: what is needed is missing: libraries, an image, GPUs.
+            ServiceError: whoever runs jobs here does not answer.
+        """
 
     def run(self, folder: Path, console: Console) -> None:
         """Runs the job in a run's folder to its end, and shows its progress.

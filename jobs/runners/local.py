@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -12,11 +13,15 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
+from jobs.job_log import LOG_FILE, log_size, read_log
+from jobs.job_record import JobRecord, now
+from jobs.runners.interface import JobState
+from jobs.runners.process import is_alive, open_process, process_identity
 from jobs.runners.watching import watch
+from jobs.train.environment import ENVIRONMENT
 from starfreight.console import Console
-from starfreight.errors import InputError, JobFailed, JobStopped
-
-LOG_FILE = "job.log"
+from starfreight.errors import InputError, JobFailed, JobStopped, RecipeError, ServiceError
+from starfreight.recipe import Recipe
 
 _SECRETS = ("TOKEN", "PASSWORD", "SECRET", "CREDENTIAL", "_KEY")
 
@@ -24,17 +29,42 @@ _SECRETS = ("TOKEN", "PASSWORD", "SECRET", "CREDENTIAL", "_KEY")
 class LocalRunner:
     """Runs ``python -m jobs.train`` in a session of its own, so that signals reach it once only."""
 
+    lives_on = False
+    """A job whose output nobody reads any more stops with a checkpoint."""
+
+    def check(self, recipe: Recipe) -> None:
+        """See :class:`jobs.runners.interface.Runner`."""
+        import importlib.util
+
+        missing = [
+            name
+            for name in ("torch", "transformers", "peft", "bitsandbytes")
+            if not importlib.util.find_spec(name)
+        ]
+        if missing:
+            raise InputError(
+                f"Training needs {', '.join(missing)}, which is not installed here.",
+                where=sys.executable,
+                fix="pip install 'starfreight[train]', or train in a container: --on docker",
+            )
+
     def run(self, folder: Path, console: Console) -> None:
         """See :class:`jobs.runners.interface.Runner`."""
-        _need_training_libraries()
+        if self.state(folder).running:
+            raise InputError(
+                "Another process is already training here.",
+                where=str(folder),
+                fix="watch it with starfreight jobs logs -f, or stop it with starfreight jobs cancel",
+            )
         log = folder / LOG_FILE
-        with log.open("ab") as errors, _passing_signals_on() as signals:
+        with log.open("ab") as written, _passing_signals_on() as signals:
+            begins = log_size(folder)
             process = signals.process = subprocess.Popen(
                 # -P: a folder named jobs where the user stands must not take the place of ours.
                 [sys.executable, "-P", "-m", "jobs.train", str(folder)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
-                stderr=errors,
+                stderr=written,
                 text=True,
                 encoding="utf-8",
                 errors="replace",
@@ -43,55 +73,98 @@ class LocalRunner:
             )
             with process:
                 signals.catch_up()
+                record = JobRecord(
+                    runner="local",
+                    handle=str(process.pid),
+                    identity=process_identity(process.pid),
+                    started=now(),
+                    log_begins=begins,
+                )
+                record.save(folder)
                 assert process.stdout is not None
-                failure = watch(_lines(process.stdout), console)
+                failure = watch(_lines(process.stdout, written), console)
                 code = process.wait()
+        record.ended(code if code >= 0 else 128 - code, _how_it_ended(code)).save(folder)
         if failure is not None:
             raise failure
-        if code == -signal.SIGTERM and signals.asked:
-            # It came before the program could listen, or a second time.
+        if code == -signal.SIGTERM:  # It came before the program could listen, or a second time.
             raise JobStopped(
                 "The job stopped at once because it was asked to; its last checkpoint is kept.",
                 fix="run the same command again to go on",
             )
         if code != 0:
-            how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
             raise JobFailed(
-                f"The training process {how}.",
+                f"The training process {_how_it_ended(code)}.",
                 where=str(log),
                 fix="read the end of that log; run the same command again to go on from the last checkpoint",
             )
 
-
-def _need_training_libraries() -> None:
-    import importlib.util
-
-    missing = [
-        name
-        for name in ("torch", "transformers", "peft", "bitsandbytes")
-        if not importlib.util.find_spec(name)
-    ]
-    if missing:
-        raise InputError(
-            f"Training needs {', '.join(missing)}, which is not installed here.",
-            where=sys.executable,
-            fix="pip install 'starfreight[train]'",
+    def start(self, folder: Path, console: Console) -> None:
+        """See :class:`jobs.runners.interface.Runner`."""
+        raise RecipeError(
+            "A plain process cannot be left alone.", where=str(folder), fix="leave --detach out"
         )
+
+    def state(self, folder: Path) -> JobState:
+        """See :class:`jobs.runners.interface.Runner`."""
+        record = JobRecord.find(folder)
+        if record is None:
+            return JobState(False, "no job")
+        if record.end is not None:
+            return JobState(False, f"the job {record.end.what}", record.end.exit_code)
+        if is_alive(int(record.handle), record.identity):
+            return JobState(True, f"process {record.handle}")
+        return JobState(False, "the job ended, and the command that had started it was gone")
+
+    def lines(self, folder: Path, *, follow: bool) -> Iterator[str]:
+        """See :class:`jobs.runners.interface.Runner`."""
+        return read_log(folder, alive=lambda: follow and self.state(folder).running)
+
+    def cancel(self, folder: Path, console: Console, *, patience: float) -> JobState:
+        """See :class:`jobs.runners.interface.Runner`."""
+        record = JobRecord.find(folder)
+        process = open_process(int(record.handle), record.identity) if record and not record.end else None
+        if record is None or process is None:
+            raise InputError(
+                "No job of this run is at work on this machine.",
+                where=str(folder),
+                fix="see starfreight jobs status",
+            )
+        try:
+            signal.pidfd_send_signal(process, signal.SIGTERM)
+            console.note(f"Asked process {record.handle} to stop; waiting for its checkpoint.")
+            if not select.select([process], [], [], patience)[0]:
+                raise ServiceError(
+                    f"The job has not stopped in {patience:.0f} s. It was asked to, and is not killed.",
+                    where=f"process {record.handle}",
+                    fix=f"wait with a longer --timeout; kill -9 {record.handle} ends it with the last "
+                    "checkpoint kept",
+                )
+        finally:
+            os.close(process)
+        return JobState(False, "the job stopped because it was asked to", JobStopped.exit_code)
+
+
+def _how_it_ended(code: int) -> str:
+    if code == -signal.SIGTERM:
+        return "stopped because it was asked to, before it could listen"
+    if code < 0:
+        return f"was killed by signal {-code}"
+    if code == JobStopped.exit_code:
+        return "stopped because it was asked to, with its checkpoint written"
+    return "ended" if code == 0 else f"ended with exit code {code}"
 
 
 def _environment() -> dict[str, str]:
     """This process's environment without anything that looks like a secret: training needs none."""
     kept = {k: v for k, v in os.environ.items() if not any(word in k.upper() for word in _SECRETS)}
-    return kept | {
-        "HF_HUB_OFFLINE": "1",
-        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-        "TOKENIZERS_PARALLELISM": "false",
-        "PYTHONUNBUFFERED": "1",
-    }
+    return kept | ENVIRONMENT
 
 
-def _lines(stream: IO[str]) -> Iterator[str]:
+def _lines(stream: IO[str], log: IO[bytes]) -> Iterator[str]:
     while line := stream.readline(1 << 20):
+        log.write(line.encode())
+        log.flush()
         yield line
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from jobs.events import error_from, receive
-from starfreight.console import Advance, Console
+from starfreight.console import Advance, Console, human_count
 from starfreight.errors import StarfreightError
 
 
@@ -70,3 +70,23 @@ def _blocks(event: Mapping[str, Any]) -> str:
 def _measured(when: str, loss: float, exact_match: float | None) -> str:
     exact = "" if exact_match is None else f", {exact_match:.0%} of the lines completed exactly"
     return f"  held out, {when} training: loss {loss:.3f} nats per token{exact}"
+
+
+def in_words(event: Mapping[str, Any]) -> str:
+    """An event as a line of a log."""
+    kind = event["event"]
+    if kind in ("phase", "note"):
+        return str(event["text"])
+    if kind == "run":
+        return f"run {event['id']}"
+    if kind == "read":
+        return f"read {human_count(event['bytes'], 'B')} of {human_count(event['whole'], 'B')}"
+    if kind == "blocks":
+        return _blocks(event)
+    if kind == "plan":
+        return f"{event['steps']:,} steps, {event['done']:,} of them done"
+    if kind == "step":
+        return f"step {event['step']:,}: loss {event['loss']:.3f}, {event['tokens_per_second']:,.0f} tokens/s"
+    if kind == "measured":
+        return _measured(event["when"], event["loss"], event["exact_match"])
+    return f"Error: {error_from(dict(event))}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +72,13 @@ def _that_share_evenly(count: int, training: Training, *, asked: bool) -> int:
     return max(part for part in range(1, count + 1) if accumulation % (part * nodes()) == 0)
 
 
-def launch(folder: Path, count: int) -> int:
+def launch(folder: Path, count: int, arguments: Sequence[str]) -> int:
     """Trains a run in ``count`` processes of this machine, together with those of the other nodes.
+
+    Args:
+        folder: the run's folder.
+        count: of processes.
+        arguments: what each process is given, the run's folder among it.
 
     Returns:
         the exit code of all of them: 75 when they stopped as they were asked to.
@@ -92,7 +98,7 @@ def launch(folder: Path, count: int) -> int:
         shutdown_timeout=_GRACE,
     )
     try:
-        elastic_launch(config, sys.executable)("-P", "-m", "jobs.train", str(folder))
+        elastic_launch(config, sys.executable)("-P", "-m", "jobs.train", *arguments)
     except SignalException:
         # Each process was sent the signal, and has ended since.
         return JobStopped.exit_code if _stopped(folder) else JobFailed.exit_code

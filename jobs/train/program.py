@@ -18,13 +18,27 @@ from starfreight.base_model import public_name
 from starfreight.errors import JobFailed, JobStopped
 from starfreight.files import only_one, read_json, sha256_bytes, write_bytes, write_json
 from starfreight.records import FileDigest
-from starfreight.run import ADAPTER_FOLDER, IMATRIX_FILE, METRICS_FILE, Calibration, Measurement, Outcome, Run
+from starfreight.run import (
+    ADAPTER_FOLDER,
+    IMATRIX_FILE,
+    METRICS_FILE,
+    Calibration,
+    Inputs,
+    Measurement,
+    Outcome,
+    Run,
+)
 
 _BEFORE = "before.json"
 
 
-def run_job(folder: Path, stop: StopRequest) -> None:
+def run_job(folder: Path, stop: StopRequest, places: Inputs | None = None) -> None:
     """Trains the run in ``folder`` to its end, from wherever an earlier attempt got to.
+
+    Args:
+        folder: the run's folder.
+        stop: asked between two steps.
+        places: where the inputs lie, when that is not where the run was prepared.
 
     Raises:
         JobStopped: a stop was asked for; the checkpoint is written.
@@ -37,29 +51,29 @@ def run_job(folder: Path, stop: StopRequest) -> None:
         processes.wait()
         run = Run.load(folder)
         if not run.is_trained(folder):
-            _train(folder, run, stop, processes)
+            _train(folder, run, places, stop, processes)
         return
     with only_one(folder, "training"):
         run = Run.load(folder)
         if run.is_trained(folder):
             processes.wait()
             if not run.is_calibrated(folder):
-                _calibrate_later(folder, run, stop)
+                _calibrate_later(folder, run, places, stop)
             return
         run = run.model_copy(update={"status": "running", "started": run.started or _now()})
         run.save(folder)
         try:
             processes.wait()
-            _train(folder, run, stop, processes)
+            _train(folder, run, places, stop, processes)
         except Exception as error:
             status = "stopped" if isinstance(error, JobStopped) else "failed"
             Run.load(folder).model_copy(update={"status": status, "ended": _now()}).save(folder)
             raise
 
 
-def _train(folder: Path, run: Run, stop: StopRequest, processes: Processes) -> None:
+def _train(folder: Path, run: Run, places: Inputs | None, stop: StopRequest, processes: Processes) -> None:
     began = time.monotonic()
-    base, data = read_inputs(folder, run, stop, processes)
+    base, data = read_inputs(folder, run, places, stop, processes)
     _agree_to_go_on(stop, processes)
     model = load(run, base, processes)
     run = with_machine(run, model.device, processes).model_copy(update={"blocks": data.record.digest})
@@ -122,12 +136,12 @@ def _train(folder: Path, run: Run, stop: StopRequest, processes: Processes) -> N
     done.model_copy(update={"ended": _now(), "calibration": calibration}).save(folder)
 
 
-def _calibrate_later(folder: Path, run: Run, stop: StopRequest) -> None:
+def _calibrate_later(folder: Path, run: Run, places: Inputs | None, stop: StopRequest) -> None:
     """The calibration run that a recipe asks for after it has been trained.
 
     The record of the training stays as it is, above all the machine and the time of its end.
     """
-    base, data = read_inputs(folder, run, stop, ALONE)
+    base, data = read_inputs(folder, run, places, stop, ALONE)
     stop.check()
     model = load(run, base, ALONE)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import time
 from collections.abc import Callable
 from importlib.metadata import version
@@ -14,6 +15,7 @@ from jobs import events
 from jobs.data.blocks.block_file import summary
 from jobs.data.blocks.training_data import Corpus, TrainingData, make_blocks
 from jobs.data.manifest.manifest import DataManifest
+from jobs.train.environment import IMAGE_VARIABLE
 from jobs.train.processes import Processes
 from jobs.train.stopping import StopRequest
 from starfreight import __version__
@@ -24,16 +26,25 @@ from starfreight.run import DATA_MANIFEST, Inputs, Machine, Run
 _LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "accelerate", "datasets", "tokenizers")
 
 
-def read_inputs(folder: Path, run: Run, stop: StopRequest, processes: Processes) -> tuple[Path, TrainingData]:
+def read_inputs(
+    folder: Path, run: Run, places: Inputs | None, stop: StopRequest, processes: Processes
+) -> tuple[Path, TrainingData]:
     """The base model's folder and the data, both as they were when the run was prepared.
 
     The first process checks and makes what the others then read.
+
+    Args:
+        folder: the run's folder.
+        run: its record.
+        places: where the inputs lie; ``inputs.json`` in that folder says it when ``None``.
+        stop: asked while the data is made.
+        processes: those that train together.
 
     Raises:
         InputError: one of them is not what it was.
         JobStopped: a stop was asked for while the data was made.
     """
-    inputs = Inputs.load(folder)
+    inputs = places or Inputs.load(folder)
     base = Path(inputs.base)
     for file in run.base.files if processes.is_first else ():
         if sha256_file(base / file.path) != file.digest:
@@ -98,7 +109,7 @@ def load(run: Run, base: Path, processes: Processes) -> Any:
 
 
 def with_machine(run: Run, device: Any, processes: Processes) -> Run:
-    """The run's record with the versions and the hardware of this attempt."""
+    """The run's record with the versions, the image and the hardware of this attempt."""
     import torch
 
     from jobs.train.model import choose_attention
@@ -112,7 +123,13 @@ def with_machine(run: Run, device: Any, processes: Processes) -> Run:
     )
     versions = {"starfreight": __version__, "python": platform.python_version()}
     versions |= {name: version(name) for name in _LIBRARIES}
-    return run.model_copy(update={"versions": versions, "machine": machine})
+    return run.model_copy(update={"versions": versions, "machine": machine, "image": _image()})
+
+
+def _image() -> str | None:
+    """The digest of the image that this process's container was made from, as whoever started it says."""
+    said = os.environ.get(IMAGE_VARIABLE, "")
+    return said if re.fullmatch(r"sha256:[0-9a-f]{64}", said) else None
 
 
 def _threads(asked: int | None) -> int:

@@ -23,16 +23,13 @@ class Shipped:
     package: Package
 
 
-def run_line(
-    file: RecipeFile, runs: Path, packages: Path, where: str | None, console: Console
-) -> tuple[Shipped, ...]:
+def run_line(file: RecipeFile, runs: Path, packages: Path, console: Console) -> tuple[Shipped, ...]:
     """Trains and packages every variant of a recipe. What is done already is not done again.
 
     Args:
-        file: the recipe and its folder.
+        file: the recipe, which says where to train, and its folder.
         runs: the folder of all runs.
         packages: the folder of all packages.
-        where: a runner's name; the recipe's choice when ``None``.
         console: shows progress.
 
     Raises:
@@ -50,7 +47,7 @@ def run_line(
         license_texts(recipe.package, recipe.base.license or "of the base model", base, added)
 
     shipped = []
-    for folder, run in train_recipe(file, runs, where, console):
+    for folder, run in train_recipe(file, runs, console):
         out = packages / folder.name
         shipped.append(Shipped(folder, run, out, build_package(folder, out, None, console)))
     return tuple(shipped)

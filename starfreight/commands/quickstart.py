@@ -59,7 +59,7 @@ def quickstart(out: Path, console: Console) -> None:
     text = files("starfreight.commands").joinpath("sample", RECIPE).read_bytes()
     if not recipe.exists() or recipe.read_bytes() != text:
         write_bytes(recipe, text)
-    (shipped,) = run_line(load_recipe(recipe), out / "runs", out / "packages", None, console)
+    (shipped,) = run_line(load_recipe(recipe), out / "runs", out / "packages", console)
 
     console.heading("Filling in a line with the quantised model")
     default = shipped.package.default_variant

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from starfreight.console import Console
-from starfreight.options import with_console
+from starfreight.options import run_options, with_console
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 
@@ -23,12 +23,10 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
     show_default=True,
     help="The folder of all packages.",
 )
-@click.option(
-    "--on", "where", type=click.Choice(["local"]), default=None, help="Where to train; the recipe's choice."
-)
+@run_options
 @click.option("--publish", "push", is_flag=True, help="Push the packages to the recipe's publish.reference.")
 @with_console
-def run(recipe: Path, runs: Path, packages: Path, where: str | None, push: bool, console: Console) -> None:
+def run(recipe: Path, runs: Path, packages: Path, push: bool, console: Console, **options: Any) -> None:
     """Train and package what RECIPE describes, and publish it with --publish.
 
     The same command goes on after an interruption, and does nothing again that is done already.
@@ -44,7 +42,7 @@ def run(recipe: Path, runs: Path, packages: Path, where: str | None, push: bool,
     from starfreight.recipe import expand, load_recipe
     from starfreight.registry import parse_reference
 
-    file = load_recipe(recipe)
+    file = load_recipe(recipe).with_run_options(**options)
     target = file.recipe.publish
     if push and target is None:
         raise RecipeError(
@@ -55,7 +53,7 @@ def run(recipe: Path, runs: Path, packages: Path, where: str | None, push: bool,
     if target is not None:
         for variant in expand(file.recipe):  # A bad one is known before anything is trained.
             parse_reference(target.reference + variant.name.removeprefix(file.recipe.name))
-    shipped = run_line(file, runs, packages, where, console)
+    shipped = run_line(file, runs, packages, console)
     results: list[dict[str, Any]] = []
     lines = []
     for each in shipped:

@@ -6,7 +6,7 @@ import difflib
 import json
 import types
 import typing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails
 from starfreight.errors import InputError, RecipeError
 from starfreight.files import canonical_json, read_limited, sha256_bytes
 from starfreight.recipe.models import Recipe
+from starfreight.recipe.run import with_run_options
 from starfreight.recipe.yaml import parse_yaml
 
 MAX_RECIPE_BYTES = 256 * 1024
@@ -28,6 +29,10 @@ class RecipeFile:
 
     recipe: Recipe
     folder: Path
+
+    def with_run_options(self, **changes: Any) -> RecipeFile:
+        """The same with keys of the recipe's ``run`` changed, as that function does it."""
+        return replace(self, recipe=with_run_options(self.recipe, **changes))
 
 
 def load_recipe(path: Path) -> RecipeFile:

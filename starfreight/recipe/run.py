@@ -39,6 +39,8 @@ class RunOptions(RecipePart):
     network: Line = "none"
     """The network of a Docker container, such as `bridge`. A job needs none: what its recipe names is fetched
     before it starts."""
+    keep_container: bool = False
+    """Keep a Docker container that has ended, to look into it. Its log is in the run's folder either way."""
     gpu_memory: Memory | None = None
     """The GPU memory that the plan must fit in, such as `24GB`."""
     time_limit: Duration | None = None
@@ -75,18 +77,29 @@ def parse_gpus(text: str) -> Gpus:
 def with_run_options(recipe: Recipe, **changes: Any) -> Recipe:
     """The recipe with keys of its ``run`` changed, as a command line may; those that are ``None`` stay.
 
+    Keys of ``run.kubernetes`` are given as those of ``run`` itself, since no two have the same name.
+
     Raises:
         RecipeError: a value is none that the recipe could hold.
     """
     given = {key: value for key, value in changes.items() if value is not None}
+    data = recipe.run.model_dump(mode="json")
+    for key, value in given.items():
+        (data if key in RunOptions.model_fields else data["kubernetes"])[key] = value
     try:
         # By way of JSON, in which a recipe's values are written with their units.
-        run = RunOptions.model_validate_json(json.dumps({**recipe.run.model_dump(mode="json"), **given}))
+        run = RunOptions.model_validate_json(json.dumps(data))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise RecipeError(
             f"{first['input']!r} cannot be used: {first['msg']}.",
-            where=f"option --{first['loc'][0]}".replace("_", "-"),
+            where=f"option --{_option(first['loc'])}",
             fix="see --help",
         ) from error
     return recipe.model_copy(update={"run": run})
+
+
+def _option(location: tuple[int | str, ...]) -> str:
+    """The option that a key of ``run`` or of ``run.kubernetes`` is given by."""
+    names = location[1:] if location[0] == "kubernetes" else location
+    return str(names[0]).replace("_", "-")

@@ -15,6 +15,7 @@ from pydantic_core import PydanticUndefined
 
 from starfreight.files import write_bytes, write_json
 from starfreight.recipe.data import Data, Fim
+from starfreight.recipe.kubernetes import KubernetesOptions, Toleration
 from starfreight.recipe.models import Base, Publish, Recipe, Training
 from starfreight.recipe.package import ImportanceMatrix, Merge, ModelCard, Package
 from starfreight.recipe.run import RunOptions
@@ -33,6 +34,8 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "package.card": ModelCard,
     "publish": Publish,
     "run": RunOptions,
+    "run.kubernetes": KubernetesOptions,
+    "run.kubernetes.tolerations[]": Toleration,
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from functools import partial
 from pathlib import Path
@@ -18,13 +19,17 @@ from starfreight.registry import DigestReference, is_local
 def fetch_artifact(reference: DigestReference, console: Console) -> Path:
     """The folder with an artifact's files, which are fetched when they are not there yet.
 
-    Every byte is checked against the digests that lead from the reference to it.
+    Every byte is checked against the digests that lead from the reference to it. In a cluster the kubelet may
+    have done all that, and mounted the files below ``$STARFREIGHT_OCI_VOLUMES``.
 
     Raises:
         InputError: no such artifact, or one that is not made of files.
         GateError: the registry sends other bytes than a digest stands for.
         ServiceError: the registry cannot be reached, refuses or keeps failing, or the disk is full.
     """
+    volumes = os.environ.get("STARFREIGHT_OCI_VOLUMES")
+    if volumes and (mounted := Path(volumes) / reference.digest.removeprefix("sha256:")).is_dir():
+        return mounted
     final = cache_folder("oci") / reference.digest.removeprefix("sha256:")
     return made_once(final, partial(_fetch, reference, console))
 

@@ -90,6 +90,18 @@ def test_a_pod_of_an_indexed_job_trains_the_variant_of_its_index(
     assert "2 variants" in error["what"]
 
 
+def test_the_pods_of_a_sweep_prepare_the_same_data_at_the_same_time(
+    write_job: WriteJob, start: Start, tmp_path: Path
+) -> None:
+    recipe = write_job(sweep={"training.rank": [2, 4]}, training={"steps": 1})
+    (tmp_path / "volume").mkdir()
+    pods = [start(recipe, JOB_COMPLETION_INDEX=str(index)) for index in range(2)]
+    for pod in pods:
+        events = events_of(pod)
+        assert pod.returncode == 0, events[-1]
+    assert not list((tmp_path / "volume").glob(".partial-*"))
+
+
 @pytest.mark.parametrize(("change", "code"), [({"name": "UPPER"}, 2), ({"data": {"source": "./no"}}, 2)])
 def test_a_bad_recipe_is_one_event_and_the_documented_exit_code(
     write_job: WriteJob, start: Start, change: dict[str, Any], code: int

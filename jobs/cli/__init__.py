@@ -1,0 +1,32 @@
+"""``starfreight jobs``: train, and look at what trains and at what was trained."""
+
+from __future__ import annotations
+
+import click
+
+from jobs.cli.compare import compare_runs
+from jobs.cli.control import cancel_job, resume_job
+from jobs.cli.fetch import fetch_run
+from jobs.cli.list import list_runs
+from jobs.cli.look import show_logs, show_status
+from jobs.cli.run import run_recipe
+from jobs.runners.kubernetes.render_command import render_job
+
+
+@click.group()
+def jobs() -> None:
+    """Train: run jobs, look at them, stop them and go on."""
+
+
+for _command in (
+    run_recipe,
+    list_runs,
+    show_status,
+    show_logs,
+    cancel_job,
+    resume_job,
+    fetch_run,
+    compare_runs,
+    render_job,
+):
+    jobs.add_command(_command)

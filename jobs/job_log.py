@@ -1,0 +1,89 @@
+"""What a run's jobs have written, one after another: ``job.log`` in the run's folder.
+
+Events (:mod:`jobs.events`) and what libraries print stand in it as they came.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from jobs.events import error_from, receive
+from starfreight.errors import StarfreightError
+
+LOG_FILE = "job.log"
+LONGEST_LINE = 1 << 20
+
+_PAUSE = 0.2
+
+
+def log_size(folder: Path) -> int:
+    """How many bytes there are by now."""
+    path = folder / LOG_FILE
+    return path.stat().st_size if path.exists() else 0
+
+
+def read_log(
+    folder: Path, begin: int = 0, end: int | None = None, *, alive: Callable[[], bool] = lambda: False
+) -> Iterator[str]:
+    """The lines of a run's log, without their ends.
+
+    Args:
+        folder: the run's folder.
+        begin: the byte to begin at.
+        end: the byte to end before; the log's end when ``None``.
+        alive: whether more may come; then it is waited for.
+    """
+    path = folder / LOG_FILE
+    while not path.exists():
+        if not alive():
+            return
+        time.sleep(_PAUSE)
+    with path.open("rb") as stream:
+        stream.seek(begin)
+        rest = b""
+        while end is None or stream.tell() < end:
+            # Asked first: what is written between the question and the reading must not be missed.
+            more_may_come = alive()
+            left = LONGEST_LINE if end is None else min(LONGEST_LINE, end - stream.tell())
+            piece = stream.readline(left)
+            if not piece and not more_may_come:
+                break
+            if not piece:
+                time.sleep(_PAUSE)
+                continue
+            rest += piece
+            if rest.endswith(b"\n") or len(rest) >= LONGEST_LINE:
+                yield as_text(rest)
+                rest = b""
+        if rest:
+            yield as_text(rest)
+
+
+def lines_of(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Cuts a stream into lines, each with its end; the last one has none when the stream was cut off."""
+    rest = b""
+    for piece in pieces:
+        *whole, rest = (rest + piece).split(b"\n")
+        for line in whole:
+            yield line[:LONGEST_LINE] + b"\n"
+        if len(rest) > LONGEST_LINE:
+            yield rest + b"\n"
+            rest = b""
+    if rest:
+        yield rest
+
+
+def as_text(line: bytes) -> str:
+    """A line of a log as text, without its end."""
+    return line.decode("utf-8", errors="replace").rstrip("\r\n")
+
+
+def error_in(lines: Iterable[str]) -> StarfreightError | None:
+    """The first error that a job's lines tell of: where several processes train, that one knows why."""
+    for line in lines:
+        event = receive(line)
+        if event is not None and event["event"] == "error":
+            return error_from(event)
+    return None

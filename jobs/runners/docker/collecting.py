@@ -1,0 +1,91 @@
+"""What a container leaves when it has ended is brought home to the run's folder, and then it is removed.
+
+Whoever looks first does it: the command that followed the job, or any later one. It can be cut off at any
+moment and begun again, and two commands cannot do it at once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jobs.job_log import LOG_FILE
+from jobs.job_record import JobRecord
+from starfreight.console import human_count
+from starfreight.docker_engine import engine_errors
+from starfreight.errors import JobStopped
+from starfreight.files import disk_errors
+
+if TYPE_CHECKING:
+    import docker
+
+KILLED = 137
+"""128 and the number of SIGKILL."""
+OUT_OF_MEMORY = "was killed by the kernel"
+STOPPED_AT_ONCE = 143
+"""128 and the number of SIGTERM, which came before the job could listen."""
+
+
+def bring_home(
+    engine: docker.DockerClient, folder: Path, record: JobRecord, container: Mapping[str, Any], *, keep: bool
+) -> JobRecord:
+    """Takes a container's log and its end into the run's folder, and removes the container.
+
+    The caller holds :func:`jobs.job_record.job_lock`.
+
+    Args:
+        engine: the Docker Engine.
+        folder: the run's folder.
+        record: of the job.
+        container: what the engine says of the container, which has ended.
+        keep: leave the container where it is.
+
+    Returns:
+        the record with the job's end, as it was written.
+
+    Raises:
+        ServiceError: the engine does not answer, or the disk is full.
+    """
+    path = folder / LOG_FILE
+    with disk_errors(path), path.open("ab") as log, engine_errors():
+        # What an earlier attempt to do this has written is written again.
+        log.truncate(record.log_begins)
+        for piece in engine.api.logs(container["Id"], stream=True, follow=False):
+            log.write(piece)
+        log.flush()
+        os.fsync(log.fileno())
+    state = container["State"]
+    record = record.ended(int(state["ExitCode"]), how_it_ended(state, container["HostConfig"]))
+    record.save(folder)
+    if not keep:
+        remove(engine, container["Id"])
+    return record
+
+
+def remove(engine: docker.DockerClient, container: str) -> None:
+    """Removes a container that has ended, if it is still there."""
+    import docker.errors
+
+    try:
+        with engine_errors():
+            engine.api.remove_container(container, v=True)
+    except docker.errors.NotFound:
+        return
+
+
+def how_it_ended(state: Mapping[str, Any], limits: Mapping[str, Any]) -> str:
+    """The end of a container in words, after "the job"."""
+    code = int(state["ExitCode"])
+    if state.get("OOMKilled") and code != 0:
+        most = limits.get("Memory")
+        memory = f"its {human_count(most, 'B')} of memory" if most else "all memory"
+        return f"{OUT_OF_MEMORY} (exit code {code}): it had used up {memory}"
+    if code == KILLED:
+        return "was killed from outside (exit code 137, signal 9)"
+    if code == JobStopped.exit_code:
+        return "stopped because it was asked to, with its checkpoint written"
+    if code == STOPPED_AT_ONCE:
+        return "stopped because it was asked to, before it had begun"
+    return "ended" if code == 0 else f"ended with exit code {code}"

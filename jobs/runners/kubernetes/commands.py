@@ -1,0 +1,182 @@
+"""What ``starfreight jobs ... --on kubernetes`` does: a function for each command."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from jobs.events import receive
+from jobs.runners.kubernetes.cluster import Cluster
+from jobs.runners.kubernetes.connect import LONG_PATIENCE, connect
+from jobs.runners.kubernetes.fetch import fetch
+from jobs.runners.kubernetes.follow import follow, is_sweep
+from jobs.runners.kubernetes.labels import SELECTOR
+from jobs.runners.kubernetes.logs import log_lines
+from jobs.runners.kubernetes.pausing import cancel
+from jobs.runners.kubernetes.pending import why
+from jobs.runners.kubernetes.reading import pages
+from jobs.runners.kubernetes.render import render
+from jobs.runners.kubernetes.states import (
+    age,
+    container_status,
+    containers,
+    end_of,
+    has_ended,
+    is_working,
+    pod_words,
+    variant_of,
+    view,
+)
+from jobs.runners.kubernetes.submit import Submitted, resume, submit
+from jobs.runners.kubernetes.targets import check_namespace, find_target, pods_of
+from jobs.runners.watching import in_words
+from starfreight.console import Console
+from starfreight.recipe import RecipeFile
+
+
+def run_in_cluster(file: RecipeFile, *, context: str | None, detach: bool, console: Console) -> None:
+    """Submits a recipe and follows it to its end.
+
+    Args:
+        file: the recipe, with the command line's options in it.
+        context: of the kubeconfig.
+        detach: leave it alone once it is submitted.
+        console: shows progress and the result.
+
+    Raises:
+        StarfreightError: as :func:`submit` and :func:`follow`.
+    """
+    namespace = file.recipe.run.kubernetes.namespace
+    cluster = connect(console, context=context, namespace=namespace, patience=LONG_PATIENCE)
+    rendered = render(file, version=cluster.version())
+    for warning in rendered.warnings:
+        console.note(f"Warning: {warning}")
+    _finish(cluster, submit(cluster, rendered.documents, console), detach, console)
+
+
+def resume_job(cluster: Cluster, name: str, *, detach: bool, console: Console) -> None:
+    """Lets a job go on that was cancelled or failed, and follows it to its end."""
+    target, job = find_target(cluster, name)
+    _finish(cluster, (resume(cluster, target, job, console),), detach, console)
+
+
+def _finish(cluster: Cluster, submitted: tuple[Submitted, ...], detach: bool, console: Console) -> None:
+    names = [one.target.name for one in submitted]
+    if not detach:
+        for one in submitted:
+            if one.how != "done":
+                follow(cluster, one.target, console)
+    where = f"--on kubernetes --namespace {cluster.namespace}"
+    rows = [{"job": one.target.name, "namespace": cluster.namespace, "how": one.how} for one in submitted]
+    lines = (
+        [f"Next: starfreight jobs logs -f {name} {where}" for name in names]
+        if detach
+        else [f"{name} is done. Next: starfreight jobs fetch {name} {where}" for name in names]
+    )
+    console.result({"jobs": rows}, "\n".join(lines))
+
+
+def list_jobs(cluster: Cluster, console: Console) -> None:
+    """A line for each job of the namespace, the newest last."""
+    found = [
+        view(job) for page, _ in pages(cluster, cluster.jobs(), {"labelSelector": SELECTOR}) for job in page
+    ]
+    if not found:
+        check_namespace(cluster)
+    found.sort(key=lambda one: (one.created or "", one.name))
+    now = cluster.now()
+    width = max((len(one.name) for one in found), default=0)
+    lines = []
+    for one in found:
+        share = f"{one.done}/{one.pods}" if one.pods > 1 else ""
+        what = f"  {one.what}" if one.what else ""
+        lines.append(
+            f"{one.name:{width}}  {one.status:8}  {share:7}  {age(one.created, now):>4}{what}".rstrip()
+        )
+    console.result(
+        {"jobs": [one.as_dict() for one in found]},
+        "\n".join(lines) or f"No jobs in the namespace {cluster.namespace}.",
+    )
+
+
+def show_status(cluster: Cluster, name: str, console: Console) -> None:
+    """What a job does, pod by pod, and why it waits if it does."""
+    target, job = find_target(cluster, name)
+    now = view(job)
+    pods = pods_of(cluster, target)
+    left = [pod for pod in pods if not has_ended(pod)]
+    waiting = None
+    if now.status in ("active", "queued") and not any(map(is_working, left)):
+        waiting = why(cluster, job, left)
+    working = any(map(is_working, left))
+    word = "running" if working and now.status == "active" else "waiting" if waiting else now.status
+    lines = [f"{target.link}: {word}" + (f", {now.what}" if now.what else "")]
+    if now.pods > 1:
+        lines.append(f"  variants: {now.done} of {now.pods} done, {now.failed} pods failed")
+    if waiting is not None:
+        lines.append(f"  waits for {waiting}")
+        lines += [f"  next: {waiting.fix}"] if waiting.fix else []
+    clock = cluster.now()
+    for pod in pods:
+        metadata, spec = pod["metadata"], pod.get("spec") or {}
+        lines.append(
+            f"  {metadata['name']}  {pod_words(pod)}, on {spec.get('nodeName') or 'no node'}, "
+            f"made {age(metadata.get('creationTimestamp'), clock)} ago"
+        )
+    data: dict[str, Any] = {
+        **now.as_dict(),
+        "status": word,
+        "namespace": cluster.namespace,
+        "waiting": waiting and {"kind": waiting.kind, "what": waiting.what, "next": waiting.fix},
+        "pods_now": [_pod_row(pod) for pod in pods],
+    }
+    console.result(data, "\n".join(lines))
+
+
+def _pod_row(pod: dict[str, Any]) -> dict[str, Any]:
+    end = end_of(pod)
+    steps = {name: next(iter(container_status(pod, name)), "waiting") for name in containers(pod)}
+    return {
+        "pod": pod["metadata"]["name"],
+        "node": (pod.get("spec") or {}).get("nodeName"),
+        "variant": variant_of(pod),
+        "what": pod_words(pod),
+        "steps": steps,
+        "exit_code": end.exit_code if end else None,
+    }
+
+
+def show_logs(cluster: Cluster, name: str, console: Console, *, follow: bool) -> None:
+    """Prints what a job's pods have written, those of several variants with their number before each line."""
+    target, job = find_target(cluster, name)
+    several = is_sweep(job) and target.variant is None
+    for line in log_lines(cluster, target, follow=follow):
+        event = receive(line.text)
+        if console.json_output:
+            print(
+                json.dumps({**(event or {"text": line.text}), "pod": line.pod}, ensure_ascii=False),
+                flush=True,
+            )
+            continue
+        # What a library prints may try to steer the terminal.
+        text = in_words(event) if event else line.text
+        shown = "".join(each if each.isprintable() else " " for each in text)
+        print(f"[{line.variant}] {shown}" if several else shown, flush=True)
+
+
+def cancel_job(cluster: Cluster, name: str, *, patience: float, console: Console) -> None:
+    """Stops a job with its checkpoint; it can be resumed."""
+    target, job = find_target(cluster, name)
+    how = cancel(cluster, target, job, console, patience)
+    console.result(
+        {"job": target.name, "status": "stopped", "what": how},
+        f"{target.name} is stopped: {how}. To go on: starfreight jobs resume {target.name} --on kubernetes",
+    )
+
+
+def fetch_run(cluster: Cluster, name: str, runs: Path, console: Console) -> None:
+    """Brings a job's run home."""
+    target, job = find_target(cluster, name)
+    folder = fetch(cluster, target, job, runs, console)
+    console.result({"run": str(folder)}, f"The run lies in {folder}.")

@@ -1,0 +1,136 @@
+"""Which docker command builds, and what is made of what BuildKit writes."""
+
+from __future__ import annotations
+
+import io
+import os
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from images import buildkit
+from images.build_errors import explain
+from images.progress import BuildProgress
+from starfreight.docker_engine import connect
+from starfreight.errors import GateError, InputError, ServiceError
+
+OLD = 'if [ "$1" = buildx ]; then exit 1; fi; echo "Docker version 20.10.24+dfsg1, build 297e128"'
+NEW = 'if [ "$1" = buildx ]; then exit 1; fi; echo "Docker version 28.2.2, build e6534b4"'
+WITH_BUILDX = (
+    '[ "$1" = buildx ] && echo "github.com/docker/buildx v0.17.1" || echo "Docker version 28.2.2, build e"'
+)
+PODMAN = 'if [ "$1" = buildx ]; then echo "buildah 1.33.7"; exit; fi; echo "podman version 5.0.0"'
+
+LOG = """\
+#1 [internal] load build definition from Dockerfile
+#1 DONE 0.0s
+#5 [torch 1/1] RUN --mount=type=bind,from=pip,source=/opt/pip,target=/mnt set -eu
+#5 CACHED
+#6 [libraries 1/1] RUN --mount=type=bind,from=pip,source=/opt/pip,target=/mnt set -eu
+#6 0.971 Processing /srv/click-8.5.1-py3-none-any.whl
+#6 DONE 15.9s
+#7 [trainer 1/2] COPY --from=project /out/starter/ /
+#7 DONE 0.0s
+#8 exporting to image
+#8 DONE 3.7s
+"""
+
+
+@pytest.fixture
+def clients(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., list[str]]]:
+    """Puts programs called docker on the PATH, and no other."""
+
+    def put(*scripts: str) -> list[str]:
+        programs = []
+        for number, script in enumerate(scripts):
+            program = tmp_path / str(number) / "docker"
+            program.parent.mkdir()
+            program.write_text(f"#!/bin/sh\n{script}\n")
+            program.chmod(0o755)
+            programs.append(str(program))
+        monkeypatch.setenv("PATH", os.pathsep.join(str(Path(program).parent) for program in programs))
+        monkeypatch.setattr(buildkit, "_ALSO", ())
+        buildkit.build_command.cache_clear()
+        return programs
+
+    yield put
+    buildkit.build_command.cache_clear()
+
+
+def test_a_client_with_buildx_comes_before_one_that_has_buildkit_built_in(
+    clients: Callable[..., list[str]],
+) -> None:
+    _, _, with_buildx = clients(NEW, OLD, WITH_BUILDX)
+    assert buildkit.build_command()[:3] == (with_buildx, "buildx", "build")
+
+
+def test_a_new_client_without_buildx_is_passed_over(clients: Callable[..., list[str]]) -> None:
+    _, _, old = clients(PODMAN, NEW, OLD)
+    assert buildkit.build_command() == (old, "build")
+
+
+@pytest.mark.parametrize("scripts", [(NEW,), (PODMAN,), ()])
+def test_without_a_client_that_can_it_is_said_what_to_install(
+    clients: Callable[..., list[str]], scripts: tuple[str, ...]
+) -> None:
+    clients(*scripts)
+    with pytest.raises(ServiceError, match="BuildKit") as refused:
+        buildkit.build_command()
+    assert "buildx" in str(refused.value.fix)
+
+
+def test_steps_that_are_done_or_cached_move_the_bar_and_the_log_has_all() -> None:
+    moves: list[tuple[float, str | None]] = []
+    log = io.BytesIO()
+    follow = BuildProgress(lambda amount, what=None: moves.append((amount, what)), log)
+    for line in LOG.splitlines():
+        follow(line)
+    assert sum(amount for amount, _ in moves) == 3
+    assert (0, "libraries: Processing /srv/click-8.5.1-py3-none-any.whl") in moves
+    assert log.getvalue().decode() == LOG
+
+
+@pytest.mark.parametrize(
+    ("line", "kind", "part"),
+    [
+        ("#9 1.2 OSError: [Errno 28] No space left on device: '/opt'", ServiceError, "no room"),
+        ("failed to register layer: write /x: no space left on device", ServiceError, "no room"),
+        ("#9 0.4 standard_init_linux.go:228: exec format error", InputError, "platform"),
+        ("failed to solve: no match for platform in manifest: not found", InputError, "platform"),
+        ("#9 1.0 SSLError: [SSL: CERTIFICATE_VERIFY_FAILED]", ServiceError, "certificate"),
+        ("#9 9.0 E: Temporary failure resolving 'deb.debian.org'", ServiceError, "network"),
+        ("failed to solve: pull access denied, repository does not exist", InputError, "no such base image"),
+        ("#9 1.0 ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM", GateError, "lock file"),
+        ("#9 1.0 Segmentation fault", ServiceError, "The build failed"),
+    ],
+)  # fmt: skip
+def test_why_a_build_failed_is_said_in_plain_words(line: str, kind: type[Exception], part: str) -> None:
+    error = explain(["#9 0.1 something", line, "#9 ERROR: executor failed running"], Path("build.log"))
+    assert type(error) is kind and part in error.what and error.where == "build.log" and error.fix
+
+
+def test_a_socket_that_may_not_be_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listener:
+        Path(folder).chmod(0o755)
+        path = Path(folder, "docker.sock")
+        listener.bind(str(path))
+        listener.listen()
+        path.chmod(0o600)
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{folder}/none.sock")
+        with pytest.raises(ServiceError, match="No Docker Engine answers"):
+            connect()
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
+        if os.geteuid() == 0:
+            os.seteuid(65534)
+        else:
+            path.chmod(0)
+        try:
+            with pytest.raises(ServiceError, match="may not talk to the Docker Engine") as refused:
+                connect()
+        finally:
+            if os.getuid() == 0:
+                os.seteuid(0)
+    assert "group docker" in str(refused.value.fix)

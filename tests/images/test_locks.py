@@ -1,0 +1,65 @@
+"""The Dockerfiles and the lock files beside them."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+from images.catalogue import NAMES, find_source
+from images.context import LockFile, lock_files
+from images.lock import TORCH
+from starfreight.image import LABEL_IMAGE, LABEL_PROTOCOL, PROTOCOL
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+ALL_LOCKS = [
+    *lock_files(find_source("trainer"), "cuda"),
+    *lock_files(find_source("trainer"), "cpu"),
+    *lock_files(find_source("packager"), None),
+]
+
+
+def locked(*locks: LockFile) -> dict[str, str]:
+    return dict(package for lock in locks for package in lock.packages())
+
+
+@pytest.mark.parametrize(("name", "torch"), [("trainer", "cuda"), ("trainer", "cpu"), ("packager", None)])
+def test_the_locks_fulfil_the_requirements_of_the_project(name: str, torch: str | None) -> None:
+    have = locked(*lock_files(find_source(name), torch))
+    needs = [*PROJECT["dependencies"], *(PROJECT["optional-dependencies"]["train"] if torch else [])]
+    for text in needs:
+        need = Requirement(text)
+        version = have[need.name.lower().replace("_", "-")]
+        assert need.specifier.contains(version), f"{text}, but {version} is locked: run python -m images.lock"
+
+
+def test_one_version_of_everything() -> None:
+    trainer, packager = locked(*lock_files(find_source("trainer"), "cuda")), locked(ALL_LOCKS[-1])
+    assert packager.items() <= trainer.items()
+    cpu = locked(*lock_files(find_source("trainer"), "cpu"))
+    assert cpu["torch"] == f"{trainer['torch']}+cpu" == f"{TORCH}+cpu"
+
+
+@pytest.mark.parametrize("lock", ALL_LOCKS, ids=lambda lock: f"{lock.path.parent.name}-{lock.path.stem}")
+def test_every_package_has_the_digests_of_its_files(lock: LockFile) -> None:
+    blocks = re.split(r"^(?=[a-z0-9])", lock.path.read_text(), flags=re.MULTILINE)[1:]
+    assert len(blocks) == len(lock.packages()) > 0
+    assert all(re.search(r"--hash=sha256:[0-9a-f]{64}", block) for block in blocks)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_dockerfile_is_sound(name: str) -> None:
+    dockerfile = find_source(name).folder / "Dockerfile"
+    hadolint = Path(sys.executable).parent / "hadolint"
+    done = subprocess.run([hadolint, dockerfile], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    text = dockerfile.read_text()
+    assert re.search(r"^ARG BASE_IMAGE=\S+@sha256:[0-9a-f]{64}$", text, re.MULTILINE)
+    assert f'{LABEL_IMAGE}="{name}"' in text and f'{LABEL_PROTOCOL}="{PROTOCOL}"' in text
+    assert "# syntax=" not in text.splitlines()[0]

@@ -1,0 +1,73 @@
+"""Starfreight's own wheel, as the images get it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from images.wheel import build_wheel
+from starfreight.errors import InputError
+
+PROGRAM = """
+import json, sys
+from pathlib import Path
+import images.wheel
+project = images.wheel.build_wheel(Path(sys.argv[1]))
+print(json.dumps([str(project.wheel), project.revision, project.created, images.wheel.__file__]))
+"""
+
+
+def contents(wheel: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(wheel) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def test_the_same_sources_give_the_same_bytes_and_are_built_once(tmp_path: Path) -> None:
+    first, again = build_wheel(tmp_path / "a"), build_wheel(tmp_path / "b")
+    assert first.wheel.read_bytes() == again.wheel.read_bytes()
+    made = first.wheel.stat().st_mtime_ns
+    assert build_wheel(tmp_path / "a") == first and first.wheel.stat().st_mtime_ns == made
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == [first.wheel.parent.name]
+
+
+def test_what_was_installed_from_a_wheel_gives_that_wheel_again(tmp_path: Path) -> None:
+    wheel = build_wheel(tmp_path / "built").wheel
+    installed = tmp_path / "installed"
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-index",
+        "--target",
+        str(installed),
+    ]
+    subprocess.run([*pip, str(wheel)], check=True)
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", PROGRAM, str(tmp_path / "packed")],
+        env={**os.environ, "PYTHONPATH": str(installed)}, cwd=tmp_path,
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    packed, revision, created, module = json.loads(done.stdout)
+    assert Path(module).is_relative_to(installed)
+    assert revision is None and created == 315532800
+    ours, theirs = contents(Path(packed)), contents(wheel)
+    records = {name for name in theirs if name.endswith(".dist-info/RECORD")}
+    assert {name: data for name, data in ours.items() if name not in records} == {
+        name: data for name, data in theirs.items() if name not in records
+    }
+    subprocess.run([*pip[:-1], str(tmp_path / "again"), packed], check=True)
+
+
+def test_a_strange_time_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "yesterday")
+    with pytest.raises(InputError, match="not a number of seconds"):
+        build_wheel(tmp_path)
