@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jobs.runners import JobState, runner_of
+from jobs.runners.places import JobState, runner_of
 from starfreight.errors import ServiceError
 from starfreight.run import BLOCKS_FILE, METRICS_FILE, Run
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from jobs.prepare import prepare_runs
-from jobs.runners import JobState, runner_for, runner_of
+from jobs.runners.places import JobState, runner_for, runner_of
 from starfreight.console import Console
 from starfreight.errors import RecipeError, ServiceError
 from starfreight.recipe import Recipe, RecipeFile, expand

@@ -27,7 +27,7 @@ def cancel_job(run: str, runs: Path, patience: str, place: Place | None, console
 
     Nothing is lost: `starfreight jobs resume RUN` goes on from there.
     """
-    from jobs.runners import runner_of
+    from jobs.runners.places import runner_of
     from starfreight.errors import InputError, RecipeError
     from starfreight.recipe.units import parse_duration
 

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 def list_runs(runs: Path, place: Place | None, console: Console) -> None:
     """List the runs: their status, where their jobs run, and their figures; or the jobs of a cluster."""
     if place is not None:
-        from jobs.runners.kubernetes import commands
+        from jobs.runners.kubernetes.listing import list_jobs
 
-        commands.list_jobs(place.connect(console), console)
+        list_jobs(place.connect(console), console)
         return
     from jobs.look import look_at
     from starfreight.errors import InputError

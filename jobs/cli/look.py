@@ -54,7 +54,7 @@ def show_logs(run: str, runs: Path, follow: bool, place: Place | None, console: 
     import json
 
     from jobs.events import receive
-    from jobs.runners import runner_of
+    from jobs.runners.places import runner_of
     from jobs.runners.watching import in_words
 
     folder = find_run(run, runs)

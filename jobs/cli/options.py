@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from starfreight.errors import InputError
-from starfreight.run import RUN_FILE
 
 RUNS_OPTION = click.option(
     "--runs",
@@ -24,6 +23,8 @@ def find_run(name: str, runs: Path) -> Path:
     Raises:
         InputError: neither is a run.
     """
+    from starfreight.run import RUN_FILE
+
     for folder in (Path(name), runs / name):
         if (folder / RUN_FILE).exists():
             return folder

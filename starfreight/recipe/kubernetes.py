@@ -110,7 +110,7 @@ class KubernetesOptions(RecipePart):
     """How long a pod that is asked to stop has for its checkpoint; 2 to 5 minutes by the adapter's size when
     not given."""
     keep_finished: Duration | None = None
-    """How long a Job that has ended stays in the cluster; a day when not given. The run stays on its volume."""
+    """How long a Job that has ended stays in the cluster: a day when not given. The run itself stays."""
 
     @model_validator(mode="after")
     def _what_belongs_together(self) -> KubernetesOptions:

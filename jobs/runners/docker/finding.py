@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     import docker
 
 
+_BEING_REMOVED = ("removing", "dead")
+"""Of a container in these states the engine gives nothing any more."""
+
+
 @dataclass(frozen=True)
 class Found:
     """A container as the engine describes it."""
@@ -60,6 +64,8 @@ def find_container(engine: docker.DockerClient, record: JobRecord, folder: Path)
                 where=f"{folder}, looked for at {engine_address()}",
                 fix=f"DOCKER_HOST={record.place}",
             ) from None
+        return None
+    if attributes["State"]["Status"] in _BEING_REMOVED:
         return None
     if record.identity is None:  # Known by its name alone, which that of another folder may have.
         labels = attributes["Config"]["Labels"] or {}

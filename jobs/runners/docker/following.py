@@ -18,6 +18,7 @@ PATIENCE = 60.0
 """Seconds that an engine may be gone for: a restart takes a few."""
 
 _PAUSE = 0.5
+_BEING_REMOVED = 409
 _ALIVE = ("created", "running", "paused", "restarting")
 
 
@@ -69,6 +70,8 @@ def follow(
         except docker.errors.NotFound:
             return
         except docker.errors.APIError as error:
+            if error.status_code == _BEING_REMOVED:
+                return
             # An engine that goes down refuses before it falls silent.
             if error.status_code is not None and error.status_code < 500:
                 with engine_errors():

@@ -19,6 +19,7 @@ NAME = "trainer"
 ENTRYPOINT = ["/usr/bin/tini", "--"]
 """It passes signals on, so that a request to stop reaches the job."""
 
+_NO_REFERENCE = 400
 _BUILD = f"starfreight images build {NAME}"
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 
@@ -131,7 +132,12 @@ def _inspect(engine: docker.DockerClient, names: list[str]) -> Mapping[str, Any]
 
     for name in names:
         with contextlib.suppress(docker.errors.NotFound), engine_errors():
-            attributes: Mapping[str, Any] = engine.images.get(name).attrs
+            try:
+                attributes: Mapping[str, Any] = engine.images.get(name).attrs
+            except docker.errors.APIError as error:
+                if error.status_code == _NO_REFERENCE:
+                    continue
+                raise
             return attributes
     return None
 

@@ -11,11 +11,9 @@ from jobs.runners.kubernetes.cluster import Cluster
 from jobs.runners.kubernetes.connect import LONG_PATIENCE, connect
 from jobs.runners.kubernetes.fetch import fetch
 from jobs.runners.kubernetes.follow import follow, is_sweep
-from jobs.runners.kubernetes.labels import SELECTOR
 from jobs.runners.kubernetes.logs import log_lines
 from jobs.runners.kubernetes.pausing import cancel
 from jobs.runners.kubernetes.pending import why
-from jobs.runners.kubernetes.reading import pages
 from jobs.runners.kubernetes.render import render
 from jobs.runners.kubernetes.states import (
     age,
@@ -29,9 +27,10 @@ from jobs.runners.kubernetes.states import (
     view,
 )
 from jobs.runners.kubernetes.submit import Submitted, resume, submit
-from jobs.runners.kubernetes.targets import check_namespace, find_target, pods_of
+from jobs.runners.kubernetes.targets import find_target, pods_of
 from jobs.runners.watching import in_words
 from starfreight.console import Console
+from starfreight.errors import StarfreightError
 from starfreight.recipe import RecipeFile
 
 
@@ -63,10 +62,17 @@ def resume_job(cluster: Cluster, name: str, *, detach: bool, console: Console) -
 
 def _finish(cluster: Cluster, submitted: tuple[Submitted, ...], detach: bool, console: Console) -> None:
     names = [one.target.name for one in submitted]
-    if not detach:
-        for one in submitted:
+    failures = []
+    for one in () if detach else submitted:
+        try:
             if one.how != "done":
                 follow(cluster, one.target, console)
+        except StarfreightError as error:  # Variants that are Jobs of their own do not stop one another.
+            failures.append(error)
+            if len(submitted) > 1:
+                console.note(f"{one.target.name}: {error}")
+    if failures:
+        raise failures[0]
     where = f"--on kubernetes --namespace {cluster.namespace}"
     rows = [{"job": one.target.name, "namespace": cluster.namespace, "how": one.how} for one in submitted]
     lines = (
@@ -75,29 +81,6 @@ def _finish(cluster: Cluster, submitted: tuple[Submitted, ...], detach: bool, co
         else [f"{name} is done. Next: starfreight jobs fetch {name} {where}" for name in names]
     )
     console.result({"jobs": rows}, "\n".join(lines))
-
-
-def list_jobs(cluster: Cluster, console: Console) -> None:
-    """A line for each job of the namespace, the newest last."""
-    found = [
-        view(job) for page, _ in pages(cluster, cluster.jobs(), {"labelSelector": SELECTOR}) for job in page
-    ]
-    if not found:
-        check_namespace(cluster)
-    found.sort(key=lambda one: (one.created or "", one.name))
-    now = cluster.now()
-    width = max((len(one.name) for one in found), default=0)
-    lines = []
-    for one in found:
-        share = f"{one.done}/{one.pods}" if one.pods > 1 else ""
-        what = f"  {one.what}" if one.what else ""
-        lines.append(
-            f"{one.name:{width}}  {one.status:8}  {share:7}  {age(one.created, now):>4}{what}".rstrip()
-        )
-    console.result(
-        {"jobs": [one.as_dict() for one in found]},
-        "\n".join(lines) or f"No jobs in the namespace {cluster.namespace}.",
-    )
 
 
 def show_status(cluster: Cluster, name: str, console: Console) -> None:

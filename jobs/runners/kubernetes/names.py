@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from starfreight.errors import RecipeError
 from starfreight.files import canonical_json, sha256_bytes
-from starfreight.recipe import Recipe, recipe_digest
+
+if TYPE_CHECKING:
+    from starfreight.recipe import Recipe
 
 LABEL_RUN = "dev.starfreight/run"
 """The job's name. On all of its objects, so that they are found by it."""
@@ -99,6 +102,9 @@ def choose_names(recipe: Recipe, *, longest_suffix: int) -> Names:
             fix=f"shorten it: Kubernetes takes {_LONGEST}, and a digest and the pod's number are added to it",
         )
     steps = {"until": recipe.run.kubernetes.until}
+    # Who only looks for jobs by their labels need not load what a recipe is.
+    from starfreight.recipe import recipe_digest
+
     work = sha256_bytes(canonical_json([recipe.model_dump(mode="json", exclude={"run"}), steps]))
     return Names(f"{recipe.name}-{_short(work)}", recipe_digest(recipe))
 

@@ -17,7 +17,7 @@ from jobs.runners.kubernetes.cluster import Cluster
 from jobs.runners.kubernetes.templates import Object
 from starfreight.errors import ServiceError
 
-PAGE = 250
+PAGE = 500
 _WATCH = 300
 """Seconds that the server is asked to keep a watch open; then it is opened again where it ended."""
 _LATE = 30

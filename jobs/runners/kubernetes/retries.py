@@ -45,7 +45,13 @@ class TellingRetry(urllib3.Retry):
         return made
 
     def increment(self, *arguments: Any, **options: Any) -> Self:
-        """Says it before the second pause: a single lost connection is nothing to talk about."""
+        """Says it before the second pause: a single lost connection is nothing to talk about.
+
+        A certificate that is not accepted does not get better by waiting.
+        """
+        error = options.get("error")
+        if isinstance(error, urllib3.exceptions.SSLError) and "CERTIFICATE" in str(error):
+            raise error
         made = super().increment(*arguments, **options)
         if not made.told and len(made.history) == 3 and made.console is not None:
             made.told = True

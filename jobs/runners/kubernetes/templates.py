@@ -6,8 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from starfreight.recipe.yaml import parse_yaml
-
 FOLDER = Path(__file__).with_name("templates")
 
 Object = dict[str, Any]
@@ -40,6 +38,8 @@ def recipe_as_yaml(data: Any) -> str:
     that makes a difference the text is JSON, which is YAML, too.
     """
     import yaml
+
+    from starfreight.recipe.yaml import parse_yaml
 
     text = yaml.dump(data, Dumper=_dumper(), sort_keys=False, allow_unicode=True, width=110)
     if parse_yaml(text, "the rendered recipe") == data:

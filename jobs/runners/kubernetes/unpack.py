@@ -54,6 +54,8 @@ class Unpacking:
             self.index = Index.model_validate_json(data.read() if data else b"")
         except (tarfile.TarError, ValidationError, ValueError, EOFError) as error:
             raise self._broken(type(error).__name__) from error
+        if len({one.path for one in self.index.files}) != len(self.index.files):
+            raise self._broken("it names a file twice")
 
     def into(self, folder: Path) -> None:
         """Writes the files into a folder that holds nothing yet.

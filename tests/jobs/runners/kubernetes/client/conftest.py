@@ -118,7 +118,9 @@ class Api:
         """Makes a Job that somebody has submitted."""
         metadata = {"labels": dict(NAMED), **body.pop("metadata", {})}
         spec = {"parallelism": 1, "completions": 1, "backoffLimit": 0, **body.pop("spec", {})}
-        return self.put(f"{JOBS}/{name}", metadata=metadata, spec=spec, status=body.pop("status", {"active": 1}))
+        return self.put(
+            f"{JOBS}/{name}", metadata=metadata, spec=spec, status=body.pop("status", {"active": 1})
+        )
 
     def pod(self, name: str, job: str, state: dict[str, Any], phase: str = "Running", **more: Any) -> None:
         """Makes a pod of a job with one container."""
@@ -230,7 +232,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self.wfile.write(b"0\r\n\r\n")
 
-    do_GET = do_POST = do_PATCH = do_DELETE = _serve  # noqa: N815
+    do_GET = do_POST = do_PATCH = do_DELETE = _serve
 
     def date_time_string(self, timestamp: float | None = None) -> str:
         return self.served.date or email.utils.formatdate(usegmt=True)

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
+import ssl
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -158,3 +162,40 @@ def test_the_token_is_sent_and_the_answer_is_plain_json(api: Any, cluster: Clust
     made = api.job("a", spec={"fieldOfTheFuture": 1})
     assert cluster.find(cluster.jobs("a")) == json.loads(json.dumps(made))
     assert cluster.find(cluster.jobs("b")) is None
+
+
+def test_a_certificate_that_is_not_accepted_is_not_waited_for(api: Any, said: Any, tmp_path: Path) -> None:
+    certificate, key = tmp_path / "server.pem", tmp_path / "server.key"
+    make = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-subj",
+        "/CN=127.0.0.1",
+        "-days",
+        "1",
+    ]
+    subprocess.run([*make, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as plain,
+        context.wrap_socket(plain, server_side=True) as server,
+    ):
+
+        def refuse() -> None:
+            with contextlib.suppress(OSError):
+                server.accept()
+
+        threading.Thread(target=refuse, daemon=True).start()
+        path = tmp_path / "kubeconfig"
+        settings = json.loads(path.read_text())
+        settings["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{server.getsockname()[1]}"
+        path.write_text(json.dumps(settings))
+        with pytest.raises(ServiceError, match="certificate is not accepted") as error:
+            connect(said, patience=60).version()
+    assert said.notes == []
+    assert "certificate-authority" in str(error.value.fix)

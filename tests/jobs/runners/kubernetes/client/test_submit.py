@@ -78,7 +78,7 @@ class TestSubmitting:
         api.before = lambda asked: (
             reply(422, wrong) if asked.method == "POST" and asked.path == JOBS else None
         )
-        with pytest.raises(RecipeError, match="spec.template: Required value"):
+        with pytest.raises(RecipeError, match="Required value"):
             submit(cluster, rendered.documents, said)
         assert api.written("POST") == []
 

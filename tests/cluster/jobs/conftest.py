@@ -1,0 +1,164 @@
+"""Jobs on a real node: the trainer image, a volume for the runs, and the command line of a submitter.
+
+Beside ``KUBECONFIG`` these need ``STARFREIGHT_CLUSTER_TRAINER``: the trainer image by its digest, as the
+nodes can run it (``starfreight/trainer@sha256:...``).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PATIENCE = 240
+
+
+@pytest.fixture(scope="session")
+def trainer_image() -> str:
+    """The trainer image by its digest."""
+    image = os.environ.get("STARFREIGHT_CLUSTER_TRAINER")
+    if not image:
+        pytest.skip("STARFREIGHT_CLUSTER_TRAINER names no trainer image that the cluster's nodes can run")
+    return image
+
+
+@pytest.fixture(scope="session")
+def runs_volume(admin: Any, base_namespace: str) -> Iterator[None]:
+    """A volume for the claim of the runs, where the cluster provisions none: a folder of the only node."""
+    claim = json.loads(admin.kubectl("get", "pvc", "starfreight-runs", "-n", base_namespace, "-o", "json"))
+    if claim["spec"].get("storageClassName"):
+        yield
+        return
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o777)
+        volume = {
+            "apiVersion": "v1",
+            "kind": "PersistentVolume",
+            "metadata": {"name": base_namespace},
+            "spec": {
+                "capacity": {"storage": "200Gi"},
+                "accessModes": ["ReadWriteOnce"],
+                "persistentVolumeReclaimPolicy": "Retain",
+                "hostPath": {"path": folder},
+                "claimRef": {"namespace": base_namespace, "name": "starfreight-runs"},
+            },
+        }
+        admin.kubectl("create", "-f", "-", stdin=json.dumps(volume))
+        yield
+        admin.kubectl("delete", "pv", base_namespace, "--wait=false")
+
+
+@dataclass(frozen=True)
+class Starfreight:
+    """The command line with somebody's kubeconfig."""
+
+    kubeconfig: Path
+    folder: Path
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Starts a command of ``starfreight jobs``."""
+        command = [sys.executable, "-m", "starfreight", "jobs", *arguments]
+        return subprocess.Popen(
+            command,
+            cwd=Path(__file__).resolve().parents[3],
+            env={**os.environ, "KUBECONFIG": str(self.kubeconfig)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def __call__(self, *arguments: str, code: int = 0) -> str:
+        """Runs a command of ``starfreight jobs`` to its end, and returns what it says."""
+        process = self.start(*arguments)
+        try:
+            out, errors = process.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            out, errors = process.communicate()
+            raise AssertionError(f"{arguments} does not end:\n{out}{errors}") from None
+        assert process.returncode == code, f"{arguments} ended with {process.returncode}:\n{out}{errors}"
+        return out + errors
+
+    def json(self, *arguments: str) -> Any:
+        """What a command says to a machine."""
+        process = self.start(*arguments, "--json")
+        out, errors = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0, out + errors
+        return json.loads(out)
+
+    def wait_for(self, name: str, fits: Callable[[Any], bool]) -> Any:
+        """The status of a job as soon as it fits."""
+        end = time.monotonic() + PATIENCE
+        while not fits(status := self.json("status", name, "--on", "kubernetes")):
+            assert time.monotonic() < end, status
+            time.sleep(0.5)
+        return status
+
+    def wait_for_step(self, name: str, step: int) -> None:
+        """Returns when a job has made so many steps."""
+        end = time.monotonic() + PATIENCE
+        while f"step {step}:" not in (said := self("logs", name, "--on", "kubernetes")):
+            assert time.monotonic() < end, said
+            time.sleep(0.3)
+
+
+@pytest.fixture(scope="session")
+def starfreight(
+    submitter_kubeconfig: Path, runs_volume: None, tmp_path_factory: pytest.TempPathFactory
+) -> Starfreight:
+    """The command line of somebody who may submit, and nothing else."""
+    return Starfreight(submitter_kubeconfig, tmp_path_factory.mktemp("recipes"))
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, trainer_image: str) -> Callable[..., Path]:
+    """Writes a recipe that trains the starter in seconds on one CPU."""
+
+    def write(name: str, training: dict[str, Any] | None = None, **run: Any) -> Path:
+        options = {"where": "kubernetes", "gpus": 0, "memory": "2GB", "image": trainer_image, **run}
+        options["kubernetes"] = {"cpus": 1, "ephemeral_storage": "1GB", **run.get("kubernetes", {})}
+        content = {
+            "version": 1,
+            "name": name,
+            "base": {"model": "builtin:starter"},
+            "data": [{
+                "source": "python:click", "license": "BSD-3-Clause", "held_out": "10%", "include": ["t*.py"],
+                "filters": {"vendored": False},
+            }],
+            "training": {
+                "rank": 4, "alpha": 8, "sequence_length": 64, "batch_size": 2, "gradient_accumulation": 1,
+                "learning_rate": 0.01, "steps": 20, "checkpoint_every": 5, "evaluation_blocks": 2,
+                "evaluation_completions": 2, "evaluate_every": 10_000, **(training or {}),
+            },
+            "run": options,
+        }  # fmt: skip
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(json.dumps(content))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def submit(starfreight: Starfreight) -> Iterator[Callable[[Path], str]]:
+    """Submits a recipe, leaves it alone, and returns the job's name. What is left at the end is cancelled."""
+    names: list[str] = []
+
+    def send(path: Path) -> str:
+        name = str(starfreight.json("run", str(path), "--detach")["jobs"][0]["job"])
+        names.append(name)
+        return name
+
+    yield send
+    for name in names:
+        starfreight.start("cancel", name, "--on", "kubernetes", "--timeout", "1s").communicate(timeout=60)
