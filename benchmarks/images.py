@@ -98,7 +98,7 @@ class Bench:
         }  # fmt: skip
 
     def prepare(self) -> None:
-        """A checkout of its own, with what is not committed here, the wheels beside it, and the base pushed."""
+        """A checkout of its own with what is not committed here, the wheels beside it, the base pushed."""
         listed = subprocess.run(
             ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
             cwd=ROOT, check=True, capture_output=True, text=True,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from starfreight.errors import InputError
-from starfreight.registry import Reference, is_local, parse_reference
+from starfreight.registry import Reference, TagReference, is_local, parse_reference, parse_tag_reference
 
 
 @pytest.mark.parametrize(
@@ -62,6 +62,47 @@ def test_a_reference_that_some_client_could_not_pull_is_refused(text: str, said:
 def test_a_very_long_reference_is_refused_quickly() -> None:
     with pytest.raises(InputError):
         parse_reference("a/" + "-" * 10_000_000 + "/b:1")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("ghcr.io/acme/trainer:1.0", TagReference("ghcr.io", "acme/trainer", "1.0")),
+        ("localhost/trainer:1", TagReference("localhost", "trainer", "1")),
+        ("registry:5000/a/b/c/d:" + "t" * 128, TagReference("registry:5000", "a/b/c/d", "t" * 128)),
+    ],
+)
+def test_an_image_may_lie_at_any_depth(text: str, expected: TagReference) -> None:
+    assert parse_tag_reference(text) == expected
+    assert str(parse_tag_reference(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("trainer:1.0", "registry's host"),
+        ("acme/trainer:1.0", "registry's host"),
+        ("ghcr.io/", "registry's host"),
+        ("ghcr.io/acme/trainer", "no tag"),
+        ("ghcr.io/acme/trainer:", "the tag ''"),
+        ("ghcr.io/acme/trainer:" + "t" * 129, "tag of 129 characters"),
+        ("ghcr.io/acme/trainer:sha256-" + "0" * 64, "refers to a digest"),
+        ("ghcr.io/acme/trainer@sha256:" + "0" * 64, "names a digest"),
+        ("http://localhost:5000/trainer:1", "scheme"),
+        ("me:secret@ghcr.io/trainer:1", "user name or a password"),
+        ("ghcr.io/../trainer:1", r"the part '\.\.'"),
+        ("ghcr.io/acme//trainer:1", "the part ''"),
+        ("ghcr.io/Acme/trainer:1", "the part 'Acme'"),
+        ("ghcr.io/acme/trainer:1:2", "the part 'trainer:1'"),
+        ("ghcr.io:0/acme/trainer:1", "port 0"),
+        ("ghcr.io/" + "a/" * 124 + "trainer:1", "characters of host and path"),
+        ("a." + "-" * 10_000_000 + "/b:1", "characters"),
+    ],
+)
+def test_what_is_no_place_for_an_image_is_refused(text: str, said: str) -> None:
+    with pytest.raises(InputError, match=said) as caught:
+        parse_tag_reference(text)
+    assert "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
