@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def list_runs(runs: Path, place: Place | None, console: Console) -> None:
     """List the runs: their status, where their jobs run, and their figures; or the jobs of a cluster."""
     if place is not None:
-        from jobs.runners.kubernetes.listing import list_jobs
+        from jobs.runners.kubernetes.client.listing import list_jobs
 
         list_jobs(place.connect(console), console)
         return

@@ -1,1 +1,1 @@
-"""Jobs in a cluster: what is rendered for it, from templates, without a cluster at hand."""
+"""Jobs in a cluster: what is rendered for it, how it is asked, and what a pod writes home."""

@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from jobs.events import receive
-from jobs.runners.kubernetes.cluster import Cluster
-from jobs.runners.kubernetes.connect import LONG_PATIENCE, connect
-from jobs.runners.kubernetes.fetch import fetch
-from jobs.runners.kubernetes.follow import follow, is_sweep
-from jobs.runners.kubernetes.logs import log_lines
-from jobs.runners.kubernetes.pausing import cancel
-from jobs.runners.kubernetes.pending import why
-from jobs.runners.kubernetes.render import render
-from jobs.runners.kubernetes.states import (
+from jobs.runners.kubernetes.client.cluster import Cluster
+from jobs.runners.kubernetes.client.connect import LONG_PATIENCE, connect
+from jobs.runners.kubernetes.client.fetch import fetch
+from jobs.runners.kubernetes.client.follow import follow, is_sweep
+from jobs.runners.kubernetes.client.logs import log_lines
+from jobs.runners.kubernetes.client.pausing import cancel
+from jobs.runners.kubernetes.client.pending import why
+from jobs.runners.kubernetes.client.states import (
     age,
     container_status,
     containers,
@@ -26,8 +25,9 @@ from jobs.runners.kubernetes.states import (
     variant_of,
     view,
 )
-from jobs.runners.kubernetes.submit import Submitted, resume, submit
-from jobs.runners.kubernetes.targets import find_target, pods_of
+from jobs.runners.kubernetes.client.submit import Submitted, resume, submit
+from jobs.runners.kubernetes.client.targets import find_target, pods_of
+from jobs.runners.kubernetes.manifests.render import render
 from jobs.runners.watching import in_words
 from starfreight.console import Console
 from starfreight.errors import StarfreightError

@@ -38,8 +38,8 @@ def render_job(
         starfreight jobs render recipe.yaml --on kubernetes > job.yaml
         starfreight jobs render recipe.yaml --namespace research --queue gpus | kubectl apply -f -
     """
-    from jobs.runners.kubernetes.render import render
-    from jobs.runners.kubernetes.versions import NEWEST, show
+    from jobs.runners.kubernetes.manifests.render import render
+    from jobs.runners.kubernetes.manifests.versions import NEWEST, show
     from starfreight.recipe import load_recipe, parse_gpus
 
     count = None if gpus is None else parse_gpus(gpus)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from jobs.runners.kubernetes.render import Rendered, render
+from jobs.runners.kubernetes.manifests.render import Rendered, render
 from starfreight.recipe import load_recipe
 
 RECIPES = Path(__file__).with_name("recipes")

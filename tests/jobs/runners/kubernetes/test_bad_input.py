@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.runners.kubernetes.render import Rendered
+from jobs.runners.kubernetes.manifests.render import Rendered
 from starfreight.errors import RecipeError
 from starfreight.image import BuiltImage, remember_image
 

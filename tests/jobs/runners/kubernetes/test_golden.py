@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from jobs.runners.kubernetes.render import Rendered
-from jobs.runners.kubernetes.templates import FOLDER
+from jobs.runners.kubernetes.manifests.render import Rendered
+from jobs.runners.kubernetes.manifests.templates import FOLDER
 from starfreight.files import sha256_bytes
 from starfreight.recipe import load_recipe, recipe_digest, validate_recipe
 from starfreight.recipe.yaml import parse_yaml

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from jobs.runners.kubernetes.render import Rendered
+from jobs.runners.kubernetes.manifests.render import Rendered
 
 ALL = ("cpu", "nodes-jobset", "publish", "registry", "sweep")
 """Those whose pods are written out; a TrainJob's are made by its runtime."""

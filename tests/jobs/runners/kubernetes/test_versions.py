@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from jobs.runners.kubernetes.render import Rendered
-from jobs.runners.kubernetes.versions import fields_that_depend_on_the_server, parse_version
+from jobs.runners.kubernetes.manifests.render import Rendered
+from jobs.runners.kubernetes.manifests.versions import fields_that_depend_on_the_server, parse_version
 from starfreight.errors import RecipeError
 
 

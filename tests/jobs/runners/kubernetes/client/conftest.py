@@ -18,8 +18,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from jobs.runners.kubernetes.cluster import Cluster
-from jobs.runners.kubernetes.connect import connect
+from jobs.runners.kubernetes.client.cluster import Cluster
+from jobs.runners.kubernetes.client.connect import connect
 from starfreight.console import Console
 
 NAMESPACE = "research"

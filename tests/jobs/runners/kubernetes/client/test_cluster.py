@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from jobs.runners.kubernetes.cluster import Cluster
-from jobs.runners.kubernetes.connect import connect
+from jobs.runners.kubernetes.client.cluster import Cluster
+from jobs.runners.kubernetes.client.connect import connect
 from starfreight.errors import InputError, RecipeError, ServiceError, StarfreightError
 
 TOKEN = "eyJhbGciOi-a-token-that-nobody-may-see"

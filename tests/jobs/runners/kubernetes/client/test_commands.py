@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from jobs.runners.kubernetes.cluster import Cluster
+from jobs.runners.kubernetes.client.cluster import Cluster
+from jobs.runners.kubernetes.client.follow import follow
+from jobs.runners.kubernetes.client.targets import JOB, Target
 from jobs.runners.kubernetes.commands import resume_job
-from jobs.runners.kubernetes.follow import follow
-from jobs.runners.kubernetes.targets import JOB, Target
 from starfreight.cli import main
 from starfreight.errors import InputError, JobFailed, JobStopped
 

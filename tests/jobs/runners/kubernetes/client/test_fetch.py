@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from jobs.runners.kubernetes import fetch
+from jobs.runners.kubernetes.client import fetch
+from jobs.runners.kubernetes.client.targets import JOB, Target
+from jobs.runners.kubernetes.client.unpack import Unpacking
 from jobs.runners.kubernetes.reader import INDEX
-from jobs.runners.kubernetes.targets import JOB, Target
-from jobs.runners.kubernetes.unpack import Unpacking
 from starfreight.errors import GateError, InputError, ServiceError, StarfreightError
 from starfreight.run import Run
 

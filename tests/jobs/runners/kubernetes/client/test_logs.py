@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from jobs.runners.kubernetes.cluster import Cluster
-from jobs.runners.kubernetes.logs import Cursor, log_lines
-from jobs.runners.kubernetes.targets import JOB, Target
+from jobs.runners.kubernetes.client.cluster import Cluster
+from jobs.runners.kubernetes.client.logs import Cursor, log_lines
+from jobs.runners.kubernetes.client.targets import JOB, Target
 from starfreight.errors import ServiceError
 
 TARGET = Target(JOB, "acme")

@@ -3,8 +3,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from jobs.runners.kubernetes.cluster import Cluster
-from jobs.runners.kubernetes.reading import PAGE, changes, everything
+from jobs.runners.kubernetes.client.cluster import Cluster
+from jobs.runners.kubernetes.client.reading import PAGE, changes, everything
 
 
 def event(kind: str, name: str, version: int, **more: Any) -> bytes:

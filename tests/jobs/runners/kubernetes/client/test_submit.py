@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from jobs.runners.kubernetes.cluster import Cluster
-from jobs.runners.kubernetes.pausing import cancel, unpause
-from jobs.runners.kubernetes.render import Rendered, render
-from jobs.runners.kubernetes.states import paused, view
-from jobs.runners.kubernetes.submit import resume, submit
-from jobs.runners.kubernetes.targets import JOB, Target, find_target
+from jobs.runners.kubernetes.client.cluster import Cluster
+from jobs.runners.kubernetes.client.pausing import cancel, unpause
+from jobs.runners.kubernetes.client.states import paused, view
+from jobs.runners.kubernetes.client.submit import resume, submit
+from jobs.runners.kubernetes.client.targets import JOB, Target, find_target
+from jobs.runners.kubernetes.manifests.render import Rendered, render
 from starfreight.errors import InputError, RecipeError, ServiceError
 from starfreight.recipe import load_recipe
 

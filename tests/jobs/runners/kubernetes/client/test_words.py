@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from jobs.runners.kubernetes.cluster import Cluster
-from jobs.runners.kubernetes.follow import indexes
-from jobs.runners.kubernetes.pending import why
-from jobs.runners.kubernetes.states import age, end_of, view
+from jobs.runners.kubernetes.client.cluster import Cluster
+from jobs.runners.kubernetes.client.follow import indexes
+from jobs.runners.kubernetes.client.pending import why
+from jobs.runners.kubernetes.client.states import age, end_of, view
 
 PODS = "/api/v1/namespaces/research/pods"
 EVENTS = "/api/v1/namespaces/research/events"

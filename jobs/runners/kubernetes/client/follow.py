@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from jobs.runners.kubernetes.cluster import Cluster
-from jobs.runners.kubernetes.logs import log_lines
-from jobs.runners.kubernetes.pending import why
-from jobs.runners.kubernetes.reading import changes
-from jobs.runners.kubernetes.states import End, end_of, has_ended, is_over, is_working, paused, view
-from jobs.runners.kubernetes.targets import Target, pods_of
-from jobs.runners.kubernetes.templates import Object
+from jobs.runners.kubernetes.client.cluster import Cluster
+from jobs.runners.kubernetes.client.logs import log_lines
+from jobs.runners.kubernetes.client.pending import why
+from jobs.runners.kubernetes.client.reading import changes
+from jobs.runners.kubernetes.client.states import End, end_of, has_ended, is_over, is_working, paused, view
+from jobs.runners.kubernetes.client.targets import Target, pods_of
+from jobs.runners.kubernetes.manifests.templates import Object
 from jobs.runners.watching import watch
 from starfreight.console import Console
 from starfreight.errors import (

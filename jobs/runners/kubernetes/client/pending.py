@@ -6,12 +6,12 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from jobs.runners.kubernetes.cluster import Cluster
-from jobs.runners.kubernetes.names import LABEL_QUEUE
-from jobs.runners.kubernetes.reading import everything
-from jobs.runners.kubernetes.refusals import clean
-from jobs.runners.kubernetes.states import container_status, containers
-from jobs.runners.kubernetes.templates import Object
+from jobs.runners.kubernetes.client.cluster import Cluster
+from jobs.runners.kubernetes.client.reading import everything
+from jobs.runners.kubernetes.client.refusals import clean
+from jobs.runners.kubernetes.client.states import container_status, containers
+from jobs.runners.kubernetes.manifests.names import LABEL_QUEUE
+from jobs.runners.kubernetes.manifests.templates import Object
 from starfreight.errors import StarfreightError
 
 Kind = Literal["queue", "quota", "node", "image", "volume", "policy", "starting"]

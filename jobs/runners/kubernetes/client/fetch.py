@@ -14,14 +14,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from jobs.runners.kubernetes.cluster import Cluster
-from jobs.runners.kubernetes.executing import Execution
-from jobs.runners.kubernetes.pending import why
-from jobs.runners.kubernetes.reading import wait_for_change
-from jobs.runners.kubernetes.states import end_of, is_working
-from jobs.runners.kubernetes.targets import JOB, Target, pods_of
-from jobs.runners.kubernetes.templates import Object, load_template
-from jobs.runners.kubernetes.unpack import Unpacking
+from jobs.runners.kubernetes.client.cluster import Cluster
+from jobs.runners.kubernetes.client.executing import Execution
+from jobs.runners.kubernetes.client.pending import why
+from jobs.runners.kubernetes.client.reading import wait_for_change
+from jobs.runners.kubernetes.client.states import end_of, is_working
+from jobs.runners.kubernetes.client.targets import JOB, Target, pods_of
+from jobs.runners.kubernetes.client.unpack import Unpacking
+from jobs.runners.kubernetes.manifests.templates import Object, load_template
 from starfreight.console import Console, human_count
 from starfreight.errors import GateError, InputError, ServiceError, StarfreightError
 from starfreight.files import PARTIAL_PREFIX, disk_errors, only_one
@@ -58,7 +58,13 @@ def fetch(cluster: Cluster, target: Target, job: Object, runs: Path, console: Co
         )
     reader = reader_job(pod_template(job), target)
     with only_one(runs, "fetching"), _running(cluster, reader, console) as name:
-        command = ["python", "-P", "-m", "jobs.runners.kubernetes.reader", f"{_RUNS}/.jobs/{target.link}"]
+        command = [
+            "python",
+            "-P",
+            "-m",
+            "jobs.runners.kubernetes.reader",
+            f"{_RUNS}/.jobs/{target.link}",
+        ]
         with Execution(cluster, name, "reader", command) as execution:
             try:
                 return _receive(execution, runs, target, console)

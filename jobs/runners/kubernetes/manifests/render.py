@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jobs.runners.kubernetes.job import fill_job, fill_metadata
-from jobs.runners.kubernetes.nodes import fill_nodes
-from jobs.runners.kubernetes.order import Order, each_variant, place_order
-from jobs.runners.kubernetes.secrets import refuse_secrets
-from jobs.runners.kubernetes.templates import Object, as_yaml, load_template, recipe_as_yaml
-from jobs.runners.kubernetes.versions import (
+from jobs.runners.kubernetes.manifests.job import fill_job, fill_metadata
+from jobs.runners.kubernetes.manifests.nodes import fill_nodes
+from jobs.runners.kubernetes.manifests.order import Order, each_variant, place_order
+from jobs.runners.kubernetes.manifests.secrets import refuse_secrets
+from jobs.runners.kubernetes.manifests.templates import Object, as_yaml, load_template, recipe_as_yaml
+from jobs.runners.kubernetes.manifests.versions import (
     INDEXED_JOBS,
     NEWEST,
     Version,

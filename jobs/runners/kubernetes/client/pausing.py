@@ -12,15 +12,15 @@ import json
 import time
 from typing import Any
 
-from jobs.runners.kubernetes.cluster import Cluster
-from jobs.runners.kubernetes.labels import PAUSED
-from jobs.runners.kubernetes.names import LABEL_QUEUE
-from jobs.runners.kubernetes.pending import workload
-from jobs.runners.kubernetes.reading import changes
-from jobs.runners.kubernetes.states import End, end_of, has_ended, is_over, paused, view
-from jobs.runners.kubernetes.targets import JOB, Target
-from jobs.runners.kubernetes.templates import Object
-from jobs.runners.kubernetes.versions import parse_version
+from jobs.runners.kubernetes.client.cluster import Cluster
+from jobs.runners.kubernetes.client.labels import PAUSED
+from jobs.runners.kubernetes.client.pending import workload
+from jobs.runners.kubernetes.client.reading import changes
+from jobs.runners.kubernetes.client.states import End, end_of, has_ended, is_over, paused, view
+from jobs.runners.kubernetes.client.targets import JOB, Target
+from jobs.runners.kubernetes.manifests.names import LABEL_QUEUE
+from jobs.runners.kubernetes.manifests.templates import Object
+from jobs.runners.kubernetes.manifests.versions import parse_version
 from starfreight.console import Console
 from starfreight.errors import InputError, JobStopped, ServiceError
 

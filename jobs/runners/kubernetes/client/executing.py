@@ -11,8 +11,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from jobs.runners.kubernetes.cluster import Cluster
-from jobs.runners.kubernetes.refusals import clean, no_answer
+from jobs.runners.kubernetes.client.cluster import Cluster
+from jobs.runners.kubernetes.client.refusals import clean, no_answer
 from starfreight.errors import ServiceError
 
 _OUTPUT, _ERRORS, _END = 1, 2, 3

@@ -13,8 +13,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from jobs.runners.kubernetes.refusals import no_answer, refusal
-from jobs.runners.kubernetes.templates import Object
+from jobs.runners.kubernetes.client.refusals import no_answer, refusal
+from jobs.runners.kubernetes.manifests.templates import Object
 from starfreight.console import Console
 from starfreight.errors import ServiceError, StarfreightError
 

@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from jobs.runners.kubernetes.cluster import Cluster
-from jobs.runners.kubernetes.reading import BrokenOff, lines, wait_for_change
-from jobs.runners.kubernetes.states import (
+from jobs.runners.kubernetes.client.cluster import Cluster
+from jobs.runners.kubernetes.client.reading import BrokenOff, lines, wait_for_change
+from jobs.runners.kubernetes.client.states import (
     container_status,
     containers,
     has_ended,
@@ -17,8 +17,8 @@ from jobs.runners.kubernetes.states import (
     paused,
     variant_of,
 )
-from jobs.runners.kubernetes.targets import Target, pods_of
-from jobs.runners.kubernetes.templates import Object
+from jobs.runners.kubernetes.client.targets import Target, pods_of
+from jobs.runners.kubernetes.manifests.templates import Object
 
 _QUIET = 120.0
 """Seconds without a line after which the connection is made anew: a step may take long."""

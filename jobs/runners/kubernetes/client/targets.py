@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from jobs.runners.kubernetes.cluster import Cluster
-from jobs.runners.kubernetes.names import LABEL_RUN
-from jobs.runners.kubernetes.reading import everything
-from jobs.runners.kubernetes.states import variant_of
-from jobs.runners.kubernetes.templates import Object
+from jobs.runners.kubernetes.client.cluster import Cluster
+from jobs.runners.kubernetes.client.reading import everything
+from jobs.runners.kubernetes.client.states import variant_of
+from jobs.runners.kubernetes.manifests.names import LABEL_RUN
+from jobs.runners.kubernetes.manifests.templates import Object
 from starfreight.errors import InputError, StarfreightError
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs.runners.kubernetes.names import COMMON
+from jobs.runners.kubernetes.manifests.names import COMMON
 
 PAUSED = "dev.starfreight/paused"
 """An annotation of a job that was cancelled: what to put back, as JSON, when it is resumed."""

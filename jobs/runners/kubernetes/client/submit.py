@@ -6,14 +6,14 @@ import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from jobs.runners.kubernetes.cluster import Cluster
-from jobs.runners.kubernetes.labels import PAUSED
-from jobs.runners.kubernetes.names import ANNOTATION_RECIPE
-from jobs.runners.kubernetes.pausing import unpause, wait_for_pods
-from jobs.runners.kubernetes.reading import wait_for_change
-from jobs.runners.kubernetes.states import paused, view
-from jobs.runners.kubernetes.targets import JOB, Kind, Target, check_namespace, kind_of
-from jobs.runners.kubernetes.templates import Object
+from jobs.runners.kubernetes.client.cluster import Cluster
+from jobs.runners.kubernetes.client.labels import PAUSED
+from jobs.runners.kubernetes.client.pausing import unpause, wait_for_pods
+from jobs.runners.kubernetes.client.reading import wait_for_change
+from jobs.runners.kubernetes.client.states import paused, view
+from jobs.runners.kubernetes.client.targets import JOB, Kind, Target, check_namespace, kind_of
+from jobs.runners.kubernetes.manifests.names import ANNOTATION_RECIPE
+from jobs.runners.kubernetes.manifests.templates import Object
 from starfreight.console import Console
 from starfreight.errors import InputError, ServiceError, StarfreightError
 

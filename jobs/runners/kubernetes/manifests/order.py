@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
-from jobs.runners.kubernetes.image import choose_image
-from jobs.runners.kubernetes.names import Names, choose_names
-from jobs.runners.kubernetes.versions import IMAGE_VOLUMES, Version
+from jobs.runners.kubernetes.manifests.image import choose_image
+from jobs.runners.kubernetes.manifests.names import Names, choose_names
+from jobs.runners.kubernetes.manifests.versions import IMAGE_VOLUMES, Version
 from starfreight.errors import RecipeError
 from starfreight.planning.pod import PodResources, base_is_fetched, is_fetched, plan_pod
 from starfreight.recipe import Recipe, RecipeFile, expand

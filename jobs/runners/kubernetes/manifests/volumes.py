@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from jobs.runners.kubernetes.order import DATA, RUNS, Order
-from jobs.runners.kubernetes.templates import Object
+from jobs.runners.kubernetes.manifests.order import DATA, RUNS, Order
+from jobs.runners.kubernetes.manifests.templates import Object
 from starfreight.registry import parse_digest_reference
 
 OCI_VOLUMES = "/oci"

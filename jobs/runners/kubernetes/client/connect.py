@@ -9,9 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from jobs.runners.kubernetes.cluster import Cluster
-from jobs.runners.kubernetes.refusals import no_kubeconfig
-from jobs.runners.kubernetes.retries import TellingRetry
+from jobs.runners.kubernetes.client.cluster import Cluster
+from jobs.runners.kubernetes.client.refusals import no_kubeconfig
+from jobs.runners.kubernetes.client.retries import TellingRetry
 from starfreight.console import Console
 from starfreight.errors import InputError
 

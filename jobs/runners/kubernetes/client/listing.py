@@ -5,11 +5,11 @@ A page is forgotten when its lines are made, and nothing is loaded that only sub
 
 from __future__ import annotations
 
-from jobs.runners.kubernetes.cluster import Cluster
-from jobs.runners.kubernetes.labels import SELECTOR
-from jobs.runners.kubernetes.reading import pages
-from jobs.runners.kubernetes.states import age, view
-from jobs.runners.kubernetes.targets import check_namespace
+from jobs.runners.kubernetes.client.cluster import Cluster
+from jobs.runners.kubernetes.client.labels import SELECTOR
+from jobs.runners.kubernetes.client.reading import pages
+from jobs.runners.kubernetes.client.states import age, view
+from jobs.runners.kubernetes.client.targets import check_namespace
 from starfreight.console import Console
 
 

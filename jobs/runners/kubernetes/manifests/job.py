@@ -5,11 +5,16 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from jobs.runners.kubernetes.names import LABEL_QUEUE, LABEL_REACH_REGISTRY, LABEL_RUN, LABEL_VARIANT
-from jobs.runners.kubernetes.order import Order
-from jobs.runners.kubernetes.steps import fill_steps
-from jobs.runners.kubernetes.templates import Object, load_template
-from jobs.runners.kubernetes.volumes import fill_volumes
+from jobs.runners.kubernetes.manifests.names import (
+    LABEL_QUEUE,
+    LABEL_REACH_REGISTRY,
+    LABEL_RUN,
+    LABEL_VARIANT,
+)
+from jobs.runners.kubernetes.manifests.order import Order
+from jobs.runners.kubernetes.manifests.steps import fill_steps
+from jobs.runners.kubernetes.manifests.templates import Object, load_template
+from jobs.runners.kubernetes.manifests.volumes import fill_volumes
 
 _ROOM = 15 * 60
 """Seconds that a pod has beside its time limit: for the image, the data and a node that is not ready yet."""

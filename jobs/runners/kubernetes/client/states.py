@@ -7,9 +7,9 @@ import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from jobs.runners.kubernetes.labels import PAUSED
-from jobs.runners.kubernetes.names import ANNOTATION_RECIPE, LABEL_QUEUE, LABEL_RUN
-from jobs.runners.kubernetes.templates import Object
+from jobs.runners.kubernetes.client.labels import PAUSED
+from jobs.runners.kubernetes.manifests.names import ANNOTATION_RECIPE, LABEL_QUEUE, LABEL_RUN
+from jobs.runners.kubernetes.manifests.templates import Object
 
 Status = Literal["queued", "active", "stopping", "stopped", "done", "failed", "deleting"]
 

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from jobs.runners.kubernetes.cluster import Cluster
-from jobs.runners.kubernetes.templates import Object
+from jobs.runners.kubernetes.client.cluster import Cluster
+from jobs.runners.kubernetes.manifests.templates import Object
 from starfreight.errors import ServiceError
 
 PAGE = 500

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import copy
 
-from jobs.runners.kubernetes.order import Order
-from jobs.runners.kubernetes.templates import Object
-from jobs.runners.kubernetes.volumes import (
+from jobs.runners.kubernetes.manifests.order import Order
+from jobs.runners.kubernetes.manifests.templates import Object
+from jobs.runners.kubernetes.manifests.volumes import (
     OCI_VOLUMES,
     add_credentials,
     more_mounts,

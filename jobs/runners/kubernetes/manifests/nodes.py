@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from jobs.runners.kubernetes.names import LABEL_REACH_PEERS
-from jobs.runners.kubernetes.order import NODE_JOB, Order
-from jobs.runners.kubernetes.templates import Object, load_template
+from jobs.runners.kubernetes.manifests.names import LABEL_REACH_PEERS
+from jobs.runners.kubernetes.manifests.order import NODE_JOB, Order
+from jobs.runners.kubernetes.manifests.templates import Object, load_template
 from starfreight.errors import RecipeError
 
 _PORT = 29500

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from starfreight.errors import InputError, RecipeError, ServiceError, StarfreightError
 
 if TYPE_CHECKING:
-    from jobs.runners.kubernetes.cluster import Cluster
+    from jobs.runners.kubernetes.client.cluster import Cluster
 
 _LONGEST = 2000
 _VERBS = {"GET": "read", "POST": "create", "PATCH": "change", "DELETE": "delete"}

@@ -1,0 +1,1 @@
+"""The cluster itself: asked, told, followed and read from, through its API."""
