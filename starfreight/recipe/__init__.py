@@ -9,7 +9,7 @@ from starfreight.recipe.data import Data, Fim
 from starfreight.recipe.load import RecipeFile, load_recipe, recipe_digest, validate_recipe
 from starfreight.recipe.models import Base, Publish, Recipe, Training
 from starfreight.recipe.package import ImportanceMatrix, Merge, ModelCard, Package
-from starfreight.recipe.run import RunOptions, parse_gpus, with_run_options
+from starfreight.recipe.run import RunOptions, parse_gpus
 from starfreight.recipe.sweep import expand
 
 __all__ = [
@@ -30,5 +30,4 @@ __all__ = [
     "parse_gpus",
     "recipe_digest",
     "validate_recipe",
-    "with_run_options",
 ]

@@ -16,7 +16,6 @@ from pydantic_core import ErrorDetails
 from starfreight.errors import InputError, RecipeError
 from starfreight.files import canonical_json, read_limited, sha256_bytes
 from starfreight.recipe.models import Recipe
-from starfreight.recipe.run import with_run_options
 from starfreight.recipe.yaml import parse_yaml
 
 MAX_RECIPE_BYTES = 256 * 1024
@@ -31,8 +30,9 @@ class RecipeFile:
     folder: Path
 
     def with_run_options(self, **changes: Any) -> RecipeFile:
-        """The same with keys of the recipe's ``run`` changed, as that function does it."""
-        return replace(self, recipe=with_run_options(self.recipe, **changes))
+        """The same with keys of the recipe's ``run`` changed, as :meth:`RunOptions.changed` does it."""
+        run = self.recipe.run.changed(**changes)
+        return replace(self, recipe=self.recipe.model_copy(update={"run": run}))
 
 
 def load_recipe(path: Path) -> RecipeFile:

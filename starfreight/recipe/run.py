@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
@@ -12,9 +12,6 @@ from starfreight.errors import RecipeError
 from starfreight.recipe.kubernetes import KubernetesOptions
 from starfreight.recipe.units import Duration, Memory
 from starfreight.recipe.values import Line, RecipePart
-
-if TYPE_CHECKING:
-    from starfreight.recipe.models import Recipe
 
 Count = Annotated[int, Field(ge=0, le=64)]
 Gpus = Literal["all"] | Count | Annotated[tuple[Count, ...], Field(min_length=1, max_length=64)]
@@ -53,6 +50,29 @@ class RunOptions(RecipePart):
     kubernetes: KubernetesOptions = KubernetesOptions()
     """What a cluster has to know. Used with `where: kubernetes`."""
 
+    def changed(self, **changes: Any) -> RunOptions:
+        """The same with keys changed, as a command line may; those that are ``None`` stay.
+
+        Keys of ``kubernetes`` are given as those of ``run`` itself, since no two have the same name.
+
+        Raises:
+            RecipeError: a value is none that the recipe could hold.
+        """
+        data = self.model_dump(mode="json")
+        for key, value in changes.items():
+            if value is not None:
+                (data if key in RunOptions.model_fields else data["kubernetes"])[key] = value
+        try:
+            # By way of JSON, in which a recipe's values are written with their units.
+            return RunOptions.model_validate_json(json.dumps(data))
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            raise RecipeError(
+                f"{first['input']!r} cannot be used: {first['msg']}.",
+                where=f"option --{_option(first['loc'])}",
+                fix="see --help",
+            ) from error
+
 
 def parse_gpus(text: str) -> Gpus:
     """GPUs as they are written on a command line: ``all``, ``2``, ``0,1`` or ``device=3``.
@@ -72,31 +92,6 @@ def parse_gpus(text: str) -> Gpus:
         where="option --gpus",
         fix="write all, a count (2), which ones (0,1), or which one (device=3)",
     )
-
-
-def with_run_options(recipe: Recipe, **changes: Any) -> Recipe:
-    """The recipe with keys of its ``run`` changed, as a command line may; those that are ``None`` stay.
-
-    Keys of ``run.kubernetes`` are given as those of ``run`` itself, since no two have the same name.
-
-    Raises:
-        RecipeError: a value is none that the recipe could hold.
-    """
-    given = {key: value for key, value in changes.items() if value is not None}
-    data = recipe.run.model_dump(mode="json")
-    for key, value in given.items():
-        (data if key in RunOptions.model_fields else data["kubernetes"])[key] = value
-    try:
-        # By way of JSON, in which a recipe's values are written with their units.
-        run = RunOptions.model_validate_json(json.dumps(data))
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise RecipeError(
-            f"{first['input']!r} cannot be used: {first['msg']}.",
-            where=f"option --{_option(first['loc'])}",
-            fix="see --help",
-        ) from error
-    return recipe.model_copy(update={"run": run})
 
 
 def _option(location: tuple[int | str, ...]) -> str:

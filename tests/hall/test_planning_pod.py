@@ -10,7 +10,7 @@ import pytest
 
 from starfreight.errors import RecipeError
 from starfreight.planning.pod import PodResources, plan_pod
-from starfreight.recipe import load_recipe, with_run_options
+from starfreight.recipe import load_recipe
 
 GIB = 2**30
 HUB = "  model: bigcode/starcoder2-{size}\n  revision: " + "a" * 40
@@ -26,8 +26,8 @@ def plan(tmp_path: Path) -> Callable[..., PodResources]:
             f"version: 1\nname: acme\nbase:\n{base}\ndata: [{{source: ./code, license: MIT}}]\n"
             f"training: {training}\n"
         )
-        file = load_recipe(path)
-        return plan_pod(with_run_options(file.recipe, **options), file.folder)
+        file = load_recipe(path).with_run_options(**options)
+        return plan_pod(file.recipe, file.folder)
 
     return make
 

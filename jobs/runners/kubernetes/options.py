@@ -15,7 +15,7 @@ def kubernetes_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds ``--namespace``, ``--queue``, ``--node-selector``, ``--nodes`` and ``--until``.
 
     They are passed on under the names of the recipe's keys, and are ``None`` when they are not given, so that
-    :func:`starfreight.recipe.with_run_options` takes them as they are.
+    :meth:`starfreight.recipe.RecipeFile.with_run_options` takes them as they are.
     """
 
     @click.option("--namespace", metavar="NAME", default=None, help="The cluster's namespace.")

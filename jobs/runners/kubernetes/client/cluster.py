@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from jobs.runners.kubernetes.client.refusals import no_answer, refusal
+from jobs.runners.kubernetes.client.refusals import Origin, no_answer, refusal
 from jobs.runners.kubernetes.manifests.templates import Object
 from starfreight.console import Console
 from starfreight.errors import ServiceError, StarfreightError
@@ -47,6 +47,14 @@ class Cluster:
     def server(self) -> str:
         """The API server's address."""
         return str(self.api.configuration.host)
+
+    @property
+    def origin(self) -> Origin:
+        """What errors say of this cluster, and the credentials that they do not."""
+        settings = self.api.configuration
+        held = [*settings.api_key.values(), settings.password, settings.access_token]
+        secrets = (part for value in held if value for part in (str(value), str(value).rpartition(" ")[2]))
+        return Origin(self.context, self.server, self.namespace, tuple(secrets))
 
     def version(self) -> str:
         """The API server's version: ``v1.34.2``.
@@ -117,7 +125,7 @@ class Cluster:
         if status == 409:
             if b'"AlreadyExists"' in answer:
                 return None
-            raise refusal(status, answer, "POST", path, self)
+            raise refusal(status, answer, "POST", path, self.origin)
         return self._json(status, answer, path)
 
     def patch(self, path: str, body: Object) -> Object | None:
@@ -144,7 +152,7 @@ class Cluster:
         if status == 409:  # The object was replaced since, so that this one is gone.
             return False
         if status >= 300 and status != 404:
-            raise refusal(status, answer, "DELETE", path, self)
+            raise refusal(status, answer, "DELETE", path, self.origin)
         return status != 404
 
     @contextlib.contextmanager
@@ -167,7 +175,7 @@ class Cluster:
 
     def refusal(self, status: int, answer: bytes, path: str, method: str = "GET") -> StarfreightError:
         """The error that an answer to a stream stands for."""
-        return refusal(status, answer, method, path, self)
+        return refusal(status, answer, method, path, self.origin)
 
     def _call(
         self,
@@ -189,7 +197,7 @@ class Cluster:
                 fix="check that the kubeconfig names a Kubernetes cluster",
             )
         if response.status not in allowed and not 200 <= response.status < 300:
-            raise refusal(response.status, answer, method, path, self)
+            raise refusal(response.status, answer, method, path, self.origin)
         return response.status, answer
 
     def _whole(
@@ -205,7 +213,7 @@ class Cluster:
             except (urllib3.exceptions.HTTPError, OSError) as error:
                 response.close()
                 if method != "GET" or attempt == _ATTEMPTS - 1:
-                    raise no_answer(error, self) from None
+                    raise no_answer(error, self.origin) from None
             else:
                 response.release_conn()
                 return response, answer
@@ -238,7 +246,7 @@ class Cluster:
             method, url, sent, body, _ = request
             return self.api.call_api(method, url, sent, body, _request_timeout=timeout).response
         except (urllib3.exceptions.HTTPError, ApiException, OSError) as error:
-            raise no_answer(error, self) from None
+            raise no_answer(error, self.origin) from None
 
     def _json(self, status: int, answer: bytes, path: str) -> Object:
         try:

@@ -59,9 +59,9 @@ class Execution(io.RawIOBase):
             status, answer = getattr(error, "status_code", None), getattr(error, "resp_body", None)
             if status:
                 raise cluster.refusal(status, answer or b"", path, "POST") from None
-            raise no_answer(error, cluster) from None
+            raise no_answer(error, cluster.origin) from None
         except OSError as error:
-            raise no_answer(error, cluster) from None
+            raise no_answer(error, cluster.origin) from None
         self._frames = self._read_frames()
 
     def readable(self) -> bool:

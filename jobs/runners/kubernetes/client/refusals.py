@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 from starfreight.errors import InputError, RecipeError, ServiceError, StarfreightError
-
-if TYPE_CHECKING:
-    from jobs.runners.kubernetes.client.cluster import Cluster
 
 _LONGEST = 2000
 _VERBS = {"GET": "read", "POST": "create", "PATCH": "change", "DELETE": "delete"}
@@ -29,14 +27,17 @@ def clean(text: object, secrets: Iterable[str] = ()) -> str:
     return " ".join(shown.split())[:_LONGEST]
 
 
-def secrets_of(cluster: Cluster) -> list[str]:
-    """The credentials that the client sends."""
-    settings = cluster.api.configuration
-    held = [*settings.api_key.values(), settings.password, settings.access_token]
-    return [part for value in held if value for part in (str(value), str(value).rpartition(" ")[2])]
+@dataclass(frozen=True)
+class Origin:
+    """Whose answers they are, and which credentials were sent to get them."""
+
+    context: str
+    server: str
+    namespace: str
+    secrets: tuple[str, ...]
 
 
-def refusal(status: int, answer: bytes, method: str, path: str, cluster: Cluster) -> StarfreightError:
+def refusal(status: int, answer: bytes, method: str, path: str, origin: Origin) -> StarfreightError:
     """The error that an answer other than a good one stands for.
 
     Args:
@@ -44,11 +45,11 @@ def refusal(status: int, answer: bytes, method: str, path: str, cluster: Cluster
         answer: the body, a ``Status`` of the API where the API server itself answered.
         method: what was asked.
         path: of what.
-        cluster: of whom.
+        origin: by whom.
     """
-    said = _message(answer, cluster)
-    where = f"context {cluster.context}, {cluster.server}{path}"
-    doing = f"{_VERBS.get(method, method)} {_resource(path)} in the namespace {cluster.namespace}"
+    said = _message(answer, origin)
+    where = f"context {origin.context}, {origin.server}{path}"
+    doing = f"{_VERBS.get(method, method)} {_resource(path)} in the namespace {origin.namespace}"
     if status == 401:
         return ServiceError(
             "The cluster does not accept your credentials; they may have expired.",
@@ -60,7 +61,7 @@ def refusal(status: int, answer: bytes, method: str, path: str, cluster: Cluster
     if status == 404:
         if _kind(answer) == "namespaces" or re.search(r'namespaces "[^"]*" not found', said):
             return InputError(
-                f"There is no namespace {cluster.namespace}.",
+                f"There is no namespace {origin.namespace}.",
                 where=where,
                 fix="name another one with --namespace, or have an admin apply kubernetes/base",
             )
@@ -106,10 +107,10 @@ def _forbidden(said: str, doing: str, where: str) -> StarfreightError:
     )
 
 
-def no_answer(error: Exception, cluster: Cluster) -> StarfreightError:
+def no_answer(error: Exception, origin: Origin) -> StarfreightError:
     """The error of a server that could not be reached, or that broke off."""
-    said = clean(_cause(error), secrets_of(cluster))
-    where = f"context {cluster.context}, {cluster.server}"
+    said = clean(_cause(error), origin.secrets)
+    where = f"context {origin.context}, {origin.server}"
     if "CERTIFICATE_VERIFY_FAILED" in said or "certificate" in said.lower():
         timing = "not yet valid" in said or "expired" in said
         return ServiceError(
@@ -150,10 +151,10 @@ def _cause(error: Exception) -> object:
     return text.partition("object at 0x")[2].partition(">: ")[2] or text.rpartition("): ")[2] or text
 
 
-def _message(answer: bytes, cluster: Cluster) -> str:
+def _message(answer: bytes, origin: Origin) -> str:
     status = _status(answer)
     text = status.get("message") if status else answer.decode("utf-8", "replace")
-    return clean(text or "", secrets_of(cluster))
+    return clean(text or "", origin.secrets)
 
 
 def _kind(answer: bytes) -> str:

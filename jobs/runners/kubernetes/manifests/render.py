@@ -52,8 +52,8 @@ def render(recipe_file: RecipeFile, *, version: str = show(NEWEST)) -> Rendered:
 
     Args:
         recipe_file: the recipe, with a command line's options in it
-            (:func:`starfreight.recipe.with_run_options`), and its folder, in which the base model's
-            ``config.json`` is looked for. Nothing is fetched.
+            (:meth:`starfreight.recipe.RecipeFile.with_run_options`), and its folder, in which the base
+            model's ``config.json`` is looked for. Nothing is fetched.
         version: of the API server: fields that it does not know are left out.
 
     Raises:
