@@ -208,7 +208,7 @@ class OwnEngine:
 
     def begin(self) -> docker.DockerClient:
         """Starts it, or starts it again."""
-        self.process = self._start(self.address, self._log, *self._options)
+        self.process = self._start(self.address, self._log, *self._options, alone=True)
         return docker.DockerClient(self.address)
 
     def kill(self) -> None:
