@@ -191,6 +191,7 @@ class OwnEngine:
     """
 
     def __init__(self, start: Callable[..., Any], containerd: str, folder: Path, *options: str) -> None:
+        self.folder = folder
         self.address = f"unix://{folder}/docker.sock"
         self._start = start
         self._log = folder / "log"
@@ -241,6 +242,8 @@ def own_engine(
             if process is not None and process.poll() is None:
                 process.terminate()
                 process.wait(60)
+        # One that was killed has left a mount of its data there.
+        subprocess.run(["umount", "--quiet", f"{each.folder}/data"], check=False)
 
 
 @pytest.mark.parametrize("survives", [True, False], ids=["the job lives on", "the job ends with the engine"])

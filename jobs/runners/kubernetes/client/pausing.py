@@ -143,7 +143,9 @@ def wait_for_pods(cluster: Cluster, target: Target, seconds: float) -> list[End]
         # A pod that had ended before tells nothing of this stop, and a deleted one's last state its end.
         if end is not None and (listed or not has_ended(change.object)):
             ends[name] = end
-        if change.kind == "DELETED" or has_ended(change.object):
+        # The ends of its containers may come a moment after its phase; then its deletion is waited for.
+        unclear = end is not None and not end.explained and "deletionTimestamp" in change.object["metadata"]
+        if change.kind == "DELETED" or (has_ended(change.object) and not unclear):
             left.discard(name)
         else:
             left.add(name)

@@ -180,6 +180,8 @@ class End:
     what: str
     container: str | None = None
     out_of_memory: bool = False
+    explained: bool = True
+    """Whether the cluster says why. A pod's phase can be known before the ends of its containers."""
 
 
 def end_of(pod: Object) -> End | None:
@@ -193,9 +195,10 @@ def end_of(pod: Object) -> End | None:
         return End(0, "done")
     if status.get("phase") == "Failed":
         reason, message = status.get("reason") or "", status.get("message") or ""
-        return End(
-            None, f"was ended by the cluster: {': '.join(filter(None, (reason, message))) or 'no reason'}"
-        )
+        said = ": ".join(filter(None, (reason, message)))
+        if not said:
+            return End(None, "ended, and the cluster kept no exit code", explained=False)
+        return End(None, f"was ended by the cluster: {said}")
     return None
 
 

@@ -7,8 +7,6 @@ from typing import Any
 import pytest
 
 from jobs.runners.kubernetes.client.cluster import Cluster
-from jobs.runners.kubernetes.client.pausing import cancel, unpause
-from jobs.runners.kubernetes.client.states import paused, view
 from jobs.runners.kubernetes.client.submit import resume, submit
 from jobs.runners.kubernetes.client.targets import JOB, Target, find_target
 from jobs.runners.kubernetes.manifests.render import Rendered, render
@@ -186,88 +184,6 @@ class TestAgain:
         (config_map,) = [one for where, one in api.objects.items() if where.startswith(MAPS)]
         assert config_map["metadata"]["ownerReferences"][0]["uid"] == new["metadata"]["uid"]
         assert config_map["data"]
-
-
-class TestPausing:
-    def test_a_job_is_suspended_and_goes_on(self, api: Any, cluster: Cluster, said: Any) -> None:
-        api.job("acme", status={})
-        how = cancel(cluster, *find_target(cluster, "acme"), said, 5)
-        assert how == "none of its pods ran"
-        job = api.objects[f"{JOBS}/acme"]
-        assert job["spec"]["suspend"] is True
-        assert view(job).status == "stopped"
-        resume(cluster, *find_target(cluster, "acme"), said)
-        assert api.objects[f"{JOBS}/acme"]["spec"]["suspend"] is False
-        assert paused(api.objects[f"{JOBS}/acme"]) is None
-
-    def test_an_old_server_that_would_drop_suspend_gets_no_pods(
-        self, api: Any, cluster: Cluster, said: Any
-    ) -> None:
-        api.version = "v1.20.2"
-        api.job("acme", status={}, spec={"parallelism": 4, "backoffLimit": 0})
-        cancel(cluster, *find_target(cluster, "acme"), said, 5)
-        spec = api.objects[f"{JOBS}/acme"]["spec"]
-        assert (spec["parallelism"], "suspend" in spec) == (0, False)
-        assert spec["backoffLimit"] >= 4
-        resume(cluster, *find_target(cluster, "acme"), said)
-        spec = api.objects[f"{JOBS}/acme"]["spec"]
-        assert (spec["parallelism"], spec["backoffLimit"]) == (4, 0)
-
-    def test_kueue_is_told_by_its_workload(self, api: Any, cluster: Cluster, said: Any) -> None:
-        labels = {"kueue.x-k8s.io/queue-name": "gpus"}
-        job = api.job("acme", status={}, metadata={"labels": labels})
-        path = "/apis/kueue.x-k8s.io/v1beta2/namespaces/research/workloads/job-acme"
-        own = {"labels": {"kueue.x-k8s.io/job-uid": job["metadata"]["uid"]}}
-        api.put(path, metadata=own, spec={})
-        cancel(cluster, *find_target(cluster, "acme"), said, 5)
-        assert api.objects[path]["spec"]["active"] is False
-        assert "suspend" not in api.objects[f"{JOBS}/acme"]["spec"]
-        resume(cluster, *find_target(cluster, "acme"), said)
-        assert api.objects[path]["spec"]["active"] is True
-
-    @pytest.mark.parametrize("note", ['{"parallelism": "99"}', "[]", "no json", '{"template": {"x": 1}}'])
-    def test_an_annotation_that_somebody_wrote_changes_nothing_else(
-        self, api: Any, cluster: Cluster, note: str
-    ) -> None:
-        job = api.job("acme", metadata={"annotations": {"dev.starfreight/paused": note}})
-        spec = dict(job["spec"])
-        unpause(cluster, Target(JOB, "acme"), job)
-        assert api.objects[f"{JOBS}/acme"]["spec"] == spec
-
-    def test_a_pod_that_does_not_stop_in_time_is_left_alone(
-        self, api: Any, cluster: Cluster, said: Any
-    ) -> None:
-        api.job("acme")
-        api.pod("acme-1", "acme", {"running": {}})
-        with pytest.raises(ServiceError, match="acme-1 still runs"):
-            cancel(cluster, *find_target(cluster, "acme"), said, 0.5)
-        assert api.written("DELETE") == []
-
-    def test_how_the_pod_ended_is_said(self, api: Any, cluster: Cluster, said: Any, reply: Any) -> None:
-        api.job("acme")
-        api.pod("acme-1", "acme", {"running": {}})
-
-        def end(asked: Any) -> Any:
-            if "watch" not in asked.query:
-                return None
-            api.pod("acme-1", "acme", {"terminated": {"exitCode": 75}}, "Failed")
-            pod = api.objects["/api/v1/namespaces/research/pods/acme-1"]
-            return reply(pieces=[json.dumps({"type": "DELETED", "object": pod}).encode() + b"\n"])
-
-        api.before = end
-        assert cancel(cluster, *find_target(cluster, "acme"), said, 5) == "its checkpoint is written"
-
-    def test_what_has_ended_cannot_be_cancelled(self, api: Any, cluster: Cluster, said: Any) -> None:
-        api.job("acme", status={"conditions": [condition("Complete")]})
-        with pytest.raises(InputError, match="ended already"):
-            cancel(cluster, *find_target(cluster, "acme"), said, 5)
-
-    def test_one_variant_cannot_be_cancelled(self, api: Any, cluster: Cluster, said: Any) -> None:
-        api.job("acme", spec={"completions": 5, "completionMode": "Indexed"})
-        target, job = find_target(cluster, "acme-3")
-        assert (target.name, target.variant, target.link) == ("acme", 3, "acme-3")
-        with pytest.raises(InputError, match="One variant"):
-            cancel(cluster, target, job, said, 5)
 
 
 class TestFinding:
