@@ -86,10 +86,10 @@ class KubernetesOptions(RecipePart):
     paths start at its root. Needed when the recipe names a file or a folder."""
     data_path: Annotated[str, Field(max_length=200, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./-]*$")] | None = None
     """The folder of that claim that the recipe's relative paths start at; its root when not given."""
-    oci_data: Literal["auto", "image_volume", "init_container"] = "auto"
-    """How `oci://` sources get into the pod: mounted by the kubelet as an image volume, or fetched by an init
-    container. `auto` mounts them where the server knows image volumes (1.36). CRI-O mounts any artifact;
-    containerd mounts images only, and wants `init_container` for what `oras push` sent."""
+    oci_data: Literal["init_container", "image_volume"] = "init_container"
+    """How `oci://` sources get into the pod: fetched by an init container, which works everywhere, or mounted
+    by the kubelet as an image volume (Kubernetes 1.36; fetched where the server is older). CRI-O mounts any
+    artifact; containerd mounts images only, and not what `oras push` sent."""
     pull_secret: DnsName | None = None
     """The Secret (`kubernetes.io/dockerconfigjson`) that the init container fetches `oci://` sources with."""
     push_secret: DnsName | None = None

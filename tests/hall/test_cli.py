@@ -22,7 +22,7 @@ from starfreight.cli import cli, main
 
 RunCli = Callable[..., subprocess.CompletedProcess[str]]
 COMMANDS = (
-    "quickstart", "init", "plan", "run", "images", "data", "jobs", "package", "publish", "starter",
+    "quickstart", "init", "plan", "run", "data", "jobs", "images", "package", "publish", "starter",
 )  # fmt: skip
 HEAVY = (
     "torch", "transformers", "peft", "bitsandbytes", "datasets", "docker", "kubernetes", "numpy", "pydantic",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -163,22 +164,27 @@ def test_killed_at_a_step_the_same_call_completes_it(
     verify_layout(tmp_path / "p", console)
 
 
-@pytest.fixture
-def largest_file() -> Iterator[Callable[[int], None]]:
-    """Limits how large a file this process may write, which fails as a full disk does."""
+@contextlib.contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """Limits how large a file this process may write, which fails as a full disk does.
+
+    Not for longer than the block: what pytest itself writes to may be larger.
+    """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, handler)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
 def test_no_room_is_an_error_of_the_service_and_leaves_no_half_file(
-    tmp_path: Path, make_contents: Make, console: Console, largest_file: Callable[[int], None]
+    tmp_path: Path, make_contents: Make, console: Console
 ) -> None:
     contents = make_contents(model_card=b"x" * 100_000)
-    largest_file(50_000)
-    with pytest.raises(ServiceError, match="no room left") as caught:
+    with largest_file(50_000), pytest.raises(ServiceError, match="no room left") as caught:
         write_package(tmp_path / "p", contents, console)
     assert caught.value.exit_code == 4
     assert not (tmp_path / "p/package.json").exists()

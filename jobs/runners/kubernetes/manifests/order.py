@@ -106,7 +106,7 @@ def place_order(file: RecipeFile, server: Version) -> Order:
     suffix = len(f"-{NODE_JOB}-0-{options.nodes - 1}") if options.nodes > 1 else 0
     suffix = len(f"-{len(variants) - 1}") if len(variants) > 1 else suffix
     sources = {source.source for variant in variants for source in variant.data}
-    mounts = options.oci_data == "image_volume" or (options.oci_data == "auto" and server >= IMAGE_VOLUMES)
+    mounts = options.oci_data == "image_volume" and server >= IMAGE_VOLUMES
     mounted = {source.removeprefix(_OCI) for source in sources if source.startswith(_OCI) and mounts}
     for reference in mounted:
         parse_digest_reference(reference)

@@ -16,10 +16,12 @@ from jobs.runners.kubernetes.manifests.order import Order, each_variant, place_o
 from jobs.runners.kubernetes.manifests.secrets import refuse_secrets
 from jobs.runners.kubernetes.manifests.templates import Object, as_yaml, load_template, recipe_as_yaml
 from jobs.runners.kubernetes.manifests.versions import (
+    IMAGE_VOLUMES,
     INDEXED_JOBS,
     NEWEST,
     Version,
     leave_out_unknown,
+    left_out,
     parse_version,
     show,
 )
@@ -78,15 +80,16 @@ def _jobs(order: Order, config_map: str, server: Version) -> tuple[list[Object],
     orders = [order]
     if order.indexed and server < INDEXED_JOBS:
         orders = each_variant(order)
-        warnings.append(
-            f"spec.completionMode is left out, which Kubernetes knows from {show(INDEXED_JOBS)} on: each "
-            f"variant is a Job of its own, and all {order.variants} start at once."
-        )
+        alone = f"each variant is a Job of its own, and all {order.variants} start at once"
+        warnings.append(left_out("spec.completionMode", INDEXED_JOBS, alone))
+    if order.options.oci_data == "image_volume" and server < IMAGE_VOLUMES:
+        fetched = "oci:// data is fetched by a step of its own"
+        warnings.append(left_out("spec.template.spec.volumes[].image", IMAGE_VOLUMES, fetched))
     jobs = []
     for each in orders:
         job = fill_job(each, config_map)
-        left_out = leave_out_unknown(job, server, pods=each.variants if each.indexed else 1)
-        warnings += [warning for warning in left_out if warning not in warnings]
+        gone = leave_out_unknown(job, server, pods=each.variants if each.indexed else 1)
+        warnings += [warning for warning in gone if warning not in warnings]
         jobs.append(fill_nodes(job, each) if each.options.nodes > 1 else job)
     return jobs, warnings
 

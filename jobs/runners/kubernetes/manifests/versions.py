@@ -93,6 +93,11 @@ def show(version: Version) -> str:
     return f"{version[0]}.{version[1]}"
 
 
+def left_out(path: str, since: Version, without: str) -> str:
+    """The warning that a field is left out, since when it is known, and what happens without it."""
+    return f"{path} is left out, which Kubernetes knows from {show(since)} on: {without}."
+
+
 def leave_out_unknown(job: dict[str, Any], server: Version, *, pods: int) -> list[str]:
     """Takes out of a Job what a server does not know, and makes the best of what is left.
 
@@ -110,10 +115,7 @@ def leave_out_unknown(job: dict[str, Any], server: Version, *, pods: int) -> lis
         name = field.path.removeprefix("spec.")
         if server < field.since and name in spec:
             del spec[name]
-            warnings.append(
-                f"{field.path} is left out, which Kubernetes knows from {show(field.since)} on: "
-                f"{field.without}."
-            )
+            warnings.append(left_out(field.path, field.since, field.without))
             _INSTEAD.get(name, _nothing)(spec, pods)
     return warnings
 

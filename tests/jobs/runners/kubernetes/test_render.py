@@ -214,8 +214,8 @@ def test_data_from_a_registry_is_mounted_where_the_server_can_and_fetched_where_
     assert [step["name"] for step in old["spec"]["initContainers"]] == ["fetch"]
     assert not [volume for volume in old["spec"]["volumes"] if "image" in volume]
     assert old["metadata"]["labels"]["dev.starfreight/reach-registry"] == "true"
-    forced = pod("registry", oci_data="init_container")["spec"]
-    assert [step["name"] for step in forced["initContainers"]] == ["fetch"]
+    not_asked_for = pod("registry", oci_data="init_container")["spec"]
+    assert [step["name"] for step in not_asked_for["initContainers"]] == ["fetch"]
 
 
 def test_training_itself_is_offline(

@@ -52,6 +52,14 @@ def test_a_field_is_left_out_exactly_where_it_is_not_known_and_a_warning_names_i
     assert {warning.split(" ", 1)[0].removeprefix("spec.") for warning in rendered.warnings} == gone
 
 
+@pytest.mark.parametrize(("version", "said"), [("1.36", 0), ("1.35", 1)])
+def test_an_image_volume_that_a_server_does_not_know_is_named(
+    version: str, said: int, render_file: Callable[..., Rendered]
+) -> None:
+    warnings = render_file("registry", version).warnings
+    assert [warning.split(" ", 1)[0] for warning in warnings] == ["spec.template.spec.volumes[].image"] * said
+
+
 def test_every_field_of_the_table_is_in_some_job(render_file: Callable[..., Rendered]) -> None:
     rendered = {key for name in ("cpu", "sweep") for key in render_file(name).documents[1]["spec"]}
     assert {field.path.removeprefix("spec.") for field in fields_that_depend_on_the_server()} <= rendered
