@@ -4,9 +4,9 @@
     python benchmarks/kubernetes.py --jobs 5000 --kubectl ~/bin/kubectl
 
 The jobs are rendered ones with no pods (``parallelism: 0``), so that the figures are those of the API and of
-the clients. Listings are the best of three, each client a process of its own from start to end, and the memory
-is the highest resident size of that process. Submitting and watching happen once, and ours without the start of
-a process, so they stand beside the peer's figures without a ratio.
+the clients. Listings are the best of three, each client a process of its own from start to end, and the
+memory is the highest resident size of that process. Submitting and watching happen once, and ours without the
+start of a process, so they stand beside the peer's figures without a ratio.
 """
 
 from __future__ import annotations
