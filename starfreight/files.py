@@ -26,6 +26,9 @@ LOCK_PATIENCE = "STARFREIGHT_LOCK_PATIENCE"
 """Seconds to wait for a lock. In a cluster the pod before this one may still be writing its checkpoint."""
 
 _CHUNK = 1 << 20
+_NO_PLACE = (
+    errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL
+)  # fmt: skip
 
 
 def canonical_json(value: Any) -> bytes:
@@ -117,6 +120,19 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def _place_errors(path: Path) -> Iterator[None]:
+    """Turns a path at which no file can be made into an :class:`InputError` that names it."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_PLACE:
+            raise
+        raise InputError(
+            f"No file can be made there: {error.strerror}.", where=str(path), fix="choose another place"
+        ) from error
+
+
+@contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     """Opens a new file that takes ``path``'s place only when the block ends without an error.
 
@@ -124,11 +140,13 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     0644 less the umask, so that other users of a shared volume can read it.
 
     Raises:
+        InputError: no file can be there: a folder has that name, or a file that of its folder.
         ServiceError: the disk is full or not writable.
     """
     with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=PARTIAL_PREFIX, dir=path.parent)
+        with _place_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(prefix=PARTIAL_PREFIX, dir=path.parent)
         partial = Path(name)
         try:
             with os.fdopen(handle, "wb") as stream:
@@ -136,7 +154,8 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
                 stream.flush()
                 os.fsync(stream.fileno())
             partial.chmod(0o644 & ~_umask())
-            partial.replace(path)
+            with _place_errors(path):
+                partial.replace(path)
         except BaseException:
             partial.unlink(missing_ok=True)
             raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -99,10 +100,11 @@ def test_an_interruption_stops_the_build_and_nothing_is_remembered(
     engine: docker.DockerClient, base_image: str, wheelhouse: Path, tmp_path: Path
 ) -> None:
     log = tmp_path / "starfreight/images/packager/build.log"
+    tag = f"starfreight-test/packager:{secrets.token_hex(4)}"
     command = [
         sys.executable, "-m", "starfreight", "images", "build", "packager", "--no-cache",
         "--base-image", base_image, "--wheelhouse", str(wheelhouse),
-        "--tag", "starfreight-test/packager:interrupted",
+        "--tag", tag,
     ]  # fmt: skip
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path / "state")}
     with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as process:
@@ -114,7 +116,7 @@ def test_an_interruption_stops_the_build_and_nothing_is_remembered(
         _, said = process.communicate(timeout=60)
     assert process.returncode == 130 and "Interrupted" in said and "Traceback" not in said
     assert not (tmp_path / "state").exists()
-    assert not engine.images.list("starfreight-test/packager:interrupted")
+    assert not engine.images.list(tag)
     assert "exporting to image" not in log.read_text()
 
 

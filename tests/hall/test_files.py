@@ -70,6 +70,16 @@ def test_other_users_can_read_what_is_written_as_far_as_the_umask_lets_them(tmp_
     assert (tmp_path / "closed").stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.parametrize("name", ["folder", "file/below", "x" * 300, "/proc/nothing/x"])
+def test_a_place_where_no_file_can_be_is_named_and_nothing_is_left(tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(InputError) as error:
+        write_bytes(tmp_path / name, b"text")
+    assert error.value.where == str(tmp_path / name)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "folder"]
+
+
 def test_a_full_disk_is_a_service_error_that_names_the_file_and_leaves_nothing(tmp_path: Path) -> None:
     program = (
         "import pathlib, resource, signal, sys, starfreight.files as files\n"

@@ -76,9 +76,10 @@ def render_text(report: Report) -> str:
     if report.no_tokens:
         lines.append(f"Tokens were not counted: {report.no_tokens}")
     seconds = max(report.gathered.seconds, 1e-3)
-    read = f"{_thousands(report.gathered.samples)} texts, {_size(report.gathered.bytes)}"
+    texts = "1 text" if report.gathered.samples == 1 else f"{_thousands(report.gathered.samples)} texts"
+    read = f"{texts}, {_size(report.gathered.bytes)}"
     lines.append(
-        f"Examined {read}, in {seconds:.1f} s: "
+        f"Examined {read} in {seconds:.1f} s: "
         f"{report.gathered.samples / seconds:,.0f} files/s, {report.gathered.bytes / seconds / 1e6:.1f} MB/s"
     )
     return "\n".join(lines)
