@@ -5,12 +5,17 @@ Events (:mod:`jobs.events`) and what libraries print stand in it as they came.
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
+import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import IO
 
 from jobs.events import error_from, receive
-from starfreight.errors import StarfreightError
+from starfreight.errors import InputError, StarfreightError
 
 LOG_FILE = "job.log"
 LONGEST_LINE = 1 << 20
@@ -18,10 +23,40 @@ LONGEST_LINE = 1 << 20
 _PAUSE = 0.2
 
 
+@contextlib.contextmanager
+def open_log(folder: Path, *, write: bool = False) -> Iterator[IO[bytes]]:
+    """Opens a run's log, to read it or to write at its end.
+
+    The folder is the job's to write to as well, so a link there may lead to any file of the user's, and a
+    pipe may keep whoever opens it waiting.
+
+    Raises:
+        InputError: it is a link, or no file.
+    """
+    path = folder / LOG_FILE
+    how = os.O_RDWR | os.O_CREAT | os.O_APPEND if write else os.O_RDONLY
+    odd = InputError(
+        "The job's log is a link or no file.", where=str(path), fix="look what made it so, and remove it"
+    )
+    try:
+        handle = os.open(path, how | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
+            raise odd from error
+        raise
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise odd
+    with os.fdopen(handle, "ab" if write else "rb") as stream:
+        yield stream
+
+
 def log_size(folder: Path) -> int:
     """How many bytes there are by now."""
-    path = folder / LOG_FILE
-    return path.stat().st_size if path.exists() else 0
+    try:
+        return (folder / LOG_FILE).lstat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def read_log(
@@ -34,13 +69,15 @@ def read_log(
         begin: the byte to begin at.
         end: the byte to end before; the log's end when ``None``.
         alive: whether more may come; then it is waited for.
+
+    Raises:
+        InputError: the log is a link, or no file.
     """
-    path = folder / LOG_FILE
-    while not path.exists():
+    while not os.path.lexists(folder / LOG_FILE):
         if not alive():
             return
         time.sleep(_PAUSE)
-    with path.open("rb") as stream:
+    with open_log(folder) as stream:
         stream.seek(begin)
         rest = b""
         while end is None or stream.tell() < end:

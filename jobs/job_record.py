@@ -53,6 +53,8 @@ class JobRecord(Record):
     """The size of ``job.log`` when it was started: what was there is of earlier jobs."""
     end: JobEnd | None = None
     """``None`` as long as nobody has seen it end."""
+    leaves: bool = False
+    """Its container has ended and has still to be removed."""
 
     @classmethod
     def find(cls, folder: Path) -> JobRecord | None:

@@ -23,6 +23,10 @@ DEFAULT_ADDRESS = "unix:///var/run/docker.sock"
 _SECONDS = 60
 
 
+class NoEngine(ServiceError):
+    """The Docker Engine does not answer, or may not be talked to; one that refuses has answered."""
+
+
 def engine_address() -> str:
     """Where the engine listens, as ``DOCKER_HOST`` would say it."""
     if address := os.environ.get("DOCKER_HOST"):
@@ -44,7 +48,7 @@ def connect(seconds: int = _SECONDS) -> docker.DockerClient:
         seconds: how long it may take over an answer, or over the next piece of one.
 
     Raises:
-        ServiceError: there is none, it does not answer, or its socket may not be opened.
+        NoEngine: there is none, it does not answer, or its socket may not be opened.
     """
     import docker
 
@@ -58,7 +62,7 @@ def connect(seconds: int = _SECONDS) -> docker.DockerClient:
 
 @contextlib.contextmanager
 def engine_errors(address: str | None = None) -> Iterator[None]:
-    """Turns what the engine says, and its silence, into a :class:`ServiceError`.
+    """Turns what the engine says into a :class:`ServiceError`, and its silence into :class:`NoEngine`.
 
     An image or container that does not exist (``docker.errors.NotFound``) passes, since only the caller knows
     what that means.
@@ -86,20 +90,20 @@ def _refused(said: str, address: str) -> ServiceError:
     return ServiceError(f"The Docker Engine refused: {said}.", where=address)
 
 
-def _no_answer(error: Exception, address: str) -> ServiceError:
+def _no_answer(error: Exception, address: str) -> NoEngine:
     """What lies behind the layers of wrapping that the SDK puts round a socket's error."""
     text = str(error)
     if "PermissionError" in text or "Permission denied" in text:
-        return ServiceError(
+        return NoEngine(
             "This user may not talk to the Docker Engine.",
             where=address,
             fix="add the user to the group docker (sudo usermod -aG docker $USER, then log in again),"
             " or use rootless Docker",
         )
     if any(sign in text for sign in ("FileNotFoundError", "No such file", "onnection refused")):
-        return ServiceError(
+        return NoEngine(
             "No Docker Engine answers.",
             where=address,
             fix="start it (sudo systemctl start docker), or set DOCKER_HOST to where it listens",
         )
-    return ServiceError(f"The Docker Engine does not answer: {text}.", where=address, fix="check DOCKER_HOST")
+    return NoEngine(f"The Docker Engine does not answer: {text}.", where=address, fix="check DOCKER_HOST")

@@ -8,12 +8,13 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import IO
 
-from jobs.job_log import LOG_FILE, log_size, read_log
+from jobs.job_log import LOG_FILE, log_size, open_log, read_log
 from jobs.job_record import JobRecord, now
 from jobs.runners.interface import JobState
 from jobs.runners.process import is_alive, open_process, process_identity
@@ -23,6 +24,9 @@ from starfreight.console import Console
 from starfreight.errors import InputError, JobFailed, JobStopped, RecipeError, ServiceError
 from starfreight.recipe import Recipe
 
+_PAUSE = 0.05
+_RECORDING = 3.0
+"""Seconds within which the command that started a job has written down how it ended, if it lives."""
 _SECRETS = ("TOKEN", "PASSWORD", "SECRET", "CREDENTIAL", "_KEY")
 
 
@@ -57,7 +61,7 @@ class LocalRunner:
                 fix="watch it with starfreight jobs logs -f, or stop it with starfreight jobs cancel",
             )
         log = folder / LOG_FILE
-        with log.open("ab") as written, _passing_signals_on() as signals:
+        with open_log(folder, write=True) as written, _passing_signals_on() as signals:
             begins = log_size(folder)
             process = signals.process = subprocess.Popen(
                 # -P: a folder named jobs where the user stands must not take the place of ours.
@@ -142,7 +146,11 @@ class LocalRunner:
                 )
         finally:
             os.close(process)
-        return JobState(False, "the job stopped because it was asked to", JobStopped.exit_code)
+        # Whoever started the process learns how it ended, and writes that down.
+        limit = time.monotonic() + _RECORDING
+        while (record := JobRecord.find(folder)) and not record.end and time.monotonic() < limit:
+            time.sleep(_PAUSE)
+        return self.state(folder)
 
 
 def _how_it_ended(code: int) -> str:

@@ -7,11 +7,11 @@ moment and begun again, and two commands cannot do it at once.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jobs.job_log import LOG_FILE
+from jobs.job_log import LOG_FILE, open_log
 from jobs.job_record import JobRecord
 from starfreight.console import human_count
 from starfreight.docker_engine import engine_errors
@@ -46,33 +46,60 @@ def bring_home(
         the record with the job's end, as it was written.
 
     Raises:
+        InputError: the log's place is taken by a link or by something that is no file.
         ServiceError: the engine does not answer, or the disk is full.
     """
-    path = folder / LOG_FILE
-    with disk_errors(path), path.open("ab") as log, engine_errors():
+    with disk_errors(folder / LOG_FILE), open_log(folder, write=True) as log:
         # What an earlier attempt to do this has written is written again.
         log.truncate(record.log_begins)
-        for piece in engine.api.logs(container["Id"], stream=True, follow=False):
+        for piece in _output(engine, container["Id"]):
             log.write(piece)
         log.flush()
         os.fsync(log.fileno())
     state = container["State"]
     record = record.ended(int(state["ExitCode"]), how_it_ended(state, container["HostConfig"]))
+    record = record.model_copy(update={"leaves": not keep})
     record.save(folder)
-    if not keep:
-        remove(engine, container["Id"])
+    return clear_away(engine, folder, record)
+
+
+def clear_away(engine: docker.DockerClient, folder: Path, record: JobRecord) -> JobRecord:
+    """Removes the container of a job that has been brought home, unless that is done or it is kept.
+
+    Returns:
+        the record as it is then.
+
+    Raises:
+        ServiceError: the engine does not answer; then the next look does it.
+    """
+    if record.leaves and record.identity:
+        remove(engine, record.identity)
+        record = record.model_copy(update={"leaves": False})
+        record.save(folder)
     return record
 
 
-def remove(engine: docker.DockerClient, container: str) -> None:
-    """Removes a container that has ended, if it is still there."""
+def remove(engine: docker.DockerClient, container: str, *, force: bool = False) -> None:
+    """Removes a container, if it is still there; one that runs only by force."""
     import docker.errors
 
     try:
         with engine_errors():
-            engine.api.remove_container(container, v=True)
+            engine.api.remove_container(container, v=True, force=force)
     except docker.errors.NotFound:
         return
+
+
+def _output(engine: docker.DockerClient, container: str) -> Iterator[bytes]:
+    """What a container has written. The errors of whoever reads this are not the engine's."""
+    with engine_errors():
+        pieces = iter(engine.api.logs(container, stream=True, follow=False))
+    while True:
+        with engine_errors():
+            piece = next(pieces, None)
+        if piece is None:
+            return
+        yield piece
 
 
 def how_it_ended(state: Mapping[str, Any], limits: Mapping[str, Any]) -> str:

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jobs.job_record import JobRecord
+from jobs.job_record import JOB_FILE, JobRecord
 from jobs.runners.docker.collecting import remove
-from jobs.runners.docker.container import LABEL_FOLDER
+from jobs.runners.docker.container import LABEL_FOLDER, LABEL_RUN
 from jobs.runners.docker.following import is_alive
 from starfreight.console import time_in_words
 from starfreight.docker_engine import engine_address, engine_errors
 from starfreight.errors import ServiceError
+from starfreight.run import Run
 
 if TYPE_CHECKING:
     import docker
@@ -67,11 +68,21 @@ def find_container(engine: docker.DockerClient, record: JobRecord, folder: Path)
         return None
     if attributes["State"]["Status"] in _BEING_REMOVED:
         return None
-    if record.identity is None:  # Known by its name alone, which that of another folder may have.
-        labels = attributes["Config"]["Labels"] or {}
-        if labels.get(LABEL_FOLDER) != str(folder.resolve()):
-            return None
-    return Found(attributes)
+    return Found(attributes) if _belongs(attributes["Config"]["Labels"] or {}, record, folder) else None
+
+
+def _belongs(labels: Mapping[str, str], record: JobRecord, folder: Path) -> bool:
+    """Whether a container is that of the run in ``folder``.
+
+    The record alone does not say so: the folder may come from somebody else, or be a copy of the one whose
+    job runs, and a job can write there.
+    """
+    made_for = labels.get(LABEL_FOLDER)
+    if made_for == str(folder.resolve()):
+        return True
+    # The folder has been moved since, unless the other one is there still.
+    moved = made_for is not None and not (Path(made_for) / JOB_FILE).exists()
+    return moved and record.identity is not None and labels.get(LABEL_RUN) == Run.load(folder).id
 
 
 def is_up(found: Found) -> bool:

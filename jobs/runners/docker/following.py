@@ -18,6 +18,7 @@ PATIENCE = 60.0
 """Seconds that an engine may be gone for: a restart takes a few."""
 
 _PAUSE = 0.5
+_REFUSALS = 20
 _BEING_REMOVED = 409
 _ALIVE = ("created", "running", "paused", "restarting")
 
@@ -45,12 +46,12 @@ def follow(
         give_up: asked while the engine is waited for.
 
     Raises:
-        ServiceError: the engine went away and did not come back in time.
+        ServiceError: the engine went away and did not come back in time, or keeps refusing.
     """
     import docker.errors
     import requests
 
-    seen = 0
+    seen, refusals = 0, 0
     while True:
         try:
             pieces = engine.api.logs(container, stderr=errors_too, stream=True, follow=True)
@@ -59,7 +60,7 @@ def follow(
                 if not line.endswith(b"\n"):
                     rest = line
                 elif number >= seen:
-                    seen += 1
+                    seen, refusals = seen + 1, 0
                     yield as_text(line)
             # The stream ends when the container does, and when the engine goes down.
             if not is_alive(str(engine.api.inspect_container(container)["State"]["Status"])):
@@ -72,10 +73,12 @@ def follow(
         except docker.errors.APIError as error:
             if error.status_code == _BEING_REMOVED:
                 return
-            # An engine that goes down refuses before it falls silent.
-            if error.status_code is not None and error.status_code < 500:
+            # An engine that goes down refuses before it falls silent; one that stays has another reason.
+            refusals += 1
+            if (error.status_code is not None and error.status_code < 500) or refusals == _REFUSALS:
                 with engine_errors():
                     raise
+            time.sleep(_PAUSE)
             engine = wait_for_engine(console, give_up)
         except (requests.RequestException, OSError):
             engine = wait_for_engine(console, give_up)

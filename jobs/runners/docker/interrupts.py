@@ -12,6 +12,7 @@ from types import FrameType
 from starfreight.docker_engine import connect, engine_errors
 from starfreight.errors import ServiceError
 
+_PAUSE = 0.5
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -24,6 +25,7 @@ class Interrupts:
     def __init__(self) -> None:
         self.asked = False
         self._container: str | None = None
+        self._closed = threading.Event()
         self._lock = threading.Lock()
         self._read, self._write = os.pipe()
 
@@ -34,11 +36,6 @@ class Interrupts:
         if self.asked:
             os.write(self._write, b"!")
 
-    def again(self) -> None:
-        """Asks once more, after the engine was away, when it was asked before."""
-        if self.asked:
-            os.write(self._write, b"!")
-
     def note(self, number: int, frame: FrameType | None) -> None:
         """The handler."""
         self.asked = True
@@ -46,16 +43,20 @@ class Interrupts:
             os.write(self._write, b"!")
 
     def pass_on(self) -> None:
-        """The thread: sends SIGTERM for each request until the block ends."""
+        """The thread: sends SIGTERM for each request until the block ends, once the engine takes it."""
         while os.read(self._read, 1) == b"!":
             with self._lock:
                 container = self._container
-            if container is not None:
-                with contextlib.suppress(ServiceError):
+            while container is not None and not self._closed.is_set():
+                try:
                     terminate(container)
+                    break
+                except ServiceError:
+                    self._closed.wait(_PAUSE)
 
     def close(self) -> None:
         """Ends the thread."""
+        self._closed.set()
         os.write(self._write, b".")
 
     def forget(self) -> None:

@@ -12,7 +12,8 @@ from pathlib import Path, PurePosixPath
 from starfreight.errors import InputError
 from starfreight.run import Inputs, Run
 
-RUN = "/run"
+RUN = "/job"
+"""Not ``/run``, where NVIDIA's container runtime puts sockets of its own."""
 BASE = "/base"
 DATA = "/data"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from jobs.job_log import as_text, error_in, lines_of, read_log
 from jobs.job_record import JobEnd, JobRecord, job_lock
-from jobs.runners.docker.collecting import bring_home
+from jobs.runners.docker.collecting import bring_home, clear_away
 from jobs.runners.docker.finding import Found, find_container, forget_unstarted, is_up, up_for
 from jobs.runners.docker.following import follow, wait_for_engine
 from jobs.runners.docker.gpus import find_gpu_support, gpu_request
@@ -21,7 +23,7 @@ from jobs.runners.docker.starting import start_container
 from jobs.runners.interface import JobState
 from jobs.runners.watching import watch
 from starfreight.console import Console
-from starfreight.docker_engine import connect, engine_errors
+from starfreight.docker_engine import NoEngine, connect, engine_errors
 from starfreight.errors import InputError, ServiceError
 from starfreight.recipe import Recipe
 from starfreight.run import Run
@@ -75,7 +77,7 @@ class DockerRunner:
         record = JobRecord.find(folder)
         if record is None:
             return JobState(False, "no job")
-        if record.end is None:
+        if record.end is None or record.leaves:
             with job_lock(folder):
                 found, record = self._look(folder)
             if found is not None:
@@ -87,13 +89,24 @@ class DockerRunner:
 
     def lines(self, folder: Path, *, follow: bool) -> Iterator[str]:
         """See :class:`jobs.runners.interface.Runner`."""
+        import docker.errors
+
         with job_lock(folder):
             found, record = self._look(folder)
         if found is None or record is None:
             yield from read_log(folder)
             return
         yield from read_log(folder, end=record.log_begins)
-        yield from self._output(found, wait=follow)
+        told = 0
+        with contextlib.suppress(docker.errors.NotFound):
+            for line in self._output(found, wait=follow):
+                told += 1
+                yield line
+        # Another command may have brought the job home meanwhile, with what was not read here.
+        with job_lock(folder):
+            _, record = self._look(folder)
+        if record is not None and record.end is not None:
+            yield from itertools.islice(read_log(folder, record.log_begins), told, None)
 
     def cancel(self, folder: Path, console: Console, *, patience: float) -> JobState:
         """See :class:`jobs.runners.interface.Runner`."""
@@ -124,6 +137,9 @@ class DockerRunner:
     def _look(self, folder: Path) -> tuple[Found | None, JobRecord | None]:
         """The container if it is up, and the record; one that has ended is brought home. Under the lock."""
         record = JobRecord.find(folder)
+        if record is not None and record.leaves:
+            with contextlib.suppress(ServiceError):
+                record = clear_away(self._connected(), folder, record)
         if record is None or record.end is not None or record.runner != "docker":
             return None, record
         engine = self._connected()
@@ -157,9 +173,9 @@ class DockerRunner:
             try:
                 with job_lock(folder):
                     found, record = self._look(folder)
-            except ServiceError:
+            except NoEngine:
                 self._engine = wait_for_engine(console, lambda: interrupts.asked)
-                continue
+                found = record = None
             if found is None and record is not None and record.end is not None:
                 return record.end
             time.sleep(_PAUSE)

@@ -63,8 +63,10 @@ def start_container(engine: docker.DockerClient, folder: Path, run: Run, console
         try:
             engine.api.start(made)
         except BaseException:
+            # It may be up all the same when the answer came too late. As long as it is there, its record is
+            # that of a job that has not ended, so that the next look finds it.
+            remove(engine, made, force=True)
             record.ended(None, "could not be started").save(folder)
-            remove(engine, made)
             raise
         found = Found(engine.api.inspect_container(made))
     if image.other_version:

@@ -135,7 +135,7 @@ FAKE_JOB = b"""#!/usr/bin/python3
 import json, signal, sys, time
 
 def stop(number, frame):
-    error = {"event": "error", "kind": "JobStopped", "what": "It stopped.", "where": "/run/x", "next": None}
+    error = {"event": "error", "kind": "JobStopped", "what": "It stopped.", "where": "/job/x", "next": None}
     print(json.dumps(error), flush=True)
     sys.exit(75)
 

@@ -89,7 +89,7 @@ def _is_locked_in(container: Any, person: Any) -> None:
     assert config["User"] == f"{os.getuid()}:{os.getgid()}"
     assert not any("secret" in each for each in config["Env"])
     writable = [mount["Destination"] for mount in attributes["Mounts"] if mount["RW"]]
-    assert writable == ["/run"]
+    assert writable == ["/job"]
     assert not any("docker.sock" in mount["Source"] for mount in attributes["Mounts"])
 
 

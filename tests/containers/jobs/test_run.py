@@ -42,7 +42,7 @@ def test_a_run_in_a_container_is_that_of_a_plain_process(
     assert inputs["data"] == [str(tmp_path / "code")]
     for name in ("run.json", "report.html", "adapter/adapter_config.json", "data/manifest.json"):
         text = (person.run / name).read_text()
-        assert "/data/0" not in text and '"/base' not in text and '"/run' not in text, name
+        assert "/data/0" not in text and '"/base' not in text and '"/job' not in text, name
     assert {path.stat().st_uid for path in person.run.rglob("*")} == {os.getuid()}
     record = JobRecord.find(person.run)
     assert record is not None and record.end is not None
