@@ -24,7 +24,7 @@ from images.wheel import Project, build_wheel
 from starfreight import __version__
 from starfreight.console import Console
 from starfreight.docker_engine import connect, engine_errors
-from starfreight.errors import InputError
+from starfreight.errors import InputError, ServiceError
 from starfreight.files import disk_errors, only_one, read_limited
 from starfreight.image import BuiltImage, remember_image
 
@@ -82,8 +82,13 @@ def build_image(request: BuildRequest, console: Console) -> BuiltImage:
         here = _platform(base_here) if base_here else None
         other = here if request.platform not in (None, here) else None
         image_id = _run(source.name, arguments, context, log, other, console)
-    with engine_errors():
-        image = client.images.get(image_id)
+    image = _find(client, image_id)
+    if image is None:
+        raise ServiceError(
+            "The image was built, and the engine does not have it any more.",
+            where=tag,
+            fix="run the same command again, and not beside docker image prune",
+        )
     built = BuiltImage(
         version=1, name=source.name, reference=tag, id=str(image.id), platform=_platform(image),
         revision=project.revision,

@@ -26,7 +26,9 @@ _SECONDS = 30
 _PATIENCE = 15
 """Seconds that a build has to stop in when it is asked to."""
 
-_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+_PROXIES = tuple(
+    spelt for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY") for spelt in (name, name.lower())
+)
 """Build arguments that every Dockerfile has, and that are not part of the image or of the cache's keys."""
 
 

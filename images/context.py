@@ -98,7 +98,10 @@ def _wheels(wheelhouse: Path) -> dict[tuple[str, str], list[Path]]:
         raise InputError("The wheelhouse is not a folder.", where=str(wheelhouse), fix="check the path")
     found: dict[tuple[str, str], list[Path]] = {}
     for path in sorted(wheelhouse.glob("*.whl")):
-        name, version, *_ = path.name.split("-")
+        name, dash, rest = path.name.partition("-")
+        if not dash:  # No wheel's name.
+            continue
+        version = rest.partition("-")[0]
         found.setdefault((re.sub(r"[-_.]+", "-", name).lower(), version), []).append(path.resolve())
     return found
 

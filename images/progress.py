@@ -44,6 +44,7 @@ class BuildProgress:
     def __call__(self, line: str) -> None:
         """Takes the next line."""
         self._log.write(line.encode() + b"\n")
+        line = "".join(letter if letter.isprintable() else " " for letter in line)
         if line.strip():
             self.last_lines.append(line)
         if ended := _ENDED.match(line):

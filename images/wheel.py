@@ -87,7 +87,8 @@ def build_wheel(cache: Path) -> Project:
 def _created(commit: str | None) -> int:
     """SOURCE_DATE_EPOCH when it is set, otherwise the commit's time."""
     text = os.environ.get("SOURCE_DATE_EPOCH") or commit or str(_EARLIEST)
-    if not text.isdecimal():
+    # Eleven digits are enough until the year 5138; a date has no year of more than four.
+    if not re.fullmatch(r"[0-9]{1,11}", text):
         raise InputError("It is not a number of seconds.", where=f"SOURCE_DATE_EPOCH={text}", fix="unset it")
     return max(int(text), _EARLIEST)
 
@@ -162,8 +163,14 @@ def _from_installation(cache: Path) -> Path:
         made_by_pip = file.name in ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")
         if made_by_pip or file.suffix == ".pyc" or ".." in file.parts:
             continue
-        with contextlib.suppress(OSError):
+        try:
             files[file.as_posix()] = Path(str(file.locate())).read_bytes()
+        except OSError as error:
+            raise InputError(
+                f"A file of this Starfreight cannot be read: {error.strerror}.",
+                where=str(file.locate()),
+                fix="install it again: pip install --force-reinstall starfreight",
+            ) from error
     metadata = [name.split("/")[0] for name in files if name.endswith(".dist-info/METADATA")]
     if len(metadata) != 1 or "starfreight/__init__.py" not in files:
         raise InputError(

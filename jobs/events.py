@@ -16,6 +16,19 @@ from starfreight.errors import JobFailed, StarfreightError
 
 Kind = Literal["phase", "note", "run", "read", "blocks", "plan", "step", "measured", "error"]
 _MARK = '{"event": '
+_NUMBER = (int, float)
+_FIELDS: dict[str, dict[str, type | tuple[type, ...]]] = {
+    "phase": {"text": str},
+    "note": {"text": str},
+    "run": {"id": str},
+    "read": {"bytes": _NUMBER, "whole": _NUMBER},
+    "blocks": {"blocks": int, "examples": int, "tokens": int, "fill": _NUMBER, "left_out": dict},
+    "plan": {"steps": int, "done": int},
+    "step": {"step": int, "loss": _NUMBER, "tokens_per_second": _NUMBER},
+    "measured": {"when": str, "loss": _NUMBER, "exact_match": (*_NUMBER, type(None))},
+    "error": {"what": str},
+}
+"""What each kind has to have for those who show it."""
 _silent = False
 
 
@@ -47,14 +60,19 @@ def send(kind: Kind, /, **fields: Any) -> None:
 
 
 def receive(line: str) -> dict[str, Any] | None:
-    """The event in a line, or ``None`` when some library printed that line."""
+    """The event in a line, or ``None`` when some library printed that line, or a job that is not ours."""
     if not line.startswith(_MARK):
         return None
     try:
         event = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    return event if isinstance(event, dict) else None
+    kind = event.get("event") if isinstance(event, dict) else None
+    fields = _FIELDS.get(kind) if isinstance(kind, str) else None
+    if fields is None or not all(isinstance(event.get(name), kinds) for name, kinds in fields.items()):
+        return None
+    found: dict[str, Any] = event
+    return found
 
 
 def error_from(event: dict[str, Any]) -> StarfreightError:
@@ -62,4 +80,5 @@ def error_from(event: dict[str, Any]) -> StarfreightError:
     kind = getattr(errors, str(event.get("kind")), JobFailed)
     if not (isinstance(kind, type) and issubclass(kind, StarfreightError)):
         kind = JobFailed
-    return kind(str(event.get("what")), where=event.get("where"), fix=event.get("next"))
+    where, fix = (None if event.get(name) is None else str(event[name]) for name in ("where", "next"))
+    return kind(str(event.get("what")), where=where, fix=fix)

@@ -123,7 +123,8 @@ def _bar(what: str, total: float | None, unit: str) -> Iterator[Advance]:
         else [MofNCompleteColumn(), TextColumn(unit)]
     )
     with Progress(
-        TextColumn("{task.description}"), BarColumn(), *counts, TimeRemainingColumn(),
+        # What other programs print is shown as it is, square brackets included.
+        TextColumn("{task.description}", markup=False), BarColumn(), *counts, TimeRemainingColumn(),
         console=Rich(stderr=True), transient=False,
     ) as progress:  # fmt: skip
         task = progress.add_task(what, total=total)

@@ -83,6 +83,15 @@ def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "\x1b[" in terminal.getvalue()
 
 
+def test_what_another_program_prints_is_no_markup(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    monkeypatch.setenv("TERM", "xterm")
+    with Console().progress("Building", total=2) as advance:
+        advance(1, "cannot open [/srv/x]: no")
+        advance(1)
+    assert "[/srv/x]" in terminal.getvalue()
+
+
 @pytest.mark.parametrize(
     ("amount", "unit", "text"),
     [

@@ -13,6 +13,7 @@ import pytest
 
 from images import buildkit
 from images.build_errors import explain
+from images.context import _wheels
 from images.progress import BuildProgress
 from starfreight.docker_engine import connect
 from starfreight.errors import GateError, InputError, ServiceError
@@ -134,3 +135,19 @@ def test_a_socket_that_may_not_be_opened(monkeypatch: pytest.MonkeyPatch) -> Non
             if os.getuid() == 0:
                 os.seteuid(0)
     assert "group docker" in str(refused.value.fix)
+
+
+def test_control_sequences_of_a_build_do_not_reach_the_terminal() -> None:
+    shown: list[str] = []
+    log = io.BytesIO()
+    progress = BuildProgress(lambda amount, what="": shown.append(what), log)
+    for line in ("#5 [torch 1/1] RUN it", "#5 1.0 \x1b]0;title\x07 Processing"):
+        progress(line)
+    assert "Processing" in shown[-1] and "\x1b" not in shown[-1] + progress.last_lines[-1]
+    assert b"\x1b" in log.getvalue()
+
+
+def test_a_file_in_the_wheelhouse_that_has_no_wheels_name_is_no_wheel(tmp_path: Path) -> None:
+    for name in ("strange.whl", "click-8.1.0-py3-none-any.whl"):
+        (tmp_path / name).touch()
+    assert list(_wheels(tmp_path)) == [("click", "8.1.0")]

@@ -67,7 +67,8 @@ def test_what_was_installed_from_a_wheel_gives_that_wheel_again(tmp_path: Path) 
     subprocess.run([*pip[:-1], str(tmp_path / "again"), packed], check=True)
 
 
-def test_a_strange_time_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SOURCE_DATE_EPOCH", "yesterday")
+@pytest.mark.parametrize("text", ["yesterday", "-1", "99999999999999", "١٢"])
+def test_a_strange_time_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", text)
     with pytest.raises(InputError, match="not a number of seconds"):
         build_wheel(tmp_path)

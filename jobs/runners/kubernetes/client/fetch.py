@@ -19,7 +19,7 @@ from jobs.runners.kubernetes.client.executing import Execution
 from jobs.runners.kubernetes.client.pending import why
 from jobs.runners.kubernetes.client.reading import wait_for_change
 from jobs.runners.kubernetes.client.states import end_of, is_working
-from jobs.runners.kubernetes.client.targets import JOB, Target, pods_of
+from jobs.runners.kubernetes.client.targets import JOB, Target, pod_templates, pods_of
 from jobs.runners.kubernetes.client.unpack import Unpacking
 from jobs.runners.kubernetes.manifests.templates import Object, load_template
 from starfreight.console import Console, human_count
@@ -56,7 +56,7 @@ def fetch(cluster: Cluster, target: Target, job: Object, runs: Path, console: Co
             where=target.name,
             fix="copy the run from the volume that run.kubernetes.runs_claim names",
         )
-    reader = reader_job(pod_template(job), target)
+    reader = reader_job(pod_templates(job)[0]["spec"], target)
     with only_one(runs, "fetching"), _running(cluster, reader, console) as name:
         command = [
             "python",
@@ -124,15 +124,6 @@ def _put_in_place(partial: Path, final: Path) -> None:
         final.rename(old / final.name)
         partial.rename(final)
         shutil.rmtree(old, ignore_errors=True)
-
-
-def pod_template(job: Object) -> Object:
-    """The pod template of a Job, or that of a JobSet's first Job."""
-    spec = job["spec"]
-    if "replicatedJobs" in spec:
-        spec = spec["replicatedJobs"][0]["template"]["spec"]
-    template: Object = spec["template"]["spec"]
-    return template
 
 
 def reader_job(template: Object, target: Target) -> Object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import dataclass
 from typing import Literal
@@ -12,7 +13,7 @@ from jobs.runners.kubernetes.client.refusals import clean
 from jobs.runners.kubernetes.client.states import container_status, containers
 from jobs.runners.kubernetes.manifests.names import LABEL_QUEUE
 from jobs.runners.kubernetes.manifests.templates import Object
-from starfreight.errors import StarfreightError
+from starfreight.errors import InputError, ServiceError, StarfreightError
 
 Kind = Literal["queue", "quota", "node", "image", "volume", "policy", "starting"]
 
@@ -70,21 +71,32 @@ def _queue(cluster: Cluster, job: Object) -> Waiting:
 
 
 def workload(cluster: Cluster, job: Object) -> tuple[str, Object] | None:
-    """Kueue's record of a job, and the path of its kind; ``None`` when there is none to be seen."""
+    """Kueue's record of a job, and the path of its kind; ``None`` when there is no Kueue.
+
+    Raises:
+        ServiceError: it may not be read, or Kueue has not made it yet.
+    """
     selector = f"kueue.x-k8s.io/job-uid={job['metadata']['uid']}"
     for group in (_NEWER_WORKLOADS, _WORKLOADS):
         path = cluster.path(group, "workloads")
         try:
             found = everything(cluster, path, labelSelector=selector)
-        except StarfreightError:
+        except InputError:  # Not of this version, or not at all.
             continue
         if found:
             return path, found[0]
+        raise ServiceError(
+            "Kueue has not taken the job up yet.",
+            where=f"job {job['metadata']['name']}, namespace {cluster.namespace}",
+            fix="run the same command again in a moment; kubectl get workloads shows what Kueue knows",
+        )
     return None
 
 
 def _of_kueue(cluster: Cluster, job: Object) -> str:
-    found = workload(cluster, job)
+    found = None
+    with contextlib.suppress(StarfreightError):  # Without rights to see it, the events say something.
+        found = workload(cluster, job)
     if found is None:
         return next(iter(_messages(_events(cluster, job))), "")
     for one in (found[1].get("status") or {}).get("conditions") or ():

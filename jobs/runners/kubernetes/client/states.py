@@ -101,7 +101,9 @@ def _word(job: Object) -> tuple[Status, str]:
     conditions = {
         one.get("type"): one for one in status.get("conditions") or () if one.get("status") == "True"
     }
-    active = int(status.get("active") or 0)
+    # A JobSet counts by its Jobs.
+    counts = [status, *(status.get("replicatedJobsStatus") or ())]
+    active = sum(int(one.get("active") or 0) for one in counts)
     for kind in ("Complete", "Completed", "SuccessCriteriaMet"):
         if kind in conditions:
             return "done", ""
@@ -208,11 +210,19 @@ def _end(name: str, ended: Object, pod: Object) -> End:
     if ended.get("reason") == "OOMKilled":
         return End(code, f"was killed while {doing}: out of memory{_limit(pod, name)}", name, True)
     if code == _OUT_OF_MEMORY:
-        return End(code, f"was killed while {doing} (exit code 137)", name)
+        if ended.get("reason") == "ContainerStatusUnknown":
+            return End(code, "was taken away before it could start or say how it ended", name)
+        return End(code, f"was killed while {doing} (exit code 137){_why_the_pod(pod)}", name)
     if ended.get("reason") in ("ContainerCannotRun", "StartError"):
         return End(code, f"could not be started for {doing}: {ended.get('message') or 'no reason'}", name)
     said = _ENDS.get(code, f"ended with exit code {code}")
     return End(code, f"{doing}: {said}", name)
+
+
+def _why_the_pod(pod: Object) -> str:
+    status = pod.get("status") or {}
+    said = ": ".join(str(status[key]) for key in ("reason", "message") if status.get(key))
+    return f": {said}" if said else ""
 
 
 def _limit(pod: Object, name: str) -> str:

@@ -11,7 +11,15 @@ from jobs.runners.kubernetes.client.labels import PAUSED
 from jobs.runners.kubernetes.client.pausing import unpause, wait_for_pods
 from jobs.runners.kubernetes.client.reading import wait_for_change
 from jobs.runners.kubernetes.client.states import paused, view
-from jobs.runners.kubernetes.client.targets import JOB, Kind, Target, check_namespace, kind_of
+from jobs.runners.kubernetes.client.targets import (
+    JOB,
+    Kind,
+    Target,
+    check_namespace,
+    kind_of,
+    own_patches,
+    pod_templates,
+)
 from jobs.runners.kubernetes.manifests.names import ANNOTATION_RECIPE
 from jobs.runners.kubernetes.manifests.templates import Object
 from starfreight.console import Console
@@ -21,10 +29,11 @@ _OF_THE_SERVER = (
     "batch.kubernetes.io/",
     "controller-uid",
     "job-name",
-    "kueue.x-k8s.io/podset",
     "kubectl.kubernetes.io/",
 )
 """What the server or a controller adds to labels and annotations."""
+_KUEUE = "kueue.x-k8s.io/"
+"""Only the job itself has such labels and annotations from the recipe; in pods they are Kueue's own."""
 _GONE = 120
 
 
@@ -255,12 +264,14 @@ def _as_new(job: Object) -> Object:
     spec |= {key: before[key] for key in ("parallelism", "backoffLimit") if key in before}
     for key in ("selector", "manualSelector", "suspend"):
         spec.pop(key, None)
-    template = spec.get("template")
-    if isinstance(template, dict):
+    if "runtimePatches" in spec:
+        spec["runtimePatches"] = own_patches(copy)
+    for template in pod_templates(copy):
         found = template.get("metadata") or {}
         template["metadata"] = {
-            "labels": _ours(found.get("labels")), "annotations": _ours(found.get("annotations")),
-        }  # fmt: skip
+            key: {name: value for name, value in _ours(found.get(key)).items() if not name.startswith(_KUEUE)}
+            for key in ("labels", "annotations")
+        }
     return copy
 
 
@@ -274,5 +285,5 @@ def _ours(labels: dict[str, str] | None) -> dict[str, str]:
 
 
 def _config_maps(job: Object) -> list[str]:
-    volumes = ((job["spec"].get("template") or {}).get("spec") or {}).get("volumes") or []
-    return [str(one["configMap"]["name"]) for one in volumes if "configMap" in one]
+    volumes = [one for template in pod_templates(job) for one in template["spec"].get("volumes") or ()]
+    return sorted({str(one["configMap"]["name"]) for one in volumes if "configMap" in one})

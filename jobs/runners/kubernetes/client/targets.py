@@ -60,6 +60,22 @@ def kind_of(document: Object) -> Kind | None:
     return next((one for one in KINDS if one.name == document.get("kind")), None)
 
 
+def pod_templates(job: Object) -> list[Object]:
+    """The pod templates of a Job, a JobSet or a TrainJob, with what each has of ``metadata`` and ``spec``."""
+    spec = job["spec"]
+    for patch in own_patches(job):
+        spec = patch["trainingRuntimeSpec"]["template"]["spec"]
+    if "replicatedJobs" in spec:
+        return [one["template"]["spec"]["template"] for one in spec["replicatedJobs"]]
+    return [spec["template"]] if "template" in spec else []
+
+
+def own_patches(job: Object) -> list[Object]:
+    """What a TrainJob says of its pods; others, such as Kueue, write patches there too."""
+    patches = job["spec"].get("runtimePatches") or ()
+    return [one for one in patches if one.get("manager") == "dev.starfreight/jobs"]
+
+
 def find_target(cluster: Cluster, name: str) -> tuple[Target, Object]:
     """The job of that name, or the variant that ``NAME-3`` means.
 

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from jobs.runners.kubernetes.manifests.names import (
+    ANNOTATION_LEAST,
     LABEL_QUEUE,
     LABEL_REACH_REGISTRY,
     LABEL_RUN,
@@ -33,6 +34,9 @@ def fill_job(order: Order, config_map: str) -> Object:
     if order.options.queue is not None:
         job["metadata"]["labels"][LABEL_QUEUE] = order.options.queue
     _fill_retries(job, order)
+    if order.options.queue is not None and job["spec"].get("parallelism", 1) > 1:
+        # As many variants at a time as there is quota for, instead of all of them or none.
+        job["metadata"]["annotations"][ANNOTATION_LEAST] = "1"
     _fill_deadlines(job, order)
     template = job["spec"]["template"]
     template["metadata"]["labels"] |= _labels(order)
@@ -94,8 +98,9 @@ def _fill_deadlines(job: Object, order: Order) -> None:
     if limit is None:
         return
     room = _ROOM + grace + (_ROOM_TO_PACKAGE if order.options.until != "train" else 0)
-    # Variants that have to wait for others get their time, too.
-    rounds = math.ceil(order.variants / spec["parallelism"]) if order.indexed else 1
+    # Variants that have to wait for others get their time, too. Where nobody says how many run at a time, it
+    # depends on the nodes, and they may have to go one after another.
+    rounds = math.ceil(order.variants / (order.options.parallelism or 1)) if order.indexed else 1
     template = spec.pop("template")
     spec["activeDeadlineSeconds"] = rounds * (limit + room)
     spec["template"] = template

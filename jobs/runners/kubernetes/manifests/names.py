@@ -29,6 +29,7 @@ LABEL_REACH_REGISTRY = "dev.starfreight/reach-registry"
 LABEL_REACH_PEERS = "dev.starfreight/reach-peers"
 """``true`` on the pods of a run on several nodes, which talk to one another."""
 LABEL_QUEUE = "kueue.x-k8s.io/queue-name"
+ANNOTATION_LEAST = "kueue.x-k8s.io/job-min-parallelism"
 ANNOTATION_RECIPE = "dev.starfreight/recipe-digest"
 """The digest of the recipe with the options that it was submitted with, whole."""
 
@@ -78,12 +79,13 @@ class Names:
         return f"{self.job}-recipe-{_short(sha256_bytes(text.encode()))}"
 
 
-def choose_names(recipe: Recipe, *, longest_suffix: int) -> Names:
+def choose_names(recipe: Recipe, *, longest_suffix: int, of_a_service: bool = False) -> Names:
     """The names of a recipe's job.
 
     Args:
         recipe: with its sweep.
         longest_suffix: characters that Kubernetes adds for a pod's host name.
+        of_a_service: a Service gets the name, too, and may not begin with a digit.
 
     Raises:
         RecipeError: the recipe's name is none that Kubernetes takes, or too long.
@@ -93,6 +95,12 @@ def choose_names(recipe: Recipe, *, longest_suffix: int) -> Names:
             f"Kubernetes takes no name like {recipe.name!r}.",
             where="key name",
             fix="use lower-case letters, digits and dashes only, with a letter or a digit at the end",
+        )
+    if of_a_service and recipe.name[0].isdigit():
+        raise RecipeError(
+            "A job on several nodes has a Service of its name, which may not begin with a digit.",
+            where="key name",
+            fix="begin it with a letter",
         )
     most = _LONGEST - longest_suffix - _DIGITS - 1
     if len(recipe.name) > most:

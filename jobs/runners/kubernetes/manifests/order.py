@@ -103,7 +103,8 @@ def place_order(file: RecipeFile, server: Version) -> Order:
     for variant in variants:
         _check_paths(variant, file.folder)
     image, digest = choose_image(recipe.run.image)
-    suffix = len(f"-{NODE_JOB}-0-{options.nodes - 1}") if options.nodes > 1 else 0
+    # JobSet's pods end with five more letters, as all pods do, and it wants to know that they fit.
+    suffix = len(f"-{NODE_JOB}-0-{options.nodes - 1}-abcde") if options.nodes > 1 else 0
     suffix = len(f"-{len(variants) - 1}") if len(variants) > 1 else suffix
     sources = {source.source for variant in variants for source in variant.data}
     mounts = options.oci_data == "image_volume" and server >= IMAGE_VOLUMES
@@ -114,7 +115,7 @@ def place_order(file: RecipeFile, server: Version) -> Order:
         recipe=recipe,
         variants=len(variants),
         variant=None,
-        names=choose_names(recipe, longest_suffix=suffix),
+        names=choose_names(recipe, longest_suffix=suffix, of_a_service=options.nodes > 1),
         image=image,
         digest=digest,
         resources=_most([plan_pod(variant, file.folder) for variant in variants]),

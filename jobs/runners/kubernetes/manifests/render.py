@@ -85,6 +85,11 @@ def _jobs(order: Order, config_map: str, server: Version) -> tuple[list[Object],
     if order.options.oci_data == "image_volume" and server < IMAGE_VOLUMES:
         fetched = "oci:// data is fetched by a step of its own"
         warnings.append(left_out("spec.template.spec.volumes[].image", IMAGE_VOLUMES, fetched))
+    if order.options.nodes > 1 and order.options.engine == "trainer":
+        warnings.append(
+            "A TrainJob has no place for retries, keep_finished and what exit codes mean: the cluster's "
+            "TrainingRuntime decides what is tried again, and when a job goes."
+        )
     jobs = []
     for each in orders:
         job = fill_job(each, config_map)

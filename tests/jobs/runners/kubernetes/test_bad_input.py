@@ -89,6 +89,16 @@ def test_the_longest_name_leaves_room_for_the_number_of_a_pod(
     assert "room for 49" in refusal(name="a" * 50, more=sweep).what
 
 
+def test_the_names_of_several_nodes_are_those_that_a_job_set_takes(
+    render_file: Callable[..., Rendered], write_job: Callable[..., Path], refusal: Callable[..., RecipeError]
+) -> None:
+    run = "{gpus: 0, kubernetes: {nodes: 2}}"
+    assert "begin it with a letter" in str(refusal(name="15b", run=run).fix)
+    name = render_file(write_job(name="a" * 37, run=run), image=IMAGE).name
+    assert len(f"{name}-node-0-1-abcde") <= 63
+    assert "room for" in refusal(name="a" * 45, run=run).what
+
+
 @pytest.mark.parametrize(
     "image",
     ["trainer", "registry.example/trainer:1.0", "registry.example/a/b@sha256:12", "UPPER@sha256:" + "a" * 64],

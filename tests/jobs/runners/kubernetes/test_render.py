@@ -139,7 +139,7 @@ def test_exit_codes_decide_what_is_tried_again(render_file: Callable[..., Render
     assert rules[0]["action"] == "Ignore"
     assert rules[0]["onPodConditions"] == [{"type": "DisruptionTarget", "status": "True"}]
     actions = {code: rule["action"] for rule in rules[1:] for code in rule["onExitCodes"]["values"]}
-    assert actions == {75: "Ignore", 130: "Ignore", 143: "Ignore", 2: "FailJob", 3: "FailJob", 137: "FailJob"}
+    assert actions == {75: "Ignore", 130: "Ignore", 143: "Ignore", 2: "FailJob", 3: "FailJob"}
     for rule in rules[1:]:
         assert rule["onExitCodes"]["values"] == sorted(rule["onExitCodes"]["values"])
 
@@ -170,6 +170,25 @@ def test_a_sweep_of_a_hundred_variants_is_one_job(
     documents = render_file(path, image=f"r.example/a/b@sha256:{HEX}").documents
     assert [document["kind"] for document in documents] == ["ConfigMap", "Job"]
     assert documents[1]["spec"]["completions"] == 100
+
+
+def test_a_sweep_in_a_queue_takes_what_quota_there_is(render_file: Callable[..., Rendered]) -> None:
+    least = "kueue.x-k8s.io/job-min-parallelism"
+    assert least not in render_file("sweep").documents[1]["metadata"]["annotations"]
+    assert render_file("sweep", queue="gpus").documents[1]["metadata"]["annotations"][least] == "1"
+    assert least not in render_file("cpu", queue="gpus").documents[1]["metadata"]["annotations"]
+
+
+def test_variants_that_may_have_to_go_one_after_another_get_the_time_for_it(
+    render_file: Callable[..., Rendered], write_job: Callable[..., Path]
+) -> None:
+    path = write_job(more="sweep: {training.rank: [4, 8, 16]}", run="{gpus: 0, time_limit: 1h}")
+    spec = render_file(path, image=f"r.example/a/b@sha256:{HEX}").documents[1]["spec"]
+    assert spec["activeDeadlineSeconds"] == 3 * (3600 + 15 * 60 + spec_grace(spec))
+
+
+def spec_grace(spec: Any) -> int:
+    return int(spec["template"]["spec"]["terminationGracePeriodSeconds"])
 
 
 def test_the_time_limit_is_the_jobs_deadline_with_room_and_not_the_programs(
@@ -251,7 +270,11 @@ def test_nodes_of_a_job_set_find_one_another(render_file: Callable[..., Rendered
     policy = job_set["spec"]["failurePolicy"]
     assert policy["maxRestarts"] == 2
     assert policy["rules"] == [
-        {"name": "hopeless", "action": "FailJobSet", "onJobFailureReasons": ["PodFailurePolicy"]}
+        {
+            "name": "hopeless",
+            "action": "FailJobSet",
+            "onJobFailureReasons": ["PodFailurePolicy", "DeadlineExceeded"],
+        }
     ]
 
 

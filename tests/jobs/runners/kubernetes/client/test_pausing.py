@@ -54,6 +54,23 @@ def test_kueue_is_told_by_its_workload(api: Any, cluster: Cluster, said: Any) ->
     assert api.objects[path]["spec"]["active"] is True
 
 
+@pytest.mark.parametrize("forbidden", [True, False])
+def test_a_job_in_a_queue_is_not_said_to_be_cancelled_when_kueue_cannot_be_told(
+    api: Any, cluster: Cluster, said: Any, reply: Any, failure: Any, forbidden: bool
+) -> None:
+    api.job("acme", status={}, metadata={"labels": {"kueue.x-k8s.io/queue-name": "gpus"}})
+    if forbidden:
+        no = failure(403, "Forbidden", "workloads.kueue.x-k8s.io is forbidden")
+        api.before = lambda asked: reply(403, no) if asked.path.endswith("/workloads") else None
+    with pytest.raises(
+        ServiceError, match="refuses to read workloads" if forbidden else "not taken the job up yet"
+    ):
+        cancel(cluster, *find_target(cluster, "acme"), said, 5)
+    job = api.objects[f"{JOBS}/acme"]
+    assert paused(job) is None
+    assert "suspend" not in job["spec"]
+
+
 @pytest.mark.parametrize("note", ['{"parallelism": "99"}', "[]", "no json", '{"template": {"x": 1}}'])
 def test_an_annotation_that_somebody_wrote_changes_nothing_else(
     api: Any, cluster: Cluster, note: str

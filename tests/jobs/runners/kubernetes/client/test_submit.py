@@ -8,7 +8,7 @@ import pytest
 
 from jobs.runners.kubernetes.client.cluster import Cluster
 from jobs.runners.kubernetes.client.submit import resume, submit
-from jobs.runners.kubernetes.client.targets import JOB, Target, find_target
+from jobs.runners.kubernetes.client.targets import JOB, Target, find_target, pod_templates
 from jobs.runners.kubernetes.manifests.render import Rendered, render
 from starfreight.errors import InputError, RecipeError, ServiceError
 from starfreight.recipe import load_recipe
@@ -184,6 +184,31 @@ class TestAgain:
         (config_map,) = [one for where, one in api.objects.items() if where.startswith(MAPS)]
         assert config_map["metadata"]["ownerReferences"][0]["uid"] == new["metadata"]["uid"]
         assert config_map["data"]
+
+    @pytest.mark.parametrize("engine", ["jobset", "trainer"])
+    def test_one_on_several_nodes_keeps_its_recipe_and_loses_what_kueue_wrote(
+        self, api: Any, cluster: Cluster, said: Any, render_file: Any, engine: str
+    ) -> None:
+        api.objects["/apis/jobset.x-k8s.io/v1alpha2"] = api.objects[
+            "/apis/trainer.kubeflow.org/v1alpha1"
+        ] = {}
+        rendered = render_file(f"nodes-{engine}")
+        config_map, document = rendered.documents
+        (found,) = submit(cluster, rendered.documents, said)
+        path = found.target.path(cluster)
+        old = api.objects[path]
+        old["metadata"]["uid"] = "of-the-old-one"
+        old["status"] = {"conditions": [condition("Failed", reason="FailedJobs")]}
+        (template,) = pod_templates(old)
+        template["metadata"].setdefault("annotations", {})["kueue.x-k8s.io/workload"] = "of-the-old-one"
+        if engine == "trainer":
+            old["spec"]["runtimePatches"].append({"manager": "kueue.x-k8s.io/manager"})
+        assert resume(cluster, found.target, old, said).how == "again"
+        assert api.objects[path]["spec"] == document["spec"]
+        unowned = [one for one in api.written("PATCH") if one.body == {"metadata": {"ownerReferences": None}}]
+        assert [one.path for one in unowned] == [f"{MAPS}/{config_map['metadata']['name']}"]
+        (owner,) = api.objects[unowned[0].path]["metadata"]["ownerReferences"]
+        assert owner["uid"] == api.objects[path]["metadata"]["uid"]
 
 
 class TestFinding:

@@ -41,6 +41,12 @@ class TestJobs:
     ) -> None:
         assert view(api.job("acme", spec=spec, status=status, metadata=metadata)).status == word
 
+    def test_a_job_set_that_is_cancelled_stops_as_long_as_it_has_pods(self, api: Any) -> None:
+        metadata = {"annotations": {"dev.starfreight/paused": "{}"}}
+        for active, word in ((1, "stopping"), (0, "stopped")):
+            status = {"replicatedJobsStatus": [{"name": "node", "active": active}]}
+            assert view(api.job("acme", spec={}, status=status, metadata=metadata)).status == word
+
 
 class TestEnds:
     @pytest.mark.parametrize(
@@ -53,6 +59,10 @@ class TestEnds:
                 "was killed while training: out of memory (its limit is 4Gi)",
             ),
             ({"exitCode": 137, "reason": "Error"}, "was killed while training (exit code 137)"),
+            (
+                {"exitCode": 137, "reason": "ContainerStatusUnknown"},
+                "was taken away before it could start or say how it ended",
+            ),
             ({"exitCode": 9}, "training: ended with exit code 9"),
             (
                 {"exitCode": 128, "reason": "StartError", "message": "no such file"},
@@ -76,6 +86,13 @@ class TestEnds:
             None,
             "was ended by the cluster: Evicted: The node was low on disk.",
         )
+
+    def test_what_the_node_says_of_a_pod_that_was_killed(self, api: Any) -> None:
+        killed, why = {"terminated": {"exitCode": 137, "reason": "Error"}}, "The disk was used up."
+        api.pod("acme-1", "acme", killed, "Failed", reason="Evicted", message=why)
+        end = end_of(api.objects[f"{PODS}/acme-1"])
+        assert end is not None
+        assert end.what == f"was killed while training (exit code 137): Evicted: {why}"
 
     def test_a_pod_that_runs_has_not_ended(self, api: Any) -> None:
         api.pod("acme-1", "acme", {"running": {}})
