@@ -114,6 +114,8 @@ class Bench:
         reference = f"{self.host}/benchmark/base:1"
         self.call(self.docker, "tag", self.base, reference)
         self.call(self.docker, "push", "--quiet", reference)
+        # The name of an image that is the user's is not left behind.
+        self.call(self.docker, "rmi", "--no-prune", reference)
 
     def change(self) -> None:
         """Changes one line of the code."""

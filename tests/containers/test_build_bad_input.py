@@ -133,7 +133,7 @@ def small_engine(
     disk, archive = tmp_path / "disk", tmp_path / "base.tar"
     disk.mkdir()
     with archive.open("wb") as stream:
-        stream.writelines(engine.images.get(base_image).save(named=True))
+        stream.writelines(engine.images.get(base_image).save(named=base_image))
     # The engine copies the archive before it unpacks it.
     size = 2 * archive.stat().st_size + (50 << 20)
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(disk)], check=True)

@@ -160,8 +160,12 @@ def test_what_cannot_be_left_alone_is_refused_before_anything_is_prepared(person
 
 
 def test_a_local_job_is_stopped_and_gone_on_with_from_a_second_terminal(
-    person: Any, has_trained: Callable[[Any, int], None]
+    person: Any,
+    has_trained: Callable[[Any, int], None],
+    make_job: Callable[..., Path],
 ) -> None:
+    # So many steps that it has not ended when it is asked to stop.
+    make_job(person.folder, training={"steps": 2000, "checkpoint_every": 20, "evaluate_every": 5000})
     first = person.start("jobs", "run", "recipe.yaml", "--json")
     has_trained(person, 2)
     assert person.status()["state"].startswith("process ")
