@@ -56,7 +56,7 @@ class Console:
     def note(self, text: str) -> None:
         """One line about what is going on."""
         if not self.quiet:
-            print(_harmless(text), file=sys.stderr, flush=True)
+            print(text, file=sys.stderr, flush=True)
 
     def heading(self, text: str) -> None:
         """The name of the step that begins now."""
@@ -64,24 +64,24 @@ class Console:
             from rich.console import Console as Rich
             from rich.text import Text
 
-            Rich(stderr=True).print(Text(_harmless(text), style="bold"))
+            Rich(stderr=True).print(Text(text, style="bold"))
         else:
             self.note(text)
 
     def result(self, data: Mapping[str, Any], text: str) -> None:
         """What the command was asked for: ``data`` for a machine or ``text`` for a person."""
-        print(_as_json(data, indent=2) if self.json_output else text, flush=True)
+        print(json.dumps(data, indent=2, ensure_ascii=False) if self.json_output else text, flush=True)
 
     def error(self, error: StarfreightError) -> None:
         """Renders an error, the only place that does so."""
         if self.json_output:
-            print(_as_json({"error": error.as_dict()}), flush=True)
+            print(json.dumps({"error": error.as_dict()}, ensure_ascii=False), flush=True)
         lines = [f"Error: {error.what}"]
         if error.where:
             lines.append(f"  where: {error.where}")
         if error.fix:
             lines.append(f"  next:  {error.fix}")
-        print(_harmless("\n".join(lines)), file=sys.stderr, flush=True)
+        print("\n".join(lines), file=sys.stderr, flush=True)
 
     @contextlib.contextmanager
     def progress(self, what: str, *, total: float | None, unit: str = "") -> Iterator[Advance]:
@@ -127,10 +127,8 @@ def _bar(what: str, total: float | None, unit: str) -> Iterator[Advance]:
         TextColumn("{task.description}", markup=False), BarColumn(), *counts, TimeRemainingColumn(),
         console=Rich(stderr=True), transient=False,
     ) as progress:  # fmt: skip
-        task = progress.add_task(_harmless(what), total=total)
-        yield lambda amount, what=None: progress.update(
-            task, advance=amount, description=None if what is None else _harmless(what)
-        )
+        task = progress.add_task(what, total=total)
+        yield lambda amount, what=None: progress.update(task, advance=amount, description=what)
 
 
 class _Lines:
@@ -148,20 +146,6 @@ class _Lines:
             self._next = time.monotonic() + _PLAIN_INTERVAL
             whole = f" of {human_count(self._total, self._unit)}" if self._total else ""
             self._note(f"{self._what}: {human_count(self._done, self._unit)}{whole}")
-
-
-def _harmless(text: str) -> str:
-    """Text without what steers a terminal: jobs, builds and servers have a part in what is said."""
-    # Bytes of a file name that are no UTF-8 are surrogates here, and standard error writes their numbers.
-    return "".join(
-        each if each.isprintable() or each in "\n\t" or "\ud800" <= each <= "\udfff" else " " for each in text
-    )
-
-
-def _as_json(data: Mapping[str, Any], indent: int | None = None) -> str:
-    # UTF-8 has no surrogates. JSON writes them as Python's escapes do.
-    text = json.dumps(data, indent=indent, ensure_ascii=False)
-    return text.encode(errors="backslashreplace").decode()
 
 
 def human_count(amount: float, unit: str) -> str:

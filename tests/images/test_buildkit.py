@@ -151,19 +151,3 @@ def test_a_file_in_the_wheelhouse_that_has_no_wheels_name_is_no_wheel(tmp_path: 
     for name in ("strange.whl", "click-8.1.0-py3-none-any.whl"):
         (tmp_path / name).touch()
     assert list(_wheels(tmp_path)) == [("click", "8.1.0")]
-
-
-@pytest.mark.parametrize("kind", ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"])
-@pytest.mark.parametrize("spelt", [str.upper, str.lower])
-def test_a_proxy_is_passed_on_however_it_is_spelt(
-    clients: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch, kind: str, spelt: Callable[[str], str]
-) -> None:
-    for name in buildkit._PROXIES:
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
-    monkeypatch.setenv(spelt(kind), "http://proxy.local:3128")
-    clients('[ "$2" = version ] && echo "github.com/docker/buildx v0.17.1" || echo "$@"')
-    heard: list[str] = []
-    assert buildkit.run_build([], Path("folder"), heard.append) == 0
-    # The value stays in the environment: a command line is for every user of the machine to see.
-    assert heard[0].endswith(f" --progress=plain --build-arg {spelt(kind)} folder")
