@@ -12,7 +12,7 @@ from collections import deque
 from pathlib import Path
 from typing import IO
 
-from starfreight.console import Advance
+from starfreight.console import Advance, printable
 
 _STEP = re.compile(r"#(\d+) (?:\[(?:linux/\S+ )?(\S+) +\d+/\d+\] (\w+)|(.*))")
 _OUTPUT = re.compile(r"#(\d+) (\d+\.\d+) (.*)")
@@ -44,7 +44,7 @@ class BuildProgress:
     def __call__(self, line: str) -> None:
         """Takes the next line."""
         self._log.write(line.encode() + b"\n")
-        line = "".join(letter if letter.isprintable() else " " for letter in line)
+        line = printable(line)
         if line.strip():
             self.last_lines.append(line)
         if ended := _ENDED.match(line):

@@ -131,6 +131,11 @@ def _bar(what: str, total: float | None, unit: str) -> Iterator[Advance]:
         yield lambda amount, what=None: progress.update(task, advance=amount, description=what)
 
 
+def printable(text: str) -> str:
+    """A line of somebody else's, a space for each character that may steer a terminal."""
+    return "".join(each if each.isprintable() else " " for each in text)
+
+
 class _Lines:
     """Progress in a log: a line every ten seconds, none for what ends sooner."""
 

@@ -56,6 +56,7 @@ def show_logs(run: str, runs: Path, follow: bool, place: Place | None, console: 
     from jobs.events import receive
     from jobs.runners.places import runner_of
     from jobs.runners.watching import in_words
+    from starfreight.console import printable
 
     folder = find_run(run, runs)
     runner = runner_of(folder)
@@ -66,4 +67,4 @@ def show_logs(run: str, runs: Path, follow: bool, place: Place | None, console: 
         else:
             # What a library prints may try to steer the terminal.
             text = in_words(event) if event else line
-            print("".join(each if each.isprintable() else " " for each in text), flush=True)
+            print(printable(text), flush=True)

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import requests
 
+from starfreight.console import printable
 from starfreight.errors import ServiceError
 from starfreight.registry.credentials import PASSWORD, USERNAME
 
@@ -98,8 +99,7 @@ def clean(text: str, secrets: tuple[str, ...] = ()) -> str:
     """Somebody else's text as one short line without control characters and without credentials."""
     for secret in secrets:
         text = text.replace(secret, "(hidden)")
-    printable = "".join(character if character.isprintable() else " " for character in text)
-    return _HIDDEN.sub("(hidden)", " ".join(printable.split()))[:200]
+    return _HIDDEN.sub("(hidden)", " ".join(printable(text).split()))[:200]
 
 
 def _message(response: requests.Response, secrets: tuple[str, ...]) -> str:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from starfreight.console import printable
 from starfreight.errors import RecipeError, ServiceError
 
 STALLED_SECONDS = 300
@@ -135,5 +136,5 @@ def last_words(said: str) -> str:
     """What git said last, on one line that can be shown: no control characters, no password in a URL."""
     lines = [line.strip() for line in re.split(r"[\r\n]", said) if line.strip()]
     errors = [line for line in lines if line.startswith(("fatal:", "error:", "ERROR:"))] or lines[-1:]
-    text = "".join(each if each.isprintable() else " " for each in "; ".join(errors[-2:]))
+    text = printable("; ".join(errors[-2:]))
     return re.sub(r"//[^/@\s]+@", "//", text)[:300] or "it said nothing"

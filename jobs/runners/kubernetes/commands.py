@@ -29,7 +29,7 @@ from jobs.runners.kubernetes.client.submit import Submitted, resume, submit
 from jobs.runners.kubernetes.client.targets import find_target, pods_of
 from jobs.runners.kubernetes.manifests.render import render
 from jobs.runners.watching import in_words
-from starfreight.console import Console
+from starfreight.console import Console, printable
 from starfreight.errors import StarfreightError
 from starfreight.recipe import RecipeFile
 
@@ -144,7 +144,7 @@ def show_logs(cluster: Cluster, name: str, console: Console, *, follow: bool) ->
             continue
         # What a library prints may try to steer the terminal.
         text = in_words(event) if event else line.text
-        shown = "".join(each if each.isprintable() else " " for each in text)
+        shown = printable(text)
         print(f"[{line.variant}] {shown}" if several else shown, flush=True)
 
 

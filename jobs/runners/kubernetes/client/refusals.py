@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from starfreight.console import printable
 from starfreight.errors import InputError, RecipeError, ServiceError, StarfreightError
 
 _LONGEST = 2000
@@ -19,7 +20,7 @@ _CREDENTIAL = re.compile(
 
 def clean(text: object, secrets: Iterable[str] = ()) -> str:
     """A message of somebody else's, without control characters, credentials and endless tails."""
-    shown = "".join(letter if letter.isprintable() else " " for letter in str(text)[: 4 * _LONGEST])
+    shown = printable(str(text)[: 4 * _LONGEST])
     for secret in secrets:
         if secret:
             shown = shown.replace(secret, "***")
