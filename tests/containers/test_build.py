@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -131,26 +132,42 @@ def test_what_changes_with_each_commit_is_small_and_lies_on_top(
     assert starter["Size"] < 6_000_000
 
 
+@pytest.fixture
+def fresh_base(make_image: Callable[..., BuiltImage]) -> list[str]:
+    """The options for a base image that nothing was built on yet.
+
+    BuildKit keeps what it built of a step each time that it did it, and takes any of them the next time.
+    """
+    base = make_image({"usr/local/share/fresh": uuid.uuid4().bytes})
+    return ["--base-image", base.reference]
+
+
 def test_a_second_build_of_the_same_commit_gives_the_same_layers_of_its_own(
-    engine: docker.DockerClient, build: Build, read_built: ReadBuilt, checkout: Path, tmp_path: Path
+    engine: docker.DockerClient,
+    build: Build,
+    read_built: ReadBuilt,
+    checkout: Path,
+    fresh_base: list[str],
+    tmp_path: Path,
 ) -> None:
-    tag = ["--tag", "starfreight-test/packager:again"]
-    first = read_built(build("packager", *tag, source=checkout))
-    again = read_built(build("packager", "--no-cache", *tag, source=checkout, XDG_CACHE_HOME=str(tmp_path)))
+    options = [*fresh_base, "--tag", "starfreight-test/packager:again"]
+    first = read_built(build("packager", *options, source=checkout))
+    options += ["--no-cache"]
+    again = read_built(build("packager", *options, source=checkout, XDG_CACHE_HOME=str(tmp_path)))
     assert layers(engine, first)[-2:] == layers(engine, again)[-2:]
     assert first.revision == again.revision and not str(first.revision).endswith("-dirty")
 
 
 def test_a_change_of_the_code_changes_the_last_layer_only_and_is_said(
-    engine: docker.DockerClient, build: Build, read_built: ReadBuilt, checkout: Path
+    engine: docker.DockerClient, build: Build, read_built: ReadBuilt, checkout: Path, fresh_base: list[str]
 ) -> None:
-    tag = ["--tag", "starfreight-test/packager:changed"]
-    before = read_built(build("packager", *tag, source=checkout))
+    options = [*fresh_base, "--tag", "starfreight-test/packager:changed"]
+    before = read_built(build("packager", *options, source=checkout))
     changed = checkout / "packager" / "identity.py"
     text = changed.read_text()
     changed.write_text(f"{text}\n# One more line.\n")
     try:
-        after = read_built(build("packager", *tag, source=checkout))
+        after = read_built(build("packager", *options, source=checkout))
     finally:
         changed.write_text(text)
     assert layers(engine, before)[:-1] == layers(engine, after)[:-1]
