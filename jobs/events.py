@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Callable
 from typing import Any, Literal
 
 from starfreight import errors
@@ -16,18 +17,45 @@ from starfreight.errors import JobFailed, StarfreightError
 
 Kind = Literal["phase", "note", "run", "read", "blocks", "plan", "step", "measured", "error"]
 _MARK = '{"event": '
-_NUMBER = (int, float)
-_FIELDS: dict[str, dict[str, type | tuple[type, ...]]] = {
-    "phase": {"text": str},
-    "note": {"text": str},
-    "run": {"id": str},
-    "read": {"bytes": _NUMBER, "whole": _NUMBER},
-    "blocks": {"blocks": int, "examples": int, "tokens": int, "fill": _NUMBER, "left_out": dict},
-    "plan": {"steps": int, "done": int},
-    "step": {"step": int, "loss": _NUMBER, "tokens_per_second": _NUMBER},
-    "measured": {"when": str, "loss": _NUMBER, "exact_match": (*_NUMBER, type(None))},
-    "error": {"what": str},
-}
+_LARGEST = 1 << 63
+"""JSON's whole numbers have no end; those of a job do, and larger ones fit into no float."""
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and abs(value) < _LARGEST
+
+
+def _is_number(value: object) -> bool:
+    # A loss may be NaN or without end.
+    return isinstance(value, float) or _is_count(value)
+
+
+def _is_number_or_none(value: object) -> bool:
+    return value is None or _is_number(value)
+
+
+def _are_counts(value: object) -> bool:
+    return isinstance(value, dict) and all(map(_is_count, value.values()))
+
+
+_FIELDS: dict[str, dict[str, Callable[[object], bool]]] = {
+    "phase": {"text": _is_text},
+    "note": {"text": _is_text},
+    "run": {"id": _is_text},
+    "read": {"bytes": _is_count, "whole": _is_count},
+    "blocks": {
+        "blocks": _is_count, "examples": _is_count, "tokens": _is_count, "fill": _is_number,
+        "left_out": _are_counts,
+    },
+    "plan": {"steps": _is_count, "done": _is_count},
+    "step": {"step": _is_count, "loss": _is_number, "tokens_per_second": _is_number},
+    "measured": {"when": _is_text, "loss": _is_number, "exact_match": _is_number_or_none},
+    "error": {"what": _is_text},
+}  # fmt: skip
 """What each kind has to have for those who show it."""
 _silent = False
 
@@ -69,7 +97,7 @@ def receive(line: str) -> dict[str, Any] | None:
         return None
     kind = event.get("event") if isinstance(event, dict) else None
     fields = _FIELDS.get(kind) if isinstance(kind, str) else None
-    if fields is None or not all(isinstance(event.get(name), kinds) for name, kinds in fields.items()):
+    if fields is None or not all(fits(event.get(name)) for name, fits in fields.items()):
         return None
     found: dict[str, Any] = event
     return found

@@ -56,7 +56,7 @@ class Console:
     def note(self, text: str) -> None:
         """One line about what is going on."""
         if not self.quiet:
-            print(text, file=sys.stderr, flush=True)
+            print(_harmless(text), file=sys.stderr, flush=True)
 
     def heading(self, text: str) -> None:
         """The name of the step that begins now."""
@@ -64,24 +64,24 @@ class Console:
             from rich.console import Console as Rich
             from rich.text import Text
 
-            Rich(stderr=True).print(Text(text, style="bold"))
+            Rich(stderr=True).print(Text(_harmless(text), style="bold"))
         else:
             self.note(text)
 
     def result(self, data: Mapping[str, Any], text: str) -> None:
         """What the command was asked for: ``data`` for a machine or ``text`` for a person."""
-        print(json.dumps(data, indent=2, ensure_ascii=False) if self.json_output else text, flush=True)
+        print(as_json(data, indent=2) if self.json_output else text, flush=True)
 
     def error(self, error: StarfreightError) -> None:
         """Renders an error, the only place that does so."""
         if self.json_output:
-            print(json.dumps({"error": error.as_dict()}, ensure_ascii=False), flush=True)
+            print(as_json({"error": error.as_dict()}), flush=True)
         lines = [f"Error: {error.what}"]
         if error.where:
             lines.append(f"  where: {error.where}")
         if error.fix:
             lines.append(f"  next:  {error.fix}")
-        print("\n".join(lines), file=sys.stderr, flush=True)
+        print(_harmless("\n".join(lines)), file=sys.stderr, flush=True)
 
     @contextlib.contextmanager
     def progress(self, what: str, *, total: float | None, unit: str = "") -> Iterator[Advance]:
@@ -127,13 +127,30 @@ def _bar(what: str, total: float | None, unit: str) -> Iterator[Advance]:
         TextColumn("{task.description}", markup=False), BarColumn(), *counts, TimeRemainingColumn(),
         console=Rich(stderr=True), transient=False,
     ) as progress:  # fmt: skip
-        task = progress.add_task(what, total=total)
-        yield lambda amount, what=None: progress.update(task, advance=amount, description=what)
+        task = progress.add_task(_harmless(what), total=total)
+        yield lambda amount, what=None: progress.update(
+            task, advance=amount, description=None if what is None else _harmless(what)
+        )
 
 
 def printable(text: str) -> str:
     """A line of somebody else's, a space for each character that may steer a terminal."""
     return "".join(each if each.isprintable() else " " for each in text)
+
+
+def as_json(data: Mapping[str, Any], indent: int | None = None) -> str:
+    """A JSON text that any stream takes."""
+    return _as_utf8(json.dumps(data, indent=indent, ensure_ascii=False))
+
+
+def _harmless(text: str) -> str:
+    # Jobs, builds and servers have a part in what is said.
+    return "\n".join(map(printable, _as_utf8(text).split("\n")))
+
+
+def _as_utf8(text: str) -> str:
+    # Bytes of a file name that are no UTF-8 are surrogates here. Python's escapes for them are JSON's, too.
+    return text.encode(errors="backslashreplace").decode()
 
 
 class _Lines:

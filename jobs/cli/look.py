@@ -51,19 +51,17 @@ def show_logs(run: str, runs: Path, follow: bool, place: Place | None, console: 
 
         commands.show_logs(place.connect(console, patiently=follow), run, console, follow=follow)
         return
-    import json
-
     from jobs.events import receive
     from jobs.runners.places import runner_of
     from jobs.runners.watching import in_words
-    from starfreight.console import printable
+    from starfreight.console import as_json, printable
 
     folder = find_run(run, runs)
     runner = runner_of(folder)
     for line in runner.lines(folder, follow=follow) if runner else ():
         event = receive(line)
         if console.json_output:
-            print(json.dumps(event or {"text": line}, ensure_ascii=False), flush=True)
+            print(as_json(event or {"text": line}), flush=True)
         else:
             # What a library prints may try to steer the terminal.
             text = in_words(event) if event else line

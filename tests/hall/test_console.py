@@ -92,6 +92,30 @@ def test_what_another_program_prints_is_no_markup(monkeypatch: pytest.MonkeyPatc
     assert "[/srv/x]" in terminal.getvalue()
 
 
+def test_nothing_that_is_said_steers_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    monkeypatch.setenv("TERM", "xterm")
+    title = "\x1b]0;title\x07\x9b2J"
+    console = Console()
+    console.note(f"one{title}\ntwo")
+    console.heading(f"three{title}")
+    with console.progress(f"four{title}", total=2) as advance:
+        advance(1, f"five{title}")
+        advance(1)
+    console.error(GateError(f"six{title}\nseven", where=title, fix=title))
+    said = terminal.getvalue()
+    assert "one ]0;title  2J\ntwo\n" in said and "six ]0;title  2J\nseven\n" in said
+    assert all(word in said for word in ("three", "five"))
+    assert not any(bad in said for bad in ("\x1b]", "\x07", "\x9b"))
+
+
+def test_a_file_name_that_is_no_text_can_be_told(capsys: pytest.CaptureFixture[str]) -> None:
+    Console(json_output=True).error(GateError("It is wrong.", where="a\udcff"))
+    out, err = capsys.readouterr()
+    assert json.loads(out)["error"]["where"] == "a\udcff"
+    assert "a\\udcff" in err
+
+
 @pytest.mark.parametrize(
     ("amount", "unit", "text"),
     [

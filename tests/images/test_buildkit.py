@@ -8,13 +8,18 @@ import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import docker.errors
 import pytest
 
-from images import buildkit
+from images import build, buildkit
 from images.build_errors import explain
 from images.context import _wheels
 from images.progress import BuildProgress
+from images.wheel import Project
+from starfreight.console import Console
 from starfreight.docker_engine import connect
 from starfreight.errors import GateError, InputError, ServiceError
 
@@ -151,3 +156,41 @@ def test_a_file_in_the_wheelhouse_that_has_no_wheels_name_is_no_wheel(tmp_path: 
     for name in ("strange.whl", "click-8.1.0-py3-none-any.whl"):
         (tmp_path / name).touch()
     assert list(_wheels(tmp_path)) == [("click", "8.1.0")]
+
+
+@pytest.mark.parametrize("kind", ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"])
+@pytest.mark.parametrize("spelt", [str.upper, str.lower])
+def test_a_proxy_is_passed_on_however_it_is_spelt(
+    clients: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch, kind: str, spelt: Callable[[str], str]
+) -> None:
+    for name in buildkit._PROXIES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
+    monkeypatch.setenv(spelt(kind), "http://proxy.local:3128")
+    clients('[ "$2" = version ] && echo "github.com/docker/buildx v0.17.1" || echo "$@"')
+    heard: list[str] = []
+    assert buildkit.run_build([], Path("folder"), heard.append) == 0
+    # The value stays in the environment: a command line is for every user of the machine to see.
+    assert heard[0].endswith(f" --progress=plain --build-arg {spelt(kind)} folder")
+
+
+def test_an_image_that_is_removed_at_once_is_to_be_built_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def get(reference: str) -> None:
+        raise docker.errors.ImageNotFound(f"No such image: {reference}")
+
+    remembered: list[Any] = []
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    for name, stand_in in {
+        "connect": lambda: SimpleNamespace(images=SimpleNamespace(get=get)),
+        "build_command": lambda: ("docker",),
+        "build_wheel": lambda folder: Project(tmp_path / "starfreight-1.whl", None, 0),
+        "write_context": lambda *arguments: None,
+        "_run": lambda *arguments: "sha256:" + "0" * 64,
+        "remember_image": remembered.append,
+    }.items():
+        monkeypatch.setattr(build, name, stand_in)
+    with pytest.raises(ServiceError, match="does not have it any more") as gone:
+        build.build_image(build.BuildRequest("packager"), Console(quiet=True))
+    assert "again" in str(gone.value.fix) and not remembered

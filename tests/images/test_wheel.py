@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from images import wheel as wheels
 from images.wheel import build_wheel
 from starfreight.errors import InputError
 
@@ -72,3 +74,20 @@ def test_a_strange_time_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("SOURCE_DATE_EPOCH", text)
     with pytest.raises(InputError, match="not a number of seconds"):
         build_wheel(tmp_path)
+
+
+def test_a_file_of_the_installation_that_cannot_be_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = tmp_path / "starfreight-1.dist-info"
+    (tmp_path / "starfreight").mkdir()
+    (tmp_path / "starfreight" / "__init__.py").touch()
+    info.mkdir()
+    (info / "METADATA").write_text("Name: starfreight\nVersion: 1\n")
+    names = ("starfreight/__init__.py", "starfreight/gone.py", "starfreight-1.dist-info/METADATA")
+    (info / "RECORD").write_text("".join(f"{name},,\n" for name in names))
+    installed = importlib.metadata.PathDistribution(info)
+    monkeypatch.setattr(importlib.metadata, "distribution", lambda name: installed)
+    with pytest.raises(InputError, match="cannot be read") as refused:
+        wheels._from_installation(tmp_path / "cache")
+    assert refused.value.where == str(tmp_path / "starfreight" / "gone.py")

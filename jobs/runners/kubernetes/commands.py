@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ from jobs.runners.kubernetes.client.submit import Submitted, resume, submit
 from jobs.runners.kubernetes.client.targets import find_target, pods_of
 from jobs.runners.kubernetes.manifests.render import render
 from jobs.runners.watching import in_words
-from starfreight.console import Console, printable
+from starfreight.console import Console, as_json, printable
 from starfreight.errors import StarfreightError
 from starfreight.recipe import RecipeFile
 
@@ -137,10 +136,7 @@ def show_logs(cluster: Cluster, name: str, console: Console, *, follow: bool) ->
     for line in log_lines(cluster, target, follow=follow):
         event = receive(line.text)
         if console.json_output:
-            print(
-                json.dumps({**(event or {"text": line.text}), "pod": line.pod}, ensure_ascii=False),
-                flush=True,
-            )
+            print(as_json({**(event or {"text": line.text}), "pod": line.pod}), flush=True)
             continue
         # What a library prints may try to steer the terminal.
         text = in_words(event) if event else line.text
