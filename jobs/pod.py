@@ -19,6 +19,7 @@ from jobs import events
 from starfreight.console import Console
 from starfreight.errors import JobStopped, RecipeError, ServiceError, StarfreightError
 from starfreight.files import PARTIAL_PREFIX
+from starfreight.leaving import leave_with
 
 LINKS_FOLDER = ".jobs"
 INDEX_VARIABLE = "JOB_COMPLETION_INDEX"
@@ -49,21 +50,21 @@ class EventConsole(Console):
 
 def main(arguments: list[str]) -> int:
     """Prepares the recipe's run and trains it; returns the documented exit code."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _stop_here)
-    options = _options(arguments)
     try:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, _stop_here)
+        options = _options(arguments)
         if int(os.environ.get(NODE_VARIABLE, "0")) > 0:
             events.silence()
             run = _wait_for(options.runs / LINKS_FOLDER / _link_name(options))
         else:
             run = _prepare(options)
+        from jobs.train.__main__ import main as train
+
+        return train([str(run)])
     except StarfreightError as error:
         events.send("error", **error.as_dict())
         return error.exit_code
-    from jobs.train.__main__ import main as train
-
-    return train([str(run)])
 
 
 def _options(arguments: list[str]) -> argparse.Namespace:
@@ -138,4 +139,4 @@ def _stop_here(number: int, frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    leave_with(lambda: main(sys.argv[1:]))

@@ -10,6 +10,7 @@ from types import FrameType
 import click
 
 from starfreight import __version__
+from starfreight.leaving import INTERRUPTED, leave_with
 
 _COMMANDS = {
     "quickstart": (
@@ -27,8 +28,6 @@ _COMMANDS = {
     "starter": ("jobs.starter.cli:starter", "Rebuild the small base model that ships with Starfreight."),
 }
 """Where each command lives, and its line in the help: so that help imports none of them."""
-
-INTERRUPTED = 130
 
 
 class LazyGroup(click.Group):
@@ -136,4 +135,4 @@ def _as_interrupt(number: int, frame: FrameType | None) -> None:
 
 def entry() -> None:
     """The console script."""
-    sys.exit(main())
+    leave_with(main)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from jobs import events
 from jobs.train.stopping import StopRequest
 from starfreight.errors import JobFailed, StarfreightError
+from starfreight.leaving import leave_with
 
 if TYPE_CHECKING:
     from starfreight.run import Inputs
@@ -68,4 +69,4 @@ def _inputs(options: argparse.Namespace) -> Inputs | None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    leave_with(lambda: main(sys.argv[1:]))
