@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -115,10 +114,8 @@ def test_sigterm_reaches_the_program(engine: docker.DockerClient, image: BuiltIm
     )
     try:
         assert next(container.logs(stream=True)).startswith(b"ready")
-        begin = time.monotonic()
         container.stop(timeout=30)
-        assert container.wait()["StatusCode"] == 75
-        assert time.monotonic() - begin < 10
+        assert container.wait()["StatusCode"] == 75  # And not 137, of one that had to be killed.
     finally:
         container.remove(force=True)
 

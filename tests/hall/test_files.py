@@ -168,19 +168,22 @@ def test_who_is_patient_gets_the_lock_when_the_other_one_leaves(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code = (
-        "import pathlib, sys, time\n"
+        "import pathlib, sys\n"
         "from starfreight import files\n"
         f"with files.only_one(pathlib.Path({str(tmp_path)!r}), 'working'):\n"
         "    print('in', flush=True)\n"
-        "    time.sleep(2)\n"
+        "    sys.stdin.read()\n"
     )
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as other:
-        assert other.stdout is not None
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdin is not None and other.stdout is not None
         assert other.stdout.readline() == "in\n"
         monkeypatch.setenv("STARFREIGHT_LOCK_PATIENCE", "0.2")
         with pytest.raises(InputError, match="already working here"), only_one(tmp_path, "working"):
             pass
         monkeypatch.setenv("STARFREIGHT_LOCK_PATIENCE", "30")
+        threading.Timer(1, other.stdin.close).start()
         with only_one(tmp_path, "working"):
             assert other.wait(10) == 0
 

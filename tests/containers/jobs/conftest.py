@@ -140,8 +140,8 @@ def stop(number, frame):
     sys.exit(75)
 
 signal.signal(signal.SIGTERM, stop)
-print(json.dumps({"event": "plan", "steps": 100, "done": 0}), flush=True)
-for step in range(1, 101):
+print(json.dumps({"event": "plan", "steps": 600, "done": 0}), flush=True)
+for step in range(1, 601):
     print(json.dumps({"event": "step", "step": step, "loss": 1.0, "tokens_per_second": 1.0}), flush=True)
     time.sleep(0.2)
 """

@@ -114,7 +114,7 @@ class TestServerThatIsAway:
         began = time.monotonic()
         with pytest.raises(ServiceError) as error:
             cluster.version()
-        assert time.monotonic() - began < 6
+        assert time.monotonic() - began < 20
         assert "does not answer" in error.value.what
         assert "Connection refused" in error.value.what
         assert f"127.0.0.1:{api.port}" in str(error.value.where)

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -202,9 +201,7 @@ def test_ctrl_c_detaches_and_stops_nothing(api: Any) -> None:
     assert process.stderr is not None
     assert "Insufficient cpu" in process.stderr.readline()
     process.send_signal(signal.SIGINT)
-    began = time.monotonic()
-    _, errors = process.communicate(timeout=20)
-    assert time.monotonic() - began < 5
+    _, errors = process.communicate(timeout=20)  # Else it would wait for a job that never begins.
     assert process.returncode == 130
     assert "goes on without you" in errors
     assert "starfreight jobs cancel acme" in errors
