@@ -18,7 +18,6 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/interrogate -q starfreight images jobs packager
 
 # After a change of the recipe's models.
 schema: $(VENV)/dev.stamp
@@ -26,7 +25,7 @@ schema: $(VENV)/dev.stamp
 
 # After a change of the dependencies. OPTIONS=--upgrade takes the newest versions.
 locks: $(VENV)/dev.stamp
-	$(BIN)/python -m images.lock $(OPTIONS)
+	$(BIN)/python -m starfreight.images.lock $(OPTIONS)
 
 $(VENV)/torch.stamp:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12")'

@@ -31,9 +31,9 @@ RULES = {"source": ".", "license": "MIT", "filters": {"licenses": "any", "vendor
 
 def ours(folder: Path, work: Path, processes: int) -> int:
     """Our preparation of a folder, from its files to its manifest; returns how many files it kept."""
-    from jobs.data.manifest.gather import gather_data
-    from jobs.data.manifest.manifest import DataManifest
     from starfreight.console import Console
+    from starfreight.jobs.data.manifest.gather import gather_data
+    from starfreight.jobs.data.manifest.manifest import DataManifest
     from starfreight.recipe.data import Data
 
     data = [Data.model_validate_json(json.dumps(RULES))]
@@ -65,9 +65,9 @@ def examine_row(row: dict[str, Any], folder: str) -> dict[str, Any]:
     """What the Examiner finds of a file, as columns."""
     import dataclasses
 
-    from jobs.data.examine import Examiner
-    from jobs.data.sources.interface import Sample
     from starfreight.files import sha256_bytes
+    from starfreight.jobs.data.examine import Examiner
+    from starfreight.jobs.data.sources.interface import Sample
     from starfreight.recipe.data import Data
 
     if folder not in _examiners:
@@ -122,7 +122,7 @@ def _memory(process: int) -> int:
 
 def gather_corpus(source: Path, out: Path, count: int) -> tuple[int, int]:
     """Copies ``count`` Python files, spread evenly over a folder; their number and bytes."""
-    from jobs.data.sources.texts import MAX_FILE_BYTES
+    from starfreight.jobs.data.sources.texts import MAX_FILE_BYTES
 
     paths = sorted(path for path in source.rglob("*.py") if 0 < path.stat().st_size <= MAX_FILE_BYTES)
     step = max(1, len(paths) // count)
@@ -138,7 +138,7 @@ def gather_corpus(source: Path, out: Path, count: int) -> tuple[int, int]:
 
 def main() -> None:
     """Prints the comparison."""
-    from jobs.data.pool import usable_processors
+    from starfreight.jobs.data.worker_pool import usable_processors
 
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter

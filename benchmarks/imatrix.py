@@ -19,16 +19,16 @@ import gguf
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from jobs.data.blocks.packing import Block
-from jobs.data.blocks.training_data import make_blocks
-from jobs.data.encoder import Encoder
-from jobs.data.formats import IGNORED
-from jobs.data.manifest.manifest import DataManifest
-from jobs.train.batches import collate
-from packager.press import PressRequest, press
-from packager.press.architectures import architecture_plan
 from starfreight.checkpoint import open_checkpoint
 from starfreight.console import Console
+from starfreight.jobs.data.blocks.packing import Block
+from starfreight.jobs.data.blocks.training_data import make_blocks
+from starfreight.jobs.data.encoder import Encoder
+from starfreight.jobs.data.formats import IGNORED
+from starfreight.jobs.data.manifest.manifest import DataManifest
+from starfreight.jobs.train.batches import collate
+from starfreight.packager.press import PressRequest, press
+from starfreight.packager.press.architectures import architecture_plan
 from starfreight.run import ADAPTER_FOLDER, DATA_MANIFEST, Inputs, Run
 
 DEFAULT = ("Q6_K", "Q5_K_M", "Q4_K_M", "Q4_K_S", "Q4_0", "IQ4_NL", "IQ4_XS", "Q3_K_M", "Q3_K_S", "Q2_K")

@@ -17,9 +17,9 @@ import time
 import numpy as np
 from gguf import GGMLQuantizationType
 
-from packager.press.chunks import ACCELERATED_ELEMENTS
-from packager.press.kernels import Floats, ggml, lanes, prepare, quantise, round_to
-from packager.press.kernels.tensors import encode_tensors
+from starfreight.packager.press.chunks import ACCELERATED_ELEMENTS
+from starfreight.packager.press.kernels import Floats, ggml, lanes, prepare, quantise, round_to
+from starfreight.packager.press.kernels.tensors import encode_tensors
 
 ROUNDS, ROWS, COLUMNS = 40, 128, 2048
 DEVICE_ROUNDS = 5

@@ -83,8 +83,8 @@ def sweep_file(folder: Path, variants: int) -> Path:
 
 def submitting(cluster: Any, kubectl: str, folder: Path) -> None:
     """A sweep of 100 variants: one write of a Job."""
-    from jobs.runners.kubernetes.client.submit import submit
-    from jobs.runners.kubernetes.manifests.render import render
+    from starfreight.jobs.backends.kubernetes.client.submit import submit
+    from starfreight.jobs.backends.kubernetes.manifests.render import render
     from starfreight.recipe import load_recipe
 
     began = time.perf_counter()
@@ -115,7 +115,7 @@ def submitting(cluster: Any, kubectl: str, folder: Path) -> None:
 
 def fill(cluster: Any, count: int) -> None:
     """So many jobs, as eight people submit them."""
-    from jobs.runners.kubernetes.manifests.render import render
+    from starfreight.jobs.backends.kubernetes.manifests.render import render
     from starfreight.recipe import load_recipe
 
     with tempfile.TemporaryDirectory() as folder:
@@ -148,7 +148,7 @@ def listing(cluster: Any, kubectl: str, count: int) -> None:
 
 def watching(cluster: Any, kubectl: str, count: int) -> None:
     """A change of each of the jobs, seen through one watch."""
-    from jobs.runners.kubernetes.client.reading import changes
+    from starfreight.jobs.backends.kubernetes.client.watch import changes
 
     counting = Counting(cluster)
     seen: set[str] = set()
@@ -157,7 +157,7 @@ def watching(cluster: Any, kubectl: str, count: int) -> None:
 
     def touch() -> None:
         listed.wait()
-        from jobs.runners.kubernetes.client.connect import connect
+        from starfreight.jobs.backends.kubernetes.client.connect import connect
 
         other = connect(cluster.console, namespace=cluster.namespace)
         for number in range(count):
@@ -212,8 +212,8 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1000, help="how many there are")
     parser.add_argument("--kubectl", default="kubectl", help="the peer")
     options = parser.parse_args()
-    from jobs.runners.kubernetes.client.connect import connect
     from starfreight.console import Console
+    from starfreight.jobs.backends.kubernetes.client.connect import connect
 
     def anew() -> Any:
         return connect(Console(quiet=True), namespace=namespace)

@@ -167,8 +167,8 @@ def quantise(source: str, target: str, kind: str, threads: str) -> dict[str, Any
     """llama.cpp's quantiser."""
     from cyllama.llama import llama_cpp
 
-    from packager.press import Quantization
-    from packager.press.mix import FILE_TYPES
+    from starfreight.packager.press import Quantization
+    from starfreight.packager.press.mix import FILE_TYPES
 
     llama_cpp.disable_logging()
     params = llama_cpp.LlamaModelQuantizeParams()
@@ -185,10 +185,10 @@ def hashed(path: str) -> dict[str, Any]:
 
 def press(base: str, adapter: str, name: str, threads: str, *kinds: str) -> dict[str, Any]:
     """The press, with the CPU time of its parts."""
-    from packager.press import PressRequest, chunks
-    from packager.press import press as press_all
-    from packager.press.writer import GgufStream
     from starfreight.console import Console
+    from starfreight.packager.press import PressRequest, chunks
+    from starfreight.packager.press import press as press_all
+    from starfreight.packager.press.writer import GgufStream
 
     parts: dict[str, float] = defaultdict(float)
 

@@ -67,7 +67,7 @@ def make_blocks(options: argparse.Namespace) -> list[Any]:
     """Packed blocks of random tokens: each of a few examples."""
     import numpy as np
 
-    from jobs.data.blocks.block_file import Block
+    from starfreight.jobs.data.blocks.block_file import Block
 
     rng = random.Random(7)
     vocabulary, length = SHAPES[options.shape]["vocab"], options.sequence
@@ -100,10 +100,10 @@ def ours(model: Any, training: Any, options: argparse.Namespace, work: Path) -> 
     """Our loop, with all that it does beside training: figures, checkpoints, events."""
     from transformers import Trainer
 
-    from jobs.data.blocks.training_data import TrainingData
-    from jobs.train import loop
-    from jobs.train.metrics import Metrics
-    from jobs.train.stopping import StopRequest
+    from starfreight.jobs.data.blocks.training_data import TrainingData
+    from starfreight.jobs.train import loop
+    from starfreight.jobs.train.metrics import Metrics
+    from starfreight.jobs.train.stop_request import StopRequest
 
     times: list[float] = []
     begin = Trainer.__init__
@@ -126,7 +126,7 @@ def trl(model: Any, training: Any, options: argparse.Namespace, work: Path) -> l
     from transformers import PreTrainedTokenizerFast
     from trl import SFTConfig, SFTTrainer
 
-    from jobs.train.batches import collate
+    from starfreight.jobs.train.batches import collate
 
     on_gpu = model.device.type == "cuda"
     blocks = make_blocks(options)
@@ -161,7 +161,7 @@ def measure(options: argparse.Namespace) -> None:
 
     import torch
 
-    from jobs.train.model import choose_device, load_model
+    from starfreight.jobs.train.model import choose_device, load_model
 
     torch.set_num_threads(options.threads)
     training = settings(options)

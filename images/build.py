@@ -15,18 +15,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from images.build_errors import explain
-from images.buildkit import build_command, run_build
-from images.catalogue import DOCKERFILE, find_source
-from images.context import lock_files, write_context
-from images.progress import BuildProgress, count_steps
-from images.wheel import Project, build_wheel
 from starfreight import __version__
 from starfreight.console import Console
 from starfreight.docker_engine import connect, engine_errors
 from starfreight.errors import InputError, ServiceError
 from starfreight.files import disk_errors, only_one, read_limited
 from starfreight.image import BuiltImage, remember_image
+from starfreight.images.build_errors import explain
+from starfreight.images.buildkit import build_command, run_build
+from starfreight.images.catalogue import DOCKERFILE, find_source
+from starfreight.images.context import lock_files, write_context
+from starfreight.images.progress import BuildProgress, count_steps
+from starfreight.images.wheel import Project, build_wheel
 
 if TYPE_CHECKING:
     import docker

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from images.catalogue import NAMES
 from starfreight.console import Console
+from starfreight.images.catalogue import NAMES
 from starfreight.options import with_console
 
 
@@ -59,7 +59,7 @@ def build(name: str, push: str | None, insecure: bool, console: Console, **asked
     Behind a proxy that has a certificate of its own: --ca FILE. Without a network: --wheelhouse DIR with
     what the lock files name (see docs/images.md), and a base image that has Debian's packages already.
     """
-    from images.build import BuildRequest, build_image
+    from starfreight.images.build import BuildRequest, build_image
 
     if push is not None:
         from starfreight.registry import parse_tag_reference
@@ -69,7 +69,7 @@ def build(name: str, push: str | None, insecure: bool, console: Console, **asked
     built = build_image(BuildRequest(name=name, **asked), console)
     lines = [f"Built {built.reference} ({built.platform}, {built.id})."]
     if push is not None:
-        from images.push import push_image
+        from starfreight.images.push import push_image
 
         built = push_image(built, push, insecure=insecure, console=console)
         lines.append(f"Pushed {built.pushed}")
@@ -90,8 +90,8 @@ def push(name: str, reference: str, insecure: bool, console: Console) -> None:
     \b
         starfreight images push trainer ghcr.io/acme/trainer:1.0
     """
-    from images.listing import last_built
-    from images.push import push_image
+    from starfreight.images.list_images import last_built
+    from starfreight.images.push import push_image
 
     pushed = push_image(last_built(name), reference, insecure=insecure, console=console)
     console.result(pushed.model_dump(exclude={"version"}), f"Pushed {pushed.pushed}")
@@ -101,9 +101,9 @@ def push(name: str, reference: str, insecure: bool, console: Console) -> None:
 @with_console
 def list_all(console: Console) -> None:
     """Show the images that were built on this machine, and whether the engine still has them."""
-    from images.listing import list_images
     from starfreight.docker_engine import connect
     from starfreight.errors import ServiceError
+    from starfreight.images.list_images import list_images
 
     try:
         engine = connect()
@@ -127,10 +127,10 @@ def list_all(console: Console) -> None:
 @with_console
 def sbom(name: str, output: Path | None, console: Console) -> None:
     """Print the bill of what is in the image NAME: its Python and Debian packages, as CycloneDX JSON."""
-    from images.listing import last_built
-    from images.sbom import make_sbom
     from starfreight.docker_engine import connect
     from starfreight.files import sha256_bytes, write_bytes
+    from starfreight.images.list_images import last_built
+    from starfreight.images.sbom import make_sbom
 
     bill = make_sbom(connect(), last_built(name))
     if output is None:

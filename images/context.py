@@ -17,9 +17,9 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from images.catalogue import DOCKERFILE, ImageSource
 from starfreight.errors import InputError
 from starfreight.files import disk_errors, read_limited
+from starfreight.images.catalogue import DOCKERFILE, ImageSource
 
 _LOCKED = re.compile(r"^([a-z0-9-]+)==([^ \\\n]+)", re.MULTILINE)
 _LIMIT = 16 << 20

@@ -1,4 +1,4 @@
-"""Makes the lock files of the images again from ``pyproject.toml``: ``python -m images.lock [--upgrade]``.
+"""Updates the images' lock files from ``pyproject.toml``: ``python -m starfreight.images.lock [--upgrade]``.
 
 Every package has one version and the digests of all its files. The build of torch is chosen when an image is
 built, so it lies in files of its own: ``torch-cuda.txt`` (PyPI's build with NVIDIA's libraries) and
@@ -34,7 +34,7 @@ torch=={TORCH}+cpu \\
 """For x86_64 only. The digest is that of torch-2.13.0+cpu-cp311-cp311-manylinux_2_28_x86_64.whl."""
 
 _OF_TORCH = re.compile(r"(torch|triton|nvidia-[a-z0-9-]+|cuda-[a-z0-9-]+)==")
-_HEADER = "# Made by `python -m images.lock` from pyproject.toml. Do not edit.\n"
+_HEADER = "# Made by `python -m starfreight.images.lock` from pyproject.toml. Do not edit.\n"
 _UV_SECONDS = 300
 
 
@@ -110,7 +110,7 @@ def main() -> None:
     """The command line of this module."""
     parser = argparse.ArgumentParser(description="Make the lock files of the images again.")
     parser.add_argument("--upgrade", action="store_true", help="take the newest versions")
-    for path in write_locks(Path(__file__).parents[1], upgrade=parser.parse_args().upgrade):
+    for path in write_locks(Path(__file__).parents[2], upgrade=parser.parse_args().upgrade):
         print(path)
 
 

@@ -16,12 +16,12 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import IO, TYPE_CHECKING, Any
 
-from images.sbom import MEDIA_TYPE, make_sbom
 from starfreight.console import Console
 from starfreight.docker_engine import connect, engine_errors
 from starfreight.errors import ServiceError
 from starfreight.files import sha256_bytes
 from starfreight.image import BuiltImage, remember_image
+from starfreight.images.sbom import MEDIA_TYPE, make_sbom
 from starfreight.package import Attachment, Descriptor
 from starfreight.registry import TagReference, is_local, parse_tag_reference
 from starfreight.registry.manifests import EMPTY_CONFIG, build_attachment, descriptor_for

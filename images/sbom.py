@@ -12,9 +12,9 @@ import uuid
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from images.contents import DebianPackage, ImageContents, PythonPackage, read_contents
 from starfreight import __version__
 from starfreight.image import BuiltImage
+from starfreight.images.contents import DebianPackage, ImageContents, PythonPackage, read_contents
 
 if TYPE_CHECKING:
     import docker

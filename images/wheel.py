@@ -30,8 +30,11 @@ from starfreight.files import PARTIAL_PREFIX, canonical_json, disk_errors, sha25
 _EARLIEST = 315532800
 """1 January 1980, before which no file in a zip archive can be. Stands for a time that is not known."""
 
-_PACKAGED = ("pyproject.toml", "README.md", "LICENSE", "starfreight", "images", "jobs", "packager")
-"""What a wheel is built from; the rest of a checkout does not change it."""
+_ROOMS = ("images", "jobs", "packager")
+"""Directories that are packages inside ``starfreight``, where a checkout has symbolic links to them."""
+
+_PACKAGED = ("pyproject.toml", "README.md", "LICENSE", "starfreight", *_ROOMS)
+"""The sources of a wheel; the rest of a checkout does not change it."""
 
 _ADDRESS = re.compile(r"(?:(?:https|ssh)://)?(?:[^/@]*@)?([a-z0-9.-]+)[:/]([A-Za-z0-9._/~-]+?)(?:\.git)?/?")
 _BUILD = "import sys, setuptools.build_meta as backend; backend.build_wheel(sys.argv[1])"
@@ -63,7 +66,7 @@ def build_wheel(cache: Path) -> Project:
         InputError: it can be built neither from a checkout nor from an installed wheel.
         ServiceError: the disk is full, or the build fails.
     """
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     if not (root / "pyproject.toml").is_file():
         return Project(_from_installation(cache), None, _created(None))
     inside_git = (root / ".git").exists()
@@ -118,6 +121,7 @@ def _listed(root: Path) -> list[str]:
 
 
 def _walked(root: Path) -> list[str]:
+    # pathlib follows no links here, so each file is found once.
     found = [
         path for part in _PACKAGED for path in [root / part, *(root / part).rglob("*")] if path.is_file()
     ]
@@ -140,7 +144,7 @@ def _setuptools_version() -> str:
 def _build(root: Path, sources: list[str], out: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="starfreight-wheel-") as folder:
         for name in sources:
-            target = Path(folder, name)
+            target = Path(folder, "starfreight" if name.split("/")[0] in _ROOMS else "", name)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(root / name, target)
             # The umask of whoever checked it out must not be in the wheel.
@@ -175,7 +179,7 @@ def _from_installation(cache: Path) -> Path:
     if len(metadata) != 1 or "starfreight/__init__.py" not in files:
         raise InputError(
             "This Starfreight was not installed from a wheel, so that none can be made of it.",
-            where=str(Path(__file__).parents[1]),
+            where=str(Path(__file__).parents[2]),
             fix="run the command in a checkout, or pip install starfreight",
         )
     record = "".join(

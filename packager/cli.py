@@ -40,7 +40,7 @@ def build(
         starfreight package build runs/acme-coder-1f2e3d4c5b
         starfreight package verify packages/acme-coder-1f2e3d4c5b
     """
-    from packager.build import build_package
+    from starfreight.packager.build.build_package import build_package
 
     # Another choice of types is another package: it must not take the place of the recipe's.
     name = "-".join([run.resolve().name, *quantize]).lower()
@@ -99,7 +99,7 @@ def press(out: Path, console: Console, **asked: Any) -> None:
         starfreight package press starcoder2-3b -q Q4_K_M -q Q8_0 --out gguf
         starfreight package press starcoder2-3b --adapter runs/acme/adapter -q Q4_K_M --lora --out gguf
     """
-    from packager.press_files import press_files
+    from starfreight.packager.build.press_files import press_files
 
     made = press_files(out, console, **asked)
     console.result(
@@ -135,7 +135,7 @@ def inspect(package: Path, console: Console) -> None:
 @with_console
 def verify(package: Path, console: Console) -> None:
     """Check the digest of every file of a PACKAGE. Exit code 3 when one is wrong, missing or too many."""
-    from packager.layout import verify_layout
+    from starfreight.packager.layout import verify_layout
 
     report = verify_layout(package, console)
     console.result(
@@ -161,7 +161,7 @@ def publish(package: Path, reference: str, insecure: bool, console: Console) -> 
     \b
         starfreight publish packages/acme-coder ghcr.io/acme/coder:1.0
     """
-    from packager.registry import publish as push
+    from starfreight.packager.registry import publish as push
 
     published = push(package, reference, insecure=insecure, console=console)
     console.result(published.as_dict(), published.as_text())

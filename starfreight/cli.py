@@ -10,7 +10,7 @@ from types import FrameType
 import click
 
 from starfreight import __version__
-from starfreight.leaving import INTERRUPTED, leave_with
+from starfreight.exit_codes import INTERRUPTED, leave_with
 
 _COMMANDS = {
     "quickstart": (
@@ -20,12 +20,18 @@ _COMMANDS = {
     "init": ("starfreight.commands.init:init", "A commented recipe and sample data to start from."),
     "plan": ("starfreight.commands.plan:plan", "What a recipe will cost, and whether it will fit."),
     "run": ("starfreight.commands.run:run", "Plan, train and package a recipe; publish it when asked."),
-    "data": ("jobs.data.cli:data", "Look at what a recipe's data holds, and at what is left out."),
-    "jobs": ("jobs.cli:jobs", "Train: run jobs and look at them."),
-    "images": ("images.cli:images", "Build and push the container images that jobs run in."),
-    "package": ("packager.cli:package", "Build, inspect and verify packages."),
-    "publish": ("packager.cli:publish", "Push a package to a registry."),
-    "starter": ("jobs.starter.cli:starter", "Rebuild the small base model that ships with Starfreight."),
+    "data": (
+        "starfreight.jobs.data.cli:data",
+        "Inspect a recipe's data, and what the filters leave out.",
+    ),
+    "jobs": ("starfreight.jobs.cli:jobs", "Train: run jobs and look at them."),
+    "images": ("starfreight.images.cli:images", "Build and push the container images that jobs run in."),
+    "package": ("starfreight.packager.cli:package", "Build, inspect and verify packages."),
+    "publish": ("starfreight.packager.cli:publish", "Push a package to a registry."),
+    "starter": (
+        "starfreight.jobs.starter.cli:starter",
+        "Rebuild the small base model that ships along.",
+    ),
 }
 """Where each command lives, and its line in the help: so that help imports none of them."""
 

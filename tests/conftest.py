@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from packager.write_package import GgufFile, LicenseText, PackageContents
 from starfreight.checkpoint import read_config
 from starfreight.checkpoint.layout import expected_tensors
 from starfreight.console import Console
 from starfreight.files import sha256_bytes
 from starfreight.package import BaseOrigin
+from starfreight.packager.layout.write_package import GgufFile, LicenseText, PackageContents
 from starfreight.quantization import Quantization
 
 pytest_plugins = ["manifest_checks", "servers", "small_jobs"]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import click
 
-from jobs.cli.compare import compare_runs
-from jobs.cli.control import cancel_job, resume_job
-from jobs.cli.fetch import fetch_run
-from jobs.cli.list import list_runs
-from jobs.cli.look import show_logs, show_status
-from jobs.cli.run import run_recipe
-from jobs.runners.kubernetes.render_command import render_job
+from starfreight.jobs.backends.kubernetes.render_command import render_job
+from starfreight.jobs.cli.compare import compare_runs
+from starfreight.jobs.cli.control import cancel_job, resume_job
+from starfreight.jobs.cli.fetch import fetch_run
+from starfreight.jobs.cli.list import list_runs
+from starfreight.jobs.cli.run import run_recipe
+from starfreight.jobs.cli.status import show_logs, show_status
 
 
 @click.group()

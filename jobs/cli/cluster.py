@@ -12,7 +12,7 @@ import click
 from starfreight.console import Console
 
 if TYPE_CHECKING:
-    from jobs.runners.kubernetes.client.cluster import Cluster
+    from starfreight.jobs.backends.kubernetes.client.cluster import Cluster
 
 CONTEXT_OPTION = click.option(
     "--context", metavar="NAME", default=None, help="The kubeconfig's context; its current one by default."
@@ -36,7 +36,7 @@ class Place:
         Raises:
             InputError: there is no kubeconfig that can be used.
         """
-        from jobs.runners.kubernetes.client.connect import LONG_PATIENCE, PATIENCE, connect
+        from starfreight.jobs.backends.kubernetes.client.connect import LONG_PATIENCE, PATIENCE, connect
 
         patience = LONG_PATIENCE if patiently else PATIENCE
         return connect(console, context=self.context, namespace=self.namespace, patience=patience)

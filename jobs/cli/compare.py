@@ -11,7 +11,7 @@ from starfreight.console import Console
 from starfreight.options import with_console
 
 if TYPE_CHECKING:
-    from jobs.report_page import Table
+    from starfreight.jobs.report.page import Table
 
 
 @click.command("compare")
@@ -32,8 +32,8 @@ def compare_runs(runs: tuple[Path, ...], html: Path | None, console: Console) ->
         starfreight jobs compare runs/*
         starfreight jobs compare runs/acme-rank8-* runs/acme-rank16-* --html compared.html
     """
-    from jobs.compare import compare, table, write_comparison
     from starfreight.errors import RecipeError
+    from starfreight.jobs.report.compare import compare, table, write_comparison
     from starfreight.run import RUN_FILE
 
     # A shell's runs/* names what lies beside the runs, too.

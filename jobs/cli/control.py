@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from jobs.cli.cluster import Place, place_options
-from jobs.cli.options import RUNS_OPTION, find_run
-from jobs.cli.run import tell
 from starfreight.console import Console
+from starfreight.jobs.cli.cluster import Place, place_options
+from starfreight.jobs.cli.options import RUNS_OPTION, find_run
+from starfreight.jobs.cli.run import tell
 from starfreight.options import with_console
 
 
@@ -27,8 +27,8 @@ def cancel_job(run: str, runs: Path, patience: str, place: Place | None, console
 
     Nothing is lost: `starfreight jobs resume RUN` goes on from there.
     """
-    from jobs.runners.places import runner_of
     from starfreight.errors import InputError, RecipeError
+    from starfreight.jobs.backends.table import runner_of
     from starfreight.recipe.units import parse_duration
 
     try:
@@ -36,7 +36,7 @@ def cancel_job(run: str, runs: Path, patience: str, place: Place | None, console
     except ValueError as error:
         raise RecipeError(f"{error}.", where="option --timeout", fix="write 90s, 5m or 1h") from error
     if place is not None:
-        from jobs.runners.kubernetes import commands
+        from starfreight.jobs.backends.kubernetes import commands
 
         commands.cancel_job(place.connect(console), run, patience=seconds, console=console)
         return
@@ -63,12 +63,12 @@ def resume_job(run: str, runs: Path, detach: bool, place: Place | None, console:
     A container that runs already is followed.
     """
     if place is not None:
-        from jobs.runners.kubernetes import commands
+        from starfreight.jobs.backends.kubernetes import commands
 
         cluster = place.connect(console, patiently=True)
         commands.resume_job(cluster, run, detach=detach, console=console)
         return
-    from jobs.train_recipe import check_detach, train_run
+    from starfreight.jobs.run_recipe import check_detach, train_run
     from starfreight.run import Run
 
     folder = find_run(run, runs)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from jobs.cli.cluster import CONTEXT_OPTION, Place
-from jobs.cli.options import RUNS_OPTION
 from starfreight.console import Console
+from starfreight.jobs.cli.cluster import CONTEXT_OPTION, Place
+from starfreight.jobs.cli.options import RUNS_OPTION
 from starfreight.options import with_console
 
 
@@ -37,6 +37,6 @@ def fetch_run(
         starfreight jobs fetch acme-0a1b2c3d4e --on kubernetes
         starfreight package build runs/<id> --base ./starcoder2-3b
     """
-    from jobs.runners.kubernetes.commands import fetch_run as fetch
+    from starfreight.jobs.backends.kubernetes.commands import fetch_run as fetch
 
     fetch(Place(namespace, context).connect(console), job, runs, console)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from jobs.cli.cluster import Place, place_options
-from jobs.cli.options import RUNS_OPTION
 from starfreight.console import Console
+from starfreight.jobs.cli.cluster import Place, place_options
+from starfreight.jobs.cli.options import RUNS_OPTION
 from starfreight.options import with_console
 
 if TYPE_CHECKING:
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 def list_runs(runs: Path, place: Place | None, console: Console) -> None:
     """List the runs: their status, where their jobs run, and their figures; or the jobs of a cluster."""
     if place is not None:
-        from jobs.runners.kubernetes.client.listing import list_jobs
+        from starfreight.jobs.backends.kubernetes.client.list_jobs import list_jobs
 
         list_jobs(place.connect(console), console)
         return
-    from jobs.look import look_at
     from starfreight.errors import InputError
+    from starfreight.jobs.report.status import look_at
     from starfreight.run import RUN_FILE
 
     if not runs.is_dir():

@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from jobs.cli.cluster import CONTEXT_OPTION
-from jobs.cli.options import RUNS_OPTION
-from jobs.runners.kubernetes.options import kubernetes_options
 from starfreight.console import Console
+from starfreight.jobs.backends.kubernetes.options import kubernetes_options
+from starfreight.jobs.cli.cluster import CONTEXT_OPTION
+from starfreight.jobs.cli.options import RUNS_OPTION
 from starfreight.options import run_options, with_console
 
 
@@ -36,12 +36,12 @@ def run_recipe(
         starfreight jobs run recipe.yaml --on kubernetes --namespace research --queue gpus
         starfreight package build runs/<id>
     """
-    from jobs.train_recipe import train_recipe
+    from starfreight.jobs.run_recipe import train_recipe
     from starfreight.recipe import load_recipe
 
     file = load_recipe(recipe).with_run_options(**options)
     if file.recipe.run.where == "kubernetes":
-        from jobs.runners.kubernetes import commands
+        from starfreight.jobs.backends.kubernetes import commands
 
         commands.run_in_cluster(file, context=context, detach=detach, console=console)
         return
@@ -51,7 +51,7 @@ def run_recipe(
 
 def tell(console: Console, folders: list[Path]) -> None:
     """Says what lies in the folders of runs that have been trained, or what trains there."""
-    from jobs.look import look_at
+    from starfreight.jobs.report.status import look_at
 
     rows, lines = [], []
     for folder in folders:

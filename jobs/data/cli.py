@@ -56,9 +56,9 @@ def inspect_data(recipe: Path, html: Path | None, examples: int, console: Consol
     Each filter and what it looks at: docs/data.md. A run writes the same figures, and the name and
     digest of every file, to data/manifest.json and data/left_out.jsonl.
     """
-    from jobs.data.report import make_report, render_page
-    from jobs.data.report.page import as_data, render_text
     from starfreight.files import write_bytes
+    from starfreight.jobs.data.report import make_report, render_page
+    from starfreight.jobs.data.report.page import as_data, render_text
     from starfreight.recipe import expand, load_recipe
 
     file = load_recipe(recipe)

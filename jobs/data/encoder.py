@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jobs.data.fim import FimTokens
+from starfreight.jobs.data.fim import FimTokens
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -14,21 +14,21 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from jobs.data.filters.contamination import ContaminationFilter
-from jobs.data.filters.generated import GeneratedFilter
-from jobs.data.filters.interface import Document, Filter, Finding
-from jobs.data.filters.license import LicenseFilter, license_of
-from jobs.data.filters.minhash import signature
-from jobs.data.filters.minified import MinifiedFilter
-from jobs.data.filters.opt_out import OptOutFilter
-from jobs.data.filters.personal_data import PersonalDataFilter
-from jobs.data.filters.secrets import SecretsFilter
-from jobs.data.filters.vendored import VendoredFilter
-from jobs.data.languages import language_of
-from jobs.data.redaction import redact
-from jobs.data.sources.interface import Sample
-from jobs.data.swhid import content_swhid
-from jobs.data.words import word_hashes
+from starfreight.jobs.data.filters.contamination import ContaminationFilter
+from starfreight.jobs.data.filters.generated import GeneratedFilter
+from starfreight.jobs.data.filters.interface import Document, Filter, Finding
+from starfreight.jobs.data.filters.license import LicenseFilter, license_of
+from starfreight.jobs.data.filters.minhash import signature
+from starfreight.jobs.data.filters.minified import MinifiedFilter
+from starfreight.jobs.data.filters.opt_out import OptOutFilter
+from starfreight.jobs.data.filters.personal_data import PersonalDataFilter
+from starfreight.jobs.data.filters.secrets import SecretsFilter
+from starfreight.jobs.data.filters.vendored import VendoredFilter
+from starfreight.jobs.data.languages import language_of
+from starfreight.jobs.data.redaction import redact
+from starfreight.jobs.data.sources.interface import Sample
+from starfreight.jobs.data.swhid import content_swhid
+from starfreight.jobs.data.words import word_hashes
 from starfreight.recipe.data import Data
 
 _TRAINED_ON = ("prefix", "middle", "suffix", "prompt", "response", "messages")

@@ -1,4 +1,4 @@
-"""Fetches what a recipe names elsewhere: ``python -P -m jobs.data.fetch RECIPE --folder DATA``.
+"""Fetches what a recipe names elsewhere: ``python -P -m starfreight.jobs.data.fetch RECIPE --folder DATA``.
 
 A step of its own in a pod, before training: it alone sees the network and the credentials, and training finds
 everything in the cache. What is there already is not fetched again.
@@ -10,17 +10,17 @@ import argparse
 import sys
 from pathlib import Path
 
-from jobs import events
-from jobs.data.sources import locate_source
-from jobs.pod import EventConsole, variant_of_pod
 from starfreight.base_model import locate_base
 from starfreight.errors import RecipeError, StarfreightError
+from starfreight.jobs.backends.kubernetes.entrypoint import EventConsole, variant_of_pod
+from starfreight.jobs.data.sources import locate_source
+from starfreight.jobs.protocol import events
 from starfreight.recipe import expand, load_recipe
 
 
 def main(arguments: list[str]) -> int:
     """Fetches the base model and the data of one variant; returns the documented exit code."""
-    parser = argparse.ArgumentParser(prog="python -P -m jobs.data.fetch", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -P -m starfreight.jobs.data.fetch", description=__doc__)
     parser.add_argument("recipe", type=Path)
     parser.add_argument("--folder", type=Path, help="where the recipe's relative paths start")
     parser.add_argument("--variant", type=int, default=variant_of_pod() or 0, help="which one of a sweep")

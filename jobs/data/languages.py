@@ -28,5 +28,5 @@ def language_of(path: str | None) -> str | None:
 
 @lru_cache(maxsize=1)
 def _tables() -> tuple[dict[str, str], dict[str, str]]:
-    table = json.loads(files("jobs.data").joinpath("languages.json").read_text("utf-8"))
+    table = json.loads(files("starfreight.jobs.data").joinpath("languages.json").read_text("utf-8"))
     return table["extensions"], table["names"]

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from jobs.data.filters.personal_data import find_personal_data
-from jobs.data.filters.secrets import find_secrets
-from jobs.data.filters.spans import replaced
+from starfreight.jobs.data.filters.personal_data import find_personal_data
+from starfreight.jobs.data.filters.secrets import find_secrets
+from starfreight.jobs.data.filters.spans import replaced
 from starfreight.recipe.data import Filters
 
 _DEEPEST = 16

@@ -13,14 +13,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jobs.starter.architecture import Shape, config_json
-from jobs.starter.card import card
-from jobs.starter.corpus import SourceFile, license_text, read_corpus
-from jobs.starter.examples import RowReader
-from jobs.starter.pretrain import Settings, Tick, Trainer
-from jobs.starter.schedule import Schedule
-from jobs.starter.tokenizer import tokenizer_config, train_tokenizer
-from jobs.train.stopping import StopRequest
 from starfreight.console import Console
 from starfreight.errors import InputError
 from starfreight.files import (
@@ -32,6 +24,14 @@ from starfreight.files import (
     write_bytes,
     write_json,
 )
+from starfreight.jobs.starter.architecture import Shape, config_json
+from starfreight.jobs.starter.card import card
+from starfreight.jobs.starter.corpus import SourceFile, license_text, read_corpus
+from starfreight.jobs.starter.examples import RowReader
+from starfreight.jobs.starter.pretrain import Settings, Tick, Trainer
+from starfreight.jobs.starter.schedule import Schedule
+from starfreight.jobs.starter.tokenizer import tokenizer_config, train_tokenizer
+from starfreight.jobs.train.stop_request import StopRequest
 
 if TYPE_CHECKING:
     import torch
@@ -195,7 +195,7 @@ def _measure(order: Order, folder: Path, files: Sequence[SourceFile]) -> dict[st
     from transformers import Starcoder2ForCausalLM
     from transformers.utils.logging import disable_progress_bar
 
-    from jobs.starter.measuring import measure
+    from starfreight.jobs.starter.held_out import measure
 
     disable_progress_bar()
     model = Starcoder2ForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)

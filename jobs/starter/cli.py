@@ -72,15 +72,15 @@ def build_command(
     """
     if minutes is not None and steps is not None:
         raise click.UsageError("--minutes and --steps exclude each other.")
-    from jobs.train.stopping import StopRequest
+    from starfreight.jobs.train.stop_request import StopRequest
 
     stop = StopRequest()
     stop.listen()
     import torch
 
-    from jobs.starter.build import Order, build
-    from jobs.starter.corpus import standard_library
-    from jobs.starter.pretrain import Settings
+    from starfreight.jobs.starter.build import Order, build
+    from starfreight.jobs.starter.corpus import standard_library
+    from starfreight.jobs.starter.pretrain import Settings
 
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -13,10 +13,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from jobs.data.fim import MARKS, Cut, FimTokens, arrange, cut_characters, cut_line, shorten
-from jobs.starter.corpus import SourceFile
-from jobs.starter.tokenizer import END_OF_TEXT, FILE_SEP, FIM_MIDDLE, FIM_PREFIX, FIM_SUFFIX, REPO_NAME
 from starfreight.files import canonical_json, sha256_bytes
+from starfreight.jobs.data.fim import MARKS, Cut, FimTokens, arrange, cut_characters, cut_line, shorten
+from starfreight.jobs.starter.corpus import SourceFile
+from starfreight.jobs.starter.tokenizer import (
+    END_OF_TEXT,
+    FILE_SEP,
+    FIM_MIDDLE,
+    FIM_PREFIX,
+    FIM_SUFFIX,
+    REPO_NAME,
+)
 
 if TYPE_CHECKING:
     import numpy as np

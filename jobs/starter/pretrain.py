@@ -15,13 +15,13 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jobs.starter import state
-from jobs.starter.architecture import Shape, model_config
-from jobs.starter.examples import EMPTY, RowReader
-from jobs.starter.schedule import Schedule
-from jobs.train.stopping import StopRequest
 from starfreight.errors import InputError, JobFailed
 from starfreight.files import canonical_json, sha256_bytes
+from starfreight.jobs.starter import state
+from starfreight.jobs.starter.architecture import Shape, model_config
+from starfreight.jobs.starter.examples import EMPTY, RowReader
+from starfreight.jobs.starter.schedule import Schedule
+from starfreight.jobs.train.stop_request import StopRequest
 
 if TYPE_CHECKING:
     import torch

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jobs.starter.examples import BROAD, FOCUSED, Mix
+from starfreight.jobs.starter.examples import BROAD, FOCUSED, Mix
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The entry point inside a process, a container or a pod: ``python -P -m jobs.train RUN``.
+"""The entry point inside a process, a container or a pod: ``python -P -m starfreight.jobs.train RUN``.
 
 In a container the inputs lie elsewhere than ``inputs.json`` says: ``--base PATH --data PATH --data PATH ...``
 names their places there, one for each source of the recipe.
@@ -12,10 +12,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jobs import events
-from jobs.train.stopping import StopRequest
 from starfreight.errors import JobFailed, StarfreightError
-from starfreight.leaving import leave_with
+from starfreight.exit_codes import leave_with
+from starfreight.jobs.protocol import events
+from starfreight.jobs.train.stop_request import StopRequest
 
 if TYPE_CHECKING:
     from starfreight.run import Inputs
@@ -27,8 +27,8 @@ def main(arguments: list[str]) -> int:
     """Runs the job in the folder that is the first argument; returns the documented exit code."""
     stop = StopRequest()
     stop.listen()
-    from jobs.train.launch import launch, nodes, wanted
-    from jobs.train.program import run_job
+    from starfreight.jobs.train.launch import launch, nodes, wanted
+    from starfreight.jobs.train.training_job import run_job
     from starfreight.run import Run
 
     options = _options(arguments)
@@ -51,7 +51,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _options(arguments: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -P -m jobs.train", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -P -m starfreight.jobs.train", description=__doc__)
     parser.add_argument("run", type=Path, help="the run's folder")
     parser.add_argument("--base", help="the base model's folder, where it is not the one in inputs.json")
     parser.add_argument("--data", action="append", default=[], help="the same for each source of the data")

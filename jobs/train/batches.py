@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from jobs.data.blocks.block_file import Block
+from starfreight.jobs.data.blocks.block_file import Block
 
 if TYPE_CHECKING:
     import torch

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from gguf import MODEL_ARCH, get_tensor_name_map
 
-from jobs.data.blocks.block_file import Block
-from jobs.train.batches import collate
 from starfreight.errors import JobFailed
+from starfreight.jobs.data.blocks.block_file import Block
+from starfreight.jobs.train.batches import collate
 
 if TYPE_CHECKING:
     import torch

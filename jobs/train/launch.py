@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jobs import events
 from starfreight.errors import InputError, JobFailed, JobStopped
+from starfreight.jobs.protocol import events
 from starfreight.recipe import Training
 from starfreight.run import Run
 
@@ -98,7 +98,7 @@ def launch(folder: Path, count: int, arguments: Sequence[str]) -> int:
         shutdown_timeout=_GRACE,
     )
     try:
-        elastic_launch(config, sys.executable)("-P", "-m", "jobs.train", *arguments)
+        elastic_launch(config, sys.executable)("-P", "-m", "starfreight.jobs.train", *arguments)
     except SignalException:
         # Each process was sent the signal, and has ended since.
         return JobStopped.exit_code if _stopped(folder) else JobFailed.exit_code

@@ -18,18 +18,18 @@ from transformers import (
     TrainingArguments,
 )
 
-from jobs import events
-from jobs.data.blocks.training_data import TrainingData
-from jobs.train import checkpoints
-from jobs.train.adapter import load_adapter
-from jobs.train.batches import collate
-from jobs.train.best import keep_if_best
-from jobs.train.memory import memory_in_use
-from jobs.train.metrics import Metrics, read_metrics
-from jobs.train.processes import ALONE, Processes
-from jobs.train.stopping import StopRequest
-from jobs.train.trend import Divergence, has_stalled
 from starfreight.errors import JobFailed
+from starfreight.jobs.data.blocks.training_data import TrainingData
+from starfreight.jobs.protocol import events
+from starfreight.jobs.train import checkpoints
+from starfreight.jobs.train.adapter import load_adapter
+from starfreight.jobs.train.batches import collate
+from starfreight.jobs.train.best import keep_if_best
+from starfreight.jobs.train.memory import memory_in_use
+from starfreight.jobs.train.metrics import Metrics, read_metrics
+from starfreight.jobs.train.processes import ALONE, Processes
+from starfreight.jobs.train.stop_request import StopRequest
+from starfreight.jobs.train.trend import Divergence, has_stalled
 from starfreight.recipe import Training
 
 

@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from jobs.train.metrics import read_metrics
 from starfreight.files import atomic_write
+from starfreight.jobs.train.metrics import read_metrics
 from starfreight.run import METRICS_FILE, Run
 
 _BLUE, _PALE, _RED = "#2f5d9b", "#b8c4d6", "#c8553d"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from jobs.report_page import Table, write_page
-from jobs.train.plots import read_curves, write_plots
 from starfreight.base_model import public_name
+from starfreight.jobs.report.page import Table, write_page
+from starfreight.jobs.train.plots import read_curves, write_plots
 from starfreight.run import Measurement, Run
 
 REPORT_FILE = "report.html"

@@ -11,16 +11,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from jobs import events
-from jobs.data.blocks.block_file import summary
-from jobs.data.blocks.training_data import Corpus, TrainingData, make_blocks
-from jobs.data.manifest.manifest import DataManifest
-from jobs.train.environment import IMAGE_VARIABLE
-from jobs.train.processes import Processes
-from jobs.train.stopping import StopRequest
 from starfreight import __version__
 from starfreight.errors import InputError
 from starfreight.files import sha256_file
+from starfreight.jobs.data.blocks.block_file import summary
+from starfreight.jobs.data.blocks.training_data import Corpus, TrainingData, make_blocks
+from starfreight.jobs.data.manifest.manifest import DataManifest
+from starfreight.jobs.protocol import events
+from starfreight.jobs.train.environment import IMAGE_VARIABLE
+from starfreight.jobs.train.processes import Processes
+from starfreight.jobs.train.stop_request import StopRequest
 from starfreight.run import DATA_MANIFEST, Inputs, Machine, Run
 
 _LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "accelerate", "datasets", "tokenizers")
@@ -99,7 +99,7 @@ def load(run: Run, base: Path, processes: Processes) -> Any:
     import torch
     import transformers
 
-    from jobs.train.model import choose_device, load_model
+    from starfreight.jobs.train.model import choose_device, load_model
 
     transformers.utils.logging.set_verbosity_error()
     # A run that goes on keeps its number of threads, on which the last bits of a sum depend.
@@ -112,7 +112,7 @@ def with_machine(run: Run, device: Any, processes: Processes) -> Run:
     """The run's record with the versions, the image and the hardware of this attempt."""
     import torch
 
-    from jobs.train.model import choose_attention
+    from starfreight.jobs.train.model import choose_attention
 
     machine = Machine(
         processor=platform.processor() or platform.machine(),

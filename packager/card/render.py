@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
-from packager.press import LoraFile, PressedFile
 from starfreight.base_model import public_name
+from starfreight.packager.press import LoraFile, PressedFile
 from starfreight.run import Run
 
 
@@ -27,7 +27,7 @@ def render_card(
     assert run.outcome is not None
     card = run.recipe.package.card
     template = jinja2.Template(
-        files("packager.card").joinpath("card.md.jinja").read_text(encoding="utf-8"),
+        files("starfreight.packager.card").joinpath("card.md.jinja").read_text(encoding="utf-8"),
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
     )

@@ -10,10 +10,10 @@ Every byte lies in ``blobs/sha256`` under its digest. ``index.json`` says what t
 ``package.json`` is written last, so that a folder without it is one that is not finished.
 """
 
-from packager.layout.index import IndexEntry, package_entries
-from packager.layout.reader import Layout
-from packager.layout.verify import Problem, VerifyReport, examine_layout, verify_layout
-from packager.layout.writer import LayoutWriter, open_writer
+from starfreight.packager.layout.index import IndexEntry, package_entries
+from starfreight.packager.layout.reader import Layout
+from starfreight.packager.layout.verify import Problem, VerifyReport, examine_layout, verify_layout
+from starfreight.packager.layout.writer import LayoutWriter, open_writer
 
 __all__ = [
     "IndexEntry",

@@ -19,10 +19,10 @@ from typing import IO, Any
 
 from pydantic import ValidationError
 
-from packager.layout.index import REFERENCE_NAME, IndexEntry
 from starfreight.console import Advance
 from starfreight.errors import GateError
 from starfreight.package import Descriptor
+from starfreight.packager.layout.index import REFERENCE_NAME, IndexEntry
 from starfreight.registry.manifests import MAX_ENTRIES, MAX_MANIFEST_BYTES
 
 INDEX_FILE = "index.json"

@@ -10,8 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from packager.layout.index import package_entries
-from packager.layout.reader import (
+from starfreight.console import Advance, Console
+from starfreight.errors import GateError, InputError
+from starfreight.files import LOCK_FILE
+from starfreight.package import NEWEST_VERSION, PACKAGE_FILE, Descriptor, Package, no_package
+from starfreight.packager.layout.index import package_entries
+from starfreight.packager.layout.reader import (
     ALGORITHM,
     BLOBS,
     INDEX_FILE,
@@ -20,12 +24,8 @@ from packager.layout.reader import (
     open_regular,
     sha256_stream,
 )
-from packager.layout.writer import TOP_LEVEL
-from packager.media_types import MANIFESTS
-from starfreight.console import Advance, Console
-from starfreight.errors import GateError, InputError
-from starfreight.files import LOCK_FILE
-from starfreight.package import NEWEST_VERSION, PACKAGE_FILE, Descriptor, Package, no_package
+from starfreight.packager.layout.writer import TOP_LEVEL
+from starfreight.packager.media_types import MANIFESTS
 
 MAX_PROBLEMS = 1000
 

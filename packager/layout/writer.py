@@ -11,16 +11,6 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from packager.layout.index import index_json, package_entries
-from packager.layout.reader import (
-    ALGORITHM,
-    BLOBS,
-    INDEX_FILE,
-    LAYOUT_FILE,
-    Layout,
-    open_regular,
-    sha256_stream,
-)
 from starfreight.console import Console
 from starfreight.errors import GateError, InputError
 from starfreight.files import (
@@ -35,6 +25,16 @@ from starfreight.files import (
     write_json,
 )
 from starfreight.package import PACKAGE_FILE, Descriptor, Package
+from starfreight.packager.layout.index import index_json, package_entries
+from starfreight.packager.layout.reader import (
+    ALGORITHM,
+    BLOBS,
+    INDEX_FILE,
+    LAYOUT_FILE,
+    Layout,
+    open_regular,
+    sha256_stream,
+)
 
 TOP_LEVEL = frozenset({LAYOUT_FILE, INDEX_FILE, PACKAGE_FILE, BLOBS, LOCK_FILE})
 """All that lies directly in a package's folder; the lock only while it is written."""

@@ -4,9 +4,9 @@ for format in FORMATS:
     built = format.build(parts)
 """
 
-from packager.manifests.interface import ManifestFormat, ModelParts
-from packager.manifests.modelpack import ModelPack
-from packager.manifests.ollama import Ollama
+from starfreight.packager.manifests.interface import ManifestFormat, ModelParts
+from starfreight.packager.manifests.modelpack import ModelPack
+from starfreight.packager.manifests.ollama import Ollama
 
 FORMATS: tuple[ManifestFormat, ...] = (Ollama(), ModelPack())
 """Every format that a variant is packaged in, in the order of its manifests."""

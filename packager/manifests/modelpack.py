@@ -13,10 +13,10 @@ import posixpath
 import re
 from typing import Any
 
-from packager.manifests.interface import ModelParts
-from packager.press.names import lora_name, model_stem
 from starfreight.files import canonical_json
 from starfreight.package import Descriptor
+from starfreight.packager.manifests.interface import ModelParts
+from starfreight.packager.press.names import lora_name, model_stem
 from starfreight.registry.manifests import BuiltManifest, descriptor_for, descriptor_json
 from starfreight.registry.media_types import OCI_MANIFEST
 

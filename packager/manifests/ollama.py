@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from packager.manifests.interface import ModelParts
 from starfreight.files import canonical_json
 from starfreight.package import Descriptor
+from starfreight.packager.manifests.interface import ModelParts
 from starfreight.registry.manifests import BuiltManifest, descriptor_for, descriptor_json
 from starfreight.registry.media_types import DOCKER_MANIFEST
 

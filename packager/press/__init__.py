@@ -6,10 +6,10 @@ for file in press(request, console):
     print(file.path, file.digest)
 """
 
-from packager.press.lora import LoraFile, LoraRequest, press_lora
-from packager.press.metadata import ModelIdentity, Origin
-from packager.press.press import PressedFile, PressRequest, press
-from packager.press.sizes import predict_size
+from starfreight.packager.press.lora import LoraFile, LoraRequest, press_lora
+from starfreight.packager.press.metadata import ModelIdentity, Origin
+from starfreight.packager.press.press import PressedFile, PressRequest, press
+from starfreight.packager.press.sizes import predict_size
 from starfreight.quantization import Quantization
 
 __all__ = [

@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from packager.press.kernels import Floats, to_float32
-from packager.press.merge import LowRank, low_rank
 from starfreight.checkpoint import Checkpoint, StoredTensor, TensorReader, read_header
 from starfreight.checkpoint.files import inside
 from starfreight.errors import InputError
 from starfreight.files import read_json
+from starfreight.packager.press.kernels import Floats, to_float32
+from starfreight.packager.press.merge import LowRank, low_rank
 
 WEIGHTS_NAME = "adapter_model.safetensors"
 CONFIG_NAME = "adapter_config.json"

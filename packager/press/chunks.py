@@ -11,13 +11,13 @@ from math import gcd
 import numpy as np
 from gguf import GGMLQuantizationType
 
-from packager.press.adapter import Adapter
-from packager.press.architectures import Role, TensorPlan
-from packager.press.kernels import Accelerator, Floats, encode, round_to, to_float32
-from packager.press.merge import LowRank, add_update
-from packager.press.nf4 import BLOCK, Scales, block_maxima, round_trip
 from starfreight.checkpoint import Checkpoint, StoredTensor, TensorReader
 from starfreight.errors import InputError
+from starfreight.packager.press.adapter import Adapter
+from starfreight.packager.press.architectures import Role, TensorPlan
+from starfreight.packager.press.kernels import Accelerator, Floats, encode, round_to, to_float32
+from starfreight.packager.press.merge import LowRank, add_update
+from starfreight.packager.press.nf4 import BLOCK, Scales, block_maxima, round_trip
 
 CHUNK_ELEMENTS = 1 << 18
 """Numbers that one thread works on at a time: 1 MB of float32."""

@@ -21,11 +21,11 @@ from pathlib import Path
 import numpy as np
 from gguf import GGMLQuantizationType, GGUFType, GGUFWriter, Keys
 
-from packager.gguf_keys import read_keys, take, text
-from packager.press.architectures import TensorPlan
-from packager.press.kernels import Floats
 from starfreight.errors import InputError
 from starfreight.files import read_limited, sha256_bytes
+from starfreight.packager.gguf.keys import read_keys, take, text
+from starfreight.packager.press.architectures import TensorPlan
+from starfreight.packager.press.kernels import Floats
 
 _LIMIT = 256 << 20
 """In bytes. That of a model of 15 billion parameters has 9 MB."""

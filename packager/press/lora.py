@@ -17,17 +17,17 @@ from typing import Literal
 import numpy as np
 from gguf import GGML_QUANT_SIZES, GGML_QUANT_VERSION, GGMLQuantizationType, GGUFType, GGUFWriter, Keys
 
-from packager.press.adapter import Adapter, Factors, open_adapter
-from packager.press.architectures import Role, TensorPlan, architecture_plan
-from packager.press.kernels import Floats, encode
-from packager.press.metadata import ModelIdentity, finished_header, write_identity
-from packager.press.mix import FILE_TYPES
-from packager.press.names import checked_name, lora_name
-from packager.press.writer import GgufStream
 from starfreight.checkpoint import Checkpoint, TensorReader, open_checkpoint
 from starfreight.console import Console
 from starfreight.errors import InputError
 from starfreight.files import atomic_write
+from starfreight.packager.press.adapter import Adapter, Factors, open_adapter
+from starfreight.packager.press.architectures import Role, TensorPlan, architecture_plan
+from starfreight.packager.press.kernels import Floats, encode
+from starfreight.packager.press.metadata import ModelIdentity, finished_header, write_identity
+from starfreight.packager.press.mix import FILE_TYPES
+from starfreight.packager.press.names import checked_name, lora_name
+from starfreight.packager.press.writer import GgufStream
 from starfreight.quantization import Quantization
 
 

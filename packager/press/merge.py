@@ -72,7 +72,7 @@ def prepare(elements: int) -> str | None:
     with _preparing:
         if _fast is None:
             try:
-                from packager.press.merge_compiled import add_low_rank
+                from starfreight.packager.press.merge_compiled import add_low_rank
 
                 _check(add_low_rank)
                 _fast = add_low_rank

@@ -18,10 +18,10 @@ from gguf import (
 )
 from gguf.gguf_writer import WriterState
 
-from packager.press.architectures import TensorPlan, architecture_plan
-from packager.press.importance import Importance
-from packager.press.mix import FILE_TYPES, tensor_bytes
 from starfreight.checkpoint import ModelShape, Tokenizer
+from starfreight.packager.press.architectures import TensorPlan, architecture_plan
+from starfreight.packager.press.importance import Importance
+from starfreight.packager.press.mix import FILE_TYPES, tensor_bytes
 from starfreight.quantization import Quantization
 
 ALIGNMENT = 32

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, LlamaFileType
 
-from packager.press.architectures import Role, TensorPlan
 from starfreight.checkpoint import ModelShape
+from starfreight.packager.press.architectures import Role, TensorPlan
 from starfreight.quantization import Quantization
 
 Type = GGMLQuantizationType

@@ -10,20 +10,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from packager.press.adapter import Adapter, open_adapter
-from packager.press.architectures import TensorPlan, architecture_plan
-from packager.press.chunks import Sources, encoded_chunks
-from packager.press.importance import Importance, read_importance
-from packager.press.kernels import WEIGHTED, Device, find_accelerator, prepare
-from packager.press.merge import prepare as prepare_merge
-from packager.press.metadata import ModelIdentity, header_bytes
-from packager.press.mix import FILE_TYPES, tensor_type
-from packager.press.names import checked_name
-from packager.press.writer import GgufStream
 from starfreight.checkpoint import Checkpoint, TensorReader, Tokenizer, check_tokenizer, open_checkpoint
 from starfreight.console import Console
 from starfreight.errors import InputError, RecipeError
 from starfreight.files import atomic_write, disk_errors
+from starfreight.packager.press.adapter import Adapter, open_adapter
+from starfreight.packager.press.architectures import TensorPlan, architecture_plan
+from starfreight.packager.press.chunks import Sources, encoded_chunks
+from starfreight.packager.press.importance import Importance, read_importance
+from starfreight.packager.press.kernels import WEIGHTED, Device, find_accelerator, prepare
+from starfreight.packager.press.merge import prepare as prepare_merge
+from starfreight.packager.press.metadata import ModelIdentity, header_bytes
+from starfreight.packager.press.mix import FILE_TYPES, tensor_type
+from starfreight.packager.press.names import checked_name
+from starfreight.packager.press.writer import GgufStream
 from starfreight.quantization import Quantization
 from starfreight.recipe.package import MergeBase
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from packager.press.architectures import architecture_plan
-from packager.press.metadata import ALIGNMENT
-from packager.press.mix import tensor_bytes, tensor_type
 from starfreight.checkpoint import ModelShape
+from starfreight.packager.press.architectures import architecture_plan
+from starfreight.packager.press.metadata import ALIGNMENT
+from starfreight.packager.press.mix import tensor_bytes, tensor_type
 from starfreight.quantization import Quantization
 
 _BYTES_PER_TOKEN = 40

@@ -6,7 +6,7 @@ import hashlib
 import os
 from typing import IO
 
-from packager.press.metadata import ALIGNMENT
+from starfreight.packager.press.metadata import ALIGNMENT
 
 
 class GgufStream:

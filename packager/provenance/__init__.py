@@ -1,5 +1,5 @@
 """Where every byte came from, as a statement that machines and people can check."""
 
-from packager.provenance.statement import PREDICATE_TYPE, make_statement
+from starfreight.packager.provenance.statement import PREDICATE_TYPE, make_statement
 
 __all__ = ["PREDICATE_TYPE", "make_statement"]

@@ -4,6 +4,6 @@ reference = parse_reference("registry.example.org/team/acme-coder:1.0")  # from 
 published = publish(Path("packages/acme-coder"), reference, insecure=False, console=console)
 """
 
-from packager.registry.push import Published, PublishedTag, publish
+from starfreight.packager.registry.push import Published, PublishedTag, publish
 
 __all__ = ["Published", "PublishedTag", "publish"]

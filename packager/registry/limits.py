@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from packager.layout.reader import Layout
 from starfreight.console import human_count
 from starfreight.errors import GateError
 from starfreight.package import Descriptor
+from starfreight.packager.layout.reader import Layout
 
 LARGEST_LAYER = {"ghcr.io": 10_000_000_000}
 """Bytes by host. GitHub: "10 GB size limit for each layer" (docs.github.com, container registry)."""

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from packager.layout.reader import Layout
-from packager.layout.verify import verify_layout
-from packager.registry.limits import check_limits
 from starfreight.console import Console, human_count
 from starfreight.errors import ServiceError
 from starfreight.package import Descriptor, Package
+from starfreight.packager.layout.reader import Layout
+from starfreight.packager.layout.verify import verify_layout
+from starfreight.packager.registry.limits import check_limits
 from starfreight.registry import Reference, is_local, parse_reference
 
 if TYPE_CHECKING:

@@ -31,7 +31,7 @@ def plan(recipe: Path, gpu: str | None, console: Console) -> None:
         starfreight plan examples/starcoder2-15b.yaml
         starfreight plan examples/starcoder2-7b.yaml --gpu rtx4090
     """
-    from starfreight.planning.gpus import find_gpu
+    from starfreight.jobs.planning.gpus import find_gpu
     from starfreight.recipe import expand, load_recipe
 
     file = load_recipe(recipe)
@@ -50,7 +50,7 @@ def plan(recipe: Path, gpu: str | None, console: Console) -> None:
 
 
 def _refusal(recipe: Recipe, plans: list[dict[str, Any]], path: Path, given: int | None) -> GateError | None:
-    from packager.registry.limits import largest_layer
+    from starfreight.packager.registry.limits import largest_layer
     from starfreight.registry import parse_reference
 
     host = parse_reference(recipe.publish.reference).host if recipe.publish else ""

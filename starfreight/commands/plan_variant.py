@@ -10,7 +10,7 @@ from starfreight.console import human_count
 from starfreight.recipe import Recipe
 
 if TYPE_CHECKING:
-    from starfreight.planning.gpus import Gpu
+    from starfreight.jobs.planning.gpus import Gpu
 
 _DTYPE_BYTES = {"F32": 4, "F16": 2, "BF16": 2}
 _CHECKPOINT_BYTES = 12
@@ -31,16 +31,16 @@ def plan_variant(recipe: Recipe, folder: Path, gpu: Gpu | None) -> dict[str, Any
     Raises:
         RecipeError: the recipe names something that is not there, or that the base model cannot do.
     """
-    from jobs.data.sources import check_source, naming_source
-    from jobs.defaults import with_defaults
-    from jobs.prepare import check_training
-    from packager.press import predict_size
     from starfreight.base_model import STARTER, known_license
-    from starfreight.planning import base_shape, training_memory
-    from starfreight.planning.gpus import Gpu
-    from starfreight.planning.memory import adapter_parameters
-    from starfreight.planning.proposal import largest_batch
-    from starfreight.planning.time import tokens_per_second
+    from starfreight.jobs.data.sources import check_source, naming_source
+    from starfreight.jobs.planning import base_shape, training_memory
+    from starfreight.jobs.planning.gpus import Gpu
+    from starfreight.jobs.planning.memory import adapter_parameters
+    from starfreight.jobs.planning.proposal import largest_batch
+    from starfreight.jobs.planning.time import tokens_per_second
+    from starfreight.jobs.prepare.defaults import with_defaults
+    from starfreight.jobs.prepare.prepare_runs import check_training
+    from starfreight.packager.press import predict_size
 
     shape = base_shape(recipe.base, folder)
     check_training(recipe.training, shape)

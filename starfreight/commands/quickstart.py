@@ -49,9 +49,9 @@ def quickstart(out: Path, console: Console) -> None:
     digest, loaded, and asked to fill in a line. It takes about two minutes on two cores. The model
     is far too small to be useful: the line is the point.
     """
-    from packager.completion import LocalModel
-    from starfreight.commands.line import run_line
+    from starfreight.commands.pipeline import run_line
     from starfreight.files import write_bytes
+    from starfreight.packager.gguf.local_model import LocalModel
     from starfreight.recipe import load_recipe
 
     began = time.monotonic()

@@ -36,9 +36,9 @@ def run(recipe: Path, runs: Path, packages: Path, push: bool, console: Console, 
         starfreight run recipe.yaml
         starfreight run recipe.yaml --publish
     """
-    from packager.registry import publish
-    from starfreight.commands.line import run_line
+    from starfreight.commands.pipeline import run_line
     from starfreight.errors import RecipeError
+    from starfreight.packager.registry import publish
     from starfreight.recipe import expand, load_recipe
     from starfreight.registry import parse_reference
 

@@ -24,11 +24,11 @@ from typing import Any
 import docker
 import pytest
 
-from images.catalogue import find_source
-from images.context import lock_files
 from starfreight.docker_engine import connect
 from starfreight.errors import ServiceError
 from starfreight.image import BuiltImage
+from starfreight.images.catalogue import find_source
+from starfreight.images.context import lock_files
 
 ROOT = Path(__file__).parents[2]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "starfreight-tests"

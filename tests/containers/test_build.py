@@ -76,7 +76,8 @@ def test_it_works_read_only_without_network_or_capabilities_as_any_user(
         "python",
         "-P",
         "-c",
-        "import os, packager.build, pathlib; print(os.getuid(), pathlib.Path.home())",
+        "import os, pathlib, starfreight.packager.build.build_package as _; "
+        "print(os.getuid(), pathlib.Path.home())",
     ]
     said = engine.containers.run(image.id, command, user=user, remove=True, **STRICT)
     assert said.decode().split() == [user.split(":")[0], "/tmp"]

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from images.push import _follow, _read_back, push_image
-from images.sbom import MEDIA_TYPE, make_sbom
 from starfreight.cli import main
 from starfreight.console import Console
 from starfreight.errors import InputError, ServiceError, StarfreightError
 from starfreight.files import sha256_bytes
 from starfreight.image import BuiltImage, find_image, remember_image
+from starfreight.images.push import _follow, _read_back, push_image
+from starfreight.images.sbom import MEDIA_TYPE, make_sbom
 from starfreight.package import Descriptor
 from starfreight.registry import parse_tag_reference
 from starfreight.registry.media_types import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST

@@ -11,11 +11,11 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-from images.contents import DebianPackage, ImageContents, PythonPackage, read_contents
-from images.sbom import make_sbom, render_sbom
 from starfreight.cli import main
 from starfreight.errors import InputError
 from starfreight.image import BuiltImage, remember_image
+from starfreight.images.contents import DebianPackage, ImageContents, PythonPackage, read_contents
+from starfreight.images.sbom import make_sbom, render_sbom
 
 pytestmark = pytest.mark.usefixtures("own_state")
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from packager.write_package import PackageContents, write_package
 from starfreight.console import Console
 from starfreight.errors import InputError
 from starfreight.package import PACKAGE_FILE, Package
+from starfreight.packager.layout.write_package import PackageContents, write_package
 
 
 @pytest.fixture

@@ -48,8 +48,8 @@ def test_the_data_files_are_in_it(names: set[str]) -> None:
         "images/packager/Dockerfile",
         "packager/card/card.md.jinja",
         "starfreight/py.typed",
-        "jobs/runners/kubernetes/manifests/templates/job.yaml",
-        "jobs/runners/kubernetes/manifests/templates/recipe.yaml",
+        "jobs/backends/kubernetes/manifests/templates/job.yaml",
+        "jobs/backends/kubernetes/manifests/templates/recipe.yaml",
     } <= names
     folder = ROOT / "starfreight" / "starter"
     assert {f"starfreight/starter/{path.name}" for path in folder.iterdir()} <= names

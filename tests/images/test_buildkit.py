@@ -14,14 +14,14 @@ from typing import Any
 import docker.errors
 import pytest
 
-from images import build, buildkit
-from images.build_errors import explain
-from images.context import _wheels
-from images.progress import BuildProgress
-from images.wheel import Project
 from starfreight.console import Console
 from starfreight.docker_engine import connect
 from starfreight.errors import GateError, InputError, ServiceError
+from starfreight.images import build, buildkit
+from starfreight.images.build_errors import explain
+from starfreight.images.context import _wheels
+from starfreight.images.progress import BuildProgress
+from starfreight.images.wheel import Project
 
 OLD = 'if [ "$1" = buildx ]; then exit 1; fi; echo "Docker version 20.10.24+dfsg1, build 297e128"'
 NEW = 'if [ "$1" = buildx ]; then exit 1; fi; echo "Docker version 28.2.2, build e6534b4"'

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from images.catalogue import NAMES, find_source
-from images.context import LockFile, lock_files
-from images.lock import TORCH
 from starfreight.image import LABEL_IMAGE, LABEL_PROTOCOL, PROTOCOL
+from starfreight.images.catalogue import NAMES, find_source
+from starfreight.images.context import LockFile, lock_files
+from starfreight.images.lock import TORCH
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -36,7 +36,7 @@ def test_the_locks_fulfil_the_requirements_of_the_project(name: str, torch: str 
     for text in needs:
         need = Requirement(text)
         version = have[need.name.lower().replace("_", "-")]
-        assert need.specifier.contains(version), f"{text}, but {version} is locked: run python -m images.lock"
+        assert need.specifier.contains(version), f"{text}, but {version} is locked: run make locks"
 
 
 def test_one_version_of_everything() -> None:

@@ -12,16 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from images import wheel as wheels
-from images.wheel import build_wheel
 from starfreight.errors import InputError
+from starfreight.images import wheel as wheels
+from starfreight.images.wheel import build_wheel
 
 PROGRAM = """
 import json, sys
 from pathlib import Path
-import images.wheel
-project = images.wheel.build_wheel(Path(sys.argv[1]))
-print(json.dumps([str(project.wheel), project.revision, project.created, images.wheel.__file__]))
+import starfreight.images.wheel
+project = starfreight.images.wheel.build_wheel(Path(sys.argv[1]))
+print(json.dumps([str(project.wheel), project.revision, project.created, starfreight.images.wheel.__file__]))
 """
 
 

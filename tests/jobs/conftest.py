@@ -14,16 +14,16 @@ import numpy as np
 import pytest
 from small_jobs import CODE, steps_of
 
-from jobs.data.blocks.block_file import Block, join_examples, parse_block
-from jobs.data.blocks.examples_file import encode_example
-from jobs.data.blocks.packing import best_fit
-from jobs.data.blocks.training_data import Corpus, TrainingData, make_blocks
-from jobs.data.encoder import Encoder
-from jobs.data.formats import Example
-from jobs.data.manifest.manifest import DataManifest
-from jobs.data.sources.interface import Sample
-from jobs.prepare import prepare_run
 from starfreight.console import Console
+from starfreight.jobs.data.blocks.block_file import Block, join_examples, parse_block
+from starfreight.jobs.data.blocks.examples_file import encode_example
+from starfreight.jobs.data.blocks.packing import best_fit
+from starfreight.jobs.data.blocks.training_data import Corpus, TrainingData, make_blocks
+from starfreight.jobs.data.encoder import Encoder
+from starfreight.jobs.data.formats import Example
+from starfreight.jobs.data.manifest.manifest import DataManifest
+from starfreight.jobs.data.sources.interface import Sample
+from starfreight.jobs.prepare.prepare_runs import prepare_run
 from starfreight.recipe import load_recipe
 from starfreight.run import DATA_MANIFEST, Inputs, Run
 
@@ -108,12 +108,18 @@ class Job:
         self.run = run
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(
-            ["jobs.train.loop", "jobs.train.model", "jobs.train.program", "peft", "bitsandbytes"]
+            [
+                "starfreight.jobs.train.loop",
+                "starfreight.jobs.train.model",
+                "starfreight.jobs.train.training_job",
+                "peft",
+                "bitsandbytes",
+            ]
         )
-        earlier, sys.argv = sys.argv, ["jobs.train", str(run)]
+        earlier, sys.argv = sys.argv, ["starfreight.jobs.train", str(run)]
         try:
             self.process = context.Process(
-                target=runpy.run_module, args=("jobs.train",), kwargs={"run_name": "__main__"}
+                target=runpy.run_module, args=("starfreight.jobs.train",), kwargs={"run_name": "__main__"}
             )
             self.process.start()
         finally:

@@ -97,12 +97,12 @@ import sys
 from pathlib import Path
 from unittest import mock
 from starfreight import cli
-import jobs.runners.places
+import starfreight.jobs.backends.table
 class NoRunner:
     lives_on = False
     def check(self, recipe): pass
     def run(self, folder, console): print("prepared", folder)
-with mock.patch("time.sleep"), mock.patch.dict(jobs.runners.places.RUNNERS, {"local": NoRunner}):
+with mock.patch("time.sleep"), mock.patch.dict(starfreight.jobs.backends.table.RUNNERS, {"local": NoRunner}):
     sys.exit(cli.main(["jobs", "run", sys.argv[1], "--runs", sys.argv[2]]))
 """
 

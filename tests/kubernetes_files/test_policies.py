@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from jobs.runners.kubernetes.manifests.names import LABEL_REACH_PEERS, LABEL_REACH_REGISTRY
+from starfreight.jobs.backends.kubernetes.manifests.names import LABEL_REACH_PEERS, LABEL_REACH_REGISTRY
 
 Documents = Callable[[str], list[dict[str, Any]]]
 

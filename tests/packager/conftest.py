@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from packager.press.architectures import architecture_plan
 from starfreight.checkpoint import checkpoint_files, open_checkpoint
 from starfreight.files import canonical_json, sha256_bytes, sha256_file, write_json
+from starfreight.packager.press.architectures import architecture_plan
 from starfreight.recipe import recipe_digest, validate_recipe
 from starfreight.records import FileDigest
 from starfreight.run import BaseInput, Inputs, Machine, Measurement, Outcome, Run

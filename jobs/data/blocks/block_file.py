@@ -23,9 +23,9 @@ from typing import IO, TYPE_CHECKING, Annotated, Any, Literal, overload
 
 from pydantic import Field
 
-from jobs.data.blocks.examples_file import BEGINS, COUNTED, encode_example
-from jobs.data.formats.interface import IGNORED, Example, Probe
 from starfreight.files import disk_errors
+from starfreight.jobs.data.blocks.examples_file import BEGINS, COUNTED, encode_example
+from starfreight.jobs.data.formats.interface import IGNORED, Example, Probe
 from starfreight.records import Digest, Record
 
 if TYPE_CHECKING:

@@ -16,18 +16,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jobs.data.blocks.block_file import NEWEST_VERSION, BlocksRecord, BlockWriter, encode_probe, join_examples
-from jobs.data.blocks.examples_file import ExamplesFile
-from jobs.data.blocks.making import Task, draw, groups, make_maker, seeds
-from jobs.data.blocks.packing import best_fit, scramble
-from jobs.data.encoder import Encoder
-from jobs.data.formats import Probe
-from jobs.data.manifest.manifest import DataManifest
-from jobs.data.manifest.used import Split, used_samples
-from jobs.data.pool import ordered_map
-from jobs.data.sources import open_source
 from starfreight.errors import InputError
 from starfreight.files import atomic_write, canonical_json, sha256_bytes, sha256_file, sweep_partials
+from starfreight.jobs.data.blocks.block_file import (
+    NEWEST_VERSION,
+    BlocksRecord,
+    BlockWriter,
+    encode_probe,
+    join_examples,
+)
+from starfreight.jobs.data.blocks.example_worker import Task, draw, groups, make_maker, seeds
+from starfreight.jobs.data.blocks.examples_file import ExamplesFile
+from starfreight.jobs.data.blocks.packing import best_fit, scramble
+from starfreight.jobs.data.encoder import Encoder
+from starfreight.jobs.data.formats import Probe
+from starfreight.jobs.data.manifest.manifest import DataManifest
+from starfreight.jobs.data.manifest.samples import Split, used_samples
+from starfreight.jobs.data.sources import open_source
+from starfreight.jobs.data.worker_pool import ordered_map
 from starfreight.recipe import Recipe
 
 if TYPE_CHECKING:

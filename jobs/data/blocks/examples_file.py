@@ -1,7 +1,7 @@
 """Examples on disk while they wait to be packed: each is a run of bytes, and memory holds their lengths.
 
 An example of n tokens is n ids (little-endian, 2 or 4 bytes each) and then n bytes of flags, see
-:mod:`jobs.data.blocks.block_file`.
+:mod:`starfreight.jobs.data.blocks.block_file`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from jobs.data.formats.interface import Example
 from starfreight.files import PARTIAL_PREFIX, disk_errors
+from starfreight.jobs.data.formats.interface import Example
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,7 +1,7 @@
 """From a manifest to what training reads: blocks to learn from, and blocks and lines to measure with.
 
-Everything lies in one file in the run's folder (:mod:`jobs.data.blocks.block_file`), which is made once
-and read from there, so that training holds nothing of the data in memory.
+Everything lies in one file in the run's folder (:mod:`starfreight.jobs.data.blocks.block_file`), which is
+made once and read from there, so that training holds nothing of the data in memory.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobs.data.blocks.block_file import Blocks, BlocksRecord
-from jobs.data.blocks.builder import Corpus, build
-from jobs.data.formats import Probe
 from starfreight.errors import InputError
 from starfreight.files import sha256_file
+from starfreight.jobs.data.blocks.block_file import Blocks, BlocksRecord
+from starfreight.jobs.data.blocks.builder import Corpus, build
+from starfreight.jobs.data.formats import Probe
 from starfreight.run import BLOCKS_FILE
 
 __all__ = ["Corpus", "TrainingData", "make_blocks"]

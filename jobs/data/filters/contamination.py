@@ -1,9 +1,9 @@
 """Overlap with what the model is evaluated on: a text that shares ten words in a row with it is left out.
 
 Ten words as for DeepSeek-Coder (Guo et al. 2024); case, punctuation and layout do not count (see
-:mod:`jobs.data.words`). A run of words that many items of a set have in common is its form, a header or a
-way to ask, and no item's content, so it does not count; nor does a run of few different words, such as a row
-of zeros. Items of fewer than ten words have no run and cannot be found.
+:mod:`starfreight.jobs.data.words`). A run of words that many items of a set have in common is its form, a
+header or a way to ask, and no item's content, so it does not count; nor does a run of few different words,
+such as a row of zeros. Items of fewer than ten words have no run and cannot be found.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jobs.data.filters.interface import Document
-from jobs.data.words import runs, word_hashes
 from starfreight.errors import InputError
 from starfreight.files import read_limited
+from starfreight.jobs.data.filters.interface import Document
+from starfreight.jobs.data.words import runs, word_hashes
 
 if TYPE_CHECKING:
-    from jobs.data.words import Hashes
+    from starfreight.jobs.data.words import Hashes
 
 RUN = 10
 """Words in a row."""

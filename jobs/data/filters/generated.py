@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from jobs.data.filters.interface import Document
+from starfreight.jobs.data.filters.interface import Document
 
 _HEAD = 4096
 _HEAD_LINES = 40

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from jobs.data.sources.interface import Sample
+from starfreight.jobs.data.sources.interface import Sample
 
 
 @dataclass(frozen=True)

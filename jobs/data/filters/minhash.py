@@ -1,8 +1,8 @@
 """MinHash signatures: texts whose signatures agree in 85% of their values are about 85% the same.
 
 The values are part of what a run records, so everything that they depend on is said here: the words
-(:mod:`jobs.data.words`), runs of five of them as The Stack takes them, and `datasketch`'s permutations
-``affine32`` of seed 1.
+(:mod:`starfreight.jobs.data.words`), runs of five of them as The Stack takes them, and `datasketch`'s
+permutations ``affine32`` of seed 1.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from jobs.data.words import runs
+from starfreight.jobs.data.words import runs
 
 if TYPE_CHECKING:
     from datasketch import MinHash
 
-    from jobs.data.words import Hashes
+    from starfreight.jobs.data.words import Hashes
 
 PERMUTATIONS = 128
 """Values in a signature, of 32 bits each."""
@@ -30,7 +30,7 @@ def signature(words: Hashes) -> bytes | None:
     """The MinHash of a text.
 
     Args:
-        words: of the text, from :func:`jobs.data.words.word_hashes`.
+        words: of the text, from :func:`starfreight.jobs.data.words.word_hashes`.
 
     Returns:
         128 values of 32 bits, little-endian; ``None`` for a text too short to compare.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from jobs.data.filters.interface import Document
+from starfreight.jobs.data.filters.interface import Document
 
 LONGEST_LINE = 1000
 LONGEST_AVERAGE = 100

@@ -12,9 +12,9 @@ import re
 from functools import lru_cache
 from pathlib import Path
 
-from jobs.data.filters.interface import Document
 from starfreight.errors import InputError
 from starfreight.files import read_limited
+from starfreight.jobs.data.filters.interface import Document
 
 MAX_BYTES = 256 << 20
 """About five million lines."""

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-from jobs.data.filters.secret_detectors import Trigger, pieces
-from jobs.data.filters.spans import Span
+from starfreight.jobs.data.filters.secret_detectors import Trigger, pieces
+from starfreight.jobs.data.filters.spans import Span
 
 PASSWORD = "<PASSWORD>"
 """What StarCoder's training data has in place of a password."""

@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from jobs.data.filters import addresses
-from jobs.data.filters.interface import Document
-from jobs.data.filters.spans import Span, disjoint, what_and_where
+from starfreight.jobs.data.filters import addresses
+from starfreight.jobs.data.filters.interface import Document
+from starfreight.jobs.data.filters.spans import Span, disjoint, what_and_where
 
 EMAIL = "<EMAIL>"
 """What StarCoder's training data has in place of an e-mail address (Li et al. 2023)."""

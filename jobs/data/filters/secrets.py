@@ -19,10 +19,10 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from jobs.data.filters.interface import Document
-from jobs.data.filters.passwords import PASSWORD, looks_made, passwords
-from jobs.data.filters.secret_detectors import TRIGGERS, lower_case, pieces, plugins
-from jobs.data.filters.spans import Span, disjoint, what_and_where
+from starfreight.jobs.data.filters.interface import Document
+from starfreight.jobs.data.filters.passwords import PASSWORD, looks_made, passwords
+from starfreight.jobs.data.filters.secret_detectors import TRIGGERS, lower_case, pieces, plugins
+from starfreight.jobs.data.filters.spans import Span, disjoint, what_and_where
 
 if TYPE_CHECKING:
     from detect_secrets.plugins.base import BasePlugin

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from jobs.data.filters.interface import Document
+from starfreight.jobs.data.filters.interface import Document
 
 # Names that package managers and habit give to such folders; github-linguist's vendor.yml knows most of them.
 _FOLDERS = frozenset({

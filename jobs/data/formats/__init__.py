@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from jobs.data.encoder import Encoder
-from jobs.data.formats.code import CodeFormat
-from jobs.data.formats.fim import FimFormat
-from jobs.data.formats.instruct import InstructFormat
-from jobs.data.formats.interface import IGNORED, Example, Format, LeftOut, Probe
-from jobs.data.formats.repository import RepositoryFormat
+from starfreight.jobs.data.encoder import Encoder
+from starfreight.jobs.data.formats.code import CodeFormat
+from starfreight.jobs.data.formats.fim import FimFormat
+from starfreight.jobs.data.formats.instruct import InstructFormat
+from starfreight.jobs.data.formats.interface import IGNORED, Example, Format, LeftOut, Probe
+from starfreight.jobs.data.formats.repository import RepositoryFormat
 from starfreight.recipe import Data
 
 __all__ = ["IGNORED", "Example", "Format", "LeftOut", "Probe", "make_format"]

@@ -6,10 +6,10 @@ import random
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
-from jobs.data.encoder import Encoder
-from jobs.data.formats.interface import Example, LeftOut, Probe
-from jobs.data.formats.windows import required_text, windows
-from jobs.data.sources.interface import Sample
+from starfreight.jobs.data.encoder import Encoder
+from starfreight.jobs.data.formats.interface import Example, LeftOut, Probe
+from starfreight.jobs.data.formats.windows import required_text, windows
+from starfreight.jobs.data.sources.interface import Sample
 from starfreight.recipe.data import Data
 
 

@@ -6,13 +6,13 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
-from jobs.data.encoder import Encoder
-from jobs.data.fim import MARKS, Cut, arrange, cut_characters, cut_line, shorten
-from jobs.data.formats.interface import Example, LeftOut, Probe
-from jobs.data.formats.windows import file_text, windows
-from jobs.data.nodes import cut_node
-from jobs.data.sources.interface import Sample
 from starfreight.errors import InputError
+from starfreight.jobs.data.encoder import Encoder
+from starfreight.jobs.data.fim import MARKS, Cut, arrange, cut_characters, cut_line, shorten
+from starfreight.jobs.data.formats.interface import Example, LeftOut, Probe
+from starfreight.jobs.data.formats.windows import file_text, windows
+from starfreight.jobs.data.sources.interface import Sample
+from starfreight.jobs.data.syntax_nodes import cut_node
 from starfreight.recipe.data import Data, Fim
 
 _Pieces = tuple[list[int], list[int], list[int]]

@@ -10,10 +10,10 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
-from jobs.data.encoder import Encoder
-from jobs.data.formats.interface import IGNORED, Example, LeftOut, Probe
-from jobs.data.sources.interface import Sample
 from starfreight.errors import InputError
+from starfreight.jobs.data.encoder import Encoder
+from starfreight.jobs.data.formats.interface import IGNORED, Example, LeftOut, Probe
+from starfreight.jobs.data.sources.interface import Sample
 from starfreight.recipe.data import Data
 
 _HEADINGS = {"user": "### Instruction\n{}\n\n### Response\n", "system": "{}\n\n"}

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-from jobs.data.encoder import Encoder
-from jobs.data.sources.interface import Sample
+from starfreight.jobs.data.encoder import Encoder
+from starfreight.jobs.data.sources.interface import Sample
 from starfreight.recipe.data import Data
 
 IGNORED = -100

@@ -17,14 +17,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from jobs.data.encoder import Encoder
-from jobs.data.fim import MARKS, Cut, arrange, cut_line, shorten
-from jobs.data.formats.fim import draw_cut
-from jobs.data.formats.interface import Example, LeftOut, Probe
-from jobs.data.formats.windows import Window, required_text, windows
-from jobs.data.imports import order_by_imports
-from jobs.data.sources.interface import Sample
 from starfreight.errors import InputError
+from starfreight.jobs.data.encoder import Encoder
+from starfreight.jobs.data.fim import MARKS, Cut, arrange, cut_line, shorten
+from starfreight.jobs.data.formats.fim import draw_cut
+from starfreight.jobs.data.formats.interface import Example, LeftOut, Probe
+from starfreight.jobs.data.formats.windows import Window, required_text, windows
+from starfreight.jobs.data.imports import order_by_imports
+from starfreight.jobs.data.sources.interface import Sample
 from starfreight.recipe.data import Data
 
 _SPARE = 8

@@ -7,10 +7,10 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from jobs.data.encoder import EncodedText, Encoder
-from jobs.data.fim import Cut
-from jobs.data.sources.interface import Sample
 from starfreight.errors import InputError
+from starfreight.jobs.data.encoder import EncodedText, Encoder
+from starfreight.jobs.data.fim import Cut
+from starfreight.jobs.data.sources.interface import Sample
 
 _FIELDS = ("content", "text", "code")
 _TRIPLE = ("prefix", "middle", "suffix")

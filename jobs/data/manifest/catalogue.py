@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from jobs.data.filters.interface import Finding
-from jobs.data.manifest.likeness import BANDS, band_hashes, first_alike
-from jobs.data.sources.interface import Unusable
 from starfreight.errors import ServiceError
+from starfreight.jobs.data.filters.interface import Finding
+from starfreight.jobs.data.manifest.near_duplicates import BANDS, band_hashes, first_alike
+from starfreight.jobs.data.sources.interface import Unusable
 from starfreight.recipe.data import Data
 
 _CACHE = 64 << 10

@@ -7,16 +7,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobs.data.filters.interface import Finding
-from jobs.data.manifest.catalogue import Catalogue
-from jobs.data.manifest.manifest import MANIFEST_FILE, DataManifest, SourceSummary
-from jobs.data.manifest.writer import write_manifest
-from jobs.data.pool import BATCHING, Batching, ordered_map
-from jobs.data.sources import open_source
-from jobs.data.sources.interface import Sample, Source, Unusable
 from starfreight.console import Console
 from starfreight.errors import InputError
 from starfreight.files import PARTIAL_PREFIX
+from starfreight.jobs.data.filters.interface import Finding
+from starfreight.jobs.data.manifest.catalogue import Catalogue
+from starfreight.jobs.data.manifest.manifest import MANIFEST_FILE, DataManifest, SourceSummary
+from starfreight.jobs.data.manifest.writer import write_manifest
+from starfreight.jobs.data.sources import open_source
+from starfreight.jobs.data.sources.interface import Sample, Source, Unusable
+from starfreight.jobs.data.worker_pool import BATCHING, Batching, ordered_map
 from starfreight.recipe.data import Data
 from starfreight.records import FileDigest
 
@@ -109,7 +109,7 @@ def make_examiners(
     sources: Sequence[Data], recipe_folder: Path
 ) -> Callable[[Numbered], tuple[int, Finding | Unusable]]:
     """The worker of a process: examines a sample by the rules of the source that it comes from."""
-    from jobs.data.examine import Examiner
+    from starfreight.jobs.data.examine import Examiner
 
     examiners: dict[int, Examiner] = {}
 

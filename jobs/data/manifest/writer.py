@@ -9,8 +9,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from jobs.data.manifest.catalogue import Catalogue, Entry
-from jobs.data.manifest.manifest import (
+from starfreight.files import disk_errors
+from starfreight.jobs.data.manifest.catalogue import Catalogue, Entry
+from starfreight.jobs.data.manifest.manifest import (
     LEFT_OUT_FILE,
     MANIFEST_FILE,
     Count,
@@ -23,7 +24,6 @@ from jobs.data.manifest.manifest import (
     left_out_start,
     source_line,
 )
-from starfreight.files import disk_errors
 from starfreight.recipe.data import Data
 from starfreight.records import FileDigest
 

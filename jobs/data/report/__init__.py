@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs.data.report.make import Report, make_report
-from jobs.data.report.page import render_page
+from starfreight.jobs.data.report.make import Report, make_report
+from starfreight.jobs.data.report.page import render_page
 
 __all__ = ["Report", "make_report", "render_page"]

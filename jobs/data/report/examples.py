@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from jobs.data.blocks.making import draw, groups
-from jobs.data.encoder import Encoder
-from jobs.data.formats import IGNORED, Example, make_format
-from jobs.data.manifest.manifest import DataManifest
-from jobs.data.manifest.used import used_samples
-from jobs.data.redaction import redact
-from jobs.data.sources.interface import Sample, Source
+from starfreight.jobs.data.blocks.example_worker import draw, groups
+from starfreight.jobs.data.encoder import Encoder
+from starfreight.jobs.data.formats import IGNORED, Example, make_format
+from starfreight.jobs.data.manifest.manifest import DataManifest
+from starfreight.jobs.data.manifest.samples import used_samples
+from starfreight.jobs.data.redaction import redact
+from starfreight.jobs.data.sources.interface import Sample, Source
 from starfreight.recipe.data import Data
 
 Role = Literal["mark", "plain", "prefix", "suffix", "middle", "both"]

@@ -10,16 +10,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jobs.data.manifest.gather import Gathered, gather_data
-from jobs.data.manifest.manifest import MANIFEST_FILE, DataManifest, SourceSummary
-from jobs.data.manifest.used import used_samples
-from jobs.data.pool import ordered_map
-from jobs.data.report.examples import RenderedExample, draw_examples
-from jobs.data.sources import locate_source, open_source
-from jobs.data.sources.interface import Sample
 from starfreight.base_model import locate_base
 from starfreight.console import Console
 from starfreight.errors import ServiceError
+from starfreight.jobs.data.manifest.gather import Gathered, gather_data
+from starfreight.jobs.data.manifest.manifest import MANIFEST_FILE, DataManifest, SourceSummary
+from starfreight.jobs.data.manifest.samples import used_samples
+from starfreight.jobs.data.report.examples import RenderedExample, draw_examples
+from starfreight.jobs.data.sources import locate_source, open_source
+from starfreight.jobs.data.sources.interface import Sample
+from starfreight.jobs.data.worker_pool import ordered_map
 from starfreight.recipe import Recipe
 from starfreight.recipe.data import Data
 
@@ -115,9 +115,9 @@ _Kind = tuple[int, str, str, str]
 
 def make_counter(sources: Sequence[Data], base: str) -> Callable[[tuple[int, Sample]], int]:
     """The worker of a process: how many tokens a sample's text has, as it is trained on."""
-    from jobs.data.encoder import Encoder
-    from jobs.data.examine import text_of
-    from jobs.data.redaction import redact
+    from starfreight.jobs.data.encoder import Encoder
+    from starfreight.jobs.data.examine import text_of
+    from starfreight.jobs.data.redaction import redact
 
     encoder = Encoder(Path(base))
 

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from typing import Any
 
-from jobs.data.manifest.manifest import Count
-from jobs.data.report.make import Report, SourceReport
 from starfreight.console import human_count
+from starfreight.jobs.data.manifest.manifest import Count
+from starfreight.jobs.data.report.make import Report, SourceReport
 
 _NOT_SHOWN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
@@ -35,7 +35,7 @@ def render_page(report: Report) -> bytes:
     )
     environment.filters.update(visible=visible, count=_thousands, size=_size, share=_share)
     page = environment.from_string(
-        files("jobs.data.report").joinpath("page.html.jinja").read_text(encoding="utf-8")
+        files("starfreight.jobs.data.report").joinpath("page.html.jinja").read_text(encoding="utf-8")
     )
     return page.render(report=report, total=_total(report), rows=_rows).encode()
 

@@ -6,18 +6,18 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from jobs.data.sources.dataset import DATASET, DatasetSource, check_dataset, locate_dataset
-from jobs.data.sources.folder import FolderSource
-from jobs.data.sources.git import GitSource, check_git, locate_git
-from jobs.data.sources.git_address import GIT
-from jobs.data.sources.interface import Sample, Source, Unusable
-from jobs.data.sources.jsonl import SUFFIXES, JsonlSource
-from jobs.data.sources.oci import OCI, check_oci, locate_oci
-from jobs.data.sources.parquet import SUFFIX, ParquetSource
-from jobs.data.sources.python_package import PYTHON, locate_python_package
-from jobs.data.spdx import is_license
 from starfreight.console import Console
 from starfreight.errors import RecipeError, StarfreightError
+from starfreight.jobs.data.sources.dataset import DATASET, DatasetSource, check_dataset, locate_dataset
+from starfreight.jobs.data.sources.folder import FolderSource
+from starfreight.jobs.data.sources.git import GitSource, check_git, locate_git
+from starfreight.jobs.data.sources.git_address import GIT
+from starfreight.jobs.data.sources.interface import Sample, Source, Unusable
+from starfreight.jobs.data.sources.jsonl import SUFFIXES, JsonlSource
+from starfreight.jobs.data.sources.oci import OCI, check_oci, locate_oci
+from starfreight.jobs.data.sources.parquet import SUFFIX, ParquetSource
+from starfreight.jobs.data.sources.python_package import PYTHON, locate_python_package
+from starfreight.jobs.data.spdx import is_license
 from starfreight.recipe import Data
 
 __all__ = ["Sample", "Source", "Unusable", "check_source", "locate_source", "naming_source", "open_source"]

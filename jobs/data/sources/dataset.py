@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from jobs.data.sources.interface import Sample, Unusable
-from jobs.data.sources.records import container, read_records
 from starfreight.base_model import fetch_snapshot
 from starfreight.errors import InputError, RecipeError
 from starfreight.files import read_json, sha256_file
+from starfreight.jobs.data.sources.interface import Sample, Unusable
+from starfreight.jobs.data.sources.records import container, read_records
 from starfreight.recipe.data import Data
 from starfreight.records import FileDigest
 

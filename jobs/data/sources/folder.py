@@ -6,13 +6,13 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from jobs.data.repository_license import MAX_LICENSE_BYTES, repository_license
-from jobs.data.sources.interface import Sample, Unusable
-from jobs.data.sources.oci import OCI, oci_repository
-from jobs.data.sources.python_package import PYTHON, package_license
-from jobs.data.sources.texts import MAX_FILE_BYTES, is_skipped, is_wanted, shown, why_no_text
 from starfreight.errors import InputError
 from starfreight.files import sha256_bytes
+from starfreight.jobs.data.repository_license import MAX_LICENSE_BYTES, repository_license
+from starfreight.jobs.data.sources.interface import Sample, Unusable
+from starfreight.jobs.data.sources.oci import OCI, oci_repository
+from starfreight.jobs.data.sources.python_package import PYTHON, package_license
+from starfreight.jobs.data.sources.texts import MAX_FILE_BYTES, is_skipped, is_wanted, shown, why_no_text
 from starfreight.recipe.data import Data
 from starfreight.records import FileDigest
 

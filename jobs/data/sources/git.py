@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from jobs.data.repository_license import MAX_LICENSE_BYTES, is_license_file, repository_license
-from jobs.data.sources.git_address import GIT, parse_git_address
-from jobs.data.sources.git_cache import cached_name, fetch_commit
-from jobs.data.sources.git_command import started_git
-from jobs.data.sources.interface import Sample, Unusable
-from jobs.data.sources.texts import MAX_FILE_BYTES, is_skipped, is_wanted, shown, why_no_text
 from starfreight.errors import InputError, RecipeError
 from starfreight.files import sha256_bytes
+from starfreight.jobs.data.repository_license import MAX_LICENSE_BYTES, is_license_file, repository_license
+from starfreight.jobs.data.sources.git_address import GIT, parse_git_address
+from starfreight.jobs.data.sources.git_cache import cached_name, fetch_commit
+from starfreight.jobs.data.sources.git_command import started_git
+from starfreight.jobs.data.sources.interface import Sample, Unusable
+from starfreight.jobs.data.sources.texts import MAX_FILE_BYTES, is_skipped, is_wanted, shown, why_no_text
 from starfreight.recipe.data import Data
 from starfreight.records import FileDigest
 

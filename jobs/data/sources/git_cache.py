@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from jobs.data.sources.cache import cache_folder, made_once
-from jobs.data.sources.git_address import GitAddress
-from jobs.data.sources.git_command import last_words, run_git
 from starfreight.errors import InputError, RecipeError, ServiceError
 from starfreight.files import read_limited
+from starfreight.jobs.data.sources.cache import cache_folder, made_once
+from starfreight.jobs.data.sources.git_address import GitAddress
+from starfreight.jobs.data.sources.git_command import last_words, run_git
 
 _NAME_FILE = "description"
 """Git's own place for a bare repository's name."""

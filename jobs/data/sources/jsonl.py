@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from jobs.data.sources.interface import Sample, Unusable
-from jobs.data.sources.records import MAX_RECORD_BYTES, container, read_records
 from starfreight.errors import InputError
 from starfreight.files import sha256_file
+from starfreight.jobs.data.sources.interface import Sample, Unusable
+from starfreight.jobs.data.sources.records import MAX_RECORD_BYTES, container, read_records
 from starfreight.recipe.data import Data
 from starfreight.records import FileDigest
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from jobs.data.repository_license import is_license_file
-from jobs.data.sources.jsonl import SUFFIXES
-from jobs.data.sources.oci_cache import fetch_artifact
-from jobs.data.sources.parquet import SUFFIX
-from jobs.data.sources.texts import is_skipped
 from starfreight.console import Console
 from starfreight.errors import InputError, RecipeError
+from starfreight.jobs.data.repository_license import is_license_file
+from starfreight.jobs.data.sources.jsonl import SUFFIXES
+from starfreight.jobs.data.sources.oci_cache import fetch_artifact
+from starfreight.jobs.data.sources.parquet import SUFFIX
+from starfreight.jobs.data.sources.texts import is_skipped
 from starfreight.recipe.data import Data
 from starfreight.registry import DigestReference, parse_digest_reference
 

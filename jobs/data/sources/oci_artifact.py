@@ -15,8 +15,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from jobs.data.sources.safe_names import why_unsafe
 from starfreight.errors import InputError
+from starfreight.jobs.data.sources.safe_names import why_unsafe
 from starfreight.package import Descriptor
 from starfreight.registry.media_types import DOCKER_INDEX, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
 

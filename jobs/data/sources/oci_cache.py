@@ -7,12 +7,12 @@ import shutil
 from functools import partial
 from pathlib import Path
 
-from jobs.data.sources.cache import cache_folder, made_once
-from jobs.data.sources.oci_artifact import ACCEPTED, Layer, read_artifact
-from jobs.data.sources.tar import unpack
 from starfreight.console import Advance, Console, human_count
 from starfreight.errors import GateError, InputError, ServiceError
 from starfreight.files import PARTIAL_PREFIX, sha256_bytes
+from starfreight.jobs.data.sources.cache import cache_folder, made_once
+from starfreight.jobs.data.sources.oci_artifact import ACCEPTED, Layer, read_artifact
+from starfreight.jobs.data.sources.tar import unpack
 from starfreight.registry import DigestReference, is_local
 
 

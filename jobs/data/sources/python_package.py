@@ -7,9 +7,9 @@ import importlib.util
 import sys
 from pathlib import Path
 
-from jobs.data.repository_license import MAX_LICENSE_BYTES, repository_license
 from starfreight.errors import InputError, RecipeError
 from starfreight.files import read_limited
+from starfreight.jobs.data.repository_license import MAX_LICENSE_BYTES, repository_license
 
 PYTHON = "python:"
 

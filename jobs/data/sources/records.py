@@ -11,10 +11,10 @@ from typing import Any
 
 import pydantic
 
-from jobs.data.sources.interface import Sample, Unusable
-from jobs.data.sources.texts import is_wanted, why_no_text
 from starfreight.errors import InputError
 from starfreight.files import canonical_json, sha256_bytes
+from starfreight.jobs.data.sources.interface import Sample, Unusable
+from starfreight.jobs.data.sources.texts import is_wanted, why_no_text
 from starfreight.recipe.data import Data
 from starfreight.records import FileDigest
 

@@ -11,8 +11,8 @@ import shutil
 import tarfile
 from pathlib import Path
 
-from jobs.data.sources.safe_names import why_unsafe
 from starfreight.errors import InputError
+from starfreight.jobs.data.sources.safe_names import why_unsafe
 
 MAX_MEMBERS = 2_000_000
 

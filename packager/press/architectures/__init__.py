@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from packager.press.architectures.interface import ArchitecturePlan, Role, TensorPlan
-from packager.press.architectures.starcoder import StarCoder
-from packager.press.architectures.starcoder2 import StarCoder2
 from starfreight.checkpoint.layout import Architecture
+from starfreight.packager.press.architectures.interface import ArchitecturePlan, Role, TensorPlan
+from starfreight.packager.press.architectures.starcoder import StarCoder
+from starfreight.packager.press.architectures.starcoder2 import StarCoder2
 
 __all__ = ["ArchitecturePlan", "Role", "TensorPlan", "architecture_plan"]
 

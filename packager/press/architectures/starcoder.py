@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from packager.press.architectures.interface import Role, TensorPlan, plan_tensors
+from starfreight.packager.press.architectures.interface import Role, TensorPlan, plan_tensors
 
 if TYPE_CHECKING:
     from gguf import GGUFWriter

@@ -8,10 +8,10 @@ against ggml's before use.
 
 from __future__ import annotations
 
-from packager.press.kernels.accelerator import Accelerator, Device, find_accelerator
-from packager.press.kernels.encoding import SMALL_JOB, encode, prepare, quantise
-from packager.press.kernels.floats import Floats, round_to, to_bfloat16, to_float16, to_float32
-from packager.press.kernels.ggml import WEIGHTED
+from starfreight.packager.press.kernels.accelerator import Accelerator, Device, find_accelerator
+from starfreight.packager.press.kernels.encoding import SMALL_JOB, encode, prepare, quantise
+from starfreight.packager.press.kernels.floats import Floats, round_to, to_bfloat16, to_float16, to_float32
+from starfreight.packager.press.kernels.ggml import WEIGHTED
 
 __all__ = [
     "SMALL_JOB",

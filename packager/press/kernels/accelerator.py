@@ -10,11 +10,11 @@ from typing import Literal
 import numpy as np
 from gguf import GGMLQuantizationType
 
-from packager.press.kernels import ggml
-from packager.press.kernels.floats import Floats
-from packager.press.kernels.sample import sample_numbers
-from packager.press.kernels.tensors import KERNELS, encode_tensors
 from starfreight.errors import RecipeError
+from starfreight.packager.press.kernels import ggml
+from starfreight.packager.press.kernels.floats import Floats
+from starfreight.packager.press.kernels.sample import sample_numbers
+from starfreight.packager.press.kernels.tensors import KERNELS, encode_tensors
 
 Device = Literal["auto", "cpu", "cuda"]
 """Where to quantise: on the cores and the GPU, on the cores alone, or on the GPU alone what it can do."""

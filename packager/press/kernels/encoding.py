@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from gguf import GGMLQuantizationType
 
-from packager.press.kernels import ggml, lanes
-from packager.press.kernels.accelerator import Accelerator
-from packager.press.kernels.floats import Floats, to_bfloat16, to_float16
-from packager.press.kernels.sample import sample_numbers
+from starfreight.packager.press.kernels import ggml, lanes
+from starfreight.packager.press.kernels.accelerator import Accelerator
+from starfreight.packager.press.kernels.floats import Floats, to_bfloat16, to_float16
+from starfreight.packager.press.kernels.sample import sample_numbers
 
 SMALL_JOB = 1 << 24
 """Below so many numbers ggml is done about when a fast kernel would be compiled."""
@@ -68,7 +68,7 @@ def encode(
         values: shape (rows, columns), contiguous, finite.
         kind: the type, prepared; columns must be whole blocks of it.
         weights: how much the error of each column counts, float32 of shape (columns,); for types of
-            :data:`~packager.press.kernels.ggml.WEIGHTED`, ggml's kernel does it then.
+            :data:`~starfreight.packager.press.kernels.ggml.WEIGHTED`, ggml's kernel does it then.
         accelerator: a GPU that may do it.
 
     Returns:

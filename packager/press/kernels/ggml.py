@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
 
-from packager.press.kernels.floats import Floats
 from starfreight.errors import ServiceError
+from starfreight.packager.press.kernels.floats import Floats
 
 Bytes = npt.NDArray[np.uint8]
 

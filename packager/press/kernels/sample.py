@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from packager.press.kernels.floats import Floats
+from starfreight.packager.press.kernels.floats import Floats
 
 
 def sample_numbers() -> Floats:

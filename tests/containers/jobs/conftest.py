@@ -15,8 +15,8 @@ from typing import Any
 import docker
 import pytest
 
-from jobs.runners.docker.container import LABEL_FOLDER
 from starfreight.image import BuiltImage
+from starfreight.jobs.backends.docker.container import LABEL_FOLDER
 
 Make = Callable[..., Path]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from jobs.job_log import LOG_FILE
+from starfreight.jobs.protocol.log import LOG_FILE
 from starfreight.run import Run
 
 STEPS = 240

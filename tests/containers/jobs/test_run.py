@@ -16,8 +16,8 @@ from typing import Any
 import docker
 import pytest
 
-from jobs.job_record import JobRecord
 from starfreight.image import BuiltImage
+from starfreight.jobs.protocol.record import JobRecord
 from starfreight.run import Run
 
 ROOT = Path(__file__).parents[3]

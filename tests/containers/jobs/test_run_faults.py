@@ -13,9 +13,9 @@ import docker
 import pytest
 import requests
 
-from jobs.job_log import LOG_FILE
-from jobs.job_record import JobRecord, now
 from starfreight.image import BuiltImage
+from starfreight.jobs.protocol.log import LOG_FILE
+from starfreight.jobs.protocol.record import JobRecord, now
 
 
 def test_a_job_that_uses_up_its_memory_is_told_from_one_that_is_killed(

@@ -11,16 +11,17 @@ from typing import Any
 
 import pytest
 
-from jobs.data.blocks import block_file, making
-from jobs.data.blocks.block_file import BlocksRecord, summary
-from jobs.data.blocks.making import groups, seeds
-from jobs.data.blocks.training_data import TrainingData
-from jobs.data.encoder import Encoder
-from jobs.data.formats import IGNORED, Probe
-from jobs.data.manifest.manifest import DataManifest
-from jobs.data.pool import Batching
-from jobs.data.sources.interface import Sample
 from starfreight.errors import InputError, JobStopped, ServiceError
+from starfreight.jobs.data.blocks import block_file
+from starfreight.jobs.data.blocks import example_worker as making
+from starfreight.jobs.data.blocks.block_file import BlocksRecord, summary
+from starfreight.jobs.data.blocks.example_worker import groups, seeds
+from starfreight.jobs.data.blocks.training_data import TrainingData
+from starfreight.jobs.data.encoder import Encoder
+from starfreight.jobs.data.formats import IGNORED, Probe
+from starfreight.jobs.data.manifest.manifest import DataManifest
+from starfreight.jobs.data.sources.interface import Sample
+from starfreight.jobs.data.worker_pool import Batching
 from starfreight.run import BLOCKS_FILE, DATA_MANIFEST
 
 Read = Callable[..., TrainingData]
@@ -62,7 +63,8 @@ def test_any_number_of_processes_gives_the_same_bytes(
 ) -> None:
     # Small batches, so that several processes have something to do.
     monkeypatch.setattr(
-        "jobs.data.pool.ordered_map.__kwdefaults__", {"processes": None, "batching": Batching(1, 0, 1)}
+        "starfreight.jobs.data.worker_pool.ordered_map.__kwdefaults__",
+        {"processes": None, "batching": Batching(1, 0, 1)},
     )
     source = {"source": "./code", "license": "MIT", "format": form, "weight": 2.5, "filters": ALIKE}
     run = prepare(write_job(data=source, training={"steps": None, "epochs": 2}))

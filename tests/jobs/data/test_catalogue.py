@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from jobs.data.filters.interface import Finding
-from jobs.data.manifest.catalogue import Catalogue, Entry, held_out_count
-from jobs.data.sources.interface import Unusable
+from starfreight.jobs.data.filters.interface import Finding
+from starfreight.jobs.data.manifest.catalogue import Catalogue, Entry, held_out_count
+from starfreight.jobs.data.sources.interface import Unusable
 from starfreight.recipe.data import Data, Filters
 
 
@@ -221,11 +221,11 @@ def test_what_cannot_be_used_is_counted_with_its_reason(fill: Fill, tmp_path: Pa
 MEASURE = """
 import hashlib, random, resource, sys
 from pathlib import Path
-from jobs.data.manifest import catalogue
-from jobs.data.manifest.catalogue import Catalogue
-from jobs.data.filters.interface import Finding
-from jobs.data.manifest.writer import write_manifest
-from jobs.data.manifest.manifest import DataManifest
+from starfreight.jobs.data.manifest import catalogue
+from starfreight.jobs.data.manifest.catalogue import Catalogue
+from starfreight.jobs.data.filters.interface import Finding
+from starfreight.jobs.data.manifest.writer import write_manifest
+from starfreight.jobs.data.manifest.manifest import DataManifest
 from starfreight.recipe.data import Data
 
 def findings(count):

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from jobs.data.sources.oci_cache import fetch_artifact
 from starfreight.console import Console
+from starfreight.jobs.data.sources.oci_cache import fetch_artifact
 from starfreight.registry import parse_digest_reference
 
 RECIPE = """\
@@ -35,7 +35,8 @@ def fetch(tmp_path: Path) -> Callable[..., tuple[int, list[Mapping[str, Any]]]]:
         environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")} | variables
         done = subprocess.run(
             [
-                sys.executable, "-P", "-m", "jobs.data.fetch", str(recipe), "--folder", str(tmp_path),
+                sys.executable, "-P", "-m", "starfreight.jobs.data.fetch",
+                str(recipe), "--folder", str(tmp_path),
                 *arguments,
             ],
             env=environment, capture_output=True, text=True, timeout=120, check=False,

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from jobs.data.encoder import Encoder
-from jobs.data.formats import make_format
-from jobs.data.sources import Sample
 from starfreight.errors import InputError
+from starfreight.jobs.data.encoder import Encoder
+from starfreight.jobs.data.formats import make_format
+from starfreight.jobs.data.sources import Sample
 from starfreight.recipe import Data
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from jobs.data.encoder import Encoder
-from jobs.data.fim import MARKS, FimTokens, arrange, cut_characters, cut_line, shorten
-from jobs.data.formats import LeftOut, make_format
-from jobs.data.formats.windows import windows
-from jobs.data.sources.interface import Sample
+from starfreight.jobs.data.encoder import Encoder
+from starfreight.jobs.data.fim import MARKS, FimTokens, arrange, cut_characters, cut_line, shorten
+from starfreight.jobs.data.formats import LeftOut, make_format
+from starfreight.jobs.data.formats.windows import windows
+from starfreight.jobs.data.sources.interface import Sample
 from starfreight.recipe import Data
 
 TOKENS = FimTokens(prefix=1, middle=2, suffix=3, end_of_text=0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.data.imports import order_by_imports
+from starfreight.jobs.data.imports import order_by_imports
 
 
 def ordered(files: dict[str, str]) -> list[str]:

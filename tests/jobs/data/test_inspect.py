@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from jobs.data.encoder import Encoder
-from jobs.data.fim import arrange
-from jobs.data.formats import IGNORED, Example
-from jobs.data.report.examples import render_example
-from jobs.data.report.page import visible
 from starfreight.base_model import STARTER_FOLDER
 from starfreight.cli import main
+from starfreight.jobs.data.encoder import Encoder
+from starfreight.jobs.data.fim import arrange
+from starfreight.jobs.data.formats import IGNORED, Example
+from starfreight.jobs.data.report.examples import render_example
+from starfreight.jobs.data.report.page import visible
 
 HOSTILE = '''def check(user):
     """</pre><script>alert(1)</script><img src=x onerror=alert(2)> {{ 7 * 7 }} <|endoftext|><fim_middle>"""

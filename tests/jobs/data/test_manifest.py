@@ -15,14 +15,14 @@ from typing import Any
 
 import pytest
 
-from jobs.data.manifest.gather import gather_data
-from jobs.data.manifest.manifest import DataManifest
-from jobs.data.manifest.used import used_samples
-from jobs.data.pool import Batching
-from jobs.data.sources import locate_source, open_source
 from starfreight.console import Console
 from starfreight.errors import InputError
 from starfreight.files import sha256_file
+from starfreight.jobs.data.manifest.gather import gather_data
+from starfreight.jobs.data.manifest.manifest import DataManifest
+from starfreight.jobs.data.manifest.samples import used_samples
+from starfreight.jobs.data.sources import locate_source, open_source
+from starfreight.jobs.data.worker_pool import Batching
 from starfreight.recipe.data import Data
 
 FILE = (
@@ -240,9 +240,9 @@ def test_what_is_used_and_left_out_is_told(code: Path, capsys: pytest.CaptureFix
 PROGRAM = """
 import sys
 from pathlib import Path
-from jobs.data.manifest.gather import gather_data
-from jobs.data.manifest import gather
-from jobs.data.sources import locate_source
+from starfreight.jobs.data.manifest.gather import gather_data
+from starfreight.jobs.data.manifest import gather
+from starfreight.jobs.data.sources import locate_source
 from starfreight.console import Console
 from starfreight.recipe.data import Data
 import starfreight.cli, signal

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jobs.data.blocks.block_file import Block
-from jobs.data.blocks.packing import best_fit
-from jobs.data.formats import IGNORED, Example
+from starfreight.jobs.data.blocks.block_file import Block
+from starfreight.jobs.data.blocks.packing import best_fit
+from starfreight.jobs.data.formats import IGNORED, Example
 
 Pack = Callable[..., list[Block]]
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from jobs.data.encoder import Encoder
-from jobs.data.formats import Example, make_format
-from jobs.data.sources.interface import Sample
+from starfreight.jobs.data.encoder import Encoder
+from starfreight.jobs.data.formats import Example, make_format
+from starfreight.jobs.data.sources.interface import Sample
 from starfreight.recipe import Data
 
 FILES = {"app/main.py": "import app.util\n\nrun(app.util)\n", "app/util.py": "value = 1\n"}

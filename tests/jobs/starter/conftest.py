@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from jobs.starter.architecture import Shape
-from jobs.starter.build import Order
-from jobs.starter.corpus import is_held_out, standard_library
-from jobs.starter.pretrain import Settings
+from starfreight.jobs.starter.architecture import Shape
+from starfreight.jobs.starter.build import Order
+from starfreight.jobs.starter.corpus import is_held_out, standard_library
+from starfreight.jobs.starter.pretrain import Settings
 
 MODULES = (
     "abc.py",

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from jobs.starter.build import MANIFEST, Order, build
-from jobs.starter.corpus import read_corpus
-from jobs.starter.examples import RowReader
-from jobs.starter.pretrain import Settings, Tick, Trainer
-from jobs.starter.tokenizer import train_tokenizer
-from jobs.train.stopping import StopRequest
 from starfreight.console import Console
 from starfreight.errors import InputError, JobStopped
 from starfreight.files import sha256_file
+from starfreight.jobs.starter.build import MANIFEST, Order, build
+from starfreight.jobs.starter.corpus import read_corpus
+from starfreight.jobs.starter.examples import RowReader
+from starfreight.jobs.starter.pretrain import Settings, Tick, Trainer
+from starfreight.jobs.starter.tokenizer import train_tokenizer
+from starfreight.jobs.train.stop_request import StopRequest
 
 MakeOrder = Callable[..., Order]
 

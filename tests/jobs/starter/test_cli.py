@@ -6,7 +6,7 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from jobs.starter.cli import starter
+from starfreight.jobs.starter.cli import starter
 
 
 def test_minutes_and_steps_exclude_each_other(tmp_path: Path) -> None:
@@ -18,7 +18,8 @@ def test_minutes_and_steps_exclude_each_other(tmp_path: Path) -> None:
 
 
 def test_help_does_not_import_torch() -> None:
-    program = "import sys; from jobs.starter.cli import starter\ntry: starter(['build', '--help'])\nfinally: "
+    program = "import sys; from starfreight.jobs.starter.cli import starter\n"
+    program += "try: starter(['build', '--help'])\nfinally: "
     program += "assert not {'torch', 'transformers', 'tokenizers', 'numpy'} & set(sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr

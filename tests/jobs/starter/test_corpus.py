@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.starter.corpus import license_text, read_corpus, standard_library
 from starfreight.errors import InputError
+from starfreight.jobs.starter.corpus import license_text, read_corpus, standard_library
 
 
 def test_tests_tables_and_installed_packages_are_left_out(library: Path) -> None:

@@ -7,9 +7,15 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-from jobs.starter.corpus import SourceFile, read_corpus
-from jobs.starter.examples import BROAD, EMPTY, FOCUSED, RowReader, pass_rows
-from jobs.starter.tokenizer import END_OF_TEXT, FIM_MIDDLE, FIM_PREFIX, FIM_SUFFIX, train_tokenizer
+from starfreight.jobs.starter.corpus import SourceFile, read_corpus
+from starfreight.jobs.starter.examples import BROAD, EMPTY, FOCUSED, RowReader, pass_rows
+from starfreight.jobs.starter.tokenizer import (
+    END_OF_TEXT,
+    FIM_MIDDLE,
+    FIM_PREFIX,
+    FIM_SUFFIX,
+    train_tokenizer,
+)
 
 LENGTH = 128
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from jobs.starter.schedule import Schedule
+from starfreight.jobs.starter.schedule import Schedule
 
 SHORT = Schedule(steps=200, batch_tokens=4096, context_length=1024)
 LONG = Schedule(steps=1000, batch_tokens=4096, context_length=1024)

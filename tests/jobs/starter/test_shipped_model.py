@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from jobs.starter.architecture import Shape, config_json, model_config
-from jobs.starter.build import MANIFEST
-from jobs.starter.tokenizer import SPECIAL_TOKENS
 from starfreight.base_model import STARTER_FOLDER
 from starfreight.files import sha256_file
+from starfreight.jobs.starter.architecture import Shape, config_json, model_config
+from starfreight.jobs.starter.build import MANIFEST
+from starfreight.jobs.starter.tokenizer import SPECIAL_TOKENS
 
 
 @pytest.fixture(scope="module")

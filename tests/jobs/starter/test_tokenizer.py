@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 
-from jobs.starter import tokenizer as t
+from starfreight.jobs.starter import tokenizer as t
 
 TEXTS = [
     "def add(first, second):\n    return first + second\n" * 20,

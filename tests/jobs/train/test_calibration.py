@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jobs.data.blocks.block_file import Block
-from jobs.train.program import run_job
-from jobs.train.stopping import StopRequest
-from packager.press.architectures import Role, architecture_plan
-from packager.press.importance import read_importance
 from starfreight.checkpoint import open_checkpoint
 from starfreight.errors import JobFailed, JobStopped
 from starfreight.files import sha256_file
+from starfreight.jobs.data.blocks.block_file import Block
+from starfreight.jobs.train.stop_request import StopRequest
+from starfreight.jobs.train.training_job import run_job
+from starfreight.packager.press.architectures import Role, architecture_plan
+from starfreight.packager.press.importance import read_importance
 from starfreight.recipe import Training
 from starfreight.run import IMATRIX_FILE, Run
 
@@ -46,7 +46,7 @@ def architecture(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def model(architecture: str, bases: Mapping[str, Path]) -> Any:
     """A base in NF4 with an adapter whose weights are not zero."""
-    from jobs.train.model import load_model
+    from starfreight.jobs.train.model import load_model
 
     torch.set_num_threads(1)
     made = load_model(bases[architecture], architecture, Training(rank=4), torch.device("cpu"))
@@ -69,7 +69,7 @@ def inputs_of(model: Any, path: str, ids: list[int]) -> Any:
 
 
 def test_the_sums_are_those_of_every_example_by_itself(model: Any, architecture: str) -> None:
-    from jobs.train.calibration import calibrate
+    from starfreight.jobs.train.calibration import calibrate
 
     blocks = [block(48, seed=1), block(17, seed=2), block(30, seed=3)]
     made = calibrate(model, architecture, blocks, lambda: None)
@@ -94,7 +94,7 @@ def test_the_sums_are_those_of_every_example_by_itself(model: Any, architecture:
 def test_every_matrix_inside_of_the_layers_is_watched_and_nothing_else(
     model: Any, architecture: str, bases: Mapping[str, Path], tmp_path: Path
 ) -> None:
-    from jobs.train.calibration import calibrate, imatrix_bytes
+    from starfreight.jobs.train.calibration import calibrate, imatrix_bytes
 
     made = calibrate(model, architecture, [block(20)], lambda: None)
     shape = open_checkpoint(bases[architecture]).shape
@@ -114,7 +114,7 @@ def test_every_matrix_inside_of_the_layers_is_watched_and_nothing_else(
 
 
 def test_watching_changes_nothing_and_ends(model: Any, architecture: str) -> None:
-    from jobs.train.calibration import calibrate
+    from starfreight.jobs.train.calibration import calibrate
 
     model.train()
     first = calibrate(model, architecture, [block(20)], lambda: None)
@@ -125,7 +125,7 @@ def test_watching_changes_nothing_and_ends(model: Any, architecture: str) -> Non
 
 
 def test_inputs_that_are_no_numbers_are_refused(model: Any, architecture: str) -> None:
-    from jobs.train.calibration import calibrate
+    from starfreight.jobs.train.calibration import calibrate
 
     for name, weight in model.named_parameters():
         if "norm" in name or "ln_" in name:

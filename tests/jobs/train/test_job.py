@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from jobs import events
-from jobs.data.blocks.training_data import TrainingData
-from jobs.train import checkpoints
-from jobs.train.metrics import Metrics
-from jobs.train.program import run_job
-from jobs.train.stopping import StopRequest
 from starfreight.errors import InputError, JobFailed, JobStopped, StarfreightError
+from starfreight.jobs.data.blocks.training_data import TrainingData
+from starfreight.jobs.protocol import events
+from starfreight.jobs.train import checkpoints
+from starfreight.jobs.train.metrics import Metrics
+from starfreight.jobs.train.stop_request import StopRequest
+from starfreight.jobs.train.training_job import run_job
 from starfreight.run import DATA_MANIFEST, METRICS_FILE, Inputs, Run
 
 torch = pytest.importorskip("torch")
@@ -116,8 +116,8 @@ def loop_in(
     """Makes a model and the loop for it, with the checkpoints in a run's folder."""
 
     def make(**training: Any) -> Any:
-        from jobs.train.loop import Loop
-        from jobs.train.model import load_model
+        from starfreight.jobs.train.loop import Loop
+        from starfreight.jobs.train.model import load_model
 
         folder = prepare(write_job(training={"gradient_accumulation": 1, **training}))
         run, inputs = Run.load(folder), Inputs.load(folder)
@@ -135,7 +135,7 @@ def loop_in(
 def test_training_that_diverges_fails_and_keeps_the_last_good_checkpoint(
     loop_in: Callable[..., Any], fault: str
 ) -> None:
-    from jobs.train.loop import train
+    from starfreight.jobs.train.loop import train
 
     model, loop = loop_in(checkpoint_every=2)
     passes = 0
@@ -165,7 +165,7 @@ def test_training_that_diverges_fails_and_keeps_the_last_good_checkpoint(
 
 
 def test_a_stop_is_granted_between_two_steps(loop_in: Callable[..., Any]) -> None:
-    from jobs.train.loop import train
+    from starfreight.jobs.train.loop import train
 
     model, loop = loop_in()
     loop.stop.limit(0)

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import torch
 
-from jobs.train.best import best_so_far
-from jobs.train.metrics import read_metrics
-from jobs.train.trend import Divergence, has_stalled
+from starfreight.jobs.train.best import best_so_far
+from starfreight.jobs.train.metrics import read_metrics
+from starfreight.jobs.train.trend import Divergence, has_stalled
 from starfreight.run import METRICS_FILE, Run
 
 Start = Callable[[Path], Any]
@@ -110,7 +110,7 @@ def test_lora_trains_the_base_in_bfloat16(
 def test_a_base_model_of_lora_is_not_rounded_to_four_bits(
     write_job: Callable[..., Path], prepare: Callable[[Path], Path], bases: dict[str, Path]
 ) -> None:
-    from jobs.train.model import load_model
+    from starfreight.jobs.train.model import load_model
 
     training = Run.load(prepare(write_job(training={"method": "lora"}))).recipe.training
     model = load_model(bases["starcoder2"], "starcoder2", training, torch.device("cpu"))

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from jobs.data.blocks.block_file import Block
-from jobs.data.encoder import Encoder
-from jobs.data.formats import Example, Probe, make_format
-from jobs.data.sources.interface import Sample
-from jobs.train.batches import collate
-from jobs.train.measuring import measure
-from jobs.train.model import TARGET_MODULES, load_model
+from starfreight.jobs.data.blocks.block_file import Block
+from starfreight.jobs.data.encoder import Encoder
+from starfreight.jobs.data.formats import Example, Probe, make_format
+from starfreight.jobs.data.sources.interface import Sample
+from starfreight.jobs.train.batches import collate
+from starfreight.jobs.train.held_out import measure
+from starfreight.jobs.train.model import TARGET_MODULES, load_model
 from starfreight.recipe import Data, Training
 
 torch = pytest.importorskip("torch")

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from jobs.data.blocks.block_file import Block
-from jobs.data.formats import IGNORED, Example
-from jobs.train.batches import collate
+from starfreight.jobs.data.blocks.block_file import Block
+from starfreight.jobs.data.formats import IGNORED, Example
+from starfreight.jobs.train.batches import collate
 
 torch = pytest.importorskip("torch")
 

@@ -11,9 +11,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from jobs.train import checkpoints, launch
-from jobs.train.processes import Processes
 from starfreight.errors import InputError
+from starfreight.jobs.train import checkpoints, launch
+from starfreight.jobs.train.processes import Processes
 from starfreight.run import Run
 
 EVENLY = {"dropout": 0, "gradient_accumulation": 2, "steps": 8, "checkpoint_every": 4}

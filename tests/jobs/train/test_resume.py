@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from jobs.train import checkpoints
+from starfreight.jobs.train import checkpoints
 from starfreight.run import Run
 
 STEPS = 12

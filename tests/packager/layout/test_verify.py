@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from packager.layout import Layout, examine_layout, verify_layout
-from packager.write_package import PackageContents, write_package
 from starfreight.console import Console
 from starfreight.errors import GateError, InputError
 from starfreight.files import canonical_json, sha256_bytes
 from starfreight.package import Descriptor, Package
+from starfreight.packager.layout import Layout, examine_layout, verify_layout
+from starfreight.packager.layout.write_package import PackageContents, write_package
 
 
 @pytest.fixture

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from packager.layout import Layout, open_writer, verify_layout
-from packager.write_package import GgufFile, PackageContents, write_package
 from starfreight.console import Console
 from starfreight.errors import GateError, InputError, RecipeError, ServiceError
 from starfreight.files import only_one, sha256_bytes
 from starfreight.package import Package
+from starfreight.packager.layout import Layout, open_writer, verify_layout
+from starfreight.packager.layout.write_package import GgufFile, PackageContents, write_package
 from starfreight.quantization import Quantization
 
 Make = Callable[..., PackageContents]

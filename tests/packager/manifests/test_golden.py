@@ -14,14 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from packager.layout import Layout, package_entries, verify_layout
-from packager.manifests import FORMATS, ModelPack, ModelParts
-from packager.manifests.modelpack import parameter_size
-from packager.manifests.ollama import human_number
-from packager.write_package import PackageContents, write_package
 from starfreight.console import Console
 from starfreight.files import canonical_json, sha256_bytes
 from starfreight.package import Descriptor, LicenseFile, Package
+from starfreight.packager.layout import Layout, package_entries, verify_layout
+from starfreight.packager.layout.write_package import PackageContents, write_package
+from starfreight.packager.manifests import FORMATS, ModelPack, ModelParts
+from starfreight.packager.manifests.modelpack import parameter_size
+from starfreight.packager.manifests.ollama import human_number
 from starfreight.quantization import Quantization
 from starfreight.registry.manifests import BuiltManifest, build_attachment
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from packager.press.importance import read_importance
+from starfreight.packager.press.importance import read_importance
 
 HEADER = 24
 """Where llama.cpp's struct begins in cyllama's object: after count, type and table of methods."""

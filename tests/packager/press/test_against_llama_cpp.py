@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from packager.press import PressRequest, Quantization, predict_size, press
 from starfreight.checkpoint import open_checkpoint
 from starfreight.console import Console
+from starfreight.packager.press import PressRequest, Quantization, predict_size, press
 
 FLOATS = (Quantization.F32, Quantization.F16, Quantization.BF16)
 QUANTISED = tuple(item for item in Quantization if item not in FLOATS)

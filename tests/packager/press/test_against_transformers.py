@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from packager.completion import LocalModel
-from packager.press import PressRequest, press
-from packager.press.kernels import to_bfloat16
 from starfreight.base_model import STARTER_FOLDER
 from starfreight.console import Console
+from starfreight.packager.gguf.local_model import LocalModel
+from starfreight.packager.press import PressRequest, press
+from starfreight.packager.press.kernels import to_bfloat16
 
 TARGETS = {
     "starcoder2": ["q_proj", "k_proj", "v_proj", "o_proj", "c_fc", "c_proj"],
@@ -111,8 +111,8 @@ def test_a_merge_equals_pefts_to_the_last_bit(
     from gguf import GGUFReader
     from peft import LoraConfig, get_peft_model
 
-    from packager.press.architectures import architecture_plan
     from starfreight.checkpoint import open_checkpoint
+    from starfreight.packager.press.architectures import architecture_plan
 
     # Some matrices are more than one chunk of the press's work.
     base = make_checkpoint(tmp_path / "base", architecture, tied=False, dtype=dtype, ffn=2400)

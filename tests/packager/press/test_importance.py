@@ -12,12 +12,12 @@ import pytest
 from gguf import GGMLQuantizationType as Type
 from gguf import GGUFReader
 
-from packager.press import PressRequest, press
-from packager.press.importance import read_importance
-from packager.press.kernels import WEIGHTED, encode, ggml, prepare
 from starfreight.console import Console
 from starfreight.errors import InputError
 from starfreight.files import sha256_file
+from starfreight.packager.press import PressRequest, press
+from starfreight.packager.press.importance import read_importance
+from starfreight.packager.press.kernels import WEIGHTED, encode, ggml, prepare
 
 UP = "blk.0.ffn_up.weight"
 Save = Callable[..., Path]
@@ -79,7 +79,7 @@ def test_every_chunk_of_a_tensor_and_every_thread_has_the_same_weights(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    from packager.press import chunks
+    from starfreight.packager.press import chunks
 
     base = make_checkpoint(tmp_path / "base", layers=1)
     imatrix = make_imatrix(base, tmp_path / "imatrix.gguf")

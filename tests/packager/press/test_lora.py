@@ -10,9 +10,9 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
-from packager.press import LoraRequest, ModelIdentity, Origin, PressRequest, press, press_lora
 from starfreight.console import Console
 from starfreight.errors import InputError
+from starfreight.packager.press import LoraRequest, ModelIdentity, Origin, PressRequest, press, press_lora
 
 TARGETS = {
     "starcoder2": {

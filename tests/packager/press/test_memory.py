@@ -17,7 +17,7 @@ from starfreight.checkpoint.layout import expected_tensors
 PRESS = """
 import re, sys, threading, time
 from pathlib import Path
-from packager.press import PressRequest, press
+from starfreight.packager.press import PressRequest, press
 from starfreight.console import Console
 most = 0
 def look():

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from packager.press import merge
-from packager.press.merge import add_low_rank_in_numpy
-from packager.press.merge_compiled import add_low_rank
+from starfreight.packager.press import merge
+from starfreight.packager.press.merge import add_low_rank_in_numpy
+from starfreight.packager.press.merge_compiled import add_low_rank
 
 WAYS = [add_low_rank_in_numpy, add_low_rank]
 
@@ -69,7 +69,7 @@ def test_compiled_code_that_gives_other_numbers_is_not_used(monkeypatch: pytest.
     def wrong(values: np.ndarray, left: np.ndarray, right: np.ndarray, scale: np.float32) -> None:
         values += scale
 
-    monkeypatch.setattr("packager.press.merge_compiled.add_low_rank", wrong)
+    monkeypatch.setattr("starfreight.packager.press.merge_compiled.add_low_rank", wrong)
     monkeypatch.setattr(merge, "_fast", None)
     assert "does not give the same numbers" in str(merge.prepare(merge.SMALL_JOB))
     assert merge._fast is None

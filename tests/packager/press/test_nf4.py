@@ -10,12 +10,12 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
-from packager.press import PressRequest, press
-from packager.press.kernels import round_to
-from packager.press.nf4 import Floats, Scales, block_maxima, round_trip
 from starfreight.checkpoint import open_checkpoint
 from starfreight.console import Console
 from starfreight.errors import InputError, RecipeError
+from starfreight.packager.press import PressRequest, press
+from starfreight.packager.press.kernels import round_to
+from starfreight.packager.press.nf4 import Floats, Scales, block_maxima, round_trip
 
 UP = "model.layers.0.mlp.c_fc.weight"
 
@@ -84,7 +84,7 @@ def test_the_press_merges_into_the_weights_that_training_saw(
     from peft import PeftModel
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
-    from packager.press.architectures import architecture_plan
+    from starfreight.packager.press.architectures import architecture_plan
 
     torch.set_num_threads(1)
     base = make_checkpoint(tmp_path / "base", architecture, dtype="F32", tied=False, layers=1)

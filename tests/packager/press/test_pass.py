@@ -9,7 +9,11 @@ from typing import Any, Literal
 
 import pytest
 
-from packager.press import (
+from starfreight.checkpoint import open_checkpoint
+from starfreight.console import Console
+from starfreight.errors import RecipeError
+from starfreight.files import sha256_file
+from starfreight.packager.press import (
     ModelIdentity,
     Origin,
     PressRequest,
@@ -19,12 +23,8 @@ from packager.press import (
     predict_size,
     press,
 )
-from packager.press.kernels import encoding
-from packager.press.writer import GgufStream
-from starfreight.checkpoint import open_checkpoint
-from starfreight.console import Console
-from starfreight.errors import RecipeError
-from starfreight.files import sha256_file
+from starfreight.packager.press.kernels import encoding
+from starfreight.packager.press.writer import GgufStream
 
 
 def test_any_number_of_threads_gives_the_same_bytes(

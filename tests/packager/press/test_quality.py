@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from packager.completion import LocalModel
-from packager.press import PressRequest, Quantization, press
 from starfreight.base_model import STARTER_FOLDER
 from starfreight.console import Console
+from starfreight.packager.gguf.local_model import LocalModel
+from starfreight.packager.press import PressRequest, Quantization, press
 
 PROMPT = (
     "<repo_name>acme<file_sep>shapes.py\nimport math\n\n<file_sep><fim_prefix>area.py\ndef area(radius):\n"

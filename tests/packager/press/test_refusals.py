@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from packager.press import PressRequest, press
 from starfreight.checkpoint import open_checkpoint
 from starfreight.console import Console
 from starfreight.errors import InputError
+from starfreight.packager.press import PressRequest, press
 
 UP = "model.layers.0.mlp.c_fc.weight"
 SHAPE = (512, 256)

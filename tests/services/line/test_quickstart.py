@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from packager.completion import LocalModel
-from packager.layout import verify_layout
 from starfreight.base_model import STARTER_FOLDER
 from starfreight.console import Console
 from starfreight.files import sha256_file
 from starfreight.package import Package
+from starfreight.packager.gguf.local_model import LocalModel
+from starfreight.packager.layout import verify_layout
 from starfreight.run import Run
 
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from packager.write_package import PackageContents, write_package
 from starfreight.console import Console
+from starfreight.packager.layout.write_package import PackageContents, write_package
 from starfreight.quantization import Quantization
 
 

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 import requests
 
-from packager.completion import LocalModel
-from packager.layout import verify_layout
-from packager.press import LoraRequest, ModelIdentity, PressRequest, press, press_lora
-from packager.registry import publish
-from packager.write_package import GgufFile, PackageContents, write_package
 from starfreight.console import Console
 from starfreight.files import sha256_bytes
+from starfreight.packager.gguf.local_model import LocalModel
+from starfreight.packager.layout import verify_layout
+from starfreight.packager.layout.write_package import GgufFile, PackageContents, write_package
+from starfreight.packager.press import LoraRequest, ModelIdentity, PressRequest, press, press_lora
+from starfreight.packager.registry import publish
 from starfreight.quantization import Quantization
 
 ACCEPT = "application/vnd.docker.distribution.manifest.v2+json"

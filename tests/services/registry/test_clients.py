@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 import requests
 
-from packager.completion import LocalModel
-from packager.press import PressRequest, press
-from packager.registry import publish
-from packager.write_package import GgufFile, PackageContents, write_package
 from starfreight.base_model import STARTER_FOLDER
 from starfreight.console import Console
 from starfreight.files import sha256_file
 from starfreight.package import Package
+from starfreight.packager.gguf.local_model import LocalModel
+from starfreight.packager.layout.write_package import GgufFile, PackageContents, write_package
+from starfreight.packager.press import PressRequest, press
+from starfreight.packager.registry import publish
 from starfreight.quantization import Quantization
 
 ACCEPT = "application/vnd.docker.distribution.manifest.v2+json"
@@ -113,7 +113,7 @@ def test_the_gateway_tells_ollama_where_a_blob_lies(
 
 def test_ramalama_reads_the_modelpack_manifest(package_folder: Path) -> None:
     spec = pytest.importorskip("ramalama.transports.oci.spec")
-    from packager.layout import Layout
+    from starfreight.packager.layout import Layout
 
     package, layout = Package.load(package_folder), Layout(package_folder)
     for variant in package.variants:

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from packager.registry import publish
 from starfreight.console import Console
 from starfreight.errors import InputError, ServiceError
 from starfreight.files import sha256_bytes
+from starfreight.packager.registry import publish
 
 CERTIFICATES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 

@@ -18,10 +18,10 @@ import oras.client
 import pytest
 import requests
 
-from jobs.data.sources import Sample, locate_source, open_source
 from starfreight.console import Console
 from starfreight.errors import GateError, InputError, RecipeError, ServiceError
 from starfreight.files import sha256_bytes
+from starfreight.jobs.data.sources import Sample, locate_source, open_source
 from starfreight.package import Descriptor
 from starfreight.recipe import Data
 from starfreight.registry import parse_digest_reference
@@ -389,7 +389,7 @@ def test_only_a_registry_on_this_machine_may_speak_plain_http(
     registry: Any, repository: str, push_files: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     digest = push_files({"pairs.jsonl": RECORDS})
-    monkeypatch.setattr("jobs.data.sources.oci_cache.is_local", lambda host: False)
+    monkeypatch.setattr("starfreight.jobs.data.sources.oci_cache.is_local", lambda host: False)
     with pytest.raises(ServiceError, match="No trusted TLS"):
         locate(registry.host, repository, digest)
 

@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from packager.layout import Layout, verify_layout
-from packager.registry import publish
-from packager.write_package import PackageContents, write_package
 from starfreight.console import Console
 from starfreight.errors import InputError, ServiceError
 from starfreight.package import Package
+from starfreight.packager.layout import Layout, verify_layout
+from starfreight.packager.layout.write_package import PackageContents, write_package
+from starfreight.packager.registry import publish
 from starfreight.quantization import Quantization
 
 
@@ -214,7 +214,7 @@ def test_killed_in_the_middle_of_an_upload_the_same_command_completes_it(
     faulty.faults.append(hold)
     reference = f"{faulty.host}/{repository}:1.0"
     program = (
-        "from pathlib import Path\nfrom packager.registry import publish\n"
+        "from pathlib import Path\nfrom starfreight.packager.registry import publish\n"
         "from starfreight.console import Console\n"
         f"publish(Path({str(package_folder)!r}), {reference!r}, insecure=True, console=Console(quiet=True))\n"
     )

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 import requests
 
-from packager.layout import Layout
-from packager.registry import publish
-from packager.write_package import GgufFile, PackageContents, write_package
 from starfreight.console import Console
 from starfreight.errors import GateError
 from starfreight.files import sha256_bytes
 from starfreight.package import Package
+from starfreight.packager.layout import Layout
+from starfreight.packager.layout.write_package import GgufFile, PackageContents, write_package
+from starfreight.packager.registry import publish
 from starfreight.quantization import Quantization
 from starfreight.registry import parse_reference
 from starfreight.registry.provider import Provider

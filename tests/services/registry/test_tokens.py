@@ -16,10 +16,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from packager.registry import publish
 from starfreight.console import Console
 from starfreight.errors import ServiceError
 from starfreight.package import Package
+from starfreight.packager.registry import publish
 
 USERNAME, PASSWORD = "pilot", "token password"
 

@@ -1,8 +1,8 @@
 """Fast kernels for the types whose search is slow in ggml, compiled by numba for the processor at hand.
 
 One sub-block lies in each lane of a vector, so that a lane's arithmetic is the scalar routine's, operation
-for operation, and the bytes are the same; see :mod:`packager.press.kernels.lanes.vectors`. They need no
-imatrix and take none.
+for operation, and the bytes are the same; see :mod:`starfreight.packager.press.kernels.lanes.vectors`. They
+need no imatrix and take none.
 """
 
 from __future__ import annotations

@@ -6,10 +6,18 @@ from typing import Any
 
 import numpy as np
 
-from packager.press.kernels.lanes.layout import put_half
-from packager.press.kernels.lanes.operations import any_lane, inlined, load, select, splat, store, to_floats
-from packager.press.kernels.lanes.rounding import from_half, nearest, to_half
-from packager.press.kernels.lanes.vectors import LANES
+from starfreight.packager.press.kernels.lanes.layout import put_half
+from starfreight.packager.press.kernels.lanes.operations import (
+    any_lane,
+    inlined,
+    load,
+    select,
+    splat,
+    store,
+    to_floats,
+)
+from starfreight.packager.press.kernels.lanes.rounding import from_half, nearest, to_half
+from starfreight.packager.press.kernels.lanes.vectors import LANES
 
 SCALE, MINIMUM, FACTOR, OFFSET = 0, LANES, 2 * LANES, 3 * LANES
 """Where in the array of results a search puts what it finds, one float for each sub-block:

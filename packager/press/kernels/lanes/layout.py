@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from packager.press.kernels.lanes.operations import TILE, inlined, transpose
-from packager.press.kernels.lanes.vectors import LANES
+from starfreight.packager.press.kernels.lanes.operations import TILE, inlined, transpose
+from starfreight.packager.press.kernels.lanes.vectors import LANES
 
 BLOCK = 256
 """Numbers in a block of every type here."""

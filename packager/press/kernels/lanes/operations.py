@@ -11,7 +11,7 @@ from numba.core.errors import RequireLiteralValue
 from numba.core.typing import signature
 from numba.extending import intrinsic
 
-from packager.press.kernels.lanes.vectors import FLOATS, INTS, LANES, MASK, VectorType, call
+from starfreight.packager.press.kernels.lanes.vectors import FLOATS, INTS, LANES, MASK, VectorType, call
 
 TILE = 16
 """Rows and columns of the squares that :func:`transpose` turns."""

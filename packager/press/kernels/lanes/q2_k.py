@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from packager.press.kernels.lanes.affine import (
+from starfreight.packager.press.kernels.lanes.affine import (
     FACTOR,
     MINIMUM,
     OFFSET,
@@ -20,10 +20,18 @@ from packager.press.kernels.lanes.affine import (
     find_scale_and_minimum,
     put_units,
 )
-from packager.press.kernels.lanes.layout import BLOCK, scratch, side_by_side
-from packager.press.kernels.lanes.operations import any_lane, inlined, load, select, splat, spread, store
-from packager.press.kernels.lanes.rounding import nearest, nearest_one
-from packager.press.kernels.lanes.vectors import LANES
+from starfreight.packager.press.kernels.lanes.layout import BLOCK, scratch, side_by_side
+from starfreight.packager.press.kernels.lanes.operations import (
+    any_lane,
+    inlined,
+    load,
+    select,
+    splat,
+    spread,
+    store,
+)
+from starfreight.packager.press.kernels.lanes.rounding import nearest, nearest_one
+from starfreight.packager.press.kernels.lanes.vectors import LANES
 
 _ITEMS, _SUB_BLOCKS = 16, 16
 _TOGETHER = LANES // _SUB_BLOCKS

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from packager.press.kernels.lanes.layout import BLOCK, put_half, scratch, side_by_side
-from packager.press.kernels.lanes.operations import (
+from starfreight.packager.press.kernels.lanes.layout import BLOCK, put_half, scratch, side_by_side
+from starfreight.packager.press.kernels.lanes.operations import (
     any_lane,
     inlined,
     load,
@@ -23,9 +23,15 @@ from packager.press.kernels.lanes.operations import (
     to_floats,
     to_integers,
 )
-from packager.press.kernels.lanes.rounding import nearest, to_half
-from packager.press.kernels.lanes.symmetric import ITEMS, SUB_BLOCKS, TOGETHER, round_scales, weigh
-from packager.press.kernels.lanes.vectors import LANES
+from starfreight.packager.press.kernels.lanes.rounding import nearest, to_half
+from starfreight.packager.press.kernels.lanes.symmetric import (
+    ITEMS,
+    SUB_BLOCKS,
+    TOGETHER,
+    round_scales,
+    weigh,
+)
+from starfreight.packager.press.kernels.lanes.vectors import LANES
 
 _SIZE = 110
 _LOW, _SCALES, _UNIT = 32, 96, 108

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from packager.press.kernels.lanes.q4_k import quantise_blocks
+from starfreight.packager.press.kernels.lanes.q4_k import quantise_blocks
 
 
 def kernel(sources: int) -> Callable[[Any, Any], int]:

@@ -11,11 +11,26 @@ from typing import Any
 
 import numpy as np
 
-from packager.press.kernels.lanes.layout import BLOCK, put_half, scratch, side_by_side
-from packager.press.kernels.lanes.operations import any_lane, inlined, load, select, splat, spread, store
-from packager.press.kernels.lanes.rounding import nearest, nearest_small, to_half
-from packager.press.kernels.lanes.symmetric import ITEMS, NOTHING, SUB_BLOCKS, TOGETHER, round_scales, weigh
-from packager.press.kernels.lanes.vectors import LANES
+from starfreight.packager.press.kernels.lanes.layout import BLOCK, put_half, scratch, side_by_side
+from starfreight.packager.press.kernels.lanes.operations import (
+    any_lane,
+    inlined,
+    load,
+    select,
+    splat,
+    spread,
+    store,
+)
+from starfreight.packager.press.kernels.lanes.rounding import nearest, nearest_small, to_half
+from starfreight.packager.press.kernels.lanes.symmetric import (
+    ITEMS,
+    NOTHING,
+    SUB_BLOCKS,
+    TOGETHER,
+    round_scales,
+    weigh,
+)
+from starfreight.packager.press.kernels.lanes.vectors import LANES
 
 _SIZE = 210
 _HIGH, _SCALES, _UNIT = 128, 192, 208

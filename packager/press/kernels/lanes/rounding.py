@@ -10,7 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from packager.press.kernels.lanes.operations import between, bits, from_bits, inlined, select, splat
+from starfreight.packager.press.kernels.lanes.operations import (
+    between,
+    bits,
+    from_bits,
+    inlined,
+    select,
+    splat,
+)
 
 _ADDEND = np.float32(12582912)
 """1.5 times 2 to the 23: a sum with it has no bits left for fractions."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from packager.press.kernels.lanes.operations import (
+from starfreight.packager.press.kernels.lanes.operations import (
     between,
     inlined,
     load,
@@ -16,8 +16,8 @@ from packager.press.kernels.lanes.operations import (
     store,
     to_floats,
 )
-from packager.press.kernels.lanes.rounding import from_half, nearest, to_half
-from packager.press.kernels.lanes.vectors import LANES
+from starfreight.packager.press.kernels.lanes.rounding import from_half, nearest, to_half
+from starfreight.packager.press.kernels.lanes.vectors import LANES
 
 ITEMS = 16
 """Numbers in a sub-block."""

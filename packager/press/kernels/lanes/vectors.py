@@ -8,7 +8,7 @@ the same with AVX-512, AVX2, SSE2 or NEON.
 
 There are three kinds: :data:`FLOATS` (float32), :data:`INTS` (int32) and :data:`MASK` (one bit). In compiled
 functions floats take ``+ - * /``, comparisons, ``abs`` and a sign, integers ``+ - & | << >>``, and masks
-``& |``; the rest is in :mod:`packager.press.kernels.lanes.operations`.
+``& |``; the rest is in :mod:`starfreight.packager.press.kernels.lanes.operations`.
 """
 
 from __future__ import annotations

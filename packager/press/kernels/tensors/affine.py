@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from packager.press.kernels.tensors.arithmetic import (
+from starfreight.packager.press.kernels.tensors.arithmetic import (
     add_up,
     constant,
     nearest,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from packager.press.kernels.tensors.affine import find_scale_and_minimum, round_scales, set_levels
-from packager.press.kernels.tensors.arithmetic import half_bytes, joined, pack, side_by_side
+from starfreight.packager.press.kernels.tensors.affine import find_scale_and_minimum, round_scales, set_levels
+from starfreight.packager.press.kernels.tensors.arithmetic import half_bytes, joined, pack, side_by_side
 
 _ITEMS, _SUB_BLOCKS = 16, 16
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from packager.press.kernels.tensors.arithmetic import (
+from starfreight.packager.press.kernels.tensors.arithmetic import (
     add_up,
     constant,
     half_bytes,
@@ -14,7 +14,13 @@ from packager.press.kernels.tensors.arithmetic import (
     pack,
     side_by_side,
 )
-from packager.press.kernels.tensors.symmetric import ITEMS, SUB_BLOCKS, round_scales, set_levels, weigh
+from starfreight.packager.press.kernels.tensors.symmetric import (
+    ITEMS,
+    SUB_BLOCKS,
+    round_scales,
+    set_levels,
+    weigh,
+)
 
 _LOWEST, _HIGHEST = -4, 3
 _ROUNDS = 5

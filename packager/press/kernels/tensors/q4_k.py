@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from packager.press.kernels.tensors.affine import find_scale_and_minimum, round_scales, set_levels
-from packager.press.kernels.tensors.arithmetic import (
+from starfreight.packager.press.kernels.tensors.affine import find_scale_and_minimum, round_scales, set_levels
+from starfreight.packager.press.kernels.tensors.arithmetic import (
     add_up,
     constant,
     half_bytes,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from packager.press.kernels.tensors.q4_k import quantise_blocks
+from starfreight.packager.press.kernels.tensors.q4_k import quantise_blocks
 
 
 def quantise(blocks: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from packager.press.kernels.tensors.arithmetic import (
+from starfreight.packager.press.kernels.tensors.arithmetic import (
     add_up,
     constant,
     half_bytes,
@@ -16,7 +16,7 @@ from packager.press.kernels.tensors.arithmetic import (
     pack,
     side_by_side,
 )
-from packager.press.kernels.tensors.symmetric import (
+from starfreight.packager.press.kernels.tensors.symmetric import (
     ITEMS,
     NOTHING,
     SUB_BLOCKS,

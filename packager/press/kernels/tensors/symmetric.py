@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from packager.press.kernels.tensors.arithmetic import constant, nearest, to_half
+from starfreight.packager.press.kernels.tensors.arithmetic import constant, nearest, to_half
 
 ITEMS = 16
 """Numbers in a sub-block."""

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from jobs.data.filters.interface import Document
-from jobs.data.filters.license import license_of
-from jobs.data.languages import language_of
-from jobs.data.sources.interface import Sample
 from starfreight.files import sha256_bytes
+from starfreight.jobs.data.filters.interface import Document
+from starfreight.jobs.data.filters.license import license_of
+from starfreight.jobs.data.languages import language_of
+from starfreight.jobs.data.sources.interface import Sample
 from starfreight.recipe.data import Data
 
 HEX = "0123456789abcdef"

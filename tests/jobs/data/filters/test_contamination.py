@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from jobs.data.filters import contamination
-from jobs.data.filters.contamination import ContaminationFilter
-from jobs.data.filters.interface import Document
 from starfreight.errors import InputError
+from starfreight.jobs.data.filters import contamination
+from starfreight.jobs.data.filters.contamination import ContaminationFilter
+from starfreight.jobs.data.filters.interface import Document
 
 PROBLEM = '''\
 def has_close_elements(numbers, threshold):

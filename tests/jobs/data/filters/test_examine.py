@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from jobs.data.examine import Examiner, text_of
-from jobs.data.redaction import redact
-from jobs.data.sources.interface import Sample
-from jobs.data.swhid import content_swhid
 from starfreight.errors import InputError
+from starfreight.jobs.data.examine import Examiner, text_of
+from starfreight.jobs.data.redaction import redact
+from starfreight.jobs.data.sources.interface import Sample
+from starfreight.jobs.data.swhid import content_swhid
 from starfreight.recipe.data import Data, Filters
 
 CODE = "def total(basket):\n    return sum(price * count for price, count in basket.values())\n" * 3
@@ -142,6 +142,7 @@ def test_redaction_keeps_the_shape_and_counts(secrets: dict[str, str]) -> None:
 
 
 def test_examining_needs_no_training_library() -> None:
-    code = "import sys, jobs.data.examine; print('torch' in sys.modules, 'datasketch' in sys.modules)"
+    code = "import sys, starfreight.jobs.data.examine\n"
+    code += "print('torch' in sys.modules, 'datasketch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from jobs.data.filters.generated import GeneratedFilter
-from jobs.data.filters.interface import Document
-from jobs.data.filters.minified import MinifiedFilter
-from jobs.data.filters.vendored import VendoredFilter
+from starfreight.jobs.data.filters.generated import GeneratedFilter
+from starfreight.jobs.data.filters.interface import Document
+from starfreight.jobs.data.filters.minified import MinifiedFilter
+from starfreight.jobs.data.filters.vendored import VendoredFilter
 
 CODE = "def total(basket):\n    return sum(basket.values())\n\n\n"
 NOISE = base64.encodebytes(random.Random(0).randbytes(6000)).decode()

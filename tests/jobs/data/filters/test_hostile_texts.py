@@ -7,13 +7,13 @@ from collections.abc import Callable
 
 import pytest
 
-from jobs.data.filters.generated import GeneratedFilter
-from jobs.data.filters.interface import Document
-from jobs.data.filters.license import license_of
-from jobs.data.filters.minified import MinifiedFilter
-from jobs.data.filters.personal_data import find_personal_data
-from jobs.data.filters.secrets import find_secrets
-from jobs.data.filters.vendored import VendoredFilter
+from starfreight.jobs.data.filters.generated import GeneratedFilter
+from starfreight.jobs.data.filters.interface import Document
+from starfreight.jobs.data.filters.license import license_of
+from starfreight.jobs.data.filters.minified import MinifiedFilter
+from starfreight.jobs.data.filters.personal_data import find_personal_data
+from starfreight.jobs.data.filters.secrets import find_secrets
+from starfreight.jobs.data.filters.vendored import VendoredFilter
 from starfreight.recipe.data import Data
 
 PIECES = [

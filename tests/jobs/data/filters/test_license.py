@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from jobs.data.filters.interface import Document
-from jobs.data.filters.license import LicenseFilter, license_of
+from starfreight.jobs.data.filters.interface import Document
+from starfreight.jobs.data.filters.license import LicenseFilter, license_of
 from starfreight.recipe.data import Data, Filters
 
 GPL = """\

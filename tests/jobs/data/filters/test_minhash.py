@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from jobs.data.filters.minhash import PERMUTATIONS, signature
-from jobs.data.words import runs, word_hashes
+from starfreight.jobs.data.filters.minhash import PERMUTATIONS, signature
+from starfreight.jobs.data.words import runs, word_hashes
 
 TEXT = "".join(f"def f{number}(a, b):\n    return a * {number} + b\n\n" for number in range(60))
 

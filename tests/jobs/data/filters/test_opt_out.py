@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from jobs.data.filters.interface import Document
-from jobs.data.filters.opt_out import OptOutFilter
 from starfreight.errors import InputError
+from starfreight.jobs.data.filters.interface import Document
+from starfreight.jobs.data.filters.opt_out import OptOutFilter
 
 DIGITS = "94a9ed024d3859793618152ea559a168bbcbb5e2"
 

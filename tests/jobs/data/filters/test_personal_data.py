@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from jobs.data.filters.interface import Document
-from jobs.data.filters.personal_data import PersonalDataFilter, find_personal_data
-from jobs.data.filters.spans import replaced
+from starfreight.jobs.data.filters.interface import Document
+from starfreight.jobs.data.filters.personal_data import PersonalDataFilter, find_personal_data
+from starfreight.jobs.data.filters.spans import replaced
 
 
 def redacted(text: str) -> str:

@@ -11,10 +11,10 @@ import detect_secrets.plugins
 import pytest
 from detect_secrets.plugins.base import RegexBasedDetector
 
-from jobs.data.filters.interface import Document
-from jobs.data.filters.secret_detectors import TRIGGERS, plugins
-from jobs.data.filters.secrets import KEY, SecretsFilter, find_secrets, is_placeholder, values_in
-from jobs.data.filters.spans import replaced
+from starfreight.jobs.data.filters.interface import Document
+from starfreight.jobs.data.filters.secret_detectors import TRIGGERS, plugins
+from starfreight.jobs.data.filters.secrets import KEY, SecretsFilter, find_secrets, is_placeholder, values_in
+from starfreight.jobs.data.filters.spans import replaced
 
 CODE = "import os\n\n\ndef run(path):\n    return os.stat(path)\n" * 20
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from jobs.data.sources import Sample, Unusable, locate_source, open_source
 from starfreight.console import Console
+from starfreight.jobs.data.sources import Sample, Unusable, locate_source, open_source
 from starfreight.recipe import Data
 
 Content = bytes | str | None

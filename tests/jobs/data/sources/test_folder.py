@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from jobs.data.sources import Sample, check_source, locate_source, open_source
-from jobs.data.sources.texts import MAX_FILE_BYTES
 from starfreight.cli import main
 from starfreight.console import Console
 from starfreight.errors import InputError, RecipeError
 from starfreight.files import sha256_bytes
+from starfreight.jobs.data.sources import Sample, check_source, locate_source, open_source
+from starfreight.jobs.data.sources.texts import MAX_FILE_BYTES
 from starfreight.recipe import Data
 
 Read = Callable[..., tuple[list[Sample], dict[str, str]]]
@@ -136,7 +136,7 @@ def test_memory_does_not_grow_with_the_folder(tmp_path: Path) -> None:
     program = f"""
 import resource, sys
 from pathlib import Path
-from jobs.data.sources import open_source
+from starfreight.jobs.data.sources import open_source
 from starfreight.recipe import Data
 folder = Path({str(tmp_path)!r})
 def write(count):

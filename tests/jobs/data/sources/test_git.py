@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from jobs.data.sources import Sample, check_source, locate_source, open_source
-from jobs.data.sources.cache import cache_folder
 from starfreight.console import Console
 from starfreight.errors import InputError, RecipeError, ServiceError
 from starfreight.files import sha256_bytes
+from starfreight.jobs.data.sources import Sample, check_source, locate_source, open_source
+from starfreight.jobs.data.sources.cache import cache_folder
 from starfreight.recipe import Data
 
 Read = Callable[..., tuple[list[Sample], dict[str, str]]]
@@ -205,7 +205,7 @@ def test_a_fetch_that_was_killed_leaves_nothing_under_the_final_name_and_is_done
     git(tmp_path, "config", "--global", "core.compression", "9")
     program = f"""
 from pathlib import Path
-from jobs.data.sources import locate_source
+from starfreight.jobs.data.sources import locate_source
 from starfreight.console import Console
 from starfreight.recipe import Data
 locate_source(Data(source="git:./r", revision={commit!r}), Path({str(tmp_path)!r}), Console(quiet=True))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.data.sources.git_address import parse_git_address
 from starfreight.errors import RecipeError
+from starfreight.jobs.data.sources.git_address import parse_git_address
 
 
 @pytest.mark.parametrize(

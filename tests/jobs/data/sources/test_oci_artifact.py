@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from jobs.data.sources import check_source
-from jobs.data.sources.oci_artifact import read_artifact
 from starfreight.errors import InputError, RecipeError
+from starfreight.jobs.data.sources import check_source
+from starfreight.jobs.data.sources.oci_artifact import read_artifact
 from starfreight.recipe import Data
 
 HEX = "0123456789abcdef" * 4

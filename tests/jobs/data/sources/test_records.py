@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from jobs.data.sources import Sample, check_source, locate_source, open_source
-from jobs.data.sources.records import MAX_RECORD_BYTES
 from starfreight.console import Console
 from starfreight.errors import InputError, RecipeError
 from starfreight.files import canonical_json, sha256_bytes, sha256_file
+from starfreight.jobs.data.sources import Sample, check_source, locate_source, open_source
+from starfreight.jobs.data.sources.records import MAX_RECORD_BYTES
 from starfreight.recipe import Data
 from starfreight.recipe.data import Columns
 
@@ -214,7 +214,7 @@ def test_memory_does_not_grow_with_the_file(suffix: str, tmp_path: Path) -> None
     program = f"""
 import resource
 from pathlib import Path
-from jobs.data.sources import open_source
+from starfreight.jobs.data.sources import open_source
 from starfreight.recipe import Data
 def read(path):
     count = sum(1 for _ in open_source(Data(source="x"), Path(path)).samples())

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from jobs.data.repository_license import (
+from starfreight.jobs.data.repository_license import (
     MAX_LICENSE_BYTES,
     is_license_file,
     license_of_text,

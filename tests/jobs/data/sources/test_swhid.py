@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.data.swhid import content_swhid, revision_swhid
+from starfreight.jobs.data.swhid import content_swhid, revision_swhid
 
 
 def test_an_empty_file_has_the_identifier_that_everybody_knows() -> None:

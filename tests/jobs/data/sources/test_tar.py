@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from jobs.data.sources import tar as tar_module
-from jobs.data.sources.tar import unpack
 from starfreight.errors import InputError
+from starfreight.jobs.data.sources import tar as tar_module
+from starfreight.jobs.data.sources.tar import unpack
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from packager.press.kernels import Floats
+from starfreight.packager.press.kernels import Floats
 
 ROWS = 21
 KINDS = (

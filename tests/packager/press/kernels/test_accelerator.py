@@ -12,9 +12,16 @@ import numpy as np
 import pytest
 from gguf import GGMLQuantizationType
 
-from packager.press.kernels import Accelerator, Floats, accelerator, find_accelerator, ggml, quantise
-from packager.press.kernels.tensors import encode_tensors
 from starfreight.errors import RecipeError
+from starfreight.packager.press.kernels import (
+    Accelerator,
+    Floats,
+    accelerator,
+    find_accelerator,
+    ggml,
+    quantise,
+)
+from starfreight.packager.press.kernels.tensors import encode_tensors
 
 torch = pytest.importorskip("torch")
 
@@ -147,7 +154,7 @@ def test_torch_is_imported_only_where_a_driver_is_and_enough_to_do() -> None:
 IMPORTS = """
 import sys
 from gguf import GGMLQuantizationType as Types
-from packager.press.kernels import accelerator
+from starfreight.packager.press.kernels import accelerator
 def look(device, elements, drivers):
     accelerator._DRIVER = drivers
     accelerator.find_accelerator(device, elements, 2)
@@ -173,7 +180,7 @@ def test_without_torch_a_gpu_that_was_asked_for_is_refused() -> None:
 NO_TORCH = """
 import sys
 sys.modules["torch"] = None
-from packager.press.kernels import find_accelerator
+from starfreight.packager.press.kernels import find_accelerator
 from starfreight.errors import RecipeError
 try:
     find_accelerator("cuda", {}, 2)

@@ -16,7 +16,16 @@ import numpy as np
 import pytest
 from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
 
-from packager.press.kernels import Floats, encode, encoding, ggml, lanes, prepare, quantise, round_to
+from starfreight.packager.press.kernels import (
+    Floats,
+    encode,
+    encoding,
+    ggml,
+    lanes,
+    prepare,
+    quantise,
+    round_to,
+)
 
 FAST = [GGMLQuantizationType[name] for name in lanes.KERNELS]
 Numbers = Callable[[str], Floats]
@@ -154,7 +163,7 @@ def test_a_small_job_does_not_compile(monkeypatch: pytest.MonkeyPatch, numbers: 
 
 PREPARE = """
 from gguf import GGMLQuantizationType as Types
-from packager.press.kernels import prepare
+from starfreight.packager.press.kernels import prepare
 print(prepare(Types.Q6_K))
 """
 
@@ -178,7 +187,7 @@ def test_without_numba_ggml_does_the_work_and_a_note_says_so() -> None:
         "import sys; sys.modules['numba'] = None\n"
         "import numpy\n"
         "from gguf import GGMLQuantizationType as Types\n"
-        "from packager.press.kernels import encode, prepare\n"
+        "from starfreight.packager.press.kernels import encode, prepare\n"
         "print(prepare(Types.Q4_K))\n"
         "print(len(encode(numpy.ones((1, 256), numpy.float32), Types.Q4_K)))"
     )
@@ -196,7 +205,7 @@ def test_numba_is_not_imported_until_a_fast_kernel_is_wanted() -> None:
     printed = run(
         "import sys\n"
         "from gguf import GGMLQuantizationType as Types\n"
-        "from packager.press.kernels import prepare\n"
+        "from starfreight.packager.press.kernels import prepare\n"
         "prepare(Types.Q8_0); prepare(Types.F16); prepare(Types.Q4_K, elements=256)\n"
         "print('numba' in sys.modules)"
     )

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
 
-from packager.press.kernels import Floats, ggml, prepare, quantise, round_to
-from packager.press.kernels.tensors import KERNELS, encode_tensors
+from starfreight.packager.press.kernels import Floats, ggml, prepare, quantise, round_to
+from starfreight.packager.press.kernels.tensors import KERNELS, encode_tensors
 
 torch = pytest.importorskip("torch")
 
@@ -70,7 +70,7 @@ def test_numbers_may_be_read_only_and_stay_what_they_are(
 
 @pytest.mark.parametrize("bits", [0x7FC00000, 0xFFC00000, 0x7FFFFFFF])
 def test_a_not_a_number_rounds_to_zero_whatever_its_bits(bits: int, device: str) -> None:
-    from packager.press.kernels.tensors.arithmetic import nearest
+    from starfreight.packager.press.kernels.tensors.arithmetic import nearest
 
     # The last is a GPU's, whose fraction bits would round to a large number.
     given = np.array([bits, 0x7F800000, 0xFF800000, 0x3FC00000], dtype=np.uint32).view(np.float32)
@@ -78,7 +78,7 @@ def test_a_not_a_number_rounds_to_zero_whatever_its_bits(bits: int, device: str)
 
 
 def test_square_roots_are_correctly_rounded(device: str) -> None:
-    from packager.press.kernels.tensors.arithmetic import square_root
+    from starfreight.packager.press.kernels.tensors.arithmetic import square_root
 
     drawn = np.random.default_rng(3).integers(0, 0x7F800000, 100_000).astype(np.uint32)
     values = drawn.view(np.float32)

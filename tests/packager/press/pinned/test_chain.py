@@ -18,11 +18,11 @@ from typing import Any
 
 import pytest
 
-from packager.press import ModelIdentity, PressRequest, press
 from starfreight.checkpoint import read_config
 from starfreight.checkpoint.layout import expected_tensors
 from starfreight.console import Console
 from starfreight.files import canonical_json, sha256_bytes
+from starfreight.packager.press import ModelIdentity, PressRequest, press
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "chain.json"
 FILE_TYPE = "general.file_type"
@@ -180,8 +180,8 @@ def run_chain(
     llama_cpp: Path, base: Path, adapter: Path, pre: str, reference: Callable[..., bytes], work: Path
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each kind and the fingerprint of the file that the chain makes."""
-    from packager.press import Quantization
-    from packager.press.mix import FILE_TYPES
+    from starfreight.packager.press import Quantization
+    from starfreight.packager.press.mix import FILE_TYPES
 
     merged = merged_by_peft(base, adapter, work / "merged")
     dtype = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}[

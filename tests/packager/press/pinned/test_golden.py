@@ -17,9 +17,17 @@ import numpy as np
 import pytest
 from gguf import GGMLQuantizationType
 
-from packager.press import LoraRequest, ModelIdentity, Origin, PressRequest, Quantization, press, press_lora
-from packager.press.kernels import Accelerator, Floats
 from starfreight.console import Console
+from starfreight.packager.press import (
+    LoraRequest,
+    ModelIdentity,
+    Origin,
+    PressRequest,
+    Quantization,
+    press,
+    press_lora,
+)
+from starfreight.packager.press.kernels import Accelerator, Floats
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "press.json"
 BASES: dict[str, dict[str, Any]] = {
@@ -55,7 +63,7 @@ def quantised(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
         return
     pytest.importorskip("torch")
     device = Device()
-    module = importlib.import_module("packager.press.press")
+    module = importlib.import_module("starfreight.packager.press.press")
     monkeypatch.setattr(module, "find_accelerator", lambda *choice: device)
     yield
     assert device.did == {"Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K"}

@@ -1,0 +1,1 @@
+"""Where jobs run: a directory for each backend, behind one interface."""

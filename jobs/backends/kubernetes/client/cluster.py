@@ -1,0 +1,276 @@
+"""The cluster's API, by way of the official client's connections and credentials.
+
+Objects are the plain JSON that the server sent. The client's typed models cost many times the memory and drop
+fields that they do not know, which is the opposite of what rendering for many versions of servers needs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import email.utils
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from starfreight.console import Console
+from starfreight.errors import ServiceError, StarfreightError
+from starfreight.jobs.backends.kubernetes.client.refusals import Origin, no_answer, refusal
+from starfreight.jobs.backends.kubernetes.manifests.templates import Object
+
+_CONNECT = 10.0
+_READ = 60.0
+_ATTEMPTS = 3
+_LARGEST = 256 << 20
+"""Bytes of one answer, which is a page of a list at most."""
+
+
+class Cluster:
+    """A cluster's API as one user sees it, with one namespace to work in.
+
+    Args:
+        api: the official client's ``ApiClient``.
+        namespace: where jobs are.
+        context: the kubeconfig's context, for messages.
+        console: says so when the server does not answer.
+    """
+
+    def __init__(self, api: Any, namespace: str, context: str, console: Console) -> None:
+        self.api = api
+        self.namespace = namespace
+        self.context = context
+        self.console = console
+        self._skew = datetime.timedelta(0)
+        self._warned: set[str] = set()
+
+    @property
+    def server(self) -> str:
+        """The API server's address."""
+        return str(self.api.configuration.host)
+
+    @property
+    def origin(self) -> Origin:
+        """What errors say of this cluster, and the credentials that they do not."""
+        settings = self.api.configuration
+        held = [*settings.api_key.values(), settings.password, settings.access_token]
+        secrets = (part for value in held if value for part in (str(value), str(value).rpartition(" ")[2]))
+        return Origin(self.context, self.server, self.namespace, tuple(secrets))
+
+    def version(self) -> str:
+        """The API server's version: ``v1.34.2``.
+
+        Raises:
+            ServiceError: the server refuses, or does not answer.
+        """
+        return str(self.get("/version").get("gitVersion") or "unknown")
+
+    def now(self) -> datetime.datetime:
+        """The time by the server's clock, as of its last answer: this machine's may be off."""
+        return datetime.datetime.now(datetime.UTC) + self._skew
+
+    def jobs(self, name: str = "") -> str:
+        """The path of the namespace's Jobs, or of one of them."""
+        return self.path("apis/batch/v1", "jobs", name)
+
+    def core(self, kind: str, name: str = "") -> str:
+        """The path of the namespace's objects of a kind of the core API (``pods``), or of one of them."""
+        return self.path("api/v1", kind, name)
+
+    def path(self, group: str, kind: str, name: str = "") -> str:
+        """The path of the namespace's objects of any kind: ``apis/batch/v1``, ``jobs``."""
+        return f"/{group}/namespaces/{self.namespace}/{kind}" + (f"/{name}" if name else "")
+
+    def get(self, path: str, **query: str | int) -> Object:
+        """An object, or a page of a list.
+
+        Raises:
+            InputError: it is not there.
+            ServiceError: the server refuses, or does not answer.
+        """
+        return self._json(*self._call("GET", path, query), path)
+
+    def page(self, path: str, query: Mapping[str, str | int]) -> tuple[int, Object]:
+        """A page of a list, or what the server says of a list that it has forgotten, with its status 410.
+
+        Raises:
+            InputError: there is no such list.
+            ServiceError: the server refuses, or does not answer.
+        """
+        status, answer = self._call("GET", path, query, allowed=(410,))
+        return status, self._json(status, answer, path)
+
+    def find(self, path: str) -> Object | None:
+        """An object, or ``None`` when it is not there.
+
+        Raises:
+            ServiceError: the server refuses, or does not answer.
+        """
+        status, answer = self._call("GET", path, {}, allowed=(404,))
+        return None if status == 404 else self._json(status, answer, path)
+
+    def create(self, path: str, body: Object, *, dry_run: bool = False) -> Object | None:
+        """Creates an object; ``None`` when one of its name is there already.
+
+        Args:
+            path: of its kind.
+            body: the object.
+            dry_run: only ask whether the server would take it, unknown fields included.
+
+        Raises:
+            RecipeError: the server takes it for wrong.
+            ServiceError: the server refuses, or does not answer.
+        """
+        query = {"dryRun": "All", "fieldValidation": "Strict"} if dry_run else {}
+        status, answer = self._call("POST", path, query, body, allowed=(409,))
+        if status == 409:
+            if b'"AlreadyExists"' in answer:
+                return None
+            raise refusal(status, answer, "POST", path, self.origin)
+        return self._json(status, answer, path)
+
+    def patch(self, path: str, body: Object) -> Object | None:
+        """Changes an object by a merge patch; ``None`` when it is not there.
+
+        Raises:
+            RecipeError: the server takes the change for wrong.
+            ServiceError: the server refuses, or does not answer.
+        """
+        status, answer = self._call("PATCH", path, {}, body, allowed=(404,))
+        return None if status == 404 else self._json(status, answer, path)
+
+    def delete(self, path: str, **options: Any) -> bool:
+        """Deletes an object; says whether it was there.
+
+        Args:
+            path: of the object.
+            options: of the API's ``DeleteOptions``.
+
+        Raises:
+            ServiceError: the server refuses, or does not answer.
+        """
+        status, answer = self._call("DELETE", path, {}, options, allowed=(404, 409))
+        if status == 409:  # The object was replaced since, so that this one is gone.
+            return False
+        if status >= 300 and status != 404:
+            raise refusal(status, answer, "DELETE", path, self.origin)
+        return status != 404
+
+    @contextlib.contextmanager
+    def stream(self, path: str, *, quiet_for: float, **query: str | int) -> Iterator[tuple[int, Any]]:
+        """Opens an answer that goes on as long as something happens.
+
+        Args:
+            path: of what is read.
+            quiet_for: seconds without a byte after which the connection counts as broken.
+            query: its parameters.
+
+        Yields:
+            the status and the response, a urllib3 ``HTTPResponse`` to read from.
+        """
+        response = self._send("GET", path, query, None, (_CONNECT, quiet_for), packed=False)
+        try:
+            yield response.status, response
+        finally:
+            response.close()
+
+    def refusal(self, status: int, answer: bytes, path: str, method: str = "GET") -> StarfreightError:
+        """The error that an answer to a stream stands for."""
+        return refusal(status, answer, method, path, self.origin)
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str | int],
+        body: Object | None = None,
+        allowed: tuple[int, ...] = (),
+    ) -> tuple[int, bytes]:
+        """The status and the body of an answer that is good, or of an allowed status."""
+        response, answer = self._whole(method, path, query, body)
+        self._note_date(response.headers.get("Date"))
+        for warning in response.headers.getlist("Warning"):
+            self._warn(warning)
+        if len(answer) > _LARGEST:
+            raise ServiceError(
+                f"The API server's answer is larger than {_LARGEST:,} bytes.",
+                where=f"{self.server}{path}",
+                fix="check that the kubeconfig names a Kubernetes cluster",
+            )
+        if response.status not in allowed and not 200 <= response.status < 300:
+            raise refusal(response.status, answer, method, path, self.origin)
+        return response.status, answer
+
+    def _whole(
+        self, method: str, path: str, query: Mapping[str, str | int], body: Object | None
+    ) -> tuple[Any, bytes]:
+        """An answer with all of its body. A GET that breaks off in it is sent again."""
+        import urllib3
+
+        for attempt in range(_ATTEMPTS):
+            response = self._send(method, path, query, body, (_CONNECT, _READ))
+            try:
+                answer = response.read(_LARGEST + 1, decode_content=True)
+            except (urllib3.exceptions.HTTPError, OSError) as error:
+                response.close()
+                if method != "GET" or attempt == _ATTEMPTS - 1:
+                    raise no_answer(error, self.origin) from None
+            else:
+                response.release_conn()
+                return response, answer
+        raise AssertionError  # The last attempt returns or raises.
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str | int],
+        body: Object | None,
+        timeout: tuple[float, float],
+        *,
+        packed: bool = True,
+    ) -> Any:
+        import urllib3
+        from kubernetes.client.exceptions import ApiException
+
+        kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
+        headers = {"Accept": "*/*", "Content-Type": kind, "Accept-Encoding": "gzip" if packed else "identity"}
+        try:
+            request = self.api.param_serialize(
+                method,
+                path,
+                query_params=list(query.items()),
+                header_params=headers,
+                body=body,
+                auth_settings=["BearerToken"],
+            )
+            method, url, sent, body, _ = request
+            return self.api.call_api(method, url, sent, body, _request_timeout=timeout).response
+        except (urllib3.exceptions.HTTPError, ApiException, OSError) as error:
+            raise no_answer(error, self.origin) from None
+
+    def _json(self, status: int, answer: bytes, path: str) -> Object:
+        try:
+            value = json.loads(answer)
+        except (ValueError, RecursionError):
+            value = None
+        if not isinstance(value, dict):
+            raise ServiceError(
+                f"What answers there is no Kubernetes API server: it sent {answer[:40]!r}.",
+                where=f"{self.server}{path}",
+                fix="check the address in the kubeconfig, and whether a proxy or a login page is in between",
+            )
+        return value
+
+    def _note_date(self, date: str | None) -> None:
+        with contextlib.suppress(TypeError, ValueError):
+            there = email.utils.parsedate_to_datetime(date or "")
+            skew = there - datetime.datetime.now(datetime.UTC)
+            # The header counts whole seconds.
+            self._skew = skew if abs(skew.total_seconds()) > 2 else datetime.timedelta(0)
+
+    def _warn(self, warning: str) -> None:
+        """Says what the server warns of, once: ``299 - "text"``."""
+        text = warning.partition('"')[2].rpartition('"')[0].replace('\\"', '"') or warning
+        if text not in self._warned:
+            self._warned.add(text)
+            self.console.note(f"The API server warns: {text}")

@@ -1,0 +1,86 @@
+"""The kubeconfig: which cluster, as whom, and in which namespace.
+
+cluster = connect(console, context=None, namespace="research")
+job = cluster.find(cluster.jobs("acme-0a1b2c3d4e"))
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from starfreight.console import Console
+from starfreight.errors import InputError
+from starfreight.jobs.backends.kubernetes.client.cluster import Cluster
+from starfreight.jobs.backends.kubernetes.client.refusals import no_kubeconfig
+from starfreight.jobs.backends.kubernetes.client.retries import TellingRetry
+
+PATIENCE = 10.0
+"""Seconds that a command waits for a server that does not answer."""
+LONG_PATIENCE = 600.0
+"""The same for one that follows a job."""
+
+_SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+
+def connect(
+    console: Console, *, context: str | None = None, namespace: str | None = None, patience: float = PATIENCE
+) -> Cluster:
+    """Reads the kubeconfig; nothing is asked of the server yet.
+
+    Inside a pod without a kubeconfig, the pod's own ServiceAccount is used.
+
+    Args:
+        console: says so when the server does not answer.
+        context: a context of the kubeconfig; its current one when not given.
+        namespace: where jobs are; the context's namespace when not given.
+        patience: seconds to wait for a server that does not answer.
+
+    Raises:
+        InputError: there is no kubeconfig, it cannot be used, or the client is not installed.
+    """
+    client, config = _libraries()
+    settings = client.Configuration()
+    try:
+        contexts, current = config.list_kube_config_contexts()
+    except config.ConfigException as error:
+        if context is None and _SERVICE_ACCOUNT.exists():
+            config.load_incluster_config(client_configuration=settings)
+            found = {"name": "this pod's own", "namespace": _SERVICE_ACCOUNT.read_text().strip()}
+        else:
+            raise no_kubeconfig(error) from None
+    except Exception as error:  # The client lets whatever YAML and files raise through.
+        raise no_kubeconfig(error) from None
+    else:
+        names = [str(one["name"]) for one in contexts]
+        wanted = context or (current or {}).get("name")
+        if wanted not in names:
+            raise InputError(
+                f"The kubeconfig has no context {wanted!r}."
+                if wanted
+                else "The kubeconfig has no current context.",
+                where="option --context" if context else "current-context",
+                fix=f"choose one of: {', '.join(names) or 'it has none'}",
+            )
+        found = {"name": wanted, **next(one for one in contexts if one["name"] == wanted)["context"]}
+        try:
+            config.load_kube_config(context=wanted, client_configuration=settings)
+        except Exception as error:
+            raise no_kubeconfig(error) from None
+    settings.keep_alive = True
+    settings.retries = TellingRetry.patient(patience, console)
+    return Cluster(
+        client.ApiClient(settings), namespace or found.get("namespace") or "default", found["name"], console
+    )
+
+
+def _libraries() -> tuple[Any, Any]:
+    try:
+        from kubernetes import client, config
+    except ImportError as error:
+        raise InputError(
+            "Jobs in a cluster need the Kubernetes client, which is not installed here.",
+            where=str(error.name),
+            fix="pip install 'starfreight[kubernetes]'",
+        ) from None
+    return client, config

@@ -1,0 +1,106 @@
+"""Takes a run out of the tar that :mod:`reader` writes: bounded, no file outside, each digest checked."""
+
+from __future__ import annotations
+
+import hashlib
+import tarfile
+from pathlib import Path
+from typing import IO, Annotated
+
+from pydantic import Field, ValidationError
+
+from starfreight.errors import GateError, ServiceError
+from starfreight.files import disk_errors
+from starfreight.jobs.backends.kubernetes.run_archive import INDEX
+from starfreight.records import FileDigest, Part
+
+_LARGEST_INDEX = 16 << 20
+_MOST = 100_000
+_CHUNK = 1 << 20
+
+
+class Index(Part):
+    """What comes after it in the tar."""
+
+    run: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,127}$")]
+    """The run's id."""
+    files: Annotated[tuple[FileDigest, ...], Field(max_length=_MOST)]
+
+    @property
+    def size(self) -> int:
+        """Of all files in bytes."""
+        return sum(one.size for one in self.files)
+
+
+class Unpacking:
+    """Reads the tar once, from its beginning to its end.
+
+    Args:
+        stream: the tar's bytes.
+        where: what it comes from, for messages.
+
+    Raises:
+        ServiceError: the stream broke off, or is no such tar.
+    """
+
+    def __init__(self, stream: IO[bytes], where: str) -> None:
+        self._where = where
+        try:
+            self._tar = tarfile.open(fileobj=stream, mode="r|", bufsize=1 << 16)  # noqa: SIM115
+            first = self._tar.next()
+            if first is None or first.name != INDEX or first.size > _LARGEST_INDEX:
+                raise self._broken("it does not begin with its index")
+            data = self._tar.extractfile(first)
+            self.index = Index.model_validate_json(data.read() if data else b"")
+        except (tarfile.TarError, ValidationError, ValueError, EOFError) as error:
+            raise self._broken(type(error).__name__) from error
+        if len({one.path for one in self.index.files}) != len(self.index.files):
+            raise self._broken("it names a file twice")
+
+    def into(self, folder: Path) -> None:
+        """Writes the files into a folder that holds nothing yet.
+
+        Raises:
+            GateError: a file is not what the index says.
+            ServiceError: the stream broke off, or the disk is full.
+        """
+        for one in self.index.files:
+            try:
+                member = self._tar.next()
+                stream = self._tar.extractfile(member) if member and member.isreg() else None
+            except (tarfile.TarError, EOFError) as error:
+                raise self._broken(type(error).__name__) from error
+            if member is None or stream is None:
+                raise self._broken(f"{one.path} is missing")
+            if member.name != one.path or member.size != one.size:
+                raise self._wrong(one, "is not the file that its place in the list is for")
+            self._write(stream, folder / one.path, one)
+
+    def _write(self, stream: IO[bytes], path: Path, one: FileDigest) -> None:
+        digest, size = hashlib.sha256(), 0
+        with disk_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("xb") as out:
+                try:
+                    while piece := stream.read(_CHUNK):
+                        digest.update(piece)
+                        size += len(piece)
+                        out.write(piece)
+                except (tarfile.TarError, EOFError) as error:
+                    raise self._broken(type(error).__name__) from error
+        if size != one.size:
+            raise self._broken(f"{one.path} ends early")
+        if "sha256:" + digest.hexdigest() != one.digest:
+            raise self._wrong(one, "is not as it was when it was digested: it may have changed since")
+
+    def _wrong(self, one: FileDigest, what: str) -> GateError:
+        return GateError(
+            f"{one.path[:200]!r} {what}.",
+            where=self._where,
+            fix="fetch it again; wait for the job's end if it still runs",
+        )
+
+    def _broken(self, how: str) -> ServiceError:
+        return ServiceError(
+            f"The run did not arrive whole: {how}.", where=self._where, fix="run the same command again"
+        )

@@ -1,0 +1,1 @@
+"""Jobs as plain processes on this machine: the default, with no dependencies."""

@@ -1,0 +1,1 @@
+"""From a recipe to prepared runs: inputs located, checked and digested."""

@@ -1,0 +1,182 @@
+"""Several runs side by side: what was different, and what came of it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from starfreight.errors import InputError
+from starfreight.jobs.report.page import Table, write_page
+from starfreight.recipe import Recipe
+from starfreight.run import Run
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One run among others.
+
+    Attributes:
+        run: its id.
+        status: ``done``, ``running`` ...
+        differs: the recipe's keys that are not the same in all, and their values here.
+        steps: the last one.
+        held_out_loss: after training, in nats per token; ``None`` when it was not measured.
+        loss_before: the same of the base model.
+        exact_match: the part of the held-out lines that were completed to the letter.
+        tokens_per_second: over the whole run.
+        adapter_bytes: the adapter's size.
+        same_held_out: whether the loss can be compared with that of the first run: same base model's
+            vocabulary, data and length of blocks.
+    """
+
+    run: str
+    status: str
+    differs: Mapping[str, Any]
+    steps: int | None
+    held_out_loss: float | None
+    loss_before: float | None
+    exact_match: float | None
+    tokens_per_second: float | None
+    adapter_bytes: int | None
+    same_held_out: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """For ``--json``."""
+        return asdict(self)
+
+
+def compare(folders: Sequence[Path]) -> tuple[Compared, ...]:
+    """The figures of runs, the best one first; those without figures come last.
+
+    Args:
+        folders: of the runs.
+
+    Raises:
+        InputError: one of them is no run.
+    """
+    runs = [Run.load(folder) for folder in folders]
+    settings = [_flat(run.recipe) for run in runs]
+    names = sorted({name for each in settings for name in each})
+    different = [name for name in names if len({str(each.get(name)) for each in settings}) > 1]
+    rows = [
+        _row(run, {name: each.get(name) for name in different}, _measured_on(run) == _measured_on(runs[0]))
+        for run, each in zip(runs, settings, strict=True)
+    ]
+    return tuple(sorted(rows, key=lambda row: (row.held_out_loss is None, row.held_out_loss or 0.0, row.run)))
+
+
+def _row(run: Run, differs: Mapping[str, Any], same_held_out: bool) -> Compared:
+    outcome = run.outcome
+    after, before = (outcome.after, outcome.before) if outcome else (None, None)
+    return Compared(
+        run=run.id,
+        status=run.status,
+        differs=differs,
+        steps=outcome.steps if outcome else None,
+        held_out_loss=after.loss if after else None,
+        loss_before=before.loss if before else None,
+        exact_match=after.exact_match if after else None,
+        tokens_per_second=outcome.tokens / outcome.seconds if outcome and outcome.seconds else None,
+        adapter_bytes=sum(file.size for file in outcome.adapter) if outcome else None,
+        same_held_out=same_held_out,
+    )
+
+
+def _measured_on(run: Run) -> tuple[Any, ...]:
+    training = run.recipe.training
+    tokens = run.outcome.before.tokens if run.outcome and run.outcome.before else None
+    return run.data_manifest.digest, training.sequence_length, training.evaluation_blocks, tokens
+
+
+def _flat(recipe: Recipe) -> dict[str, Any]:
+    """What training depends on, by key path."""
+    flat: dict[str, Any] = {}
+
+    def walk(value: Any, path: str) -> None:
+        if isinstance(value, dict):
+            for key, item in value.items():
+                walk(item, f"{path}.{key}" if path else key)
+        elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
+            for number, item in enumerate(value):
+                walk(item, f"{path}[{number}]")
+        else:
+            flat[path] = value
+
+    walk(recipe.model_dump(mode="json", include={"base", "data", "training"}), "")
+    return flat
+
+
+def table(rows: Sequence[Compared]) -> Table:
+    """The comparison as text, a row for each run."""
+    different = list(rows[0].differs) if rows else []
+    head = ["run", *different, "steps", "held-out loss", "before", "exact lines", "tokens/s", "adapter"]
+    return Table("Figures", head, [_cells(row, different) for row in rows])
+
+
+def _cells(row: Compared, different: Sequence[str]) -> list[str]:
+    def shown(value: float | None, pattern: str) -> str:
+        return "-" if value is None else pattern.format(value)
+
+    size = None if row.adapter_bytes is None else row.adapter_bytes / 1e6
+    return [
+        row.run if row.status == "done" else f"{row.run} ({row.status})",
+        *(str(row.differs[name]) for name in different),
+        shown(row.steps, "{:,}"),
+        shown(row.held_out_loss, "{:.4f}") + ("" if row.same_held_out else " (on other data)"),
+        shown(row.loss_before, "{:.4f}"),
+        shown(row.exact_match, "{:.1%}"),
+        shown(row.tokens_per_second, "{:,.0f}"),
+        shown(size, "{:,.1f} MB"),
+    ]
+
+
+def write_comparison(folders: Sequence[Path], rows: Sequence[Compared], page: Path) -> None:
+    """Writes a page with the table and the runs' losses in one picture.
+
+    Raises:
+        InputError: matplotlib is not installed.
+    """
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        raise InputError(
+            "Drawing needs matplotlib, which is not installed here.", fix="pip install 'starfreight[train]'"
+        ) from None
+    from functools import partial
+
+    from starfreight.jobs.train.plots import read_curves, save_plot
+
+    curves = {}
+    for folder in folders:
+        run = Run.load(folder)
+        curves[run.id] = read_curves(folder, run)
+    best_first = [(row.run, curves[row.run]) for row in rows]
+    with tempfile.TemporaryDirectory() as work:
+        pictures = {}
+        for title, held_out in (("Held-out loss", True), ("Training loss, smoothed", False)):
+            picture = Path(work) / f"{held_out}.png"
+            save_plot(partial(_losses, curves=best_first, held_out=held_out), picture)
+            pictures[title] = picture
+        write_page(
+            page,
+            "Runs compared",
+            f"{len(rows)} runs, the lowest held-out loss first",
+            [table(rows)],
+            pictures,
+        )
+
+
+def _losses(axes: Any, curves: Sequence[tuple[str, Any]], *, held_out: bool) -> None:
+    from starfreight.jobs.train.plots import smoothed
+
+    for name, each in curves:
+        points = each.held_out if held_out else each.figures.get("loss", ())
+        values = [value for _, value in points]
+        steps = [step for step, _ in points]
+        axes.plot(steps, values if held_out else smoothed(values), "o-" if held_out else "-", label=name)
+    axes.set(ylabel="loss (nats per token)")
+    if curves:
+        axes.legend(frameon=False, fontsize="small")

@@ -1,0 +1,53 @@
+"""Pages to look at: one HTML file each, with its pictures inside, that asks nothing of any server."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from starfreight.files import write_bytes
+
+_PICTURE_LIMIT = 16 << 20
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of text.
+
+    Attributes:
+        title: above it.
+        head: the columns' names; none for a list of names and values.
+        rows: as many cells each as there are columns.
+    """
+
+    title: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def write_page(
+    path: Path, title: str, subtitle: str, tables: Sequence[Table], pictures: Mapping[str, Path]
+) -> None:
+    """Writes a page.
+
+    Args:
+        path: the HTML file.
+        title: its heading.
+        subtitle: a line under that.
+        tables: in their order.
+        pictures: PNG files by their titles.
+    """
+    import jinja2
+
+    template = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    ).from_string(files("starfreight.jobs.report").joinpath("page.html.jinja").read_text(encoding="utf-8"))
+    inside = {
+        name: base64.b64encode(picture.read_bytes()[:_PICTURE_LIMIT]).decode()
+        for name, picture in pictures.items()
+    }
+    text = template.render(title=title, subtitle=subtitle, tables=tables, pictures=inside)
+    write_bytes(path, text.encode())

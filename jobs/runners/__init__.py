@@ -1,1 +1,0 @@
-"""Where a job runs: each place is a file or a folder behind one interface (:mod:`jobs.runners.interface`)."""

@@ -1,0 +1,88 @@
+"""How good a model is on the held-out data: its loss, and how many lines it completes to the letter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from starfreight.jobs.data.blocks.block_file import Block
+from starfreight.jobs.data.formats import IGNORED, Probe
+from starfreight.jobs.train.batches import collate
+from starfreight.jobs.train.processes import ALONE, Processes
+from starfreight.run import Measurement
+
+_BATCH_TOKENS = 8192
+_LOGITS = 1 << 27
+"""Numbers that the logits of one batch may have: half a gigabyte as float32."""
+
+
+def measure(
+    model: Any,
+    blocks: Sequence[Block],
+    probes: Sequence[Probe],
+    check: Callable[[], None],
+    processes: Processes = ALONE,
+) -> Measurement | None:
+    """The model as it stands, with dropout off.
+
+    Args:
+        model: a causal language model of transformers, with or without an adapter.
+        blocks: what the loss is measured on.
+        probes: lines to complete.
+        check: called between two batches; may raise to stop, when there is one process only.
+        processes: those that share the work. All have to call this, and get the same result.
+
+    Returns:
+        ``None`` when there are no blocks.
+    """
+    import torch
+
+    if not blocks:
+        return None
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            loss, tokens = _loss(model, processes.share(blocks), check)
+            matches = float(sum(_completes(model, probe, check) for probe in processes.share(probes)))
+    finally:
+        model.train(was_training)
+    loss, tokens, matches = processes.total([loss, tokens, matches])
+    exact = matches / len(probes) if probes else None
+    return Measurement(
+        loss=loss / max(tokens, 1), tokens=int(tokens), exact_match=exact, completions=len(probes)
+    )
+
+
+def _loss(model: Any, blocks: Sequence[Block], check: Callable[[], None]) -> tuple[float, float]:
+    """The sum over all tokens that count, and their number."""
+    import torch
+
+    total, tokens = 0.0, 0
+    tokens_at_once = min(_BATCH_TOKENS, _LOGITS // model.config.vocab_size)
+    step = max(1, tokens_at_once // len(blocks[0].ids)) if blocks else 1
+    for start in range(0, len(blocks), step):
+        check()
+        batch = {k: v.to(model.device) for k, v in collate(blocks[start : start + step]).items()}
+        labels = batch.pop("labels")
+        logits = model(**batch, use_cache=False).logits.float()
+        losses = torch.nn.functional.cross_entropy(
+            logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), ignore_index=IGNORED, reduction="sum"
+        )
+        total += losses.item()
+        tokens += int((labels[:, 1:] != IGNORED).sum())
+    return total, tokens
+
+
+def _completes(model: Any, probe: Probe, check: Callable[[], None]) -> bool:
+    """Whether greedy decoding gives the rest of the probe, its end included.
+
+    Greedy decoding gives exactly these tokens if, and only if, each of them is the most likely one
+    after those before it; so one forward pass tells, and nothing has to be generated.
+    """
+    import torch
+
+    check()
+    ids = torch.tensor([probe.ids], device=model.device)
+    best = model(input_ids=ids, use_cache=False).logits[0, probe.start - 1 : -1].argmax(-1)
+    return bool(torch.equal(best, ids[0, probe.start :]))

@@ -1,0 +1,1 @@
+"""Builds packages from finished runs."""

@@ -1,0 +1,1 @@
+"""GGUF files: reading their metadata and running them."""

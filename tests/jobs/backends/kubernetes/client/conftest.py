@@ -1,0 +1,304 @@
+"""A real HTTP server that speaks the shapes of the Kubernetes API, and fails as a test wants it to."""
+
+from __future__ import annotations
+
+import email.utils
+import itertools
+import json
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+
+from starfreight.console import Console
+from starfreight.jobs.backends.kubernetes.client.cluster import Cluster
+from starfreight.jobs.backends.kubernetes.client.connect import connect
+
+NAMESPACE = "research"
+TOKEN = "eyJhbGciOi-a-token-that-nobody-may-see"
+JOBS = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"
+PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
+NAMED = {
+    "app.kubernetes.io/name": "starfreight",
+    "app.kubernetes.io/component": "training",
+}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request as it arrived."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    body: Any
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a test answers in place of the server."""
+
+    status: int = 200
+    body: Any = None
+    pieces: Iterable[bytes] | None = None
+    """Of a stream, each sent when it is there."""
+    cut: bool = False
+    """Whether the connection breaks off after them, without an end."""
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+def status(code: int, reason: str, message: str, **more: Any) -> dict[str, Any]:
+    """An error as the API sends it."""
+    return {"kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": message, **more}
+
+
+class Api:
+    """The server: objects by their paths, and what was asked of it."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, dict[str, Any]] = {}
+        self.asked: list[Asked] = []
+        self.before: Callable[[Asked], Reply | None] = lambda asked: None
+        """May answer first."""
+        self.version = "v1.34.2"
+        self.date: str | None = None
+        self.port = 0
+        self._versions = itertools.count(1)
+        self._server: ThreadingHTTPServer | None = None
+        self._lock = threading.Lock()
+
+    def start(self) -> None:
+        """Listens, on the port that it had before if it did."""
+        api = self
+
+        class Handler(_Handler):
+            served = api
+
+        class Server(ThreadingHTTPServer):
+            allow_reuse_address = True
+            daemon_threads = True
+
+        self._server = Server(("127.0.0.1", self.port), Handler)
+        self.port = self._server.server_address[1]
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def stop(self) -> None:
+        """Stops listening: connections are refused from here on."""
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None
+
+    def put(self, path: str, **body: Any) -> dict[str, Any]:
+        """Makes an object, or makes it anew."""
+        metadata = body.pop("metadata", {})
+        made = {
+            **body,
+            "metadata": {
+                "name": path.rpartition("/")[2],
+                "namespace": NAMESPACE,
+                "uid": f"uid-{path.rpartition('/')[2]}",
+                "creationTimestamp": "2026-01-01T00:00:00Z",
+                **metadata,
+                "resourceVersion": str(next(self._versions)),
+            },
+        }
+        self.objects[path] = made
+        return made
+
+    def job(self, name: str, **body: Any) -> dict[str, Any]:
+        """Makes a Job that somebody has submitted."""
+        metadata = {"labels": dict(NAMED), **body.pop("metadata", {})}
+        spec = {"parallelism": 1, "completions": 1, "backoffLimit": 0, **body.pop("spec", {})}
+        return self.put(
+            f"{JOBS}/{name}", metadata=metadata, spec=spec, status=body.pop("status", {"active": 1})
+        )
+
+    def pod(self, name: str, job: str, state: dict[str, Any], phase: str = "Running", **more: Any) -> None:
+        """Makes a pod of a job with one container."""
+        metadata = {"labels": {"job-name": job}, **more.pop("metadata", {})}
+        spec = {"containers": [{"name": "train", "image": "trainer"}], "nodeName": "node1"}
+        found = {"phase": phase, "containerStatuses": [{"name": "train", "state": state}], **more}
+        self.put(f"{PODS}/{name}", metadata=metadata, spec=spec, status=found)
+
+    def written(self, method: str) -> list[Asked]:
+        """The requests of a method that were no dry run."""
+        return [one for one in self.asked if one.method == method and "dryRun" not in one.query]
+
+    def answer(self, asked: Asked) -> Reply:
+        """What a sound server would answer."""
+        with self._lock:
+            if asked.path == "/version":
+                return Reply(body={"gitVersion": self.version})
+            if asked.method == "GET":
+                return self._read(asked)
+            if asked.method == "POST":
+                return self._create(asked)
+            there = self.objects.get(asked.path)
+            if there is None:
+                return Reply(404, status(404, "NotFound", "not found"))
+            if asked.method == "DELETE":
+                del self.objects[asked.path]
+                return Reply(body=status(200, "", "deleted"))
+            merge(there, asked.body)
+            return Reply(body=there)
+
+    def _create(self, asked: Asked) -> Reply:
+        path = f"{asked.path}/{asked.body['metadata']['name']}"
+        if path in self.objects:
+            return Reply(409, status(409, "AlreadyExists", f"{path} already exists"))
+        if "dryRun" in asked.query:
+            return Reply(201, asked.body)
+        return Reply(201, self.put(path, **json.loads(json.dumps(asked.body))))
+
+    def _read(self, asked: Asked) -> Reply:
+        if asked.path in self.objects:
+            return Reply(body=self.objects[asked.path])
+        if not re.search(r"/(jobs|pods|events|configmaps|workloads)$", asked.path):
+            return Reply(404, status(404, "NotFound", f"{asked.path} not found"))
+        if "watch" in asked.query:
+            return Reply(pieces=_silence(int(asked.query.get("timeoutSeconds", "1"))))
+        found = [one for path, one in self.objects.items() if path.rpartition("/")[0] == asked.path]
+        found = [one for one in found if _selected(one, asked.query)]
+        begin, limit = int(asked.query.get("continue", 0)), int(asked.query.get("limit", len(found) or 1))
+        more = {"continue": str(begin + limit)} if begin + limit < len(found) else {}
+        metadata = {"resourceVersion": "1000", **more}
+        return Reply(body={"metadata": metadata, "items": found[begin : begin + limit]})
+
+
+def merge(target: dict[str, Any], change: dict[str, Any]) -> None:
+    """RFC 7386."""
+    for key, value in change.items():
+        if value is None:
+            target.pop(key, None)
+        elif isinstance(value, dict):
+            merge(target.setdefault(key, {}), value)
+        else:
+            target[key] = value
+
+
+def _selected(one: dict[str, Any], query: dict[str, str]) -> bool:
+    labels = one["metadata"].get("labels", {})
+    for part in filter(None, query.get("labelSelector", "").split(",")):
+        key, _, value = part.partition("=")
+        if labels.get(key) != value:
+            return False
+    key, _, value = query.get("fieldSelector", "").partition("=")
+    return key != "metadata.name" or one["metadata"]["name"] == value
+
+
+def _silence(seconds: int) -> Iterator[bytes]:
+    time.sleep(min(seconds, 0.2))
+    yield b""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    served: Api
+
+    def _serve(self) -> None:
+        parts = urlsplit(self.path)
+        length = int(self.headers.get("Content-Length") or 0)
+        body = json.loads(self.rfile.read(length)) if length else None
+        asked = Asked(self.command, parts.path, dict(parse_qsl(parts.query)), body)
+        self.served.asked.append(asked)
+        reply = self.served.before(asked) or self.served.answer(asked)
+        self.send_response(reply.status)
+        for name, value in reply.headers.items():
+            self.send_header(name, value)
+        if reply.pieces is None:
+            data = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+            return
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for piece in reply.pieces:
+            if piece:
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+                self.wfile.flush()
+        if reply.cut:
+            self.connection.shutdown(socket.SHUT_RDWR)
+            self.close_connection = True
+        else:
+            self.wfile.write(b"0\r\n\r\n")
+
+    do_GET = do_POST = do_PATCH = do_DELETE = _serve
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        return self.served.date or email.utils.formatdate(usegmt=True)
+
+    def log_message(self, format: str, *arguments: Any) -> None:
+        """Says nothing."""
+
+
+@pytest.fixture
+def reply() -> type[Reply]:
+    """What a test answers in place of the server."""
+    return Reply
+
+
+@pytest.fixture
+def failure() -> Callable[..., dict[str, Any]]:
+    """An error as the API sends it."""
+    return status
+
+
+@pytest.fixture
+def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
+    """A running server, named by KUBECONFIG."""
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    made = Api()
+    made.start()
+    made.put(f"/api/v1/namespaces/{NAMESPACE}")
+    path = tmp_path / "kubeconfig"
+    path.write_text(json.dumps({
+        "apiVersion": "v1", "kind": "Config", "current-context": "test",
+        "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{made.port}"}}],
+        "users": [{"name": "u", "user": {"token": TOKEN}}],
+        "contexts": [{"name": "test", "context": {"cluster": "c", "user": "u", "namespace": NAMESPACE}}],
+    }))  # fmt: skip
+    # The client reads the variable when it is imported, so both are set.
+    monkeypatch.setenv("KUBECONFIG", str(path))
+    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(path))
+    yield made
+    made.stop()
+
+
+class Said(Console):
+    """Remembers what it is told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        """Keeps the line."""
+        self.notes.append(text)
+
+    @property
+    def all(self) -> str:
+        """All of it."""
+        return "\n".join(self.notes)
+
+
+@pytest.fixture
+def said() -> Said:
+    """A console that remembers."""
+    return Said()
+
+
+@pytest.fixture
+def cluster(api: Api, said: Said) -> Cluster:
+    """The server as the commands see it."""
+    return connect(said, patience=1)
