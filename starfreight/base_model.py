@@ -1,4 +1,4 @@
-"""Where a recipe's base model lies: a folder, the hub's cache, or the one that ships with Starfreight."""
+"""Locating a recipe's base model: a local directory, the hub's cache, or the one shipped with Starfreight."""
 
 from __future__ import annotations
 
@@ -20,25 +20,26 @@ HUB_FILES = ("*.json", "*.safetensors", "LICENSE*", "merges.txt", "vocab.json")
 
 
 def known_license(base: Base) -> str | None:
-    """The base model's license: the recipe's word, or what is known of the models that it names."""
+    """The base model's license: from the recipe, or the known license of a well-known model."""
     if base.license is None and base.model.startswith("bigcode/starcoder"):
         return _BIGCODE
     return base.license or _LICENSES.get(base.model)
 
 
 def locate_base(base: Base, folder: Path, files: tuple[str, ...] = HUB_FILES) -> Path:
-    """The local folder of a base model, which is fetched from the hub when it has to be.
+    """The local directory of a base model, fetched from the hub if necessary.
 
-    The hub's token is read from the environment (``HF_TOKEN``) by huggingface_hub and stored nowhere.
+    huggingface_hub reads the hub's token from the environment (``HF_TOKEN``); it is never stored.
 
     Args:
         base: the recipe's base model.
-        folder: where the recipe's relative paths start.
-        files: patterns of what is fetched from the hub.
+        folder: the directory where the recipe's relative paths start.
+        files: patterns of the files to fetch from the hub.
 
     Raises:
-        RecipeError: neither a folder nor a hub id, or a hub id without a commit.
-        ServiceError: the hub does not answer, or refuses.
+        RecipeError: neither a directory nor a hub id, or a hub id without a commit.
+        InputError: the hub has no such model, or denies access to it.
+        ServiceError: the hub does not answer.
     """
     if base.model.startswith("builtin:"):
         return builtin_folder(base.model, "key base.model")
@@ -47,7 +48,7 @@ def locate_base(base: Base, folder: Path, files: tuple[str, ...] = HUB_FILES) ->
         return local.resolve()
     if base.model.startswith((".", "/", "~")) or not _HUB_ID.fullmatch(base.model):
         raise RecipeError(
-            f"The base model {base.model!r} is no folder.",
+            f"The base model {base.model!r} is not a directory.",
             where=f"key base.model, looked for at {local}",
             fix="correct the path, or write a hub id such as bigcode/starcoder2-3b with its revision",
         )
@@ -55,37 +56,37 @@ def locate_base(base: Base, folder: Path, files: tuple[str, ...] = HUB_FILES) ->
         raise RecipeError(
             f"The hub id {base.model!r} has no revision.",
             where="key base.revision",
-            fix="add the commit (40 hex digits) that you mean: what a name points to can change",
+            fix="add the commit (40 hex digits): a branch or a tag can move",
         )
     return fetch_snapshot(base.model, base.revision, "model", files)
 
 
 def builtin_folder(model: str, where: str | None = None) -> Path:
-    """The folder of a model that ships with Starfreight.
+    """The directory of a model shipped with Starfreight.
 
     Args:
-        model: ``builtin:`` and a name.
-        where: what an error names as its place.
+        model: ``builtin:`` followed by a name.
+        where: the ``where`` of errors.
 
     Raises:
-        RecipeError: there is no such one.
+        RecipeError: no such built-in model.
     """
     if model != STARTER:
-        raise RecipeError(f"There is no built-in model {model!r}.", where=where, fix=f"write {STARTER}")
+        raise RecipeError(f"There is no built-in model {model!r}.", where=where, fix=f"use {STARTER}")
     return STARTER_FOLDER
 
 
 def fetch_snapshot(name: str, revision: str, kind: str, patterns: tuple[str, ...] | None = None) -> Path:
-    """A repository of the hub at a commit, from the local cache when it is there.
+    """A repository of the hub at a commit, from the local cache if possible.
 
     Args:
         name: ``organisation/name``.
         revision: the commit.
         kind: ``model`` or ``dataset``.
-        patterns: the files to take; all when ``None``.
+        patterns: patterns of the files to fetch; all when ``None``.
 
     Raises:
-        InputError: no such repository or commit, or no access to it.
+        InputError: no such repository or commit, or access denied.
         ServiceError: the hub does not answer.
     """
     from huggingface_hub import snapshot_download
@@ -98,24 +99,24 @@ def fetch_snapshot(name: str, revision: str, kind: str, patterns: tuple[str, ...
                 name, revision=revision, repo_type=kind, allow_patterns=list(patterns) if patterns else None
             )
         )
-    # Whatever the hub's client raises, its HTTP library's errors among them, which have no common class.
+    # The errors of the hub's client and its HTTP library have no common base class.
     except Exception as error:
         cause = error.__cause__ or error
         status = getattr(getattr(cause, "response", None), "status_code", None)
         if status in _NOT_SHOWN or isinstance(error, HFValidationError):
             raise InputError(
-                f"The hub has no such {kind}, or does not show it to you.",
+                f"The hub has no such {kind}, or denies access to it.",
                 where=where,
-                fix="check the name and the revision; for a gated one accept its terms and set HF_TOKEN",
+                fix=f"check the name and the revision; for a gated {kind}, accept its terms and set HF_TOKEN",
             ) from error
         reason = type(cause).__name__ + (f", status {status}" if status else "")
         raise ServiceError(
             f"The {kind} could not be fetched from the hub ({reason}).",
             where=where,
-            fix="check the network, run the same command again, or name a local folder",
+            fix="check the network and run the same command again, or name a local directory",
         ) from error
 
 
 def public_name(model: str) -> str:
-    """What a recipe's base model is called outside this machine: a folder by its last name only."""
+    """A base model's name for use outside this machine: for a local directory, its last part only."""
     return Path(model).name if model.startswith((".", "/", "~")) else model

@@ -1,14 +1,16 @@
-"""The license texts that a recipe names: taken from beside the recipe once, and kept with the run.
+"""License texts: copied from beside the recipe into the run, and required of every package.
 
-A package holds these texts in the open, so neither a recipe nor a run from somebody else may name a
+A package publishes these texts. For this reason, neither a recipe nor a run from somebody else may name a
 file elsewhere on this machine.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from starfreight.errors import InputError, RecipeError
+from starfreight.checkpoint import checkpoint_files
+from starfreight.errors import GateError, InputError, RecipeError
 from starfreight.files import read_limited, write_bytes
 from starfreight.recipe import Package
 
@@ -17,14 +19,14 @@ MAX_LICENSE_BYTES = 1 << 20
 
 
 def read_beside_recipe(package: Package, folder: Path) -> tuple[bytes, ...]:
-    """The texts, in the recipe's order.
+    """Reads the texts that a recipe names, in its order.
 
     Args:
         package: the recipe's section.
-        folder: the recipe's folder, which the files must lie in.
+        folder: the recipe's directory, which must contain the files.
 
     Raises:
-        RecipeError: a file lies elsewhere.
+        RecipeError: a file is outside the directory.
         InputError: a file is missing, unreadable, or larger than 1 MiB.
     """
     texts = []
@@ -32,7 +34,7 @@ def read_beside_recipe(package: Package, folder: Path) -> tuple[bytes, ...]:
         path = (folder / name).resolve()
         if not path.is_relative_to(folder.resolve()):
             raise RecipeError(
-                f"The license file {name!r} does not lie in the recipe's folder.",
+                f"The license file {name!r} is outside the recipe's directory.",
                 where="key package.license_files",
                 fix="copy it beside the recipe: its text will be published",
             )
@@ -41,16 +43,16 @@ def read_beside_recipe(package: Package, folder: Path) -> tuple[bytes, ...]:
 
 
 def keep_in_run(texts: tuple[bytes, ...], run: Path) -> None:
-    """Writes the texts into a run's folder."""
+    """Writes the texts to a run's directory."""
     for number, text in enumerate(texts):
         write_bytes(run / FOLDER / f"{number}.txt", text)
 
 
 def read_from_run(package: Package, run: Path) -> tuple[bytes, ...]:
-    """The texts that :func:`keep_in_run` wrote.
+    """Reads the texts written by :func:`keep_in_run`.
 
     Raises:
-        InputError: one is missing, or is a link to another place.
+        InputError: a text is missing, or is a symbolic link.
     """
     texts = []
     for number in range(len(package.license_files)):
@@ -60,4 +62,38 @@ def read_from_run(package: Package, run: Path) -> tuple[bytes, ...]:
                 "A license text of the run is a symbolic link.", where=str(path), fix="remove it"
             )
         texts.append(read_limited(path, MAX_LICENSE_BYTES, "license"))
+    return tuple(texts)
+
+
+def require_license_texts(
+    package: Package, base_license: str, base: Path, added: Sequence[bytes]
+) -> tuple[tuple[str, bytes], ...]:
+    """The license gate: a model without any license text may not be packaged.
+
+    Args:
+        package: the recipe's section, which may name a license of its own.
+        base_license: the base model's license.
+        base: the base model's directory; its LICENSE files are included.
+        added: the texts of the recipe's license files.
+
+    Returns:
+        the licenses of the tuned model: SPDX identifier (or ``LicenseRef-...``) and text of each.
+
+    Raises:
+        GateError: there is no license text.
+        InputError: a file of the base model is unreadable, or larger than 1 MiB.
+    """
+    name = package.license or base_license
+    texts = [
+        (base_license, read_limited(path, MAX_LICENSE_BYTES, "license"))
+        for path in checkpoint_files(base)
+        if path.name.upper().startswith("LICENSE")
+    ]
+    texts += [(name, text) for text in added]
+    if not texts:
+        raise GateError(
+            f"The text of the license {name} is missing, and the model may not be shipped without it.",
+            where=f"{base} has no LICENSE file, and package.license_files is empty",
+            fix="save the license's text beside the recipe and name it in package.license_files",
+        )
     return tuple(texts)

@@ -1,4 +1,4 @@
-"""What the records have in common: strict, frozen, versioned, and written whole or not at all."""
+"""The base classes of the records: strict, frozen, versioned, and written atomically."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from starfreight.errors import InputError
 from starfreight.files import read_json, write_bytes
 
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
-"""``sha256:`` and 64 hex digits."""
+"""``sha256:`` followed by 64 hex digits."""
 
 
 def _stays_inside(path: str) -> str:
     parts = path.split("/")
     if path.startswith("/") or "\\" in path or "\0" in path or any(part in ("", ".", "..") for part in parts):
-        raise ValueError("is not a path inside the folder")
+        raise ValueError("is not a path inside the directory")
     return path
 
 
 class Part(BaseModel):
-    """A piece of a record."""
+    """A part of a record."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class FileDigest(Part):
-    """A file by its name, digest and size in bytes. The path is relative and uses slashes."""
+    """A file's path, digest and size in bytes. The path is relative, with forward slashes."""
 
     path: Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_stays_inside)]
     digest: Digest
@@ -36,7 +36,7 @@ class FileDigest(Part):
 
 
 class Record(Part):
-    """A record that is a JSON file with a ``version``."""
+    """A record in a JSON file with a ``version``."""
 
     version: int
 
@@ -45,13 +45,13 @@ class Record(Part):
         """Reads a record of at most ``limit`` bytes.
 
         Raises:
-            InputError: missing, too large, not JSON, of a newer version, or not of this shape.
+            InputError: missing, too large, not JSON, of a newer version, or not a valid record.
         """
         data = read_json(path, limit, kind)
         version = data.get("version") if isinstance(data, dict) else None
         if isinstance(version, int) and version > newest:
             raise InputError(
-                f"The {kind} has version {version}, and this Starfreight reads up to {newest}.",
+                f"The {kind} has version {version}; this Starfreight reads versions up to {newest}.",
                 where=str(path),
                 fix="upgrade Starfreight",
             )
@@ -61,11 +61,15 @@ class Record(Part):
             first = error.errors(include_url=False)[0]
             key = ".".join(str(part) for part in first["loc"])
             raise InputError(
-                f"The {kind} is not one that Starfreight wrote: {key or 'it'}: {first['msg']}.",
+                f"The {kind} was not written by Starfreight: {key or 'it'}: {first['msg']}.",
                 where=str(path),
-                fix="restore the file, or make it again",
+                fix="restore the file, or create it again",
             ) from error
 
+    def as_bytes(self) -> bytes:
+        """The record as indented JSON that ends with a newline."""
+        return self.model_dump_json(indent=2).encode() + b"\n"
+
     def write(self, path: Path) -> None:
-        """Writes the record as indented JSON."""
-        write_bytes(path, self.model_dump_json(indent=2).encode() + b"\n")
+        """Writes the record, whole or not at all."""
+        write_bytes(path, self.as_bytes())

@@ -1,4 +1,4 @@
-"""The second record: what a job was given and what it left behind, in ``runs/<id>/run.json``."""
+"""The second record: a job's inputs and results, in ``runs/<id>/run.json``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field
 
 from starfreight.files import sha256_file
-from starfreight.recipe import Recipe
+from starfreight.recipe import Recipe, earlier_recipe_digest, recipe_digest
 from starfreight.records import Digest, FileDigest, Part, Record
 
 RUN_FILE = "run.json"
@@ -18,54 +18,54 @@ DATA_MANIFEST = "data/manifest.json"
 BLOCKS_FILE = "data/blocks.bin"
 IMATRIX_FILE = "imatrix.gguf"
 INPUTS_FILE = "inputs.json"
-"""Where the inputs lie on this machine. It stays here: nothing of it is shipped."""
+"""Paths of the inputs on this machine. Never shipped."""
 
 NEWEST_VERSION = 1
 _LIMIT = 64 << 20
 
 
 class BaseInput(Part):
-    """The base model as it was found: its files are those that training and packaging read."""
+    """The base model at the time of preparation, with the files that training and packaging read."""
 
     model: str
     revision: str | None
     license: str
     architecture: Literal["starcoder2", "starcoder"]
     digest: Digest
-    """Of the canonical JSON of ``files``."""
+    """Digest of the canonical JSON of ``files``."""
     files: tuple[FileDigest, ...]
 
 
 class Machine(Part):
-    """The hardware that trained."""
+    """The hardware of the training."""
 
     processor: str
     device: str
     threads: Annotated[int, Field(ge=1)]
     processes: Annotated[int, Field(ge=1)] = 1
-    """How many trained together, each on a device of this kind."""
+    """Number of processes that trained together, each on one such device."""
     attention: str | None = None
-    """The attention kernel, as transformers calls it."""
+    """The attention kernel, by its name in transformers."""
 
 
 class Measurement(Part):
-    """The model on the held-out data."""
+    """An evaluation of the model on the held-out data."""
 
     loss: float
-    """Mean cross-entropy in nats for each token that counts."""
+    """Mean cross-entropy in nats per counted token."""
     tokens: int
     exact_match: float | None
-    """The part of the held-out lines that greedy decoding completes to the letter."""
+    """Fraction of the held-out lines that greedy decoding completes exactly."""
     completions: int
 
 
 class Outcome(Part):
-    """What training did."""
+    """The result of the training."""
 
     steps: int
-    """The last one."""
+    """Number of the last step."""
     kept_step: int | None = None
-    """The one whose adapter was kept; ``None`` for the last."""
+    """Step of the kept adapter; ``None`` for the last one."""
     tokens: int
     seconds: float
     before: Measurement | None
@@ -74,27 +74,28 @@ class Outcome(Part):
 
 
 class Calibration(Part):
-    """What the calibration run after training read and left."""
+    """Input and result of the calibration after training."""
 
     imatrix: FileDigest
     """The importance matrix, in llama.cpp's GGUF format."""
     blocks: Annotated[int, Field(ge=1)]
-    """Of the training data."""
+    """Blocks of the training data."""
     tokens: Annotated[int, Field(ge=1)]
-    """Those that count: the fill at a block's end does not."""
+    """Counted tokens, without the fill at the end of blocks."""
 
 
 class Run(Record):
-    """One job, from its recipe to its adapter."""
+    """A training job, from its recipe to its adapter."""
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,127}$")]
     status: Literal["prepared", "running", "stopped", "failed", "done"]
     recipe: Recipe
     recipe_digest: Digest
+    """The digest by the identity in use when ``recipe`` was written; see :attr:`recipe_digests`."""
     base: BaseInput
     data_manifest: FileDigest
     blocks: Digest | None = None
-    """Of the token blocks that training reads, once they are made."""
+    """Digest of the token blocks that training reads, once they exist."""
     versions: dict[str, str] = Field(default_factory=dict)
     machine: Machine | None = None
     image: Digest | None = None
@@ -105,17 +106,26 @@ class Run(Record):
 
     @property
     def license(self) -> str:
-        """The license of the tuned model: the recipe's choice, or the base model's."""
+        """License of the tuned model: the recipe's, or else the base model's."""
         return self.recipe.package.license or self.base.license
 
     @property
+    def recipe_digests(self) -> frozenset[str]:
+        """The digests of the recipe by all versions of the identity, and the recorded one.
+
+        A package with any of them was built from this recipe.
+        """
+        digests = (self.recipe_digest, recipe_digest(self.recipe), earlier_recipe_digest(self.recipe))
+        return frozenset(filter(None, digests))
+
+    @property
     def imatrix(self) -> Calibration | None:
-        """The calibration whose importance matrix the package is made with, if the recipe asks for one."""
+        """The calibration for the package; ``None`` unless the recipe has a ``package.imatrix``."""
         return self.calibration if self.recipe.package.imatrix is not None else None
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Reads ``run.json`` from a run's folder.
+        """Reads ``run.json`` from a run's directory.
 
         Raises:
             InputError: as :meth:`Record.read`.
@@ -123,17 +133,17 @@ class Run(Record):
         return cls.read(folder / RUN_FILE, newest=NEWEST_VERSION, limit=_LIMIT, kind="run")
 
     def is_done(self, folder: Path) -> bool:
-        """Whether all that the recipe asks of the job lies in ``folder`` as the job left it."""
+        """True if ``folder`` contains all results that the recipe requires, unchanged."""
         return self.is_trained(folder) and self.is_calibrated(folder)
 
     def is_trained(self, folder: Path) -> bool:
-        """Whether training has ended and the adapter in ``folder`` is still the one that it left."""
+        """True if training has finished and its adapter is in ``folder``, unchanged."""
         if self.status != "done" or self.outcome is None:
             return False
         return all(_is_there(folder, file) for file in self.outcome.adapter)
 
     def is_calibrated(self, folder: Path) -> bool:
-        """Whether the recipe asks for no importance matrix, or for the one that lies in ``folder``."""
+        """True if the recipe requires no importance matrix, or the one in ``folder``."""
         asked, made = self.recipe.package.imatrix, self.imatrix
         if asked is None:
             return True
@@ -143,7 +153,7 @@ class Run(Record):
         return made.blocks == min(asked.blocks, there) and _is_there(folder, made.imatrix)
 
     def save(self, folder: Path) -> None:
-        """Writes ``run.json`` into a run's folder."""
+        """Writes ``run.json`` to a run's directory."""
         self.write(folder / RUN_FILE)
 
 
@@ -153,17 +163,17 @@ def _is_there(folder: Path, file: FileDigest) -> bool:
 
 
 class Inputs(Record):
-    """The places of a run's inputs on this machine."""
+    """Paths of a run's inputs on this machine."""
 
     recipe_folder: str
-    """Where the recipe's relative paths start."""
+    """Directory where the recipe's relative paths start."""
     base: str
     data: tuple[str, ...]
-    """One path for each source of the recipe, in its order."""
+    """One path per source of the recipe, in its order."""
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Reads ``inputs.json`` from a run's folder.
+        """Reads ``inputs.json`` from a run's directory.
 
         Raises:
             InputError: as :meth:`Record.read`.
@@ -171,5 +181,5 @@ class Inputs(Record):
         return cls.read(folder / INPUTS_FILE, newest=NEWEST_VERSION, limit=1 << 20, kind="list of inputs")
 
     def save(self, folder: Path) -> None:
-        """Writes ``inputs.json`` into a run's folder."""
+        """Writes ``inputs.json`` to a run's directory."""
         self.write(folder / INPUTS_FILE)

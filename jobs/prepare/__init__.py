@@ -1,1 +1,1 @@
-"""From a recipe to prepared runs: inputs located, checked and digested."""
+"""Preparation of runs: inputs located, checked and hashed."""

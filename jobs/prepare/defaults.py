@@ -1,4 +1,4 @@
-"""What ``auto`` means in a recipe, once the base model is known."""
+"""Values of ``auto`` in a recipe, which depend on the base model."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from starfreight.checkpoint import ModelShape
 from starfreight.recipe import Recipe
 
 _LEARNING_RATES = ((10**10, 1e-4), (10**9, 2e-4), (10**8, 1e-3))
-"""From so many parameters on. The first two are those of the QLoRA paper (Dettmers et al. 2023, appendix B:
-2e-4 at 7B and 13B, 1e-4 from 33B on), with the step moved down to StarCoder2 15B; small models take more."""
+"""Learning rates by the least number of parameters. The first two are those of the QLoRA paper (Dettmers et
+al. 2023, appendix B: 2e-4 at 7B and 13B, 1e-4 from 33B on), with the step moved down to StarCoder2 15B; small
+models take higher ones."""
 
 _SMALLEST = 2e-3
 
 
 def with_defaults(recipe: Recipe, shape: ModelShape) -> Recipe:
-    """The recipe with a number for a learning rate of ``auto``."""
+    """The recipe with a learning rate of ``auto`` replaced by a number."""
     training = recipe.training
     if training.learning_rate != "auto":
         return recipe

@@ -1,4 +1,4 @@
-"""The first record: what is asked for.
+"""The first record: a recipe describes the model to make.
 
 recipe = load_recipe(Path("recipe.yaml"))
 for variant in expand(recipe):
@@ -6,7 +6,8 @@ for variant in expand(recipe):
 """
 
 from starfreight.recipe.data import Data, Fim
-from starfreight.recipe.load import RecipeFile, load_recipe, recipe_digest, validate_recipe
+from starfreight.recipe.identity import earlier_recipe_digest, recipe_digest
+from starfreight.recipe.load import RecipeFile, load_recipe, validate_recipe
 from starfreight.recipe.models import Base, Publish, Recipe, Training
 from starfreight.recipe.package import ImportanceMatrix, Merge, ModelCard, Package
 from starfreight.recipe.run import RunOptions, parse_gpus
@@ -25,6 +26,7 @@ __all__ = [
     "RecipeFile",
     "RunOptions",
     "Training",
+    "earlier_recipe_digest",
     "expand",
     "load_recipe",
     "parse_gpus",

@@ -1,4 +1,4 @@
-"""The recipe's ``data``: where it comes from, how examples are made of it, and what is left out."""
+"""The recipe's ``data``: sources, how examples are cut from them, and filters."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from starfreight.recipe.values import Line, RecipePart
 
 
 class Fim(RecipePart):
-    """How fill-in-the-middle examples are cut from files."""
+    """Fill-in-the-middle examples cut from files."""
 
     rate: Fraction = 0.9
-    """The part of the examples that are cut; the others are read from left to right."""
+    """Fraction of the examples that are cut; the rest are read from left to right."""
     spm_rate: Fraction = 0.5
-    """The part of the cut examples in which the suffix comes before the prefix."""
+    """Fraction of the cut examples with the suffix before the prefix."""
     line_rate: Fraction = 0.5
-    """The part of the cuts that take out one line or its end."""
+    """Fraction of the cuts that take out one line or its end."""
     node_rate: Fraction | None = None
-    """The part of the cuts that take out a node of the syntax tree (an expression, a statement, a body), in
-    languages whose grammar is known; 25%, or what `line_rate` leaves of it, when not given. The rest of the
-    cuts fall on any character."""
+    """Fraction of the cuts that take out a node of the syntax tree (an expression, a statement, a body), in
+    languages with a known grammar. Defaults to 25%, or less if `line_rate` leaves less. The remaining cuts
+    fall on any character."""
 
     @property
     def nodes(self) -> float:
@@ -32,19 +32,19 @@ class Fim(RecipePart):
     @model_validator(mode="after")
     def _at_most_all(self) -> Fim:
         if self.line_rate + self.nodes > 1:
-            raise ValueError("has a line_rate and a node_rate that make more than 100% together")
+            raise ValueError("has a line_rate and a node_rate that add up to more than 100%")
         return self
 
 
 class Repository(RecipePart):
-    """How examples of whole repositories are made (StarCoder2 paper, section 5.1)."""
+    """Examples of whole repositories (StarCoder2 paper, section 5.1)."""
 
     metadata_rate: Fraction = 0.5
-    """The part of the examples that say the repository's name and the files' paths."""
+    """Fraction of the examples that contain the repository's name and the files' paths."""
     fim_rate: Fraction = 0.5
-    """The part of the repositories in which files are cut."""
+    """Fraction of the repositories in which files are cut."""
     file_fim_rate: Fraction = 0.5
-    """The part of the files that are cut in those repositories."""
+    """Fraction of the files that are cut in those repositories."""
 
 
 PERMISSIVE = (
@@ -54,79 +54,79 @@ PERMISSIVE = (
 
 
 class Filters(RecipePart):
-    """What is left out of a source. Every filter is on until it is turned off, and reports what it did."""
+    """Filters of a source, each with a report. Off by default: only `evaluation_sets` and `opt_out`."""
 
     licenses: Literal["any"] | tuple[Line, ...] = PERMISSIVE
-    """The licenses that a file may have, as SPDX identifiers; the source's own `license` is always among
-    them. `any` lets in everything, even what has no license that is known."""
+    """Licenses to accept, as SPDX identifiers; the source's own `license` is always accepted. `any` accepts
+    every file, even without a known license."""
     exact_duplicates: bool = True
-    """Leaves out a text that is there already, in this source or one before it."""
+    """Leaves out exact copies of earlier texts, in this source or one before it."""
     near_duplicates: Annotated[Fraction, Field(ge=0.7)] | Literal[False] = 0.85
-    """Leaves out a text as similar as this to one that is there (Jaccard similarity of its shingles)."""
+    """Leaves out texts at least this similar to an earlier one (Jaccard similarity of their shingles)."""
     secrets: Literal["leave_out", "replace", "keep"] = "leave_out"
-    """Keys, tokens and passwords: leaves out the text, or puts a mark in their place."""
+    """Keys, tokens and passwords: leaves out the text, or replaces them with placeholders."""
     personal_data: Literal["replace", "leave_out", "keep"] = "replace"
-    """E-mail addresses, IP addresses and the like: puts a mark in their place, or leaves out the text."""
+    """E-mail addresses, IP addresses and the like: replaces them, or leaves out the text."""
     generated: bool = True
-    """Leaves out what a program wrote."""
+    """Leaves out generated code."""
     minified: bool = True
-    """Leaves out what was made small, and data in the shape of code: very long lines, hardly a letter."""
+    """Leaves out minified code, and data in the shape of code: very long lines, few letters."""
     vendored: bool = True
-    """Leaves out folders of other people's code (`vendor/`, `node_modules/`, `third_party/`)."""
+    """Leaves out directories of third-party code (`vendor/`, `node_modules/`, `third_party/`)."""
     evaluation_sets: tuple[Line, ...] = ()
-    """Folders and JSONL files to evaluate with: a text that shares a run of words with them is left out."""
+    """Evaluation sets (directories and JSONL files): leaves out texts that share a run of words with them."""
     opt_out: Line | None = None
-    """A file with the names of repositories and the SWHIDs that must not be used, one on each line."""
+    """A file of repository names and SWHIDs to leave out, one per line."""
 
 
 class Columns(RecipePart):
-    """Which column of a dataset or a Parquet or JSONL file holds what; common names are tried otherwise."""
+    """Columns of a dataset or a Parquet or JSONL file. Common names are tried for those not given."""
 
     content: Line | None = None
-    """A file's text: `content`, `text` or `code`."""
+    """The file's text: `content`, `text` or `code`."""
     path: Line | None = None
     """The file's path: `path`, `max_stars_repo_path` or `file_path`."""
     repository: Line | None = None
-    """Where it comes from: `repo_name`, `repository`, `repo` or `max_stars_repo_name`."""
+    """The file's repository: `repo_name`, `repository`, `repo` or `max_stars_repo_name`."""
     license: Line | None = None
-    """Its license, or a list of them: `license`, `licenses` or `max_stars_repo_licenses`."""
+    """The file's license, or a list of licenses: `license`, `licenses` or `max_stars_repo_licenses`."""
 
 
 class Data(RecipePart):
     """One source of training data."""
 
     source: Line
-    """A folder of code (`./src`), a git repository at a commit (`git:https://...`), a JSONL or Parquet file
-    (`./pairs.jsonl`), the source of an installed Python package (`python:click`), a `datasets` dataset
-    (`dataset:./folder` or `dataset:org/name`), or an artifact of an OCI registry
+    """A directory of code (`./src`), a git repository at a commit (`git:https://...`), a JSONL or Parquet
+    file (`./pairs.jsonl`), the source of an installed Python package (`python:click`), a `datasets` dataset
+    (`dataset:./directory` or `dataset:org/name`), or an artifact of an OCI registry
     (`oci://HOST/NAMESPACE/NAME@sha256:...`)."""
     format: Literal["fim", "instruct", "repository", "code"] = "fim"
     """`fim`: files, or objects with `prefix`, `middle` and `suffix`. `instruct`: objects with `prompt`
-    and `response`, or with `messages`; the loss counts the responses only. `repository`: the files of each
-    repository in one text, those that are imported first. `code`: files, read from left to right."""
+    and `response`, or with `messages`; only the responses count towards the loss. `repository`: the files of
+    each repository as one text, imported files first. `code`: files, read from left to right."""
     revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")] | None = None
     """The commit of a git repository or of a dataset on the hub, 40 hex digits."""
     split: Line = "train"
     """The split of a `datasets` dataset."""
     license: Line = "NOASSERTION"
-    """The license of this source, as an SPDX expression: of every file that does not say another one."""
+    """The license of every file in this source that does not state its own, as an SPDX expression."""
     repositories: Literal["whole", "subfolders"] = "whole"
-    """Whether a folder is one repository, or each folder in it is one. What is held out is held out by
-    repository when a source has several."""
+    """`whole`: the directory is one repository. `subfolders`: each directory in it is one. A source with
+    several repositories is held out by repository."""
     columns: Columns = Columns()
-    """Which column holds what."""
+    """The columns of a dataset or of files of records."""
     weight: Annotated[float, Field(gt=0, le=100)] = 1.0
-    """How often this source is read in one pass over the data: 0.5 is every other text, 3 is each three
-    times, with other cuts."""
+    """How often to read this source in one pass over the data: 0.5 reads every other text, 3 reads each text
+    three times, cut differently each time."""
     include: tuple[Line, ...] = ("*",)
-    """Files to take, as patterns on the path or the name. Records without a path are all taken."""
+    """Files to include, as patterns for the path or the name. Records without a path are always included."""
     exclude: tuple[Line, ...] = ()
-    """Files to leave out, after `include`."""
+    """Files to leave out of the included ones."""
     held_out: Fraction = 0.1
-    """The part of the files (or of the objects) that is kept apart to measure with."""
+    """Fraction of the files (or objects) held out for evaluation."""
     fim: Fim = Fim()
-    """How the examples of the formats `fim` and `repository` are cut."""
+    """Cuts in the examples of the formats `fim` and `repository`."""
     repository: Repository = Repository()
-    """How the examples of format `repository` are made."""
+    """Examples of the format `repository`."""
     filters: Filters = Filters()
-    """What is left out."""
+    """Filters of this source."""

@@ -1,4 +1,4 @@
-"""The recipe's ``run.kubernetes``: what a cluster has to know of a job, and what it calls things."""
+"""The recipe's ``run.kubernetes``: settings of the cluster, and the names of its objects."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from starfreight.recipe.units import Duration, Memory
 from starfreight.recipe.values import RecipePart
 
 DnsLabel = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
-"""What Kubernetes takes for the name of a namespace or a label's value that is one (RFC 1123)."""
+"""The name of a namespace, also as a label's value (RFC 1123)."""
 
 DnsName = Annotated[
     str, Field(max_length=253, pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$")
 ]
-"""What Kubernetes takes for the names of most objects (RFC 1123, with dots)."""
+"""The name of most Kubernetes objects (RFC 1123, with dots)."""
 
 _PREFIX = r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?"
 LabelKey = Annotated[str, Field(pattern=rf"^{_PREFIX}[A-Za-z0-9]([A-Za-z0-9_.-]{{0,61}}[A-Za-z0-9])?$")]
-"""A label's or a taint's key: a name of 63 characters at most, after a DNS name and a slash or without."""
+"""The key of a label or a taint: at most 63 characters, optionally after a DNS name and a slash."""
 
 LabelValue = Annotated[str, Field(pattern=r"^([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?$")]
 
@@ -31,91 +31,90 @@ ResourceName = Annotated[
 
 
 class Toleration(RecipePart):
-    """A taint of nodes that the job's pods do not mind."""
+    """A taint that the job's pods tolerate."""
 
     key: LabelKey | None = None
-    """The taint's key; every taint when not given."""
+    """The taint's key; all taints by default."""
     operator: Literal["Exists", "Equal"] = "Exists"
-    """`Equal` compares `value`, too."""
+    """`Equal` also compares `value`."""
     value: LabelValue | None = None
     """The taint's value, with `operator: Equal`."""
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
-    """The taint's effect; all of them when not given."""
+    """The taint's effect; all effects by default."""
 
     @model_validator(mode="after")
     def _a_value_to_compare(self) -> Toleration:
         if (self.operator == "Equal") != (self.value is not None):
-            raise ValueError("needs operator Equal and a value together, or neither")
+            raise ValueError("needs both operator Equal and a value, or neither")
         if self.operator == "Equal" and self.key is None:
-            raise ValueError("has a value and no key")
+            raise ValueError("has a value but no key")
         return self
 
 
 class KubernetesOptions(RecipePart):
-    """What a cluster has to know of a job, and what it calls things. Used with `where: kubernetes`."""
+    """Settings of the cluster, and the names of its objects. Used with `where: kubernetes`."""
 
     namespace: DnsLabel | None = None
-    """Where the job is created; the kubeconfig's namespace when not given."""
+    """The namespace of the job; the kubeconfig's by default."""
     queue: DnsName | None = None
-    """The Kueue LocalQueue that the job waits in; no queue when not given."""
+    """The Kueue LocalQueue for the job; none by default."""
     service_account: DnsName = "starfreight-job"
-    """The ServiceAccount of the job's pods. They get no token of it."""
+    """The ServiceAccount of the job's pods. Its token is not mounted."""
     until: Literal["train", "package", "publish"] = "train"
-    """The last step of the job: training alone, or packaging and publishing after it in the same pod. A step
-    that is done is not done again, so that a failure to publish never repeats the training."""
+    """The last step of the job: training alone, or also packaging and publishing in the same pod. Finished
+    steps are not repeated, so a failed publication never repeats the training."""
     nodes: Annotated[int, Field(ge=1, le=256)] = 1
-    """How many pods train one run together, each on `run.gpus` GPUs; more than one make a JobSet or a
+    """Number of pods that train one run together, each on `run.gpus` GPUs. More than one makes a JobSet or a
     TrainJob."""
     engine: Literal["jobset", "trainer"] = "jobset"
-    """What holds the pods of several nodes together: a JobSet, or Kubeflow Trainer's TrainJob."""
+    """The object for a run on several nodes: a JobSet, or Kubeflow Trainer's TrainJob."""
     gpu_resource: ResourceName = "nvidia.com/gpu"
-    """What the cluster calls a GPU, or a part of one."""
+    """The cluster's resource name for a GPU or a part of one."""
     node_selector: dict[LabelKey, LabelValue] = Field(default={})
-    """Labels that a node must have, such as `{nvidia.com/gpu.product: NVIDIA-H100-80GB-HBM3}`."""
+    """Required labels of the node, such as `{nvidia.com/gpu.product: NVIDIA-H100-80GB-HBM3}`."""
     tolerations: tuple[Toleration, ...] = ()
-    """Taints of nodes that the job does not mind. That of `gpu_resource` is tolerated whenever it asks for
-    GPUs."""
+    """Taints that the job tolerates. A job with GPUs always tolerates the taint of `gpu_resource`."""
     priority_class: DnsName | None = None
-    """The PriorityClass of the pods, which Kueue goes by, too."""
+    """The PriorityClass of the pods, also used by Kueue."""
     image_pull_secrets: tuple[DnsName, ...] = ()
-    """Secrets that the trainer image is pulled with."""
+    """Secrets for pulling the trainer image."""
     runs_claim: DnsName = "starfreight-runs"
-    """The PersistentVolumeClaim that runs, their checkpoints and packages are kept on."""
+    """The PersistentVolumeClaim for runs, checkpoints and packages."""
     data_claim: DnsName | None = None
-    """The PersistentVolumeClaim with data and base models, mounted to be read only; the recipe's relative
-    paths start at its root. Needed when the recipe names a file or a folder."""
+    """The PersistentVolumeClaim with data and base models, mounted read-only. The recipe's relative paths
+    start at its root. Required if the recipe names a file or a directory."""
     data_path: Annotated[str, Field(max_length=200, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./-]*$")] | None = None
-    """The folder of that claim that the recipe's relative paths start at; its root when not given."""
+    """The directory on `data_claim` where the recipe's relative paths start; its root by default."""
     oci_data: Literal["init_container", "image_volume"] = "init_container"
     """How `oci://` sources get into the pod: fetched by an init container, which works everywhere, or mounted
-    by the kubelet as an image volume (Kubernetes 1.36; fetched where the server is older). CRI-O mounts any
-    artifact; containerd mounts images only, and not what `oras push` sent."""
+    by the kubelet as an image volume (Kubernetes 1.36; fetched on older servers). CRI-O mounts any artifact;
+    containerd mounts images only, and no artifacts of `oras push`."""
     pull_secret: DnsName | None = None
-    """The Secret (`kubernetes.io/dockerconfigjson`) that the init container fetches `oci://` sources with."""
+    """The Secret (`kubernetes.io/dockerconfigjson`) for fetching `oci://` sources in the init container."""
     push_secret: DnsName | None = None
-    """The Secret (`kubernetes.io/dockerconfigjson`) that the package is published with. Only the publishing
-    step sees it."""
+    """The Secret (`kubernetes.io/dockerconfigjson`) for publishing the package. Only the publishing step sees
+    it."""
     parallelism: Annotated[int, Field(ge=1, le=1000)] | None = None
-    """How many variants of a sweep train at the same time; all of them when not given."""
+    """How many variants of a sweep train at the same time; all by default."""
     retries: Annotated[int, Field(ge=0, le=3)] = 2
-    """How often a pod that failed by a fault of its own, or because a service did, is tried again. What a
-    recipe or a gate is to blame for is never tried again; what the cluster stopped always is."""
+    """How often to retry a pod that failed by a fault of its own or of a service. Failures due to the recipe
+    or a gate are never retried; pods stopped by the cluster always are."""
     cpus: Annotated[int, Field(ge=1, le=1024)] | None = None
-    """CPUs of a pod; `run.threads`, four for each GPU, or one without a GPU when not given."""
+    """CPUs of a pod. Defaults to `run.threads`, else four per GPU, or one without a GPU."""
     shared_memory: Memory | None = None
-    """The size of `/dev/shm`, a part of the pod's memory; what the plan computes when not given."""
+    """The size of `/dev/shm`, part of the pod's memory; computed by the plan by default."""
     ephemeral_storage: Memory | None = None
-    """The node's disk that a pod may use; what the plan computes when not given."""
+    """Disk of the node that a pod may use; computed by the plan by default."""
     checkpoint_grace: Annotated[Duration, Field(le=3600)] | None = None
-    """How long a pod that is asked to stop has for its checkpoint; 2 to 5 minutes by the adapter's size when
-    not given."""
+    """How long a stopped pod has to write its checkpoint. Defaults to 2 to 5 minutes, depending on the
+    adapter's size."""
     keep_finished: Duration | None = None
-    """How long a Job that has ended stays in the cluster: a day when not given. The run itself stays."""
+    """How long a finished Job stays in the cluster; a day by default. The run itself is kept."""
 
     @model_validator(mode="after")
     def _what_belongs_together(self) -> KubernetesOptions:
         if self.data_path is not None and self.data_claim is None:
-            raise ValueError("has a data_path and no data_claim that it lies on")
+            raise ValueError("has a data_path but no data_claim")
         if self.data_path is not None and ".." in self.data_path.split("/"):
             raise ValueError("has a data_path that leaves its volume")
         return self

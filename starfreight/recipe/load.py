@@ -1,4 +1,4 @@
-"""From a file to a :class:`Recipe`, or to one error that says which key is wrong and why."""
+"""Reading a recipe file: a :class:`Recipe`, or one error that names the wrong key and the reason."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from starfreight.errors import InputError, RecipeError
-from starfreight.files import canonical_json, read_limited, sha256_bytes
+from starfreight.files import read_limited
 from starfreight.recipe.models import Recipe
 from starfreight.recipe.yaml import parse_yaml
 
@@ -24,13 +24,13 @@ NEWEST_VERSION = 1
 
 @dataclass(frozen=True)
 class RecipeFile:
-    """A recipe and the folder that its relative paths start from."""
+    """A recipe and the directory where its relative paths start."""
 
     recipe: Recipe
     folder: Path
 
     def with_run_options(self, **changes: Any) -> RecipeFile:
-        """The same with keys of the recipe's ``run`` changed, as :meth:`RunOptions.changed` does it."""
+        """A copy with keys of the recipe's ``run`` changed by :meth:`RunOptions.changed`."""
         run = self.recipe.run.changed(**changes)
         return replace(self, recipe=self.recipe.model_copy(update={"run": run}))
 
@@ -55,10 +55,10 @@ def load_recipe(path: Path) -> RecipeFile:
 
 
 def validate_recipe(data: Any, where: str) -> Recipe:
-    """A recipe from plain data.
+    """Makes a recipe from plain data.
 
     Raises:
-        RecipeError: names the first key that is wrong, and for an unknown key the nearest known one.
+        RecipeError: a key is wrong; names the first one, and for an unknown key the nearest known one.
     """
     if not isinstance(data, dict):
         raise RecipeError(
@@ -67,27 +67,22 @@ def validate_recipe(data: Any, where: str) -> Recipe:
     version = data.get("version")
     if isinstance(version, int) and version > NEWEST_VERSION:
         raise RecipeError(
-            f"The recipe has version {version}, and this Starfreight reads up to {NEWEST_VERSION}.",
+            f"The recipe has version {version}; this Starfreight reads versions up to {NEWEST_VERSION}.",
             where=f"{where}, key version",
             fix="upgrade Starfreight",
         )
     try:
-        # By way of JSON, because strict models take a JSON list for a tuple and a Python list not.
+        # By way of JSON: strict models accept a JSON list for a tuple, but not a Python list.
         text = json.dumps(data, allow_nan=False)
         return Recipe.model_validate_json(text)
     except ValidationError as error:
         raise _explain(error, json.loads(text), where) from error
     except (TypeError, ValueError) as error:
         raise RecipeError(
-            f"The recipe holds a value that is not plain data: {error}.",
+            f"The recipe contains a value that is not plain data: {error}.",
             where=where,
-            fix="write finite numbers, words, lists and mappings",
+            fix="use finite numbers, strings, lists and mappings",
         ) from error
-
-
-def recipe_digest(recipe: Recipe) -> str:
-    """The digest of what a recipe says, whatever its spelling, order and comments."""
-    return sha256_bytes(canonical_json(recipe.model_dump(mode="json")))
 
 
 def _explain(error: ValidationError, data: Any, where: str) -> RecipeError:
@@ -106,17 +101,17 @@ def _explain(error: ValidationError, data: Any, where: str) -> RecipeError:
             where=where,
             fix=f"did you mean {near[0]!r}?" if near else f"known keys here: {', '.join(known)}",
         )
-    # Where a key takes one of several types, each of them says what it would have wanted.
+    # A key of several types has one message for each of them.
     messages = [_in_words(each) for each, at in zip(problems, keys, strict=True) if at == key]
     message = "; or ".join(dict.fromkeys(messages))
-    what = "is missing" if first["type"] == "missing" else f"is not right: {message}"
+    what = "is missing" if first["type"] == "missing" else f"is not valid: {message}"
     return RecipeError(
         f"The key {key!r} {what}{more}.", where=f"{where}, key {key}", fix="correct that key in the recipe"
     )
 
 
 def _in_words(problem: ErrorDetails) -> str:
-    """What pydantic says, without its own terms where they would puzzle whoever wrote the recipe."""
+    """Pydantic's message, with its own terms replaced where they would puzzle the recipe's author."""
     kind, value = problem["type"], problem["input"]
     if kind == "string_type" and isinstance(value, int | float) and not isinstance(value, bool):
         return f"YAML reads {value} as a number: put it in quotes"
@@ -126,7 +121,7 @@ def _in_words(problem: ErrorDetails) -> str:
 
 
 def _key_path(location: tuple[int | str, ...], data: Any, *, missing: bool) -> str:
-    """The keys that lead to a problem, less the names of types that pydantic adds for a union."""
+    """The path of keys to a problem, without the type names that pydantic adds for a union."""
     path = ""
     for part in location:
         if isinstance(part, int):

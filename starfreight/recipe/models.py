@@ -1,4 +1,8 @@
-"""The recipe's keys, their meaning and their defaults. The JSON Schema is generated from here."""
+"""The recipe's keys, their meaning and their defaults. The JSON Schema is generated from them.
+
+A new key needs a default; a changed default needs a new version of the format. Otherwise recipes of today
+change their meaning or their digests (:mod:`starfreight.recipe.identity`).
+"""
 
 from __future__ import annotations
 
@@ -16,16 +20,16 @@ _NAME = r"^[a-z0-9][a-z0-9._-]{0,62}$"
 
 
 def _not_a_boolean(value: Any) -> Any:
-    if isinstance(value, bool):  # Python takes True for 1.
-        raise ValueError("has to be a number")
+    if isinstance(value, bool):  # In Python, True equals 1.
+        raise ValueError("must be a number")
     return value
 
 
 class Base(RecipePart):
-    """The model that training starts from."""
+    """The model to fine-tune."""
 
     model: Line
-    """A folder in Hugging Face layout (`./starcoder2-3b`), a hub id (`bigcode/starcoder2-3b`), or
+    """A directory in Hugging Face layout (`./starcoder2-3b`), a hub id (`bigcode/starcoder2-3b`), or
     `builtin:starter`, the small model that ships with Starfreight."""
     revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")] | None = None
     """The commit of a hub id, 40 hex digits: a branch or a tag can move, a commit cannot."""
@@ -34,60 +38,59 @@ class Base(RecipePart):
 
 
 class Training(RecipePart):
-    """How the adapter is trained. The defaults train well for StarCoder2 3B on a 24 GB GPU."""
+    """Settings of the training. The defaults work well for StarCoder2 3B on a 24 GB GPU."""
 
     method: Literal["qlora", "lora"] = "qlora"
     """`qlora`: the base in NF4 with double quantisation, the adapter in full precision. `lora`: the base in
-    bfloat16, which takes almost four times the memory for its weights."""
+    bfloat16, with almost four times the memory for its weights."""
     rank: Annotated[int, Field(ge=1, le=1024)] = 16
-    """The adapter's rank: how much it can learn, and how large it is."""
+    """The adapter's rank. A higher rank learns more and makes a larger adapter."""
     alpha: Annotated[int, Field(ge=1, le=4096)] = 32
-    """The adapter is scaled by `alpha / rank`."""
+    """Scales the adapter by `alpha / rank`."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.05
-    """The part of the adapter's inputs that is left out at random in training."""
+    """Fraction of the adapter's inputs dropped at random during training."""
     target_modules: Literal["auto"] | tuple[Line, ...] = "auto"
     """`auto` adapts every linear layer of attention and MLP."""
     sequence_length: Annotated[int, Field(ge=32, le=65536)] = 2048
-    """Tokens in one block."""
+    """Tokens per block."""
     batch_size: Annotated[int, Field(ge=1, le=4096)] = 1
-    """Blocks in one forward pass."""
+    """Blocks per forward pass."""
     gradient_accumulation: Annotated[int, Field(ge=1, le=4096)] = 16
-    """Forward passes in one step."""
+    """Forward passes per step."""
     steps: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
     """Optimizer steps; instead of `epochs`."""
     epochs: Annotated[float, Field(gt=0, le=1000)] | None = None
-    """Passes over the data; 1 when neither is given. Each pass makes new cuts."""
+    """Passes over the data, each with new cuts; 1 if neither `epochs` nor `steps` is given."""
     learning_rate: Annotated[float, Field(gt=0, le=1)] | Literal["auto"] = "auto"
-    """The highest one, which the schedule starts from after the warm-up. `auto` goes by the base model's
-    size: 1e-4 from ten billion parameters on, 2e-4 from one billion on, 1e-3 from a hundred million on, 2e-3
-    below."""
+    """The peak, reached after the warm-up. `auto` depends on the base model's size: 1e-4 from ten billion
+    parameters, 2e-4 from one billion, 1e-3 from a hundred million, 2e-3 below."""
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
-    """How the learning rate falls."""
+    """Decay of the learning rate after the warm-up."""
     warmup: Fraction = 0.03
-    """The part of the steps over which the learning rate rises."""
+    """Fraction of the steps in which the learning rate rises."""
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Of AdamW."""
+    """Weight decay of AdamW."""
     max_gradient_norm: Annotated[float, Field(gt=0)] = 1.0
-    """Gradients are scaled down to this norm."""
+    """Gradients with a larger norm are scaled down to this one."""
     gradient_checkpointing: bool | Literal["auto"] = "auto"
-    """Computes activations again in the backward pass instead of keeping them: much less memory for a third
-    more time. `auto` does so on a GPU."""
+    """Recompute activations in the backward pass instead of keeping them: much less memory for a third more
+    time. `auto` turns it on for GPUs."""
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 42
-    """Of the adapter's weights, the cuts, the order of the data and dropout."""
+    """Seed of the adapter's weights, the cuts, the order of the data, and dropout."""
     checkpoint_every: Annotated[int, Field(ge=1)] = 100
-    """Steps between two checkpoints."""
+    """Steps between checkpoints."""
     checkpoints_kept: Annotated[int, Field(ge=2, le=100)] = 2
-    """Two at least: the one before counts when the last is damaged."""
+    """Number of checkpoints to keep. At least two: if the last one is damaged, the previous one is used."""
     evaluate_every: Annotated[int, Field(ge=1)] = 100
-    """Steps between two measurements on the held-out data."""
+    """Steps between evaluations on the held-out data."""
     keep: Literal["best", "last"] = "best"
-    """The adapter of the measurement with the lowest held-out loss, or the one after the last step."""
+    """`best`: the adapter with the lowest held-out loss. `last`: the adapter of the last step."""
     early_stopping: Annotated[int, Field(ge=1, le=1000)] | None = None
-    """Ends training when so many measurements in a row have brought no lower held-out loss."""
+    """Stop after this many evaluations in a row without a lower held-out loss."""
     evaluation_blocks: Annotated[int, Field(ge=1, le=100_000)] = 64
-    """At most so many held-out blocks are measured."""
+    """Maximum number of held-out blocks in an evaluation."""
     evaluation_completions: Annotated[int, Field(ge=0, le=10_000)] = 64
-    """At most so many held-out lines are completed."""
+    """Maximum number of held-out lines to complete."""
 
     @model_validator(mode="after")
     def _one_length(self) -> Training:
@@ -97,40 +100,40 @@ class Training(RecipePart):
 
 
 class Publish(RecipePart):
-    """Where the package goes."""
+    """Destination of the package."""
 
     reference: Line
     """`HOST/NAMESPACE/NAME:TAG`"""
     insecure: bool = False
-    """Plain http, for a registry on this machine."""
+    """Use plain HTTP, for a registry on this machine."""
 
 
 class Recipe(RecipePart):
-    """What to train on what, what to ship, and where to."""
+    """A base model, data to train it on, and the package to build and publish."""
 
     version: Annotated[Literal[1], BeforeValidator(_not_a_boolean)]
-    """The version of this format."""
+    """Version of this format."""
     name: Annotated[str, Field(pattern=_NAME)]
-    """Lower-case letters, digits, dots, dashes; names the runs, the files and the model."""
+    """Name of the runs, the files and the model: lower-case letters, digits, dots, underscores and dashes."""
     base: Base
-    """The model that training starts from."""
+    """The model to fine-tune."""
     data: Annotated[tuple[Data, ...], Field(min_length=1)]
-    """What it learns from: a list of sources."""
+    """The sources of training data."""
     training: Training = Training()
-    """How it learns."""
+    """Settings of the training."""
     package: Package = Package()
-    """What is shipped."""
+    """Settings of the package."""
     publish: Publish | None = None
-    """Where it is shipped to."""
+    """Destination of the package."""
     run: RunOptions = RunOptions()
-    """Where the job runs and what it may use."""
+    """Where the job runs, and its resources."""
     sweep: dict[Line, Annotated[tuple[Any, ...], Field(min_length=1)]] = Field(default={})
-    """Lists of values by key path (`training.rank: [8, 16]`): one variant for each combination."""
+    """Lists of values by key path (`training.rank: [8, 16]`). Each combination makes one variant."""
 
     @model_validator(mode="after")
     def _round_trip_of_what_was_in_nf4(self) -> Recipe:
         if self.package.merge.base == "nf4_roundtrip" and self.training.method != "qlora":
             raise ValueError(
-                "has package.merge.base nf4_roundtrip, but training.method lora never saw the base in NF4"
+                "has package.merge.base nf4_roundtrip, but training.method lora never uses the base in NF4"
             )
         return self

@@ -1,4 +1,4 @@
-"""The recipe's ``package``: what is shipped."""
+"""The recipe's ``package``: files to ship, license, template and model card."""
 
 from __future__ import annotations
 
@@ -13,50 +13,51 @@ MergeBase = Literal["original", "nf4_roundtrip"]
 
 
 class Merge(RecipePart):
-    """What the adapter is merged into."""
+    """Merging of the adapter into the base model."""
 
     base: MergeBase = "original"
-    """`original`: the base model's own weights. `nf4_roundtrip`: those weights as training saw them, rounded
-    to NF4 and back, which the adapter has learnt to correct. The package says which."""
+    """The weights to merge into. `original`: the base model's own weights. `nf4_roundtrip`: the weights as
+    training used them, rounded to NF4 and back; the adapter has learnt to correct this rounding. The package
+    records the choice."""
 
 
 class ImportanceMatrix(RecipePart):
-    """The calibration run that follows training: which inputs of each linear layer count most for the tuned
-    model, by which quantisation weighs its rounding errors (llama.cpp's imatrix).
+    """A calibration after training. It measures how much each input of a linear layer matters to the tuned
+    model; quantisation weights its rounding errors by that (llama.cpp's imatrix).
     """
 
     blocks: Annotated[int, Field(ge=1, le=100_000)] = 64
-    """At most so many blocks of the training data are read."""
+    """Maximum number of training blocks to read."""
 
 
 class ModelCard(RecipePart):
-    """What the model card says beside what was measured."""
+    """Contents of the model card besides the measurements."""
 
     title: Line | None = None
-    """The recipe's name when not given."""
+    """Title of the card; the recipe's name by default."""
     description: Text = ""
-    """What the model is."""
+    """Description of the model."""
     intended_use: Text = ""
-    """What it is for."""
+    """Intended uses."""
     limitations: Text = ""
-    """What it is not for, and where it fails."""
+    """Unsuitable uses and known failures."""
     authors: tuple[Line, ...] = ()
-    """Who made it."""
+    """Authors of the tuned model."""
     contact: Line | None = None
-    """Where to ask."""
+    """Contact for questions."""
     url: Url | None = None
-    """The page about the tuned model."""
+    """Web page of the tuned model."""
     repository: Url | None = None
-    """Where the tuned model is made: the repository of its recipe and data."""
+    """Repository of the recipe and the data."""
     doi: Annotated[str, Field(pattern=r"^10\.[0-9]{4,9}/[!-~]{1,200}$")] | None = None
-    """The tuned model's DOI, such as `10.5281/zenodo.1234`."""
+    """DOI of the tuned model, such as `10.5281/zenodo.1234`."""
 
 
 def _any_case(value: Any) -> Any:
     return value.upper() if isinstance(value, str) else value
 
 
-# Any case will do; an editor is told llama.cpp's spelling, Ollama's, and all small letters.
+# Any case is accepted; the schema for editors lists llama.cpp's, Ollama's and lower-case spellings.
 _SPELLINGS = [s for q in Quantization for s in (q.value, q.tag, q.value.lower())]
 
 QuantizationName = Annotated[
@@ -67,40 +68,40 @@ QuantizationName = Annotated[
 
 
 class Package(RecipePart):
-    """What is shipped."""
+    """Settings of the package."""
 
     quantizations: Annotated[tuple[QuantizationName, ...], Field(min_length=1)] = (
         Quantization.Q4_K_M,
         Quantization.Q8_0,
     )
-    """One GGUF file each."""
+    """Quantizations to build, one GGUF file each."""
     default: QuantizationName | None = None
-    """The one that the plain tag names; the first of `quantizations` when not given."""
+    """Quantization of the plain tag; the first of `quantizations` by default."""
     template: Literal["auto", "completion", "instruct"] | Text = "auto"
-    """`auto` follows the data's formats; or an Ollama template of your own."""
+    """The prompt template: `auto` follows the formats of the data. Custom Ollama templates are accepted."""
     parameters: dict[Line, bool | int | float | Line | tuple[Line, ...]] = Field(default={})
-    """Ollama parameters such as `temperature`; added to the stops and the context length."""
+    """Ollama parameters such as `temperature`, in addition to the stops and the context length."""
     system: Text | None = None
-    """The system prompt that Ollama sends with each request."""
+    """System prompt that Ollama sends with each request."""
     license: Line | None = None
-    """The license of the tuned model; the base model's when not given."""
+    """License of the tuned model; the base model's by default."""
     license_files: tuple[Line, ...] = ()
-    """Files with the license's text, beside the base model's own LICENSE files. One text is required."""
+    """Files with license texts, besides the base model's LICENSE files. At least one text is required."""
     ship: Literal["merged", "adapter"] = "merged"
     """`merged`: each quantization is the whole tuned model. `adapter`: each quantization is the base model
-    alone, the same file in every package of that base, which registries and clients keep once; beside it lies
-    the adapter, a few MB. Who pulls it has to apply the adapter: Ollama and llama.cpp do."""
+    alone, with the adapter (a few MB) as a separate file. The base file is the same in every package of that
+    base, so registries and clients store it once. Clients must apply the adapter: Ollama and llama.cpp do."""
     merge: Merge = Merge()
-    """How the adapter is merged."""
+    """Merging of the adapter."""
     imatrix: ImportanceMatrix | None = None
-    """An importance matrix for the quantised files, such as `{blocks: 64}`; none when not given."""
+    """Importance matrix for the quantised files, such as `{blocks: 64}`; none by default."""
     card: ModelCard = ModelCard()
-    """The model card's words."""
+    """Contents of the model card."""
 
     @model_validator(mode="after")
     def _each_once(self) -> Package:
         if len(set(self.quantizations)) != len(self.quantizations):
-            raise ValueError("names a quantization twice: two variants would have one name")
+            raise ValueError("names a quantization twice: two variants would have the same name")
         if self.default is not None and self.default not in self.quantizations:
             raise ValueError(f"has the default {self.default}, which is not among its quantizations")
         if self.ship == "adapter":
@@ -110,7 +111,7 @@ class Package(RecipePart):
             }
             for key in (key for key, given in own.items() if given):
                 raise ValueError(
-                    f"has both ship: adapter and {key}: a base that is shared is the one that was published, "
-                    "and not made for one adapter"
+                    f"has both ship: adapter and {key}: a shared base is the published one, not one made for "
+                    "a single adapter"
                 )
         return self

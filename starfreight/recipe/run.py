@@ -1,4 +1,4 @@
-"""The recipe's ``run``: where a job runs and what it may use. Nothing here changes what is learned."""
+"""The recipe's ``run``: where a job runs, and its resources. Nothing here changes the trained adapter."""
 
 from __future__ import annotations
 
@@ -15,70 +15,70 @@ from starfreight.recipe.values import Line, RecipePart
 
 Count = Annotated[int, Field(ge=0, le=64)]
 Gpus = Literal["all"] | Count | Annotated[tuple[Count, ...], Field(min_length=1, max_length=64)]
-"""``all``, how many, or which ones."""
+"""``all``, a count, or a tuple of device numbers."""
 
 
 class RunOptions(RecipePart):
-    """Where the job runs and what it may use."""
+    """Where the job runs, and its resources."""
 
     where: Literal["local", "docker", "kubernetes"] = "local"
-    """`local`: a plain process on this machine. `docker`: a container on this machine. `kubernetes`: a Job
-    in a cluster."""
+    """`local`: a process on this machine. `docker`: a container on this machine. `kubernetes`: a Job in a
+    cluster."""
     image: Line | None = None
-    """The trainer image of a container or a pod, best with its digest (`HOST/NAME@sha256:...`); the one that
-    `starfreight images build trainer` made last when not given."""
+    """Trainer image of a container or a pod, preferably with its digest (`HOST/NAME@sha256:...`). Defaults to
+    the last image of `starfreight images build trainer`."""
     gpus: Gpus | None = None
-    """The GPUs of a container or a pod: `all`, how many (`2`; `0` for none), or which ones (`[0, 1]`, not in
-    a cluster). When not given, a container gets all that there are, and a pod gets one."""
+    """GPUs of a container or a pod: `all`, a count (`2`; `0` for none), or device numbers (`[0, 1]`, not in a
+    cluster). By default a container gets all GPUs, a pod gets one."""
     memory: Memory | None = None
-    """The most memory that a container or a pod may use, such as `32GB`. When not given, a container may use
-    all, and a pod what the plan computes."""
+    """Memory limit of a container or a pod, such as `32GB`. By default a container has no limit; the plan
+    computes the one of a pod."""
     network: Line = "none"
-    """The network of a Docker container, such as `bridge`. A job needs none: what its recipe names is fetched
-    before it starts."""
+    """Network of a Docker container, such as `bridge`. A job needs none: all inputs are fetched before it
+    starts."""
     keep_container: bool = False
-    """Keep a Docker container that has ended, to look into it. Its log is in the run's folder either way."""
+    """Keep a finished Docker container for inspection. Its log is in the run's directory either way."""
     gpu_memory: Memory | None = None
-    """The GPU memory that the plan must fit in, such as `24GB`."""
+    """GPU memory to plan for, such as `24GB`."""
     time_limit: Duration | None = None
-    """Stop with a checkpoint after this long, such as `2h`."""
+    """Stop with a checkpoint after this time, such as `2h`."""
     processes: Annotated[int, Field(ge=1, le=64)] | None = None
-    """How many processes train together, each on a GPU of its own; one for each GPU of the machine when not
-    given. They share the blocks of a step, so that the result is that of one process but for rounding."""
+    """Number of processes that train together, each on its own GPU; one per GPU of the machine by default.
+    They share the blocks of a step: except for rounding, the result is the same as with one process."""
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
-    """CPU threads; chosen by the machine when not given."""
+    """CPU threads; chosen by the machine by default."""
     kubernetes: KubernetesOptions = KubernetesOptions()
-    """What a cluster has to know. Used with `where: kubernetes`."""
+    """Settings of the cluster. Used with `where: kubernetes`."""
 
     def changed(self, **changes: Any) -> RunOptions:
-        """The same with keys changed, as a command line may; those that are ``None`` stay.
+        """A copy with keys changed by a command line's options. Options that are ``None`` are ignored.
 
-        Keys of ``kubernetes`` are given as those of ``run`` itself, since no two have the same name.
+        Keys of ``kubernetes`` are passed like those of ``run`` itself: no two have the same name.
 
         Raises:
-            RecipeError: a value is none that the recipe could hold.
+            RecipeError: a value is not valid in a recipe.
         """
         data = self.model_dump(mode="json")
         for key, value in changes.items():
             if value is not None:
                 (data if key in RunOptions.model_fields else data["kubernetes"])[key] = value
         try:
-            # By way of JSON, in which a recipe's values are written with their units.
+            # By way of JSON: its values have their units.
             return RunOptions.model_validate_json(json.dumps(data))
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             raise RecipeError(
-                f"{first['input']!r} cannot be used: {first['msg']}.",
+                f"{first['input']!r} is not valid: {first['msg']}.",
                 where=f"option --{_option(first['loc'])}",
                 fix="see --help",
             ) from error
 
 
 def parse_gpus(text: str) -> Gpus:
-    """GPUs as they are written on a command line: ``all``, ``2``, ``0,1`` or ``device=3``.
+    """Parses the GPUs of a command line: ``all``, ``2``, ``0,1`` or ``device=3``.
 
     Raises:
-        RecipeError: none of these.
+        RecipeError: any other text.
     """
     if text == "all":
         return "all"
@@ -88,13 +88,13 @@ def parse_gpus(text: str) -> Gpus:
     if all(re.fullmatch(r"[0-9]{1,2}", one) for one in which):
         return tuple(int(one) for one in which)
     raise RecipeError(
-        f"{text!r} says neither how many GPUs nor which ones.",
+        f"{text!r} is neither a number of GPUs nor a list of them.",
         where="option --gpus",
-        fix="write all, a count (2), which ones (0,1), or which one (device=3)",
+        fix="write all, a count (2), device numbers (0,1), or one device (device=3)",
     )
 
 
 def _option(location: tuple[int | str, ...]) -> str:
-    """The option that a key of ``run`` or of ``run.kubernetes`` is given by."""
+    """The command-line option of a key of ``run`` or of ``run.kubernetes``."""
     names = location[1:] if location[0] == "kubernetes" else location
     return str(names[0]).replace("_", "-")

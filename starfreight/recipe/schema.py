@@ -1,6 +1,6 @@
-"""What is generated from the recipe's models: the JSON Schema for editors, and the reference for readers.
+"""Files generated from the recipe's models: the JSON Schema for editors, and the reference in Markdown.
 
-``python -m starfreight.recipe.schema`` writes both again after the models have changed.
+Run ``python -m starfreight.recipe.schema docs/recipe.md`` after a change of the models.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from starfreight.files import write_bytes, write_json
-from starfreight.recipe.data import Data, Fim
+from starfreight.recipe.data import Columns, Data, Filters, Fim, Repository
 from starfreight.recipe.kubernetes import KubernetesOptions, Toleration
 from starfreight.recipe.models import Base, Publish, Recipe, Training
 from starfreight.recipe.package import ImportanceMatrix, Merge, ModelCard, Package
@@ -26,7 +26,10 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "": Recipe,
     "base": Base,
     "data[]": Data,
+    "data[].columns": Columns,
     "data[].fim": Fim,
+    "data[].repository": Repository,
+    "data[].filters": Filters,
     "training": Training,
     "package": Package,
     "package.merge": Merge,
@@ -49,15 +52,16 @@ def recipe_schema() -> dict[str, Any]:
 
 
 def recipe_reference() -> str:
-    """The reference in Markdown: every key with its default and its meaning."""
+    """The reference in Markdown: each key with its default and its meaning."""
     lines = [
         "# The recipe",
         "",
-        "One YAML file (1.2, without anchors and aliases). Paths start at its folder. `starfreight init`",
-        "writes one with comments, and its JSON Schema beside it. This page is generated from the models.",
+        "One YAML file (1.2, without anchors and aliases). Relative paths start at its directory.",
+        "`starfreight init` writes one with comments, and the JSON Schema beside it.",
+        "This page is generated from the models.",
     ]
     for name, model in _SECTIONS.items():
-        lines += ["", f"## `{name}`" if name else "## The whole", "", *_about(model)]
+        lines += ["", f"## `{name}`" if name else "## Top level", "", *_about(model)]
         lines += ["| key | default | meaning |", "|---|---|---|", *_rows(model)]
     return "\n".join(lines) + "\n"
 

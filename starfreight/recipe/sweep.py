@@ -1,4 +1,4 @@
-"""From one recipe with lists of values to one recipe for each combination of them."""
+"""Sweeps: one recipe with lists of values becomes one recipe for each combination."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ MAX_VARIANTS = 1000
 
 
 def expand(recipe: Recipe) -> tuple[Recipe, ...]:
-    """The variants of a recipe, each a recipe without a sweep and with a name of its own.
+    """The variants of a recipe: recipes without a sweep and with names of their own.
 
-    The name of a variant is the recipe's with the last part of each key and the value:
+    A variant's name is the recipe's, followed by the last part of each key and its value:
     ``acme-rank-8``. A recipe without a sweep is its own only variant.
 
     Raises:
-        RecipeError: an unknown key path, a value that does not fit, two variants with one name, or
+        RecipeError: an unknown key path, a value that is not valid, two variants with the same name, or
             more than a thousand variants.
     """
     if not recipe.sweep:
@@ -30,9 +30,9 @@ def expand(recipe: Recipe) -> tuple[Recipe, ...]:
         count *= len(values)
     if count > MAX_VARIANTS:
         raise RecipeError(
-            f"The sweep makes {count} variants, and {MAX_VARIANTS} is the most.",
+            f"The sweep makes {count} variants; the limit is {MAX_VARIANTS}.",
             where="key sweep",
-            fix="give fewer values",
+            fix="list fewer values",
         )
     variants: dict[str, Recipe] = {}
     for combination in itertools.product(*recipe.sweep.values()):
@@ -44,16 +44,16 @@ def expand(recipe: Recipe) -> tuple[Recipe, ...]:
         data["name"] = name
         if data["name"] in variants:
             raise RecipeError(
-                f"Two variants have one name, {data['name']!r}.",
+                f"Two variants have the same name, {data['name']!r}.",
                 where="key sweep",
-                fix="give each value once",
+                fix="list each value once",
             )
         variants[data["name"]] = validate_recipe(data, f"variant {data['name']}")
     return tuple(variants.values())
 
 
 def _word(value: Any) -> str:
-    """A value as a part of a name: ``16``, ``q8_0-f16`` for a list."""
+    """A value as part of a name: ``16``, ``q8_0-f16`` for a list."""
     return re.sub(r"[^a-z0-9._-]+", "-", str(value).lower().strip("[](){}'\" "))
 
 
@@ -64,8 +64,8 @@ def _set(data: dict[str, Any], key: str, value: Any) -> None:
         target = target.get(part) if isinstance(target, dict) else None
     if not isinstance(target, dict) or last not in target or parents == []:
         raise RecipeError(
-            f"The sweep names the key {key!r}, which a recipe does not have.",
+            f"The sweep names an unknown key {key!r}.",
             where="key sweep",
-            fix="write the whole path, such as training.rank",
+            fix="use the whole path of a key, such as training.rank",
         )
     target[last] = value

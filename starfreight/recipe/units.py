@@ -1,4 +1,4 @@
-"""Values that people write with a unit, read once, at the edge: ``24GB``, ``2h``, ``10%``."""
+"""Values with a unit, parsed once when a recipe is read: ``24GB``, ``2h``, ``10%``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MEMORY = {
 _DURATION = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 _LARGEST = 10**15
-"""A petabyte, or thirty million years: a slip of the pen, and more digits than are read back."""
+"""A petabyte, or thirty million years: surely a typing error, and too many digits to read back."""
 
 _NUMBER_AND_UNIT = re.compile(r"\s*([0-9]{1,15}(?:\.[0-9]{1,6})?)\s*([A-Za-z%]{1,3})\s*")
 
@@ -25,7 +25,7 @@ def _split(value: Any, units: dict[str, int], example: str) -> float:
     match = _NUMBER_AND_UNIT.fullmatch(value)
     if match is None or match[2] not in units:
         known = ", ".join(units)
-        raise ValueError(f"{value[:40]!r} has no unit that is known here ({known}): write it as {example}")
+        raise ValueError(f"{value[:40]!r} has no known unit ({known}): write it as {example}")
     return float(match[1]) * units[match[2]]
 
 
@@ -37,25 +37,25 @@ def _whole(value: Any, units: dict[str, int], example: str) -> int:
 
 
 def parse_memory(value: Any) -> int:
-    """``"24GB"`` or ``"16GiB"`` in bytes.
+    """Parses ``"24GB"`` or ``"16GiB"`` to bytes.
 
     Raises:
-        ValueError: not a number with a unit of memory, nothing at all, or a petabyte and more.
+        ValueError: not a number with a unit of memory, less than a byte, or a petabyte and more.
     """
     return _whole(value, _MEMORY, "24GB or 16GiB")
 
 
 def parse_duration(value: Any) -> int:
-    """``"90m"`` or ``"2h"`` in seconds.
+    """Parses ``"90m"`` or ``"2h"`` to seconds.
 
     Raises:
-        ValueError: not a number with a unit of time, no time at all, or millions of years.
+        ValueError: not a number with a unit of time, less than a second, or millions of years.
     """
     return _whole(value, _DURATION, "90m or 2h")
 
 
 def parse_fraction(value: Any) -> float:
-    """``"10%"`` or ``0.1`` as a number from 0 to 1.
+    """Parses ``"10%"`` or ``0.1`` to a number from 0 to 1.
 
     Raises:
         ValueError: neither a percentage nor a number from 0 to 1.
@@ -64,7 +64,7 @@ def parse_fraction(value: Any) -> float:
         raise ValueError("needs a percentage such as 10% or a number from 0 to 1")
     fraction = float(value) if isinstance(value, int | float) else _split(value, {"%": 1}, "10%") / 100
     if not 0 <= fraction <= 1:
-        raise ValueError("lies outside 0% to 100%")
+        raise ValueError("is outside 0% to 100%")
     return fraction
 
 
@@ -88,7 +88,7 @@ Duration = Annotated[
     PlainSerializer(lambda value: f"{value}s", return_type=str),
     _text_schema(_NUMBER + f"({'|'.join(_DURATION)})\\s*$", "2h"),
 ]
-"""A length of time, in seconds."""
+"""A duration, in seconds."""
 
 Fraction = Annotated[
     float,
@@ -104,4 +104,4 @@ Fraction = Annotated[
         }
     ),
 ]
-"""A part of a whole, from 0 to 1."""
+"""A fraction, from 0 to 1."""

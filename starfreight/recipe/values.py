@@ -1,4 +1,4 @@
-"""What the recipe's parts have in common: their base class, and the kinds of text in them."""
+"""The base class of the recipe's parts, and their types of text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 def _no_control_characters(value: str) -> str:
     if any(ord(character) < 32 and character not in "\n\t" for character in value):
-        raise ValueError("holds control characters")
+        raise ValueError("contains control characters")
     return value
 
 
@@ -19,6 +19,6 @@ Url = Annotated[str, Field(max_length=500, pattern=r"^https?://[!-~]+$")]
 
 
 class RecipePart(BaseModel):
-    """A part of a recipe: strict, frozen, and without keys that are not known."""
+    """A part of a recipe: strict, frozen, and without unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)

@@ -1,8 +1,8 @@
-"""YAML as a recipe needs it: plain data, no surprises, and nothing that grows when it is read.
+"""YAML for recipes: plain data, without surprises, and no larger in memory than in the file.
 
-PyYAML's safe loader still expands aliases (a kilobyte can become a gigabyte), keeps the last of two
-equal keys, reads ``no`` as false, ``1:30`` as 90 and ``2e-4`` as a string. A recipe is read by the
-rules of YAML 1.2's core schema instead, without aliases, and with every key once.
+PyYAML's safe loader expands aliases (a kilobyte can become a gigabyte), keeps the last of two
+equal keys, and reads ``no`` as false, ``1:30`` as 90 and ``2e-4`` as a string. Recipes follow
+YAML 1.2's core schema instead, without aliases and with each key once.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ MAX_DEPTH = 32
 
 
 class _Loader(yaml.SafeLoader):
-    """The safe loader less aliases, depth, YAML 1.1's implicit types, and tags of more than plain data."""
+    """The safe loader without aliases, deep nesting, YAML 1.1's implicit types and tags beyond plain data."""
 
-    yaml_constructors = {  # noqa: RUF012 - PyYAML's own shape
+    yaml_constructors = {  # noqa: RUF012 - declared by PyYAML
         tag: construct
         for tag, construct in yaml.SafeLoader.yaml_constructors.items()
         if tag is None or tag.rsplit(":", 1)[-1] in ("null", "str", "seq", "map")
     }
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's own shape
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - declared by PyYAML
 
     def __init__(self, stream: str) -> None:
         super().__init__(stream)
@@ -34,7 +34,7 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
             raise yaml.composer.ComposerError(
-                None, None, "an alias (*name) is not read in a recipe; write the value out", self._mark()
+                None, None, "a recipe may not use an alias (*name); write the value out", self._mark()
             )
         self._nested += 1
         if self._nested > MAX_DEPTH:
@@ -52,10 +52,10 @@ class _Loader(yaml.SafeLoader):
         seen = set()
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
-                raise yaml.constructor.ConstructorError(None, None, "a key is not a word", key.start_mark)
+                raise yaml.constructor.ConstructorError(None, None, "a key is not a scalar", key.start_mark)
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key.value!r} stands here twice", key.start_mark
+                    None, None, f"the key {key.value!r} appears twice", key.start_mark
                 )
             seen.add(key.value)
         return super().construct_mapping(node, deep)
@@ -90,10 +90,10 @@ _Loader.add_constructor("tag:yaml.org,2002:float", _construct_float)
 
 
 def parse_yaml(text: str, where: str) -> Any:
-    """The data in a YAML text.
+    """Parses a YAML text to plain data.
 
     Raises:
-        RecipeError: it is not YAML, or it uses what a recipe may not use.
+        RecipeError: not YAML, or YAML with features that recipes may not use.
     """
     loader = None
     try:
@@ -103,12 +103,12 @@ def parse_yaml(text: str, where: str) -> Any:
         mark = error.problem_mark
         line = f"{where}, line {mark.line + 1}" if mark else where
         raise RecipeError(
-            f"The recipe is not YAML that can be read: {error.problem}.", where=line, fix="correct that line"
+            f"The recipe is not valid YAML: {error.problem}.", where=line, fix="correct that line"
         ) from error
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise RecipeError(
-            f"The recipe is not YAML that can be read: {reason}.", where=where, fix="correct the file"
+            f"The recipe is not valid YAML: {reason}.", where=where, fix="correct the file"
         ) from error
     finally:
         if loader is not None:

@@ -1,4 +1,4 @@
-"""A run's folder: found again for the same inputs, another one for others."""
+"""A run's directory: found again for the same inputs, a new one for other inputs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Prepare = Callable[[Path], Path]
 WriteJob = Callable[..., Path]
 
 
-def test_the_same_inputs_find_the_same_run_and_what_training_ignores_may_change(
+def test_the_same_inputs_find_the_same_run_and_keys_that_training_ignores_may_change(
     write_job: WriteJob, prepare: Prepare
 ) -> None:
     first = prepare(write_job())
@@ -39,10 +39,10 @@ def test_the_same_inputs_find_the_same_run_and_what_training_ignores_may_change(
     ("source", "what"),
     [
         ({"source": "./nowhere", "license": "MIT"}, "does not exist"),
-        ({"source": "./code", "license": "Foo-3"}, "no license that SPDX lists"),
+        ({"source": "./code", "license": "Foo-3"}, "is not a license on the SPDX list"),
     ],
 )
-def test_an_error_about_a_source_says_which_one(
+def test_an_error_about_a_source_names_its_number(
     source: dict[str, str], what: str, write_job: WriteJob, prepare: Prepare
 ) -> None:
     path = write_job()
@@ -76,9 +76,7 @@ def test_other_inputs_make_another_run(
     assert prepare(recipe) != first
 
 
-def test_a_run_that_was_killed_while_it_was_prepared_is_prepared_again(
-    write_job: WriteJob, prepare: Prepare
-) -> None:
+def test_a_run_killed_during_its_preparation_is_prepared_again(write_job: WriteJob, prepare: Prepare) -> None:
     run = prepare(write_job())
     whole = (run / "run.json").read_bytes()
     (run / "run.json").unlink()
@@ -88,7 +86,7 @@ def test_a_run_that_was_killed_while_it_was_prepared_is_prepared_again(
     assert Run.load(run).data_manifest.digest == sha256_file(run / DATA_MANIFEST)
 
 
-def test_every_variant_of_a_sweep_is_a_run_of_its_own(write_job: WriteJob, tmp_path: Path) -> None:
+def test_each_variant_of_a_sweep_has_its_own_run(write_job: WriteJob, tmp_path: Path) -> None:
     file = load_recipe(write_job(sweep={"training.rank": [2, 4]}))
     console = Console(quiet=True)
     runs = [prepare_run(recipe, file.folder, tmp_path / "runs", console) for recipe in expand(file.recipe)]
@@ -96,7 +94,7 @@ def test_every_variant_of_a_sweep_is_a_run_of_its_own(write_job: WriteJob, tmp_p
     assert [run.name.rsplit("-", 1)[0] for run in runs] == ["tiny-rank-2", "tiny-rank-4"]
 
 
-def test_variants_that_have_the_same_data_read_it_once(
+def test_variants_with_the_same_data_read_it_once(
     write_job: WriteJob, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     half = {"source": "./code", "license": "MIT", "held_out": 0.5, "filters": {"near_duplicates": False}}
@@ -113,18 +111,16 @@ def test_variants_that_have_the_same_data_read_it_once(
         assert (run / "data/left_out.jsonl").is_file()
 
 
-def test_nothing_half_made_is_left_of_a_preparation(
-    write_job: WriteJob, prepare: Prepare, tmp_path: Path
-) -> None:
+def test_a_preparation_leaves_no_partial_files(write_job: WriteJob, prepare: Prepare, tmp_path: Path) -> None:
     run = prepare(write_job())
     assert [path.name for path in run.parent.iterdir()] == [run.name]
     assert sorted(path.name for path in (run / "data").iterdir()) == ["left_out.jsonl", "manifest.json"]
-    with pytest.raises(InputError, match="Nothing of this source"):
+    with pytest.raises(InputError, match="The source has no text to train on"):
         prepare(write_job(data={"source": "./code"}))
     assert [path.name for path in run.parent.iterdir()] == [run.name]
 
 
-def test_what_would_fail_when_the_model_is_loaded_is_refused_before(
+def test_settings_that_the_model_cannot_load_are_refused_before(
     write_job: WriteJob, prepare: Prepare
 ) -> None:
     with pytest.raises(RecipeError, match="256 tokens at most") as caught:
@@ -140,7 +136,7 @@ def test_a_base_model_without_a_license_or_fim_tokens_is_refused(
     write_job: WriteJob, prepare: Prepare, tmp_path: Path, bases: Mapping[str, Path]
 ) -> None:
     base = Path(shutil.copytree(bases["starcoder2"], tmp_path / "base"))
-    with pytest.raises(RecipeError, match="license is not known"):
+    with pytest.raises(RecipeError, match="license of the base model is unknown"):
         prepare(write_job(base={"model": "./base"}))
     tokenizer = json.loads((base / "tokenizer.json").read_text())
     text = json.dumps(tokenizer).replace("<fim_middle>", "<something>")
@@ -151,7 +147,7 @@ def test_a_base_model_without_a_license_or_fim_tokens_is_refused(
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_run_has_the_learning_rate_that_auto_means_for_its_base(
+def test_a_run_records_the_learning_rate_that_auto_means_for_its_base(
     write_job: Callable[..., Path], prepare: Callable[[Path], Path]
 ) -> None:
     run = Run.load(prepare(write_job(training={"learning_rate": "auto"})))
