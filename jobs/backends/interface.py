@@ -1,90 +1,159 @@
-"""What every runner offers, whether its jobs are processes, containers or pods.
+"""A backend runs jobs: as processes, in containers, or in a cluster.
 
-A run's folder is all that is needed to find its job again: ``job.json`` in it says which runner has it
-and what that runner calls it. So a second terminal, or the first one a day later, can look at it, stop it and
-go on.
+    backend = open_backend("docker", Location(runs=Path("runs")))
+    submitted = backend.submit(JobRequest(find_kind("train"), recipe_file), console)
+    for line in backend.lines(submitted.results[0], follow=True, console=console):
+        print(line.text)
+
+Commands call these methods and know no backend by name. A job is found again from any terminal: by its
+directory or id on this machine, by its name in a cluster. A new backend is a directory, and a line in
+:mod:`starfreight.jobs.backends.table`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from starfreight.console import Console
-from starfreight.recipe import Recipe
+if TYPE_CHECKING:
+    from starfreight.console import Console
+    from starfreight.jobs.kinds.interface import JobKind
+    from starfreight.recipe import RecipeFile
 
 
 @dataclass(frozen=True)
-class JobState:
-    """What is known about a run's job now."""
+class Location:
+    """Location of jobs.
 
-    running: bool
-    what: str
-    """In words: ``container 3f2a..., up for 2 minutes``, ``no job``, ``was killed: out of memory``."""
-    exit_code: int | None = None
-    """Of a job that has ended and that the runner still knows."""
+    Attributes:
+        runs: the directory of all runs on this machine.
+        namespace: of a cluster; the kubeconfig's by default.
+        context: of the kubeconfig; its current one by default.
+    """
+
+    runs: Path = Path("runs")
+    namespace: str | None = None
+    context: str | None = None
 
 
-class Runner(Protocol):
-    """A place where jobs run."""
+@dataclass(frozen=True)
+class JobRequest:
+    """A request to run the jobs of a recipe.
 
-    lives_on: bool
-    """Whether a job goes on when the command that started it is gone, so that it can be left alone."""
+    Attributes:
+        kind: of the jobs.
+        file: the recipe, with the command line's options in it.
+        detach: start the jobs without following them.
+        last_step: last step to run instead of the recipe's, if the backend runs later steps.
+        ship: true if the results will be packaged: a missing license is then an error before the job runs.
+    """
 
-    def check(self, recipe: Recipe) -> None:
-        """Looks whether a recipe's job can run here, before anything is prepared or fetched for it.
+    kind: JobKind
+    file: RecipeFile
+    detach: bool = False
+    last_step: str | None = None
+    ship: bool = False
+
+
+@dataclass(frozen=True)
+class Report:
+    """The result of a command: as plain data for ``--json``, and as text."""
+
+    data: Mapping[str, Any]
+    text: str
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """Jobs submitted to a backend.
+
+    Attributes:
+        results: names for :meth:`Backend.fetch`, one for each variant of the recipe.
+        report: for the user.
+    """
+
+    results: tuple[str, ...]
+    report: Report
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """Results on this machine.
+
+    Attributes:
+        directory: of the job, e.g. of a run.
+        package: directory of the job's package, if it was fetched.
+    """
+
+    directory: Path
+    package: Path | None = None
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """A line of a job's output.
+
+    Attributes:
+        text: an event (:mod:`starfreight.jobs.protocol.events`), or output of a library.
+        prefix: shown before the text; the variant's number if the job has several.
+        fields: added to the line's JSON object, e.g. the pod.
+    """
+
+    text: str
+    prefix: str = ""
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+
+class Backend(Protocol):
+    """Runs jobs of any kind, finds them again, and returns their results.
+
+    Every method may raise ServiceError if the backend does not answer, and InputError for an unknown job.
+    """
+
+    @property
+    def runs_later_steps(self) -> bool:
+        """True if a job also packages and publishes; otherwise these steps run on this machine."""
+        ...
+
+    def submit(self, request: JobRequest, console: Console) -> Submitted:
+        """Runs the jobs of a recipe and follows them to their end, unless ``request.detach`` is set.
+
+        A finished job is not run again, an interrupted one is resumed, and a running one is followed.
 
         Raises:
-            InputError: what is needed is missing: libraries, an image, GPUs.
-            ServiceError: whoever runs jobs here does not answer.
+            JobStopped: a job was stopped on request; its checkpoint is written.
+            JobFailed: a job failed.
+            StarfreightError: a job cannot be started, or reported an error.
         """
+        ...
 
-    def run(self, folder: Path, console: Console) -> None:
-        """Runs the job in a run's folder to its end, and shows its progress.
+    def state(self, name: str, console: Console) -> Report:
+        """State and progress of a job."""
+        ...
 
-        Where its job runs already, it is followed and not started again. A signal that asks this process to
-        stop is passed on to the job.
+    def lines(self, name: str, *, follow: bool, console: Console) -> Iterator[LogLine]:
+        """Output of a job from its beginning; with ``follow``, until the job ends."""
+        ...
+
+    def cancel(self, name: str, console: Console, *, patience: float) -> Report:
+        """Stops a job with a checkpoint, and waits at most ``patience`` seconds for its end.
 
         Raises:
-            JobStopped: the job was asked to stop, and its checkpoint is written.
-            JobFailed: the job ended by a fault of its own.
-            StarfreightError: what else the job reported.
+            InputError: no such job is running.
+            ServiceError: the job has not ended in time. It is not killed.
         """
+        ...
 
-    def start(self, folder: Path, console: Console) -> None:
-        """Starts the job and leaves it alone.
+    def resume(self, name: str, console: Console, *, detach: bool) -> Report:
+        """Resumes a job from its last checkpoint with the options it had, and follows it."""
+        ...
 
-        Raises:
-            RecipeError: jobs of this runner do not live on by themselves.
-            StarfreightError: the job cannot be started.
-        """
+    def fetch(self, name: str, runs: Path, console: Console, packages: Path | None = None) -> Fetched:
+        """Copies a job's results into ``runs`` and, if given, its package into ``packages``."""
+        ...
 
-    def state(self, folder: Path) -> JobState:
-        """Looks at the job, and brings home what a job that has ended left outside the run's folder.
-
-        Raises:
-            ServiceError: whoever runs it does not answer.
-        """
-
-    def lines(self, folder: Path, *, follow: bool) -> Iterator[str]:
-        """The job's output, a line each: events (:mod:`starfreight.jobs.protocol.events`) and library output.
-
-        Args:
-            folder: the run's folder.
-            follow: wait for more until the job ends.
-        """
-
-    def cancel(self, folder: Path, console: Console, *, patience: float) -> JobState:
-        """Asks the job to stop with a checkpoint, and waits for its end.
-
-        Args:
-            folder: the run's folder.
-            console: says what is waited for.
-            patience: seconds to wait.
-
-        Raises:
-            InputError: there is no job that runs.
-            ServiceError: it has not ended in that time; it is not killed.
-        """
+    def list_jobs(self, console: Console) -> Report:
+        """Jobs of this backend."""
+        ...

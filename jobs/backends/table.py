@@ -1,39 +1,30 @@
-"""The places by their names. Loading them takes a moment, so whoever needs none does not import this."""
+"""The backends by name, and the choice of one for a job. Backends are imported on first use."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import importlib
 
-from starfreight.errors import RecipeError
-from starfreight.jobs.backends.docker import DockerRunner
-from starfreight.jobs.backends.interface import JobState, Runner
-from starfreight.jobs.backends.local.backend import LocalRunner
-from starfreight.jobs.protocol.record import JobRecord
-from starfreight.recipe import Recipe
+from starfreight.jobs.backends.interface import Backend, Location
 
-__all__ = ["RUNNERS", "JobState", "Runner", "runner_for", "runner_of"]
-
-RUNNERS: dict[str, type[LocalRunner] | type[DockerRunner]] = {"local": LocalRunner, "docker": DockerRunner}
-"""The places by the names that ``--on`` takes."""
+BACKENDS = {
+    "local": "starfreight.jobs.backends.local.backend:LocalBackend",
+    "docker": "starfreight.jobs.backends.docker.backend:DockerBackend",
+    "kubernetes": "starfreight.jobs.backends.kubernetes.backend:KubernetesBackend",
+}
+"""``module:class`` of each :class:`Backend`, by the name that ``--on`` takes."""
 
 
-def runner_for(recipe: Recipe) -> Runner:
-    """The runner that a recipe names.
-
-    Raises:
-        RecipeError: it does not run jobs of this kind.
-    """
-    where = recipe.run.where
-    if where not in RUNNERS:
-        raise RecipeError(
-            f"This command does not run jobs on {where!r}.",
-            where="key run.where",
-            fix=f"choose with --on: {', '.join(RUNNERS)}",
-        )
-    return RUNNERS[where]()
+def open_backend(where: str, location: Location) -> Backend:
+    """Opens the backend with a name, for the jobs of a location."""
+    module, _, attribute = BACKENDS[where].partition(":")
+    backend: Backend = getattr(importlib.import_module(module), attribute)(location)
+    return backend
 
 
-def runner_of(folder: Path) -> Runner | None:
-    """The runner that had the last job of the run in ``folder``, if there was one."""
-    record = JobRecord.find(folder)
-    return RUNNERS[record.runner]() if record else None
+def backend_of(name: str, where: str | None, location: Location) -> Backend:
+    """The backend of a job: the named one if any, otherwise the one in the job's record on this machine."""
+    if where is None:
+        from starfreight.jobs.backends.directory import recorded_backend
+
+        where = recorded_backend(name, location) or "local"
+    return open_backend(where, location)

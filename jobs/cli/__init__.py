@@ -1,21 +1,21 @@
-"""``starfreight jobs``: train, and look at what trains and at what was trained."""
+"""``starfreight jobs``: runs, follows, stops and resumes jobs, and compares runs."""
 
 from __future__ import annotations
 
 import click
 
-from starfreight.jobs.backends.kubernetes.render_command import render_job
 from starfreight.jobs.cli.compare import compare_runs
 from starfreight.jobs.cli.control import cancel_job, resume_job
 from starfreight.jobs.cli.fetch import fetch_run
 from starfreight.jobs.cli.list import list_runs
+from starfreight.jobs.cli.render import render_job
 from starfreight.jobs.cli.run import run_recipe
 from starfreight.jobs.cli.status import show_logs, show_status
 
 
 @click.group()
 def jobs() -> None:
-    """Train: run jobs, look at them, stop them and go on."""
+    """Run, follow, stop and resume training jobs, and compare their results."""
 
 
 for _command in (

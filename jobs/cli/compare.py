@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     "--html",
     type=click.Path(dir_okay=False, path_type=Path),
     default=None,
-    help="Write a page with plots, too.",
+    help="Also write a page with plots to this file.",
 )
 @with_console
 def compare_runs(runs: tuple[Path, ...], html: Path | None, console: Console) -> None:
-    """Compare RUNS on their figures: those of a sweep, or any others.
+    """Compare the settings and figures of RUNS, e.g. of a sweep.
 
-    The table shows the settings that are not the same in all of them. The lowest held-out loss comes first.
+    The table shows all settings that differ. The run with the lowest held-out loss comes first.
 
     \b
         starfreight jobs compare runs/*
@@ -36,21 +36,23 @@ def compare_runs(runs: tuple[Path, ...], html: Path | None, console: Console) ->
     from starfreight.jobs.report.compare import compare, table, write_comparison
     from starfreight.run import RUN_FILE
 
-    # A shell's runs/* names what lies beside the runs, too.
+    # A shell expands runs/* to other files and directories, too.
     folders = [folder for folder in runs if (folder / RUN_FILE).exists() or len(runs) <= 2]
     if len(folders) < 2:
         raise RecipeError(
-            "There are no two runs to compare.", fix="name two or more: starfreight jobs compare runs/*"
+            "At least two runs are needed for a comparison.",
+            where=" ".join(map(str, runs)) or "no arguments",
+            fix="name two or more: starfreight jobs compare runs/*",
         )
     rows = compare(folders)
     if html is not None:
         write_comparison(folders, rows, html)
-        console.note(f"Written: {html}")
+        console.note(f"Page written to {html}.")
     console.result({"runs": [row.as_dict() for row in rows]}, _as_text(table(rows)))
 
 
 def _as_text(shown: Table) -> str:
-    """Columns side by side; numbers to the right."""
+    """The table as text, with the columns after the first one right-aligned."""
     lines = [list(shown.head), *(list(row) for row in shown.rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     return "\n".join(

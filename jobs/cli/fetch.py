@@ -7,36 +7,39 @@ from pathlib import Path
 import click
 
 from starfreight.console import Console
-from starfreight.jobs.cli.cluster import CONTEXT_OPTION, Place
-from starfreight.jobs.cli.options import RUNS_OPTION
+from starfreight.jobs.backends.interface import Location
+from starfreight.jobs.backends.table import backend_of
+from starfreight.jobs.cli.location import location_options
 from starfreight.options import with_console
 
 
 @click.command("fetch")
 @click.argument("job")
-@RUNS_OPTION
+@location_options(default="kubernetes")
 @click.option(
-    "--on",
-    "where",
-    type=click.Choice(["kubernetes"]),
-    default="kubernetes",
-    show_default=True,
-    help="Where the run is.",
+    "--packages",
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=None,
+    help="Also fetch the package of the job, into this directory of all packages.",
 )
-@click.option("--namespace", metavar="NAME", default=None, help="The cluster's namespace.")
-@CONTEXT_OPTION
 @with_console
 def fetch_run(
-    job: str, runs: Path, where: str, namespace: str | None, context: str | None, console: Console
+    job: str, where: str | None, location: Location, packages: Path | None, console: Console
 ) -> None:
-    """Bring the run of JOB home from the cluster: its record, adapter, figures and report.
+    """Copy the run of JOB from a cluster to this machine.
 
-    Checkpoints and token blocks stay there. One variant of a sweep is NAME-3.
+    The record, adapter, figures and report are copied to --runs. Checkpoints and token blocks stay on the
+    cluster's volume. JOB is the name of a Job, JobSet or TrainJob; NAME-3 is variant 3 of a sweep.
 
     \b
         starfreight jobs fetch acme-0a1b2c3d4e --on kubernetes
+        starfreight jobs fetch acme-0a1b2c3d4e --packages packages
         starfreight package build runs/<id> --base ./starcoder2-3b
     """
-    from starfreight.jobs.backends.kubernetes.commands import fetch_run as fetch
-
-    fetch(Place(namespace, context).connect(console), job, runs, console)
+    fetched = backend_of(job, where, location).fetch(job, location.runs, console, packages)
+    data, text = {"run": str(fetched.directory)}, f"Run written to {fetched.directory}."
+    if fetched.package is not None:
+        data["package"] = str(fetched.package)
+        text += f"\nPackage written to {fetched.package}. Next: starfreight package verify {fetched.package}"
+    console.result(data, text)

@@ -8,9 +8,10 @@ from typing import Any
 import click
 
 from starfreight.console import Console
-from starfreight.jobs.backends.kubernetes.options import kubernetes_options
-from starfreight.jobs.cli.cluster import CONTEXT_OPTION
-from starfreight.jobs.cli.options import RUNS_OPTION
+from starfreight.jobs.backends.interface import JobRequest, Location
+from starfreight.jobs.backends.kubernetes.options import cluster_options, until_option
+from starfreight.jobs.backends.table import open_backend
+from starfreight.jobs.cli.location import CONTEXT_OPTION, RUNS_OPTION
 from starfreight.options import run_options, with_console
 
 
@@ -18,17 +19,18 @@ from starfreight.options import run_options, with_console
 @click.argument("recipe", type=click.Path(path_type=Path))
 @RUNS_OPTION
 @run_options
-@kubernetes_options
+@cluster_options
+@until_option
 @CONTEXT_OPTION
-@click.option("--detach", is_flag=True, help="Start the container or the pod and leave it alone.")
+@click.option("--detach", is_flag=True, help="Start the container or pod without following it.")
 @with_console
 def run_recipe(
     recipe: Path, runs: Path, context: str | None, detach: bool, console: Console, **options: Any
 ) -> None:
-    """Train the adapter that RECIPE describes, and nothing else.
+    """Train the adapter of RECIPE, without packaging or publishing it.
 
-    Every variant of a sweep is a run of its own. What is done is not done again; what was
-    interrupted goes on from its last checkpoint; a container that runs already is followed.
+    Each variant of a sweep is a separate run. A finished run is not repeated, an interrupted one resumes from
+    its last checkpoint, and a running container or pod is followed. In a cluster, --until adds later steps.
 
     \b
         starfreight jobs run recipe.yaml
@@ -36,31 +38,10 @@ def run_recipe(
         starfreight jobs run recipe.yaml --on kubernetes --namespace research --queue gpus
         starfreight package build runs/<id>
     """
-    from starfreight.jobs.run_recipe import train_recipe
+    from starfreight.jobs.kinds.table import find_kind
     from starfreight.recipe import load_recipe
 
     file = load_recipe(recipe).with_run_options(**options)
-    if file.recipe.run.where == "kubernetes":
-        from starfreight.jobs.backends.kubernetes import commands
-
-        commands.run_in_cluster(file, context=context, detach=detach, console=console)
-        return
-    done = train_recipe(file, runs, console, detach=detach)
-    tell(console, [folder for folder, _ in done])
-
-
-def tell(console: Console, folders: list[Path]) -> None:
-    """Says what lies in the folders of runs that have been trained, or what trains there."""
-    from starfreight.jobs.report.status import look_at
-
-    rows, lines = [], []
-    for folder in folders:
-        seen = look_at(folder)
-        rows.append({"run": str(folder), "status": seen.status})
-        if seen.status == "done":
-            lines.append(f"The adapter lies in {folder}/adapter. Next: starfreight package build {folder}")
-        else:
-            lines.append(
-                f"The job runs: {seen.state.what}. Next: starfreight jobs status {folder}, logs -f or cancel"
-            )
-    console.result({"runs": rows}, "\n".join(lines))
+    backend = open_backend(file.recipe.run.where, Location(runs, context=context))
+    report = backend.submit(JobRequest(find_kind("train"), file, detach), console).report
+    console.result(report.data, report.text)

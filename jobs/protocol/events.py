@@ -1,6 +1,6 @@
-"""What a training program tells whoever watches it: one JSON object a line, on standard output.
+"""Events of a job's program: a JSON object a line, on standard output.
 
-The same lines arrive from a process, from a container's log and from a pod's.
+The same lines arrive from a process, a container's log and a pod's log.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import Any, Literal
 from starfreight import errors
 from starfreight.errors import JobFailed, StarfreightError
 
-Kind = Literal["phase", "note", "run", "read", "blocks", "plan", "step", "measured", "error"]
+Kind = Literal["phase", "note", "run", "read", "blocks", "plan", "step", "advance", "measured", "error"]
 _MARK = '{"event": '
 _LARGEST = 1 << 63
-"""JSON's whole numbers have no end; those of a job do, and larger ones fit into no float."""
+"""Bound of whole numbers. JSON has none, but larger ones do not fit a float."""
 
 
 def _is_text(value: object) -> bool:
@@ -30,7 +30,7 @@ def _is_count(value: object) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    # A loss may be NaN or without end.
+    # A loss may be NaN or infinite.
     return isinstance(value, float) or _is_count(value)
 
 
@@ -53,15 +53,16 @@ _FIELDS: dict[str, dict[str, Callable[[object], bool]]] = {
     },
     "plan": {"steps": _is_count, "done": _is_count},
     "step": {"step": _is_count, "loss": _is_number, "tokens_per_second": _is_number},
+    "advance": {"count": _is_count, "text": _is_text},
     "measured": {"when": _is_text, "loss": _is_number, "exact_match": _is_number_or_none},
     "error": {"what": _is_text},
 }  # fmt: skip
-"""What each kind has to have for those who show it."""
+"""Required fields of each kind of event."""
 _silent = False
 
 
 def silence() -> None:
-    """From here on only errors are told: another process of the same job tells the rest."""
+    """Sends errors only from now on, because another process of the same job sends the rest."""
     global _silent
     _silent = True
 
@@ -71,10 +72,11 @@ def send(kind: Kind, /, **fields: Any) -> None:
 
     Args:
         kind: ``phase`` (text), ``note`` (text), ``run`` (id), ``read`` (bytes since the last one, whole),
-            ``blocks`` (as :func:`starfreight.jobs.data.blocks.block_file.summary`), ``plan`` (steps, done),
-            ``step`` (step, loss, tokens_per_second), ``measured`` (when, loss, exact_match) or ``error`` (as
+            ``blocks`` (as :func:`starfreight.jobs.data.blocks.block_file.summary`), ``plan`` (steps, done;
+            for another activity than training also text and unit), ``step`` (step, loss, tokens_per_second),
+            ``advance`` (count, text), ``measured`` (when, loss, exact_match) or ``error`` (as
             :meth:`StarfreightError.as_dict`).
-        fields: what belongs to it, as plain data.
+        fields: its fields, as plain data.
     """
     if _silent and kind != "error":
         return
@@ -82,13 +84,13 @@ def send(kind: Kind, /, **fields: Any) -> None:
         sys.stdout.write(json.dumps({"event": kind, **fields}) + "\n")
         sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever watched has died. The job stops as if it had been asked to, with a checkpoint.
+        # The reader is gone. The job stops as on request, with a checkpoint.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         os.kill(os.getpid(), signal.SIGTERM)
 
 
 def receive(line: str) -> dict[str, Any] | None:
-    """The event in a line, or ``None`` when some library printed that line, or a job that is not ours."""
+    """The event in a line, or ``None`` for other output, e.g. of a library."""
     if not line.startswith(_MARK):
         return None
     try:
@@ -104,7 +106,7 @@ def receive(line: str) -> dict[str, Any] | None:
 
 
 def error_from(event: dict[str, Any]) -> StarfreightError:
-    """The error that an ``error`` event tells of, of the class that it had."""
+    """The error of an ``error`` event, of its own class."""
     kind = getattr(errors, str(event.get("kind")), JobFailed)
     if not (isinstance(kind, type) and issubclass(kind, StarfreightError)):
         kind = JobFailed

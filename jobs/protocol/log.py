@@ -1,6 +1,6 @@
-"""What a run's jobs have written, one after another: ``job.log`` in the run's folder.
+"""The output of all jobs of a run: ``job.log`` in the run's directory.
 
-Events (:mod:`starfreight.jobs.protocol.events`) and what libraries print stand in it as they came.
+It holds events (:mod:`starfreight.jobs.protocol.events`) and library output in the order of arrival.
 """
 
 from __future__ import annotations
@@ -25,19 +25,17 @@ _PAUSE = 0.2
 
 @contextlib.contextmanager
 def open_log(folder: Path, *, write: bool = False) -> Iterator[IO[bytes]]:
-    """Opens a run's log, to read it or to write at its end.
+    """Opens a run's log, to read it or to append to it.
 
-    The folder is the job's to write to as well, so a link there may lead to any file of the user's, and a
-    pipe may keep whoever opens it waiting.
+    The job can write to the directory, so a link there may lead to any file of the user's, and opening a
+    pipe may block.
 
     Raises:
-        InputError: it is a link, or no file.
+        InputError: it is not a regular file.
     """
     path = folder / LOG_FILE
     how = os.O_RDWR | os.O_CREAT | os.O_APPEND if write else os.O_RDONLY
-    odd = InputError(
-        "The job's log is a link or no file.", where=str(path), fix="look what made it so, and remove it"
-    )
+    odd = InputError("The job's log is not a regular file.", where=str(path), fix="remove it")
     try:
         handle = os.open(path, how | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o644)
     except OSError as error:
@@ -52,7 +50,7 @@ def open_log(folder: Path, *, write: bool = False) -> Iterator[IO[bytes]]:
 
 
 def log_size(folder: Path) -> int:
-    """How many bytes there are by now."""
+    """Current size of the log in bytes."""
     try:
         return (folder / LOG_FILE).lstat().st_size
     except FileNotFoundError:
@@ -62,16 +60,16 @@ def log_size(folder: Path) -> int:
 def read_log(
     folder: Path, begin: int = 0, end: int | None = None, *, alive: Callable[[], bool] = lambda: False
 ) -> Iterator[str]:
-    """The lines of a run's log, without their ends.
+    """The lines of a run's log, without line ends.
 
     Args:
-        folder: the run's folder.
-        begin: the byte to begin at.
-        end: the byte to end before; the log's end when ``None``.
-        alive: whether more may come; then it is waited for.
+        folder: the run's directory.
+        begin: offset of the first byte.
+        end: offset after the last byte; the log's end if ``None``.
+        alive: returns true while more lines may come; they are waited for.
 
     Raises:
-        InputError: the log is a link, or no file.
+        InputError: the log is not a regular file.
     """
     while not os.path.lexists(folder / LOG_FILE):
         if not alive():
@@ -81,7 +79,7 @@ def read_log(
         stream.seek(begin)
         rest = b""
         while end is None or stream.tell() < end:
-            # Asked first: what is written between the question and the reading must not be missed.
+            # Asked before reading, so that no output written in between is missed.
             more_may_come = alive()
             left = LONGEST_LINE if end is None else min(LONGEST_LINE, end - stream.tell())
             piece = stream.readline(left)
@@ -99,7 +97,7 @@ def read_log(
 
 
 def lines_of(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Cuts a stream into lines, each with its end; the last one has none when the stream was cut off."""
+    """Splits a stream into lines with their ends; the last one has none if the stream was cut off."""
     rest = b""
     for piece in pieces:
         *whole, rest = (rest + piece).split(b"\n")
@@ -118,7 +116,7 @@ def as_text(line: bytes) -> str:
 
 
 def error_in(lines: Iterable[str]) -> StarfreightError | None:
-    """The first error that a job's lines tell of: where several processes train, that one knows why."""
+    """The first error event among a job's lines: with several processes, it has the reason."""
     for line in lines:
         event = receive(line)
         if event is not None and event["event"] == "error":

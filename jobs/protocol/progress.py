@@ -1,4 +1,4 @@
-"""A job's events as progress for whoever watches: the same for every runner."""
+"""Shows the events of a job as progress, or as lines of a log."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ def watch(lines: Iterable[str], console: Console) -> StarfreightError | None:
     """Shows a job's events until its output ends.
 
     Args:
-        lines: what the job writes on standard output.
-        console: where to.
+        lines: the job's standard output.
+        console: shows them.
 
     Returns:
-        the error that the job reported, if it did.
+        the error that the job reported, if any.
     """
     failure = None
     advance: Advance | None = None
@@ -44,17 +44,20 @@ def watch(lines: Iterable[str], console: Console) -> StarfreightError | None:
                 advance = None
                 console.note(_blocks(event))
             elif kind == "plan":
-                advance = bar.enter_context(console.progress("Training", total=event["steps"], unit="steps"))
+                title, unit = event.get("text", "Training"), event.get("unit", "steps")
+                advance = bar.enter_context(console.progress(title, total=event["steps"], unit=unit))
                 if event["done"]:
-                    advance(event["done"], f"Going on after step {event['done']}")
+                    advance(event["done"], f"Resuming after step {event['done']}")
             elif kind == "step" and advance is not None:
                 advance(1, f"loss {event['loss']:.3f}, {event['tokens_per_second']:,.0f} tokens/s")
+            elif kind == "advance" and advance is not None:
+                advance(event["count"], event["text"])
             elif kind == "measured":
                 bar.close()
                 advance = None
                 console.note(_measured(event["when"], event["loss"], event["exact_match"]))
             elif kind == "error" and failure is None:
-                # Where several processes train, the first one to fail knows why.
+                # With several processes, the first one to fail knows the reason.
                 failure = error_from(event)
     return failure
 
@@ -87,6 +90,8 @@ def in_words(event: Mapping[str, Any]) -> str:
         return f"{event['steps']:,} steps, {event['done']:,} of them done"
     if kind == "step":
         return f"step {event['step']:,}: loss {event['loss']:.3f}, {event['tokens_per_second']:,.0f} tokens/s"
+    if kind == "advance":
+        return str(event["text"])
     if kind == "measured":
         return _measured(event["when"], event["loss"], event["exact_match"])
     return f"Error: {error_from(dict(event))}"

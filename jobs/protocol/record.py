@@ -1,7 +1,7 @@
-"""Where a run's job is, so that any terminal finds it again: ``job.json`` in the run's folder.
+"""The record of a job on this machine: ``job.json`` in the job's directory.
 
-It says who runs the job and what it is called there, and afterwards how it ended. It tells of this machine,
-so it is not shipped; what training learned and left behind is in ``run.json``.
+It names the backend and the job's handle there, so that any terminal finds the job again, and later its end.
+It describes this machine and is not shipped; results are in the record of the kind, e.g. ``run.json``.
 """
 
 from __future__ import annotations
@@ -26,39 +26,38 @@ _LIMIT = 1 << 16
 
 
 class JobEnd(Part):
-    """How a job ended."""
+    """The end of a job."""
 
     exit_code: int | None
-    """As a shell says it: 128 and the signal's number when a signal ended it. ``None`` when nobody knows."""
+    """As in a shell: 128 plus the signal's number for a signal; ``None`` if it is unknown."""
     what: str
-    """In words, after "the job"."""
+    """Completes the sentence "The job ..."."""
     at: str
 
 
 class JobRecord(Record):
-    """The last job of a run."""
+    """The last job in a directory."""
 
     version: int = _NEWEST_VERSION
     runner: Literal["local", "docker"]
     handle: str
-    """What the runner calls it: a process's number, a container's name."""
+    """Its name in the backend: a process's number, a container's name."""
     identity: str | None = None
-    """What no other job can have: the boot and the time a process was started at, a container's id. ``None``
-    as long as it has not been started."""
+    """Unique among all jobs: a process's boot and start time, a container's id. ``None`` before the start."""
     place: str | None = None
-    """The address of the engine that has the container."""
+    """Address of the container's engine."""
     image: Digest | None = None
     started: str
     log_begins: Annotated[int, Field(ge=0)] = 0
-    """The size of ``job.log`` when it was started: what was there is of earlier jobs."""
+    """Size of ``job.log`` at its start; the log of earlier jobs comes before."""
     end: JobEnd | None = None
-    """``None`` as long as nobody has seen it end."""
+    """``None`` until a command has seen it end."""
     leaves: bool = False
-    """Its container has ended and has still to be removed."""
+    """True if its container has ended and is still to be removed."""
 
     @classmethod
     def find(cls, folder: Path) -> JobRecord | None:
-        """The record of a run's last job, if it ever had one.
+        """The record of the last job, if there was one.
 
         Raises:
             InputError: as :meth:`Record.read`.
@@ -69,19 +68,19 @@ class JobRecord(Record):
         return cls.read(path, newest=_NEWEST_VERSION, limit=_LIMIT, kind="record of a job")
 
     def save(self, folder: Path) -> None:
-        """Writes ``job.json`` into a run's folder."""
+        """Writes ``job.json``."""
         self.write(folder / JOB_FILE)
 
     def ended(self, exit_code: int | None, what: str) -> JobRecord:
-        """The same record with its end."""
+        """This record with the job's end."""
         return self.model_copy(update={"end": JobEnd(exit_code=exit_code, what=what, at=now())})
 
 
 @contextlib.contextmanager
 def job_lock(folder: Path) -> Iterator[None]:
-    """Waits until no other command starts a job in this run's folder or brings one home.
+    """Waits until no other command starts a job in this directory or fetches its results.
 
-    The lock is on the folder itself, so no file of it is left. It is not the one that a job holds.
+    The lock is on the directory itself and leaves no file. It is not the one that a job holds.
     """
     with disk_errors(folder):
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -93,5 +92,5 @@ def job_lock(folder: Path) -> Iterator[None]:
 
 
 def now() -> str:
-    """The time as records have it."""
+    """The current time in the format of records."""
     return datetime.datetime.now(datetime.UTC).replace(microsecond=0).isoformat().replace("+00:00", "Z")

@@ -1,4 +1,4 @@
-"""Several runs side by side: what was different, and what came of it."""
+"""Comparison of runs: differing settings and results."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from starfreight.run import Run
 
 @dataclass(frozen=True)
 class Compared:
-    """One run among others.
+    """Settings and results of one run.
 
     Attributes:
-        run: its id.
+        run: run id.
         status: ``done``, ``running`` ...
-        differs: the recipe's keys that are not the same in all, and their values here.
-        steps: the last one.
-        held_out_loss: after training, in nats per token; ``None`` when it was not measured.
-        loss_before: the same of the base model.
-        exact_match: the part of the held-out lines that were completed to the letter.
-        tokens_per_second: over the whole run.
-        adapter_bytes: the adapter's size.
-        same_held_out: whether the loss can be compared with that of the first run: same base model's
-            vocabulary, data and length of blocks.
+        differs: values of the recipe keys not shared by all runs.
+        steps: number of steps.
+        held_out_loss: after training, in nats per token; ``None`` if not measured.
+        loss_before: held-out loss of the base model.
+        exact_match: fraction of held-out lines completed exactly.
+        tokens_per_second: average over the run.
+        adapter_bytes: size of the adapter.
+        same_held_out: True if the loss is comparable with that of the first run: same vocabulary, data and
+            block length.
     """
 
     run: str
@@ -44,18 +44,18 @@ class Compared:
     same_held_out: bool
 
     def as_dict(self) -> dict[str, Any]:
-        """For ``--json``."""
+        """The row for ``--json``."""
         return asdict(self)
 
 
 def compare(folders: Sequence[Path]) -> tuple[Compared, ...]:
-    """The figures of runs, the best one first; those without figures come last.
+    """Compares runs; the best comes first, runs without figures last.
 
     Args:
-        folders: of the runs.
+        folders: directories of the runs.
 
     Raises:
-        InputError: one of them is no run.
+        InputError: one of them is not a run.
     """
     runs = [Run.load(folder) for folder in folders]
     settings = [_flat(run.recipe) for run in runs]
@@ -92,7 +92,7 @@ def _measured_on(run: Run) -> tuple[Any, ...]:
 
 
 def _flat(recipe: Recipe) -> dict[str, Any]:
-    """What training depends on, by key path."""
+    """Settings with an influence on training, by key path."""
     flat: dict[str, Any] = {}
 
     def walk(value: Any, path: str) -> None:
@@ -110,7 +110,7 @@ def _flat(recipe: Recipe) -> dict[str, Any]:
 
 
 def table(rows: Sequence[Compared]) -> Table:
-    """The comparison as text, a row for each run."""
+    """The comparison as a table, one row per run."""
     different = list(rows[0].differs) if rows else []
     head = ["run", *different, "steps", "held-out loss", "before", "exact lines", "tokens/s", "adapter"]
     return Table("Figures", head, [_cells(row, different) for row in rows])
@@ -125,7 +125,7 @@ def _cells(row: Compared, different: Sequence[str]) -> list[str]:
         row.run if row.status == "done" else f"{row.run} ({row.status})",
         *(str(row.differs[name]) for name in different),
         shown(row.steps, "{:,}"),
-        shown(row.held_out_loss, "{:.4f}") + ("" if row.same_held_out else " (on other data)"),
+        shown(row.held_out_loss, "{:.4f}") + ("" if row.same_held_out else " (other held-out data)"),
         shown(row.loss_before, "{:.4f}"),
         shown(row.exact_match, "{:.1%}"),
         shown(row.tokens_per_second, "{:,.0f}"),
@@ -134,7 +134,7 @@ def _cells(row: Compared, different: Sequence[str]) -> list[str]:
 
 
 def write_comparison(folders: Sequence[Path], rows: Sequence[Compared], page: Path) -> None:
-    """Writes a page with the table and the runs' losses in one picture.
+    """Writes a page with the table and plots of all losses.
 
     Raises:
         InputError: matplotlib is not installed.
@@ -143,7 +143,9 @@ def write_comparison(folders: Sequence[Path], rows: Sequence[Compared], page: Pa
         import matplotlib  # noqa: F401
     except ImportError:
         raise InputError(
-            "Drawing needs matplotlib, which is not installed here.", fix="pip install 'starfreight[train]'"
+            "Plots require matplotlib, which is not installed.",
+            where="option --html",
+            fix="pip install 'starfreight[train]'",
         ) from None
     from functools import partial
 

@@ -1,4 +1,4 @@
-"""Pages to look at: one HTML file each, with its pictures inside, that asks nothing of any server."""
+"""Self-contained HTML pages: images embedded, no requests to any server."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Table:
     """A table of text.
 
     Attributes:
-        title: above it.
-        head: the columns' names; none for a list of names and values.
-        rows: as many cells each as there are columns.
+        title: heading.
+        head: column names; empty for a list of names and values.
+        rows: cells, one per column.
     """
 
     title: str
@@ -35,10 +35,10 @@ def write_page(
 
     Args:
         path: the HTML file.
-        title: its heading.
-        subtitle: a line under that.
-        tables: in their order.
-        pictures: PNG files by their titles.
+        title: heading.
+        subtitle: line below the heading.
+        tables: in order.
+        pictures: PNG files by title.
     """
     import jinja2
 

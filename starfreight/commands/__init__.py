@@ -1,1 +1,1 @@
-"""The commands that span the rooms. Only here does the hall know them."""
+"""Commands spanning several rooms. No other module of the hall imports a room."""

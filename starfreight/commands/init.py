@@ -18,9 +18,10 @@ _SAMPLES = ("recipe.yaml", "pairs.jsonl", "code/money.py", "code/invoice.py", "c
 @click.argument("folder", metavar="[DIR]", type=click.Path(path_type=Path, file_okay=False), default=Path())
 @with_console
 def init(folder: Path, console: Console) -> None:
-    """Write a commented recipe, its JSON Schema and sample data into DIR (here when not given).
+    """Write a commented recipe, its JSON Schema and sample data to DIR. [default: current directory]
 
-    The recipe runs as it is; then put your own base model and data into it. No file is overwritten.
+    The recipe runs as it is; replace its base model and data with your own. Existing files are never
+    overwritten.
     """
     from starfreight.files import write_bytes
     from starfreight.recipe.schema import SCHEMA_FILE
@@ -31,9 +32,9 @@ def init(folder: Path, console: Console) -> None:
     for name in written:
         if (folder / name).exists():
             raise InputError(
-                "A file of that name is there already.",
+                "The file already exists.",
                 where=str(folder / name),
-                fix="name another folder: starfreight init DIR",
+                fix="choose another directory: starfreight init DIR",
             )
     for name, data in written.items():
         write_bytes(folder / name, data)

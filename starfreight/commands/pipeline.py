@@ -1,53 +1,83 @@
-"""The whole line for one recipe: plan, train, package, and publish when asked."""
+"""The whole pipeline of a recipe: train, package, and publish on request."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from starfreight.base_model import locate_base
 from starfreight.console import Console
-from starfreight.license_files import read_beside_recipe
 from starfreight.package import Package
 from starfreight.recipe import RecipeFile, expand
 from starfreight.run import Run
 
+if TYPE_CHECKING:
+    from starfreight.jobs.backends.interface import Fetched, Location
+
 
 @dataclass(frozen=True)
 class Shipped:
-    """What the line made of one variant."""
+    """The results of one variant.
+
+    Attributes:
+        run_folder: the directory of its run.
+        run: the record in it.
+        package_folder: the directory of its package.
+        package: the record in it.
+        published: true if the job has published the package.
+    """
 
     run_folder: Path
     run: Run
     package_folder: Path
     package: Package
+    published: bool = False
 
 
-def run_line(file: RecipeFile, runs: Path, packages: Path, console: Console) -> tuple[Shipped, ...]:
-    """Trains and packages every variant of a recipe. What is done already is not done again.
+def run_pipeline(
+    file: RecipeFile, location: Location, packages: Path, console: Console
+) -> tuple[Shipped, ...]:
+    """Trains and packages every variant of a recipe. Finished steps are not repeated.
+
+    On a backend that runs later steps itself, the job also packages, and publishes a recipe that has
+    ``publish`` and no sweep; its run and package are then fetched and verified.
 
     Args:
-        file: the recipe, which says where to train, and its folder.
-        runs: the folder of all runs.
-        packages: the folder of all packages.
+        file: the recipe, with the command line's options in it.
+        location: the directory of all runs on this machine, and the context of a cluster.
+        packages: the directory of all packages on this machine.
         console: shows progress.
 
     Raises:
-        StarfreightError: whatever stops it; the same call goes on from there.
+        StarfreightError: the reason for stopping; the same call resumes.
     """
-    from starfreight.jobs.run_recipe import train_recipe
+    from starfreight.jobs.backends.interface import JobRequest
+    from starfreight.jobs.backends.table import open_backend
+    from starfreight.jobs.kinds.table import find_kind
+
+    backend = open_backend(file.recipe.run.where, location)
+    publishes = file.recipe.publish is not None and len(expand(file.recipe)) == 1
+    last_step = None
+    if backend.runs_later_steps:
+        last_step = "publish" if publishes else "package"
+    submitted = backend.submit(JobRequest(find_kind("train"), file, last_step=last_step, ship=True), console)
+    fetched = [
+        backend.fetch(name, location.runs, console, packages if last_step else None)
+        for name in submitted.results
+    ]
+    return tuple(_ship(each, packages, console, published=last_step == "publish") for each in fetched)
+
+
+def _ship(fetched: Fetched, packages: Path, console: Console, *, published: bool) -> Shipped:
+    """Builds the package of a run, or verifies the one that its job has built."""
     from starfreight.packager.build.build_package import build_package
-    from starfreight.packager.build.licenses import license_texts
+    from starfreight.packager.layout import verify_layout
 
-    # The license gate comes before the hours of training, not after them. A base model's license
-    # is known only when its folder is, so a hub id is fetched here already.
-    for recipe in expand(file.recipe):
-        base = locate_base(recipe.base, file.folder)
-        added = read_beside_recipe(recipe.package, file.folder)
-        license_texts(recipe.package, recipe.base.license or "of the base model", base, added)
-
-    shipped = []
-    for folder, run in train_recipe(file, runs, console):
-        out = packages / folder.name
-        shipped.append(Shipped(folder, run, out, build_package(folder, out, None, console)))
-    return tuple(shipped)
+    directory = fetched.directory
+    if fetched.package is None:
+        out = packages / directory.name
+        package = build_package(directory, out, None, console)
+        return Shipped(directory, Run.load(directory), out, package)
+    verify_layout(fetched.package, console)
+    package = Package.load(fetched.package)
+    return Shipped(directory, Run.load(directory), fetched.package, package, published)

@@ -3,83 +3,81 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
-from starfreight.commands.plan_variant import plan_variant, variant_text
+from starfreight.commands.plan_variant import VariantPlan, plan_variant, variant_text
 from starfreight.console import Console, human_count
 from starfreight.errors import GateError
 from starfreight.options import with_console
-from starfreight.recipe import Recipe
 
 
 @click.command()
 @click.argument("recipe", type=click.Path(path_type=Path))
 @click.option(
-    "--gpu", metavar="NAME", default=None, help="A GPU (a100-80gb, rtx4090 ...) or its memory (24GB)."
+    "--gpu",
+    metavar="NAME",
+    default=None,
+    help="GPU to train on: a model (a100-80gb, rtx4090 ...) or its memory (24GB). [default: run.gpu_memory]",
 )
 @with_console
 def plan(recipe: Path, gpu: str | None, console: Console) -> None:
-    """Tell what RECIPE will cost before any GPU is touched: memory, disk, sizes, time, license duties.
+    """Predict memory, disk, file sizes, time and license duties of RECIPE, without a GPU.
 
-    With --gpu it also says the largest batch that fits, and about how long training takes. Exit code 3
-    when training does not fit in that GPU or in run.gpu_memory, or when the registry that publish names
-    is known to refuse a file of that size.
+    With a GPU, also shows the largest batch to fit in its memory and, for a known model, the training time.
+
+    Exits with 3 if training does not fit in the GPU, or if the registry in publish.reference does not accept
+    files of the predicted size.
 
     \b
         starfreight plan examples/starcoder2-15b.yaml
         starfreight plan examples/starcoder2-7b.yaml --gpu rtx4090
     """
-    from starfreight.jobs.planning.gpus import find_gpu
     from starfreight.recipe import expand, load_recipe
 
     file = load_recipe(recipe)
-    card = find_gpu(gpu) if gpu else None
-    plans = [plan_variant(variant, file.folder, card) for variant in expand(file.recipe)]
-    given = card.memory if card else file.recipe.run.gpu_memory
-    refusal = _refusal(file.recipe, plans, recipe, given)
+    plans = [plan_variant(variant, file.folder, gpu) for variant in expand(file.recipe)]
+    refusal = _refusal(plans, recipe)
     console.result(
-        {"variants": plans, "refused": refusal.as_dict() if refusal else None},
+        {
+            "variants": [each.as_dict() for each in plans],
+            "refused": refusal.as_dict() if refusal else None,
+        },
         "\n".join(variant_text(each) for each in plans),
     )
     if refusal is not None:
-        if console.json_output:  # The object above says it already.
+        if console.json_output:  # The refusal is part of the object above.
             raise click.exceptions.Exit(refusal.exit_code)
         raise refusal
 
 
-def _refusal(recipe: Recipe, plans: list[dict[str, Any]], path: Path, given: int | None) -> GateError | None:
-    from starfreight.packager.registry.limits import largest_layer
-    from starfreight.registry import parse_reference
-
-    host = parse_reference(recipe.publish.reference).host if recipe.publish else ""
-    limit = largest_layer(host)
+def _refusal(plans: list[VariantPlan], path: Path) -> GateError | None:
     for each in plans:
-        needed = each["gpu_memory"]["total"]
-        if given is not None and needed > given:
+        gpu, needed = each.training.gpu, each.training.gpu_memory.total
+        if gpu is not None and needed > gpu.memory:
             return GateError(
-                f"{each['name']} needs {human_count(needed, 'B')} of GPU memory, "
-                f"and has {human_count(given, 'B')}.",
+                f"{each.name} needs {human_count(needed, 'B')} of GPU memory; "
+                f"{human_count(gpu.memory, 'B')} is available.",
                 where=str(path),
                 fix=_smaller(each),
             )
-        for name, size in each["files"].items():
-            if limit is not None and size > limit:
+        package = each.package
+        for name, size in package.files.items():
+            if package.registry_limit is not None and size > package.registry_limit:
                 return GateError(
-                    f"{name} will have {human_count(size, 'B')}, "
-                    f"and {host} takes {human_count(limit, 'B')} at most.",
+                    f"The {name} file will be {human_count(size, 'B')}; {package.registry} accepts at most "
+                    f"{human_count(package.registry_limit, 'B')} per file.",
                     where=f"{path}, key package.quantizations",
                     fix="choose a smaller quantization, or another registry",
                 )
     return None
 
 
-def _smaller(plan: dict[str, Any]) -> str:
-    fits = plan["largest_batch"]
+def _smaller(plan: VariantPlan) -> str:
+    fits = plan.training.largest_batch
     if fits is None:
-        return "lower training.sequence_length or training.batch_size, or take a larger GPU"
+        return "lower training.sequence_length or training.batch_size, or use a larger GPU"
     return (
-        f"set training.batch_size to {fits['batch_size']} and training.gradient_accumulation to "
-        f"{fits['gradient_accumulation']}, which gives the same steps"
+        f"set training.batch_size to {fits.batch_size} and training.gradient_accumulation to "
+        f"{fits.gradient_accumulation}, for the same number of blocks per step"
     )

@@ -38,19 +38,19 @@ else:
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("quickstart"),
     show_default=True,
-    help="Where everything goes.",
+    help="Output directory.",
 )
 @with_console
 def quickstart(out: Path, console: Console) -> None:
-    """Run the whole line on this machine: no GPU, no network, nothing but Python.
+    """Train, package and try a tiny model on this machine, without GPU or network.
 
-    A small StarCoder2 that ships with Starfreight learns, with QLoRA, to fill in lines of code that
-    it has not seen; it is merged, converted, quantised, packaged with a record of every input's
-    digest, loaded, and asked to fill in a line. It takes about two minutes on two cores. The model
-    is far too small to be useful: the line is the point.
+    Tunes the small StarCoder2 shipped with Starfreight to fill in lines of code, using QLoRA. Then merges,
+    converts and quantises it, packages it with a digest of every input, and lets it fill in a line. Takes
+    about two minutes on two cores. The model is far too small to be useful; it demonstrates the workflow.
     """
-    from starfreight.commands.pipeline import run_line
+    from starfreight.commands.pipeline import run_pipeline
     from starfreight.files import write_bytes
+    from starfreight.jobs.backends.interface import Location
     from starfreight.packager.gguf.local_model import LocalModel
     from starfreight.recipe import load_recipe
 
@@ -59,7 +59,7 @@ def quickstart(out: Path, console: Console) -> None:
     text = files("starfreight.commands").joinpath("sample", RECIPE).read_bytes()
     if not recipe.exists() or recipe.read_bytes() != text:
         write_bytes(recipe, text)
-    (shipped,) = run_line(load_recipe(recipe), out / "runs", out / "packages", console)
+    (shipped,) = run_pipeline(load_recipe(recipe), Location(out / "runs"), out / "packages", console)
 
     console.heading("Filling in a line with the quantised model")
     default = shipped.package.default_variant
@@ -72,7 +72,7 @@ def quickstart(out: Path, console: Console) -> None:
     before, after = outcome.before, outcome.after
     seconds = round(time.monotonic() - began, 1)
     plot = shipped.run_folder / "plots" / "loss.png"
-    # In an environment that is not activated, the short name would not be found.
+    # In an environment not activated, the short name would not be found.
     program = "starfreight" if shutil.which("starfreight") else sys.argv[0]
     console.result(
         {
@@ -92,20 +92,20 @@ def quickstart(out: Path, console: Console) -> None:
                 "",
                 *("  | " + line for line in f"{_PREFIX}[{middle}]{_SUFFIX.rstrip()}".splitlines()),
                 "",
-                f"The part in brackets was written by {default.quantization}, {default.gguf.size:,} bytes.",
+                f"The part in brackets is by the model: {default.quantization}, {default.gguf.size:,} bytes.",
                 "",
-                "On code that was held out    before    after",
+                "On held-out code             before    after",
                 f"  loss, nats per token     {before.loss:8.3f} {after.loss:8.3f}",
                 f"  lines completed exactly  {before.exact_match or 0:8.0%} {after.exact_match or 0:8.0%}",
                 "",
-                f"Done in {seconds:.0f} seconds. What lies where:",
-                f"  the recipe     {recipe}",
-                f"  the run        {shipped.run_folder}",
-                f"  the loss plot  {plot}",
-                f"  the package    {shipped.package_folder}",
+                f"Done in {seconds:.0f} seconds. Files:",
+                f"  recipe     {recipe}",
+                f"  run        {shipped.run_folder}",
+                f"  loss plot  {plot}",
+                f"  package    {shipped.package_folder}",
                 "Next:",
                 f"  {program} package inspect {shipped.package_folder}",
-                f"  {program} init my-model       to write a recipe for your own code",
+                f"  {program} init my-model       write a recipe for your own code",
             ]
         ),
     )

@@ -7,38 +7,54 @@ from typing import Any
 
 import click
 
+from starfreight.commands.pipeline import Shipped, run_pipeline
 from starfreight.console import Console
+from starfreight.jobs.backends.interface import Location
+from starfreight.jobs.backends.kubernetes.options import cluster_options
+from starfreight.jobs.cli.location import CONTEXT_OPTION, RUNS_OPTION
 from starfreight.options import run_options, with_console
-
-_FOLDER = click.Path(path_type=Path, file_okay=False)
+from starfreight.recipe import RecipeFile
 
 
 @click.command()
 @click.argument("recipe", type=click.Path(path_type=Path))
-@click.option("--runs", type=_FOLDER, default=Path("runs"), show_default=True, help="The folder of all runs.")
+@RUNS_OPTION
 @click.option(
     "--packages",
-    type=_FOLDER,
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
     default=Path("packages"),
     show_default=True,
-    help="The folder of all packages.",
+    help="Directory of all packages.",
 )
 @run_options
-@click.option("--publish", "push", is_flag=True, help="Push the packages to the recipe's publish.reference.")
+@cluster_options
+@CONTEXT_OPTION
+@click.option("--publish", "push", is_flag=True, help="Push the packages to publish.reference.")
 @with_console
-def run(recipe: Path, runs: Path, packages: Path, push: bool, console: Console, **options: Any) -> None:
-    """Train and package what RECIPE describes, and publish it with --publish.
+def run(
+    recipe: Path,
+    runs: Path,
+    packages: Path,
+    context: str | None,
+    push: bool,
+    console: Console,
+    **options: Any,
+) -> None:
+    """Train and package RECIPE, and publish it with --publish.
 
-    The same command goes on after an interruption, and does nothing again that is done already.
-    With a sweep, each variant is published under the recipe's tag with the variant's name added.
+    The same command resumes after an interruption, and repeats no finished step. The packages of a sweep are
+    published under the recipe's tag with the variant's name appended.
+
+    In a cluster, one job trains and packages, and publishes if the recipe has `publish` and no sweep. Its run
+    and package are then copied to this machine.
 
     \b
         starfreight run recipe.yaml
         starfreight run recipe.yaml --publish
+        starfreight run recipe.yaml --on kubernetes --namespace research
     """
-    from starfreight.commands.pipeline import run_line
     from starfreight.errors import RecipeError
-    from starfreight.packager.registry import publish
     from starfreight.recipe import expand, load_recipe
     from starfreight.registry import parse_reference
 
@@ -46,28 +62,36 @@ def run(recipe: Path, runs: Path, packages: Path, push: bool, console: Console, 
     target = file.recipe.publish
     if push and target is None:
         raise RecipeError(
-            "The recipe does not say where to publish.",
+            "The recipe has no place to publish to.",
             where=f"{recipe}, key publish",
             fix="add publish.reference",
         )
     if target is not None:
-        for variant in expand(file.recipe):  # A bad one is known before anything is trained.
+        for variant in expand(file.recipe):  # Fail on a bad reference before the hours of training.
             parse_reference(target.reference + variant.name.removeprefix(file.recipe.name))
-    shipped = run_line(file, runs, packages, console)
-    results: list[dict[str, Any]] = []
-    lines = []
-    for each in shipped:
-        result: dict[str, Any] = {"run": str(each.run_folder), "package": str(each.package_folder)}
-        lines += [f"The run lies in {each.run_folder}.", f"The package lies in {each.package_folder}."]
-        if push and target is not None:
-            suffix = each.run.recipe.name.removeprefix(file.recipe.name)
-            console.heading("Publishing")
-            published = publish(
-                each.package_folder, target.reference + suffix, insecure=target.insecure, console=console
-            )
-            result["published"] = published.as_dict()
-            lines.append(published.as_text())
-        else:
-            lines.append(f"Next: starfreight publish {each.package_folder} HOST/NAMESPACE/NAME:TAG")
-        results.append(result)
-    console.result({"variants": results}, "\n".join(lines))
+    shipped = run_pipeline(file, Location(runs, context=context), packages, console)
+    results = [_result(each, file, push, console) for each in shipped]
+    console.result({"variants": [data for data, _ in results]}, "\n".join(text for _, text in results))
+
+
+def _result(shipped: Shipped, file: RecipeFile, push: bool, console: Console) -> tuple[dict[str, Any], str]:
+    """The result of a variant for machines and for people, after publishing it on request."""
+    from starfreight.packager.registry import publish
+
+    data: dict[str, Any] = {"run": str(shipped.run_folder), "package": str(shipped.package_folder)}
+    lines = [f"Run written to {shipped.run_folder}.", f"Package written to {shipped.package_folder}."]
+    target = file.recipe.publish
+    if shipped.published and target is not None:
+        data["published"] = {"reference": target.reference}
+        lines.append(f"The job has published it to {target.reference}.")
+    elif push and target is not None:
+        suffix = shipped.run.recipe.name.removeprefix(file.recipe.name)
+        console.heading("Publishing")
+        published = publish(
+            shipped.package_folder, target.reference + suffix, insecure=target.insecure, console=console
+        )
+        data["published"] = published.as_dict()
+        lines.append(published.as_text())
+    else:
+        lines.append(f"Next: starfreight publish {shipped.package_folder} HOST/NAMESPACE/NAME:TAG")
+    return data, "\n".join(lines)

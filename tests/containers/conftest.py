@@ -187,29 +187,14 @@ def packager_image(build: Build) -> BuiltImage:
 
 
 @pytest.fixture(scope="session")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clone of this checkout with all that is not committed yet in a commit of its own."""
+def checkout(copy_checkout: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone of this checkout with all uncommitted changes in one more commit."""
     folder = tmp_path_factory.mktemp("clone") / "starfreight"
-
-    def git(*words: str, cwd: Path = folder) -> str:
-        identity = {
-            f"GIT_{who}_{what}": "a@b.c" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
-        }
-        environment = {**os.environ, **identity}
-        return subprocess.run(
-            ["git", *words], cwd=cwd, check=True, capture_output=True, text=True, env=environment
-        ).stdout
-
-    git("clone", "--quiet", "--shared", str(ROOT), str(folder), cwd=ROOT)
-    for name in git("ls-files", "--cached", "--others", "--exclude-standard", "-z", cwd=ROOT).split("\0"):
-        source, target = ROOT / name, folder / name
-        if name and source.is_file():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, target)
-        elif name:
-            target.unlink(missing_ok=True)
-    git("add", "--all")
-    git("commit", "--quiet", "--allow-empty", "--message", "All of it")
+    who = ("-c", "user.name=test", "-c", "user.email=test@example.org")
+    subprocess.run(["git", "clone", "--quiet", "--shared", "--no-checkout", ROOT, folder], check=True)
+    copy_checkout(folder)
+    for words in (["add", "--all"], ["commit", "--quiet", "--allow-empty", "--message", "All of it"]):
+        subprocess.run(["git", "-C", folder, *who, *words], check=True)
     return folder
 
 

@@ -161,7 +161,7 @@ def test_a_change_of_the_code_changes_the_last_layer_only_and_is_said(
 ) -> None:
     options = [*fresh_base, "--tag", "starfreight-test/packager:changed"]
     before = read_built(build("packager", *options, source=checkout))
-    changed = checkout / "packager" / "identity.py"
+    changed = checkout / "packager" / "build" / "identity.py"
     text = changed.read_text()
     changed.write_text(f"{text}\n# One more line.\n")
     try:

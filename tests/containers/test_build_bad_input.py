@@ -33,35 +33,35 @@ def refusal(done: subprocess.CompletedProcess[str]) -> tuple[int, str, str]:
 
 def test_no_engine(build: Build, tmp_path: Path) -> None:
     code, what, more = refusal(build("packager", DOCKER_HOST=f"unix://{tmp_path}/none.sock"))
-    assert code == 4 and "No Docker Engine answers" in what and "none.sock" in more
+    assert code == 4 and "No Docker Engine is running" in what and "none.sock" in more
 
 
 def test_an_unknown_base_image(build: Build, registry: Server) -> None:
     code, what, more = refusal(build("packager", "--base-image", f"{registry.host}/no/such:1", offline=False))
-    assert code == 2 and "no such base image" in what and "--base-image" in more
+    assert code == 2 and "base image does not exist" in what and "--base-image" in more
 
 
 def test_a_registry_that_does_not_answer(build: Build, free_port: Callable[[], int]) -> None:
     base = f"127.0.0.1:{free_port()}/some/base:1"
     code, what, more = refusal(build("packager", "--base-image", base, offline=False))
-    assert code == 4 and "network cannot be reached" in what and "--wheelhouse" in more
+    assert code == 4 and "cannot reach the network" in what and "--wheelhouse" in more
 
 
 def test_a_platform_that_the_base_image_is_not_of(build: Build) -> None:
     code, what, _ = refusal(build("packager", "--platform", "linux/s390x", *TAG))
-    assert code == 2 and "is of linux/amd64" in what
+    assert code == 2 and "is for linux/amd64" in what
 
 
 @pytest.mark.parametrize(
     ("options", "part"),
     [
-        (["--platform", "linux/amd64,linux/arm64"], "not one platform"),
-        (["--base-image", "Not A Name"], "not the name of an image"),
-        (["--tag", "UPPER:1"], "not the name of an image"),
-        (["--tag", "-rm"], "not the name of an image"),
-        (["--torch", "cpu"], "has no torch"),
+        (["--platform", "linux/amd64,linux/arm64"], "not a single platform"),
+        (["--base-image", "Not A Name"], "not a valid image name"),
+        (["--tag", "UPPER:1"], "not a valid image name"),
+        (["--tag", "-rm"], "not a valid image name"),
+        (["--torch", "cpu"], "does not contain torch"),
         (["--push", "no-host"], "host"),
-        (["--ca", "README.md"], "no certificate"),
+        (["--ca", "README.md"], "contains no certificate"),
     ],
 )
 def test_options_that_make_no_sense(
@@ -93,7 +93,7 @@ def test_a_wheel_that_is_not_the_one_that_was_locked(
     forged.write_bytes(data + b"\0")
     options = ["--base-image", base_image, "--wheelhouse", str(tmp_path), *TAG]
     code, what, _ = refusal(build("packager", *options, offline=False))
-    assert code == 3 and "not the one that the lock file names" in what
+    assert code == 3 and "does not match the lock file" in what
 
 
 def test_an_interruption_stops_the_build_and_nothing_is_remembered(
@@ -156,6 +156,6 @@ def test_a_full_disk(build: Build, small_engine: str, tmp_path: Path) -> None:
     state = tmp_path / "state"
     done = build("packager", *TAG, DOCKER_HOST=small_engine, XDG_STATE_HOME=str(state))
     code, what, more = refusal(done)
-    assert code == 4 and "no room left on the disk" in what and "docker builder prune" in more
+    assert code == 4 and "No space is left" in what and "docker builder prune" in more
     assert not state.exists()
     assert not docker.DockerClient(small_engine).images.list("starfreight-test/packager")

@@ -61,7 +61,7 @@ def test_without_an_engine_the_list_says_so_and_what_is_known(
     remember_image(image)
     assert main(["images", "list"]) == 0
     said = capsys.readouterr()
-    assert "No Docker Engine answers" in said.err
+    assert "No Docker Engine is running" in said.err
     assert "starfreight/trainer:9" in said.out and "not pushed" in said.out
     found = listed(capsys)
     assert found["engine"] is False

@@ -119,7 +119,7 @@ def test_a_registry_that_wants_other_credentials_gets_nothing_and_the_password_i
     if password:
         monkeypatch.setenv("STARFREIGHT_REGISTRY_USERNAME", locked.username)
         monkeypatch.setenv("STARFREIGHT_REGISTRY_PASSWORD", password)
-    with pytest.raises(ServiceError, match="asks for credentials that fit") as raised:
+    with pytest.raises(ServiceError, match="requires valid credentials") as raised:
         push_image(remembered, f"{locked.host}/team/refused:1.0", console)
     assert "docker login" in str(raised.value)
     assert "a wrong password" not in str(raised.value)
@@ -151,18 +151,18 @@ def test_a_registry_that_takes_nothing_is_not_taken_for_one_that_did(
     [
         (
             "Get https://r.example/v2/: http: server gave HTTP response to HTTPS client",
-            "plain http",
+            "does not use plain http",
             "insecure-reg",
         ),
         ("Get https://r.example/v2/: x509: certificate signed by unknown authority", "not trust", "certs.d"),
-        ("denied: requested access to the resource is denied", "this account", "docker login"),
+        ("denied: requested access to the resource is denied", "This account may not push", "docker login"),
         (
             "Get http://r.example/v2/: dial tcp 127.0.0.1:1: connect: connection refused",
             "cannot reach",
             "runs",
         ),
-        ("received unexpected HTTP status: 500 Internal Server Error", "kept failing", "disk may be full"),
-        ("write /var/lib/docker/tmp/x: no space left on device", "no room left", "free some"),
+        ("unexpected HTTP status: 500 Internal Server Error", "failed repeatedly", "disk may be full"),
+        ("write /var/lib/docker/tmp/x: no space left on device", "No space is left", "free some space"),
         ("errors: name invalid: repository name is not known", "refused the image: errors: name", "log"),
     ],
 )
@@ -185,7 +185,7 @@ def test_what_is_at_the_tag_must_be_what_the_engine_pushed(
     client, target = client_of(reference), parse_tag_reference(reference)
     assert _read_back(client, target, digest, remembered).digest == digest
     for wrong in ((target, "sha256:" + "0" * 64, remembered), (target, digest, other)):
-        with pytest.raises(ServiceError, match="another image than was pushed"):
+        with pytest.raises(ServiceError, match="another image than the pushed one"):
             _read_back(client, *wrong)
 
 
@@ -193,7 +193,7 @@ def test_an_image_that_the_engine_has_lost_is_to_be_built_again(
     small_image: BuiltImage, registry: Any, console: Console
 ) -> None:
     lost = small_image.model_copy(update={"id": "sha256:" + "0" * 64})
-    with pytest.raises(InputError, match="does not have this image any more") as raised:
+    with pytest.raises(InputError, match="no longer has this image") as raised:
         push_image(lost, f"{registry.host}/team/lost:1.0", console, insecure=True)
     assert "images build" in str(raised.value)
 
@@ -202,7 +202,7 @@ def test_without_an_engine_nothing_is_asked_of_the_registry(
     small_image: BuiltImage, registry: Any, console: Console, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
-    with pytest.raises(StarfreightError, match="No Docker Engine answers"):
+    with pytest.raises(StarfreightError, match="No Docker Engine is running"):
         push_image(small_image, f"{registry.host}/team/nobody:1.0", console, insecure=True)
 
 

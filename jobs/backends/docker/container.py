@@ -1,7 +1,7 @@
-"""The container that a job gets: what it may use, and the little that it may do.
+"""The container of a job, with few resources and fewer rights.
 
-It has no network, no capabilities, no way to more privileges, and can write to the run's folder and ``/tmp``
-alone. It runs as the user who started it, so that the files are that user's.
+It has no network, no capabilities and no way to more privileges, and can write only to the job's directory
+and ``/tmp``. It runs as the user who started it, so that the files belong to that user.
 """
 
 from __future__ import annotations
@@ -10,14 +10,13 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from starfreight.image import LABEL_PROTOCOL, PROTOCOL
-from starfreight.jobs.backends.docker.image import TrainerImage
-from starfreight.jobs.backends.docker.mounts import Layout
+from starfreight.jobs.backends.docker.image import JobImage
+from starfreight.jobs.backends.docker.mounts import Mounts
+from starfreight.jobs.kinds.interface import Job
 from starfreight.jobs.train.environment import ENVIRONMENT, IMAGE_VARIABLE
-from starfreight.run import Run
 
 if TYPE_CHECKING:
     import docker
@@ -28,20 +27,20 @@ LABEL_FOLDER = "dev.starfreight.folder"
 _LOG = {"max-size": "100m", "max-file": "5"}
 _PROCESSES = 4096
 _STOP_SECONDS = 300
-"""How long the engine waits for a checkpoint when it stops all containers, as before a restart."""
+"""Time for a checkpoint when the engine stops all containers, e.g. before a restart."""
 
 
 @dataclass(frozen=True)
 class Host:
-    """What of the engine and the user decides a container's options.
+    """Properties of the engine and the user that decide a container's options.
 
     Attributes:
-        rootless: the engine is an ordinary user's, whom a container sees as root.
-        remapped: the engine gives containers other user numbers than the machine's.
-        labelled: SELinux keeps containers from files that are not labelled for them.
+        rootless: the engine belongs to an ordinary user, whom a container sees as root.
+        remapped: the engine maps the containers' user ids to others.
+        labelled: SELinux denies containers access to files without their label.
         memory: of the machine, in bytes.
-        user: who starts the job: user and group number.
-        groups: the other groups of that user.
+        user: user and group id of the user who starts the job.
+        groups: other groups of that user.
     """
 
     rootless: bool
@@ -53,12 +52,12 @@ class Host:
 
     @classmethod
     def of(cls, info: Mapping[str, Any]) -> Host:
-        """This user, and what the engine says of itself."""
-        said = {part for option in info.get("SecurityOptions") or [] for part in str(option).split(",")}
+        """This user, and the engine as ``docker info`` describes it."""
+        parts = {part for option in info.get("SecurityOptions") or [] for part in str(option).split(",")}
         return cls(
-            rootless="name=rootless" in said,
-            remapped="name=userns" in said,
-            labelled="name=selinux" in said,
+            rootless="name=rootless" in parts,
+            remapped="name=userns" in parts,
+            labelled="name=selinux" in parts,
             memory=int(info.get("MemTotal") or 0),
             user=(os.getuid(), os.getgid()),
             groups=tuple(os.getgroups()),
@@ -66,73 +65,71 @@ class Host:
 
 
 def container_name(run_id: str, number: int) -> str:
-    """The name of a run's container; ``number`` is more than 1 where that of a kept one is taken."""
+    """Name of a job's container; ``number`` is above 1 if a kept container has the name without one."""
     name = "starfreight-" + re.sub(r"[^a-zA-Z0-9_.-]", "-", run_id)
     return name if number == 1 else f"{name}-{number}"
 
 
 @dataclass(frozen=True)
-class Order:
-    """What a container is made for and of.
+class ContainerSpec:
+    """A container to create.
 
     Attributes:
-        folder: the run's folder.
-        run: its record.
-        image: what the container is made from.
-        layout: what it sees of this machine.
+        job: the job that runs in it.
+        image: its image.
+        mounts: its view of this machine.
         gpus: device requests of the engine's API.
-        host: who asks, and whom.
+        host: the user and the engine.
     """
 
-    folder: Path
-    run: Run
-    image: TrainerImage
-    layout: Layout
+    job: Job
+    image: JobImage
+    mounts: Mounts
     gpus: Sequence[Mapping[str, Any]]
     host: Host
 
 
-def create(engine: docker.DockerClient, name: str, order: Order) -> str:
-    """Makes the container, which does not run yet, and returns its id.
+def create(engine: docker.DockerClient, name: str, spec: ContainerSpec) -> str:
+    """Creates the container without starting it, and returns its id.
 
     Raises:
         docker.errors.APIError: the engine refuses.
     """
-    user = order.host.user
+    user = spec.host.user
     made = engine.api.create_container(
-        order.image.id,
-        order.layout.command(),
+        spec.image.id,
+        list(spec.mounts.command),
         name=name,
-        user="0:0" if order.host.rootless else f"{user[0]}:{user[1]}",
-        environment={**ENVIRONMENT, "HOME": "/tmp", IMAGE_VARIABLE: order.image.digest},
+        user="0:0" if spec.host.rootless else f"{user[0]}:{user[1]}",
+        environment={**ENVIRONMENT, "HOME": "/tmp", IMAGE_VARIABLE: spec.image.digest},
         labels={
-            LABEL_RUN: order.run.id,
-            LABEL_FOLDER: str(order.folder.resolve()),
+            LABEL_RUN: spec.job.id,
+            LABEL_FOLDER: str(spec.job.directory.resolve()),
             LABEL_PROTOCOL: str(PROTOCOL),
         },
         working_dir="/tmp",
         stop_signal="SIGTERM",
         stop_timeout=_STOP_SECONDS,
-        # The proxies in ~/.docker/config.json may have passwords in them, and the job needs none.
+        # The proxies in ~/.docker/config.json may hold passwords, and the job needs no proxy.
         use_config_proxy=False,
-        host_config=host_options(engine, order),
+        host_config=host_options(engine, spec),
     )
     return str(made["Id"])
 
 
-def host_options(engine: docker.DockerClient, order: Order) -> dict[str, Any]:
-    """What the container may use of the machine, as the engine's API has it."""
+def host_options(engine: docker.DockerClient, spec: ContainerSpec) -> dict[str, Any]:
+    """Resources and rights of the container, in the format of the engine's API."""
     from docker.types import DeviceRequest, LogConfig, Mount, Ulimit
 
-    options, host = order.run.recipe.run, order.host
+    options, host = spec.job.options, spec.host
     limits = [Ulimit(name="core", soft=0, hard=0)]
-    if order.gpus and not host.rootless:
-        # Memory that several GPUs share has to stay in place. An ordinary user may not raise this.
+    if spec.gpus and not host.rootless:
+        # Memory shared by several GPUs must be locked. In a rootless engine this limit cannot be raised.
         limits.append(Ulimit(name="memlock", soft=-1, hard=-1))
     result: dict[str, Any] = engine.api.create_host_config(
         mounts=[
             Mount(bind.target, str(bind.source), type="bind", read_only=bind.read_only)
-            for bind in order.layout.binds
+            for bind in spec.mounts.binds
         ],
         network_mode=options.network,
         read_only=True,
@@ -143,12 +140,12 @@ def host_options(engine: docker.DockerClient, order: Order) -> dict[str, Any]:
         userns_mode="host" if host.remapped else None,
         pids_limit=_PROCESSES,
         mem_limit=options.memory,
-        # No swap on top of it: a job that swaps gets nowhere.
+        # The sum of memory and swap, hence no swap: a job that swaps makes no progress.
         memswap_limit=options.memory,
-        # As much as a Linux machine has by default: half of the memory. It takes none until it is used.
+        # Half of the memory, as Linux does by default. None is taken before it is used.
         shm_size=(options.memory or host.memory or 2 << 30) // 2,
         ulimits=limits,
         log_config=LogConfig(type="json-file", config=_LOG),
-        device_requests=[DeviceRequest(**request) for request in order.gpus] or None,
+        device_requests=[DeviceRequest(**request) for request in spec.gpus] or None,
     )
     return result

@@ -1,4 +1,4 @@
-"""A container's output while it comes, over every silence of the engine that ends in time."""
+"""Follows the output of a container, across restarts of the engine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import docker
 
 PATIENCE = 60.0
-"""Seconds that an engine may be gone for: a restart takes a few."""
+"""Seconds to wait for an engine that does not answer; a restart takes a few."""
 
 _PAUSE = 0.5
 _REFUSALS = 20
@@ -24,7 +24,7 @@ _ALIVE = ("created", "running", "paused", "restarting")
 
 
 def is_alive(status: str) -> bool:
-    """Whether a container in this state, as the engine calls it, may still write something."""
+    """True if a container in this state of the engine's API may still write output."""
     return status in _ALIVE
 
 
@@ -33,20 +33,20 @@ def follow(
     container: str,
     console: Console,
     *,
-    errors_too: bool = False,
+    with_stderr: bool = False,
     give_up: Callable[[], bool] = lambda: False,
 ) -> Iterator[str]:
-    """The lines that a container writes, from its first one until it has ended or is gone.
+    """Yields the lines of a container from the first one, until it has ended or is removed.
 
     Args:
         engine: the Docker Engine.
         container: its id.
-        console: is told when the engine is waited for.
-        errors_too: whether what it writes on standard error belongs to it.
-        give_up: asked while the engine is waited for.
+        console: shows that the engine does not answer.
+        with_stderr: include standard error.
+        give_up: called while waiting for the engine; true ends the wait.
 
     Raises:
-        ServiceError: the engine went away and did not come back in time, or keeps refusing.
+        ServiceError: the engine did not come back in time, or keeps refusing.
     """
     import docker.errors
     import requests
@@ -54,7 +54,7 @@ def follow(
     seen, refusals = 0, 0
     while True:
         try:
-            pieces = engine.api.logs(container, stderr=errors_too, stream=True, follow=True)
+            pieces = engine.api.logs(container, stderr=with_stderr, stream=True, follow=True)
             rest = b""
             for number, line in enumerate(lines_of(pieces)):
                 if not line.endswith(b"\n"):
@@ -62,7 +62,7 @@ def follow(
                 elif number >= seen:
                     seen, refusals = seen + 1, 0
                     yield as_text(line)
-            # The stream ends when the container does, and when the engine goes down.
+            # The stream ends with the container, and also when the engine shuts down.
             if not is_alive(str(engine.api.inspect_container(container)["State"]["Status"])):
                 if rest:
                     yield as_text(rest)
@@ -73,7 +73,7 @@ def follow(
         except docker.errors.APIError as error:
             if error.status_code == _BEING_REMOVED:
                 return
-            # An engine that goes down refuses before it falls silent; one that stays has another reason.
+            # An engine refuses requests while it shuts down. If it keeps refusing, the reason is another one.
             refusals += 1
             if (error.status_code is not None and error.status_code < 500) or refusals == _REFUSALS:
                 with engine_errors():
@@ -87,32 +87,32 @@ def follow(
 def wait_for_engine(
     console: Console, give_up: Callable[[], bool] = lambda: False, patience: float | None = None
 ) -> docker.DockerClient:
-    """The engine, as soon as it answers again.
+    """Waits until the engine answers, and returns it.
 
     Args:
-        console: is told that it is waited for.
-        give_up: asked now and then; the wait ends when it says so.
-        patience: seconds to wait; :data:`PATIENCE` when not given.
+        console: shows that the engine does not answer.
+        give_up: called repeatedly; true ends the wait.
+        patience: seconds to wait; :data:`PATIENCE` by default.
 
     Raises:
-        ServiceError: it does not come back in time.
+        ServiceError: the engine does not answer in time.
     """
     seconds = PATIENCE if patience is None else patience
     end = time.monotonic() + seconds
-    told = False
+    notified = False
     while True:
         try:
             return connect()
         except ServiceError as error:
-            if not told:
+            if not notified:
                 console.note(
                     f"The Docker Engine does not answer. Waiting {seconds:.0f} s for it to come back."
                 )
-                told = True
+                notified = True
             if time.monotonic() > end or give_up():
                 raise ServiceError(
-                    "The Docker Engine went away while the job ran.",
+                    "The Docker Engine stopped answering while the job was running.",
                     where=engine_address(),
-                    fix="start it again; then the same command finds the job, or goes on from its checkpoint",
+                    fix="start it again and repeat the command: it finds the job, or resumes from the last checkpoint",
                 ) from error
         time.sleep(_PAUSE)

@@ -1,7 +1,7 @@
-"""What a container leaves when it has ended is brought home to the run's folder, and then it is removed.
+"""Collects the log and the exit code of a container that has ended, and removes the container.
 
-Whoever looks first does it: the command that followed the job, or any later one. It can be cut off at any
-moment and begun again, and two commands cannot do it at once.
+The command that followed the job does this, or the next one that looks at it. It may be interrupted at any
+moment and is then repeated; a lock prevents two commands from doing it at once.
 """
 
 from __future__ import annotations
@@ -13,64 +13,59 @@ from typing import TYPE_CHECKING, Any
 
 from starfreight.console import human_count
 from starfreight.docker_engine import engine_errors
-from starfreight.errors import JobStopped
 from starfreight.files import disk_errors
+from starfreight.jobs.backends.endings import Ending, describe, out_of_memory
 from starfreight.jobs.protocol.log import LOG_FILE, open_log
 from starfreight.jobs.protocol.record import JobRecord
 
 if TYPE_CHECKING:
     import docker
 
-KILLED = 137
-"""128 and the number of SIGKILL."""
-OUT_OF_MEMORY = "was killed by the kernel"
-STOPPED_AT_ONCE = 143
-"""128 and the number of SIGTERM, which came before the job could listen."""
 
-
-def bring_home(
+def collect(
     engine: docker.DockerClient, folder: Path, record: JobRecord, container: Mapping[str, Any], *, keep: bool
 ) -> JobRecord:
-    """Takes a container's log and its end into the run's folder, and removes the container.
+    """Writes the container's log and the job's end into the job's directory, and removes the container.
 
     The caller holds :func:`starfreight.jobs.protocol.record.job_lock`.
 
     Args:
         engine: the Docker Engine.
-        folder: the run's folder.
+        folder: the job's directory.
         record: of the job.
-        container: what the engine says of the container, which has ended.
-        keep: leave the container where it is.
+        container: the engine's description of the container, which has ended.
+        keep: keep the container.
 
     Returns:
-        the record with the job's end, as it was written.
+        the record with the job's end, as written.
 
     Raises:
-        InputError: the log's place is taken by a link or by something that is no file.
+        InputError: the path of the log is a link, or not a regular file.
         ServiceError: the engine does not answer, or the disk is full.
     """
     with disk_errors(folder / LOG_FILE), open_log(folder, write=True) as log:
-        # What an earlier attempt to do this has written is written again.
+        # Discard the output of an attempt that was interrupted.
         log.truncate(record.log_begins)
         for piece in _output(engine, container["Id"]):
             log.write(piece)
         log.flush()
         os.fsync(log.fileno())
     state = container["State"]
-    record = record.ended(int(state["ExitCode"]), how_it_ended(state, container["HostConfig"]))
+    ending = ending_of(state, container["HostConfig"])
+    record = record.ended(ending.exit_code, ending.what)
     record = record.model_copy(update={"leaves": not keep})
     record.save(folder)
-    return clear_away(engine, folder, record)
+    return remove_collected(engine, folder, record)
 
 
-def clear_away(engine: docker.DockerClient, folder: Path, record: JobRecord) -> JobRecord:
-    """Removes the container of a job that has been brought home, unless that is done or it is kept.
+def remove_collected(engine: docker.DockerClient, folder: Path, record: JobRecord) -> JobRecord:
+    """Removes the container of a collected job, unless it is kept or removed already.
 
     Returns:
-        the record as it is then.
+        the current record.
 
     Raises:
-        ServiceError: the engine does not answer; then the next look does it.
+        ServiceError: the engine does not answer. The next command tries again.
     """
     if record.leaves and record.identity:
         remove(engine, record.identity)
@@ -80,7 +75,7 @@ def clear_away(engine: docker.DockerClient, folder: Path, record: JobRecord) -> 
 
 
 def remove(engine: docker.DockerClient, container: str, *, force: bool = False) -> None:
-    """Removes a container, if it is still there; one that runs only by force."""
+    """Removes a container if it exists; a running one only with ``force``."""
     import docker.errors
 
     try:
@@ -91,7 +86,7 @@ def remove(engine: docker.DockerClient, container: str, *, force: bool = False) 
 
 
 def _output(engine: docker.DockerClient, container: str) -> Iterator[bytes]:
-    """What a container has written. The errors of whoever reads this are not the engine's."""
+    """The output of a container. Errors of the consumer are not mistaken for the engine's."""
     with engine_errors():
         pieces = iter(engine.api.logs(container, stream=True, follow=False))
     while True:
@@ -102,17 +97,10 @@ def _output(engine: docker.DockerClient, container: str) -> Iterator[bytes]:
         yield piece
 
 
-def how_it_ended(state: Mapping[str, Any], limits: Mapping[str, Any]) -> str:
-    """The end of a container in words, after "the job"."""
+def ending_of(state: Mapping[str, Any], limits: Mapping[str, Any]) -> Ending:
+    """The end of a container, from the engine's description of it."""
     code = int(state["ExitCode"])
     if state.get("OOMKilled") and code != 0:
-        most = limits.get("Memory")
-        memory = f"its {human_count(most, 'B')} of memory" if most else "all memory"
-        return f"{OUT_OF_MEMORY} (exit code {code}): it had used up {memory}"
-    if code == KILLED:
-        return "was killed from outside (exit code 137, signal 9)"
-    if code == JobStopped.exit_code:
-        return "stopped because it was asked to, with its checkpoint written"
-    if code == STOPPED_AT_ONCE:
-        return "stopped because it was asked to, before it had begun"
-    return "ended" if code == 0 else f"ended with exit code {code}"
+        limit = limits.get("Memory")
+        return Ending(code, out_of_memory(code, human_count(limit, "B") if limit else None), True)
+    return Ending(code, describe(code))

@@ -1,4 +1,4 @@
-"""The GPUs of a container: which ones to ask the engine for, and whether this machine has what that takes."""
+"""GPUs of a container: the request to the engine, and the driver and toolkit it needs."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _CDI = ("etc/cdi", "var/run/cdi")
 
 @dataclass(frozen=True)
 class GpuSupport:
-    """What a container needs to see NVIDIA's GPUs.
+    """Software of this machine that gives containers access to NVIDIA GPUs.
 
     Attributes:
-        driver: NVIDIA's driver is loaded.
-        toolkit: NVIDIA's container toolkit is installed, so that the engine can pass GPUs on.
+        driver: true if NVIDIA's driver is loaded.
+        toolkit: true if NVIDIA's container toolkit is installed, through which the engine passes GPUs on.
     """
 
     driver: bool
@@ -29,7 +29,7 @@ class GpuSupport:
 
     @property
     def complete(self) -> bool:
-        """Whether a container can have GPUs."""
+        """True if a container can use GPUs."""
         return self.driver and self.toolkit
 
 
@@ -37,7 +37,7 @@ def find_gpu_support(info: Mapping[str, Any], root: Path = Path("/")) -> GpuSupp
     """Looks for the driver and the toolkit.
 
     Args:
-        info: what the engine says of itself.
+        info: the engine's description of itself (``docker info``).
         root: of the file system.
     """
     driver = any((root / path).exists() for path in _DRIVER) or shutil.which("nvidia-smi") is not None
@@ -49,41 +49,41 @@ def find_gpu_support(info: Mapping[str, Any], root: Path = Path("/")) -> GpuSupp
     return GpuSupport(driver, toolkit)
 
 
-def gpu_request(asked: Gpus | None, support: GpuSupport) -> list[dict[str, Any]]:
-    """What to ask the engine for, as the arguments of Docker's ``DeviceRequest``: nothing, or one request.
+def gpu_request(wanted: Gpus | None, support: GpuSupport) -> list[dict[str, Any]]:
+    """The request to the engine, as arguments of Docker's ``DeviceRequest``: none or one.
 
     Args:
-        asked: the recipe's choice; all that can be had when ``None``.
-        support: what this machine has.
+        wanted: the recipe's choice; ``None`` for all available GPUs, if any.
+        support: software of this machine.
 
     Raises:
-        InputError: GPUs are asked for and something is missing.
+        InputError: GPUs are requested, but the driver or the toolkit is missing.
     """
-    if asked == 0 or (asked is None and not support.complete):
+    if wanted == 0 or (wanted is None and not support.complete):
         return []
     missing = [
-        what
-        for there, what in (
-            (support.driver, "NVIDIA's driver (/proc/driver/nvidia/version is not there)"),
-            (support.toolkit, "NVIDIA's container toolkit (docker info shows no runtime nvidia)"),
+        name
+        for found, name in (
+            (support.driver, "NVIDIA's driver (/proc/driver/nvidia/version does not exist)"),
+            (support.toolkit, "NVIDIA's container toolkit (docker info lists no nvidia runtime)"),
         )
-        if not there
+        if not found
     ]
     if missing:
         raise InputError(
-            f"GPUs are asked for, and this machine lacks {' and '.join(missing)}.",
+            f"The job requests GPUs, but this machine lacks {' and '.join(missing)}.",
             where="key run.gpus, option --gpus",
             fix="install it (nvidia-ctk runtime configure --runtime=docker, then restart Docker),"
             " or train on the CPU: --gpus 0",
         )
     request: dict[str, Any] = {"capabilities": [["gpu"]]}
-    if isinstance(asked, tuple):
-        return [{**request, "device_ids": [str(number) for number in asked]}]
-    return [{**request, "count": asked if isinstance(asked, int) else -1}]
+    if isinstance(wanted, tuple):
+        return [{**request, "device_ids": [str(number) for number in wanted]}]
+    return [{**request, "count": wanted if isinstance(wanted, int) else -1}]
 
 
 def gpus_in_words(requests: list[dict[str, Any]]) -> str:
-    """What a container gets: ``no GPU``, ``all GPUs``, ``2 GPUs``, ``GPU 0, 1``."""
+    """GPUs of a container in words: ``no GPU``, ``all GPUs``, ``2 GPUs``, ``GPU 0, 1``."""
     if not requests:
         return "no GPU"
     if "device_ids" in requests[0]:

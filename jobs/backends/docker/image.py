@@ -1,4 +1,4 @@
-"""The image that a job's container is made from: found, and looked at before anything is started."""
+"""Finds the image of a job's container, and checks it before anything is started."""
 
 from __future__ import annotations
 
@@ -15,24 +15,22 @@ from starfreight.image import LABEL_IMAGE, LABEL_PROTOCOL, PROTOCOL, find_image
 if TYPE_CHECKING:
     import docker
 
-NAME = "trainer"
 ENTRYPOINT = ["/usr/bin/tini", "--"]
-"""It passes signals on, so that a request to stop reaches the job."""
+"""Passes signals on, so that a request to stop reaches the job."""
 
 _NO_REFERENCE = 400
-_BUILD = f"starfreight images build {NAME}"
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 
 
 @dataclass(frozen=True)
-class TrainerImage:
-    """An image that has been looked at.
+class JobImage:
+    """An image that has been checked.
 
     Attributes:
-        reference: what the user or the builder calls it.
-        id: what the engine calls it.
-        digest: of its manifest when it is in a registry, otherwise the id.
-        version: of Starfreight in it, when it says so.
+        reference: its name to the user.
+        id: its name to the engine.
+        digest: of its manifest if it is in a registry, otherwise the id.
+        version: of Starfreight in it, if a label names it.
     """
 
     reference: str
@@ -42,43 +40,45 @@ class TrainerImage:
 
     @property
     def other_version(self) -> str | None:
-        """The version in it when it is not that of this program."""
+        """The version in it, if it differs from this program's."""
         return self.version if self.version not in (None, __version__) else None
 
 
-def find_trainer(engine: docker.DockerClient, asked: str | None) -> TrainerImage:
-    """The image that was asked for, or the one that was built last.
+def find_job_image(engine: docker.DockerClient, name: str, wanted: str | None) -> JobImage:
+    """The requested image, or the one built last.
 
     Args:
         engine: the Docker Engine.
-        asked: a reference or an id.
+        name: of the image that the job needs, e.g. ``trainer``.
+        wanted: its reference or id; ``None`` for the image built last.
 
     Raises:
-        InputError: there is none, or jobs cannot run in it.
+        InputError: the image is missing, or the job cannot run in it.
         ServiceError: the engine does not answer.
     """
-    built = None if asked else find_image(NAME)
-    if asked is None and built is None:
+    build = _build_command(name)
+    built = None if wanted else find_image(name)
+    if wanted is None and built is None:
         raise InputError(
-            "No trainer image has been built on this machine.",
+            f"No {name} image has been built on this machine.",
             where="key run.image, option --image",
-            fix=f"{_BUILD}, or name one: --image REFERENCE",
+            fix=f"{build}, or name one: --image REFERENCE",
         )
-    names = [built.id, built.reference] if built else [str(asked)]
+    names = [built.id, built.reference] if built else [str(wanted)]
     attributes = _inspect(engine, names)
-    reference = built.reference if built else str(asked)
+    reference = built.reference if built else str(wanted)
     if attributes is None:
         raise InputError(
             f"The Docker Engine has no image {reference!r}.",
             where="key run.image, option --image",
-            fix=f"docker pull {reference}, or build one: {_BUILD}" if asked else _BUILD,
+            fix=f"docker pull {reference}, or build one: {build}" if wanted else build,
         )
     with engine_errors():
         machine = str(engine.info().get("Architecture", ""))
-    check_image(attributes, reference, _MACHINES.get(machine, machine))
+    check_image(attributes, name, reference, _MACHINES.get(machine, machine))
     pushed = built.digest if built and built.id == attributes["Id"] else None
     labels = attributes["Config"]["Labels"]
-    return TrainerImage(
+    return JobImage(
         reference,
         attributes["Id"],
         pushed or _digest(attributes, reference),
@@ -86,38 +86,44 @@ def find_trainer(engine: docker.DockerClient, asked: str | None) -> TrainerImage
     )
 
 
-def check_image(attributes: Mapping[str, Any], reference: str, machine: str) -> None:
-    """Looks whether a job can run in an image.
+def _build_command(name: str) -> str:
+    return f"starfreight images build {name}"
+
+
+def check_image(attributes: Mapping[str, Any], name: str, reference: str, machine: str) -> None:
+    """Checks that a job can run in an image.
 
     Args:
-        attributes: what the engine says of it.
-        reference: what it is called.
+        attributes: the engine's description of it.
+        name: of the image that the job needs, e.g. ``trainer``.
+        reference: of the image, for messages.
         machine: the engine's own architecture, as images name it.
 
     Raises:
-        InputError: it is for another architecture, no trainer, of another protocol, or lacks the entry point.
+        InputError: it is another image, of another architecture or protocol, or lacks the entry point.
     """
     config = attributes.get("Config") or {}
     labels = config.get("Labels") or {}
-    other = f"name another image, or build one: {_BUILD}"
-    if labels.get(LABEL_IMAGE) != NAME:
+    build = _build_command(name)
+    other = f"name another image, or build one: {build}"
+    if labels.get(LABEL_IMAGE) != name:
         raise InputError(
-            f"The image is no trainer image of Starfreight: it has no label {LABEL_IMAGE}={NAME}.",
+            f"The image is not a {name} image of Starfreight: its label {LABEL_IMAGE}={name} is missing.",
             where=reference,
             fix=other,
         )
     if labels.get(LABEL_PROTOCOL) != str(PROTOCOL):
         raise InputError(
-            f"The image talks to jobs by protocol {labels.get(LABEL_PROTOCOL, 'none')}, "
-            f"and this Starfreight by {PROTOCOL}.",
+            f"The image has protocol {labels.get(LABEL_PROTOCOL, 'none')}, "
+            f"and this Starfreight needs protocol {PROTOCOL}.",
             where=reference,
-            fix=f"{_BUILD}, or use the Starfreight that the image was built with",
+            fix=f"{build}, or use the version of Starfreight that built the image",
         )
     if attributes.get("Architecture") not in (machine, None, ""):
         raise InputError(
             f"The image is for {attributes['Architecture']}, and this machine is {machine}.",
             where=reference,
-            fix=f"{_BUILD} --platform linux/{machine}",
+            fix=f"{build} --platform linux/{machine}",
         )
     if config.get("Entrypoint") != ENTRYPOINT:
         raise InputError(
@@ -143,7 +149,7 @@ def _inspect(engine: docker.DockerClient, names: list[str]) -> Mapping[str, Any]
 
 
 def _digest(attributes: Mapping[str, Any], reference: str) -> str:
-    """The manifest's digest as the reference or the engine has it, or else the image's id."""
+    """The manifest's digest, from the reference or the engine; without one, the image's id."""
     if "@sha256:" in reference:
         return reference.rpartition("@")[2]
     known = [str(each) for each in attributes.get("RepoDigests") or []]

@@ -1,4 +1,4 @@
-"""A request to stop this process, passed on to the container that it follows."""
+"""Forwards SIGINT and SIGTERM of this process to the container it follows."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupts:
-    """Remembers that this process was asked to stop, and asks the container the same as soon as there is one.
+    """Records requests to stop this process, and forwards them to the container once it exists.
 
-    A handler of signals may do very little, so a thread talks to the engine.
+    A signal handler may do very little, so a thread talks to the engine.
     """
 
     def __init__(self) -> None:
-        self.asked = False
+        self.requested = False
         self._container: str | None = None
         self._closed = threading.Event()
         self._lock = threading.Lock()
         self._read, self._write = os.pipe()
 
     def follow(self, container: str) -> None:
-        """From here on requests go to this container; one that came before goes there now."""
+        """Sets the container to forward to; an earlier request is forwarded now."""
         with self._lock:
             self._container = container
-        if self.asked:
+        if self.requested:
             os.write(self._write, b"!")
 
-    def note(self, number: int, frame: FrameType | None) -> None:
-        """The handler."""
-        self.asked = True
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        """Signal handler."""
+        self.requested = True
         with contextlib.suppress(OSError):
             os.write(self._write, b"!")
 
-    def pass_on(self) -> None:
-        """The thread: sends SIGTERM for each request until the block ends, once the engine takes it."""
+    def forward(self) -> None:
+        """Body of the thread: sends SIGTERM for each request, and repeats it until the engine accepts it."""
         while os.read(self._read, 1) == b"!":
             with self._lock:
                 container = self._container
@@ -59,14 +59,14 @@ class Interrupts:
         self._closed.set()
         os.write(self._write, b".")
 
-    def forget(self) -> None:
-        """Closes what the thread listened to."""
+    def close_pipe(self) -> None:
+        """Closes the pipe between the handler and the thread."""
         os.close(self._read)
         os.close(self._write)
 
 
 def terminate(container: str) -> None:
-    """Sends SIGTERM to a container, if it still runs.
+    """Sends SIGTERM to a container if it is running.
 
     Raises:
         ServiceError: the engine does not answer.
@@ -83,11 +83,11 @@ def terminate(container: str) -> None:
 
 
 @contextlib.contextmanager
-def passing_interrupts_on() -> Iterator[Interrupts]:
-    """Takes SIGINT and SIGTERM over until the block ends."""
+def forward_interrupts() -> Iterator[Interrupts]:
+    """Handles SIGINT and SIGTERM until the block ends."""
     interrupts = Interrupts()
-    earlier = {number: signal.signal(number, interrupts.note) for number in _SIGNALS}
-    thread = threading.Thread(target=interrupts.pass_on, daemon=True)
+    earlier = {number: signal.signal(number, interrupts.handle) for number in _SIGNALS}
+    thread = threading.Thread(target=interrupts.forward, daemon=True)
     thread.start()
     try:
         yield interrupts
@@ -96,4 +96,4 @@ def passing_interrupts_on() -> Iterator[Interrupts]:
             signal.signal(number, handler)
         interrupts.close()
         thread.join()
-        interrupts.forget()
+        interrupts.close_pipe()

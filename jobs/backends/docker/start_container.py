@@ -1,24 +1,23 @@
-"""From a prepared run to a container that trains it."""
+"""Starts the container of a prepared job."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from starfreight.console import Console
 from starfreight.docker_engine import engine_address, engine_errors
 from starfreight.errors import InputError, ServiceError
-from starfreight.jobs.backends.docker.container import Host, Order, container_name, create
-from starfreight.jobs.backends.docker.find_container import Found
+from starfreight.jobs.backends.docker.container import ContainerSpec, Host, container_name, create
+from starfreight.jobs.backends.docker.find_container import Container
 from starfreight.jobs.backends.docker.finished_container import remove
 from starfreight.jobs.backends.docker.gpus import find_gpu_support, gpu_request, gpus_in_words
-from starfreight.jobs.backends.docker.image import find_trainer
-from starfreight.jobs.backends.docker.mounts import lay_out
+from starfreight.jobs.backends.docker.image import find_job_image
+from starfreight.jobs.backends.docker.mounts import plan_mounts
+from starfreight.jobs.kinds.interface import Job
 from starfreight.jobs.protocol.log import log_size
 from starfreight.jobs.protocol.record import JobRecord, now
-from starfreight.run import Run
 
 if TYPE_CHECKING:
     import docker
@@ -29,81 +28,79 @@ _NO_PROGRAM = ("executable file not found", "no such file or directory: unknown"
 _NOT_SEEN = "bind source path does not exist"
 
 
-def start_container(engine: docker.DockerClient, folder: Path, run: Run, console: Console) -> Found:
-    """Makes the container of a run's job and starts it. The caller holds the lock.
+def start_container(engine: docker.DockerClient, job: Job, console: Console) -> Container:
+    """Creates and starts the container of a job. The caller holds the lock.
 
-    What the record says is written before each step, so that whoever is cut off leaves nothing that the next
-    one does not find.
+    The record is written before each step, so that the next command finds everything an interrupted one left.
 
     Args:
         engine: the Docker Engine.
-        folder: the run's folder.
-        run: its record.
-        console: says which container and which image.
+        job: the job.
+        console: shows the container and the image.
 
     Raises:
-        InputError: an input is gone, or the image, the network or the GPUs cannot be used.
+        InputError: an input is missing, or the image, the network or the GPUs cannot be used.
         ServiceError: the engine refuses, or does not answer.
     """
-    image = find_trainer(engine, run.recipe.run.image)
+    image = find_job_image(engine, job.kind.image, job.options.image)
     with engine_errors():
         info = engine.info()
-    gpus = gpu_request(run.recipe.run.gpus, find_gpu_support(info))
-    order = Order(folder, run, image, lay_out(folder, run), gpus, Host.of(info))
+    gpus = gpu_request(job.options.gpus, find_gpu_support(info))
+    spec = ContainerSpec(job, image, plan_mounts(job), gpus, Host.of(info))
     record = JobRecord(
         runner="docker",
         handle="",
         place=engine_address(),
         image=image.digest,
         started=now(),
-        log_begins=log_size(folder),
+        log_begins=log_size(job.directory),
     )
-    with _refusals(order):
-        made, record = _create(engine, order, record)
+    with _engine_refusals(spec):
+        made, record = _create(engine, spec, record)
         try:
             engine.api.start(made)
         except BaseException:
-            # It may be up all the same when the answer came too late. As long as it is there, its record is
-            # that of a job that has not ended, so that the next look finds it.
+            # The container may be running if only the answer was lost. The end is recorded after its removal,
+            # so that the next command finds a container that could not be removed.
             remove(engine, made, force=True)
-            record.ended(None, "could not be started").save(folder)
+            record.ended(None, "could not be started").save(job.directory)
             raise
-        found = Found(engine.api.inspect_container(made))
+        found = Container(engine.api.inspect_container(made))
     if image.other_version:
         console.note(f"  the image holds Starfreight {image.other_version}")
     console.note(f"  container {found.short} of image {image.reference}, {gpus_in_words(gpus)}")
     return found
 
 
-def _create(engine: docker.DockerClient, order: Order, record: JobRecord) -> tuple[str, JobRecord]:
-    """Makes the container, and gives its id and its record.
+def _create(engine: docker.DockerClient, spec: ContainerSpec, record: JobRecord) -> tuple[str, JobRecord]:
+    """Creates the container, and returns its id and its record.
 
-    Its name has a number where a container that was kept has the plain one.
+    If a kept container has the name already, a number is appended.
     """
     import docker.errors
 
     for number in range(1, _NAMES):
-        record = record.model_copy(update={"handle": container_name(order.run.id, number)})
-        record.save(order.folder)
+        record = record.model_copy(update={"handle": container_name(spec.job.id, number)})
+        record.save(spec.job.directory)
         try:
-            made = create(engine, record.handle, order)
+            made = create(engine, record.handle, spec)
         except docker.errors.APIError as error:
             if error.status_code == _NAME_TAKEN:
                 continue
             raise
         record = record.model_copy(update={"identity": made})
-        record.save(order.folder)
+        record.save(spec.job.directory)
         return made, record
     raise ServiceError(
-        f"{_NAMES - 1} containers have this run's name already.",
+        f"This run has {_NAMES - 1} kept containers already.",
         where=record.handle,
-        fix="docker container prune",
+        fix="remove them: docker container prune",
     )
 
 
 @contextlib.contextmanager
-def _refusals(order: Order) -> Iterator[None]:
-    """What the engine says of the image, the network and the places, as an error that says what to do."""
+def _engine_refusals(spec: ContainerSpec) -> Iterator[None]:
+    """Turns the engine's refusals of the image, the network and the mounts into errors with advice."""
     import docker.errors
 
     try:
@@ -111,23 +108,23 @@ def _refusals(order: Order) -> Iterator[None]:
             try:
                 yield
             except docker.errors.APIError as error:
-                said = str(error.explanation)
-                if any(words in said for words in _NO_PROGRAM):
+                message = str(error.explanation)
+                if any(words in message for words in _NO_PROGRAM):
                     raise InputError(
-                        "The image lacks the program that its entry point or the job needs.",
-                        where=f"{order.image.reference}: {said[:300]}",
+                        "The image lacks the program of its entry point or of the job.",
+                        where=f"{spec.image.reference}: {message[:300]}",
                         fix="name another image, or build one: starfreight images build trainer",
                     ) from error
-                if _NOT_SEEN in said:
+                if _NOT_SEEN in message:
                     raise InputError(
-                        "The Docker Engine does not see this machine's files.",
-                        where=said[:300],
-                        fix="use an engine that runs on this machine, and no DOCKER_HOST of another one",
+                        "The Docker Engine cannot access the files of this machine.",
+                        where=message[:300],
+                        fix="use an engine on this machine: unset DOCKER_HOST if it names another one",
                     ) from error
                 raise
     except docker.errors.NotFound as error:
         raise InputError(
-            f"The Docker Engine lacks what the job asks for: {error.explanation}.",
-            where=f"network {order.run.recipe.run.network}, image {order.image.reference}",
-            fix="see docker network ls, and docker image ls",
+            f"The Docker Engine lacks a network or an image of the job: {error.explanation}.",
+            where=f"network {spec.job.options.network}, image {spec.image.reference}",
+            fix="list them with docker network ls and docker image ls, and name another one",
         ) from error

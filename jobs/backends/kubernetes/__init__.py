@@ -1,1 +1,1 @@
-"""Jobs in a cluster: what is rendered for it, how it is asked, and what a pod writes home."""
+"""Jobs in a cluster: manifests, the client of its API, and the programs that run in pods."""

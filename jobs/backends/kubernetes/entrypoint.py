@@ -1,10 +1,11 @@
-"""The entry point inside a pod.
+r"""The entry point inside a pod.
 
-    python -P -m starfreight.jobs.backends.kubernetes.entrypoint RECIPE --folder DATA --runs RUNS --name JOB
+    python -P -m starfreight.jobs.backends.kubernetes.entrypoint \
+        train RECIPE --folder DATA --runs RUNS --name JOB
 
-In a cluster the data and the base model lie on volumes that only pods see, so the run is prepared where it is
-trained. It reports events on standard output, as :mod:`starfreight.jobs.train` does. The steps that come
-after training in the same pod find the run's folder by the link ``RUNS/.jobs/JOB``.
+In a cluster, data and base model are on volumes that only pods mount, so the job is prepared where it runs.
+This program reports events on standard output, as the job's own program does. Later steps of the pod find the
+job's directory by the link ``RUNS/.jobs/JOB``.
 """
 
 from __future__ import annotations
@@ -17,41 +18,25 @@ import time
 from pathlib import Path
 from types import FrameType
 
-from starfreight.console import Console
 from starfreight.errors import JobStopped, RecipeError, ServiceError, StarfreightError
 from starfreight.exit_codes import leave_with
 from starfreight.files import PARTIAL_PREFIX
+from starfreight.jobs.kinds.table import KINDS, find_kind
 from starfreight.jobs.protocol import events
+from starfreight.jobs.protocol.event_console import EventConsole
 
 LINKS_FOLDER = ".jobs"
 INDEX_VARIABLE = "JOB_COMPLETION_INDEX"
-"""Where Kubernetes says which pod of an Indexed Job this is."""
+"""Variable with the number of the pod in an Indexed Job, set by Kubernetes."""
 NODE_VARIABLE = "PET_NODE_RANK"
-"""Where Kubeflow Trainer and our JobSet say which of several nodes this is, as torchrun reads it."""
+"""Variable of torchrun with the number of the node, set by Kubeflow Trainer and by our JobSet."""
 
 _PATIENCE = 3600
-"""Seconds that the other nodes wait for the first one to prepare the run."""
-
-
-class EventConsole(Console):
-    """Tells in events what is said on the way."""
-
-    @property
-    def interactive(self) -> bool:
-        """Nobody watches a pod's terminal."""
-        return False
-
-    def note(self, text: str) -> None:
-        """An event with the line."""
-        events.send("note", text=text)
-
-    def heading(self, text: str) -> None:
-        """An event with the step's name."""
-        events.send("phase", text=text)
+"""Seconds for which the other nodes wait until the first one has prepared the run."""
 
 
 def main(arguments: list[str]) -> int:
-    """Prepares the recipe's run and trains it; returns the documented exit code."""
+    """Prepares the recipe's job and runs it; returns the documented exit code."""
     try:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _stop_here)
@@ -61,9 +46,7 @@ def main(arguments: list[str]) -> int:
             run = _wait_for(options.runs / LINKS_FOLDER / _link_name(options))
         else:
             run = _prepare(options)
-        from starfreight.jobs.train.__main__ import main as train
-
-        return train([str(run)])
+        return find_kind(options.kind).main([str(run)])
     except StarfreightError as error:
         events.send("error", **error.as_dict())
         return error.exit_code
@@ -71,11 +54,13 @@ def main(arguments: list[str]) -> int:
 
 def _options(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog=f"python -P -m {__spec__.name}", description=__doc__)
+    parser.add_argument("kind", choices=KINDS, help="kind of job")
     parser.add_argument("recipe", type=Path)
-    parser.add_argument("--folder", type=Path, help="where the recipe's relative paths start")
-    parser.add_argument("--runs", type=Path, required=True, help="the folder of all runs")
-    parser.add_argument("--name", required=True, help="the job's name")
-    parser.add_argument("--variant", type=int, help="which variant of a sweep, from 0 on")
+    parser.add_argument("--folder", type=Path, help="directory that the recipe's relative paths start from")
+    parser.add_argument("--runs", type=Path, required=True, help="directory of all runs")
+    parser.add_argument("--name", required=True, help="name of the job")
+    parser.add_argument("--variant", type=int, help="number of a sweep's variant, from 0")
+    parser.add_argument("--ship", action="store_true", help="check the licenses of a later package first")
     options = parser.parse_args(arguments)
     if options.variant is None:
         options.variant = variant_of_pod()
@@ -83,7 +68,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
 
 
 def variant_of_pod() -> int | None:
-    """Which variant of a sweep this pod trains, by its number; those of several nodes have one, too."""
+    """Number of the sweep's variant in this pod. The pods of a run on several nodes have numbers, too."""
     number = os.environ.get(INDEX_VARIABLE)
     return None if number is None or NODE_VARIABLE in os.environ else int(number)
 
@@ -93,7 +78,6 @@ def _link_name(options: argparse.Namespace) -> str:
 
 
 def _prepare(options: argparse.Namespace) -> Path:
-    from starfreight.jobs.prepare.prepare_runs import prepare_run
     from starfreight.recipe import expand, load_recipe
 
     file = load_recipe(options.recipe)
@@ -101,21 +85,24 @@ def _prepare(options: argparse.Namespace) -> Path:
     number = options.variant or 0
     if not 0 <= number < len(variants):
         raise RecipeError(
-            f"The sweep has {len(variants)} variants, and there is no number {number}.",
+            f"The sweep has {len(variants)} variants, but this pod runs number {number}.",
             where=str(options.recipe),
-            fix="submit the recipe again: the job was made for another one",
+            fix="submit the recipe again: the job belongs to another version of it",
         )
     folder = (options.folder or file.folder).resolve()
     # The pods of a sweep read the same data at the same time.
     part = "" if options.variant is None else f"-{options.variant}"
-    run = prepare_run(variants[number], folder, options.runs, EventConsole(), part=part)
+    kind = find_kind(options.kind)
+    (run,) = kind.prepare(
+        [variants[number]], folder, options.runs, EventConsole(), part=part, ship=options.ship
+    )
     _link(options.runs / LINKS_FOLDER / _link_name(options), run)
     events.send("run", id=run.name)
     return run
 
 
 def _link(link: Path, run: Path) -> None:
-    """Replaces the link in one step, so that who waits for it never finds half of it."""
+    """Replaces the link atomically, because other nodes read it."""
     link.parent.mkdir(parents=True, exist_ok=True)
     made = link.with_name(f"{PARTIAL_PREFIX}{link.name}-{os.getpid()}")
     made.symlink_to(Path("..") / run.name)
@@ -127,17 +114,17 @@ def _wait_for(link: Path) -> Path:
     while not link.exists():
         if time.monotonic() > end:
             raise ServiceError(
-                "The first node has not prepared the run in an hour.",
+                "The first node has not prepared the run within an hour.",
                 where=str(link),
-                fix="see its log; all nodes need the same volume for the runs",
+                fix="read its log, and check that all nodes mount the same volume for runs",
             )
         time.sleep(1)
     return link.resolve()
 
 
 def _stop_here(number: int, frame: FrameType | None) -> None:
-    """Nothing is lost before training begins: what is prepared is found again, the rest is made again."""
-    raise JobStopped("The job was asked to stop before it began to train.", fix="run the same command again")
+    """Stops at once: the next start reuses prepared files and repeats the rest."""
+    raise JobStopped("The job was stopped on request before it began.", fix="run the same command again")
 
 
 if __name__ == "__main__":

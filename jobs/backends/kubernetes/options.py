@@ -1,4 +1,4 @@
-"""The options of a job in a cluster, for every command that makes one: keys of ``run.kubernetes``."""
+"""Options of jobs in a cluster: keys of ``run.kubernetes``."""
 
 from __future__ import annotations
 
@@ -10,23 +10,42 @@ import click
 
 from starfreight.errors import RecipeError
 
+until_option = click.option(
+    "--until",
+    type=click.Choice(["train", "package", "publish"]),
+    default=None,
+    help="Last step of a job in a cluster. [default: run.kubernetes.until]",
+)
 
-def kubernetes_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds ``--namespace``, ``--queue``, ``--node-selector``, ``--nodes`` and ``--until``.
 
-    They are passed on under the names of the recipe's keys, and are ``None`` when they are not given, so that
-    :meth:`starfreight.recipe.RecipeFile.with_run_options` takes them as they are.
+def cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds ``--namespace``, ``--queue``, ``--node-selector`` and ``--nodes``.
+
+    Values are passed under the names of the recipe's keys, ``None`` if not given, ready for
+    :meth:`starfreight.recipe.RecipeFile.with_run_options`.
     """
 
-    @click.option("--namespace", metavar="NAME", default=None, help="The cluster's namespace.")
-    @click.option("--queue", metavar="NAME", default=None, help="The Kueue LocalQueue to wait in.")
+    @click.option(
+        "--namespace",
+        metavar="NAME",
+        default=None,
+        help="Namespace in the cluster. [default: run.kubernetes.namespace, or the context's]",
+    )
+    @click.option(
+        "--queue",
+        metavar="NAME",
+        default=None,
+        help="Kueue LocalQueue of the job. [default: run.kubernetes.queue]",
+    )
     @click.option(
         "--node-selector", "selectors", metavar="LABEL=VALUE", multiple=True,
-        help="A label that the nodes must have; give it again for more.",
+        help="Label of the nodes to run on (repeatable). [default: run.kubernetes.node_selector]",
     )  # fmt: skip
-    @click.option("--nodes", type=int, default=None, help="Pods that train one run together.")
     @click.option(
-        "--until", type=click.Choice(["train", "package", "publish"]), default=None, help="The last step."
+        "--nodes",
+        type=int,
+        default=None,
+        help="Number of nodes that train one run together. [default: run.kubernetes.nodes]",
     )
     @functools.wraps(command)
     def wrapped(*arguments: Any, selectors: tuple[str, ...], **options: Any) -> Any:
@@ -36,19 +55,19 @@ def kubernetes_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def parse_selectors(given: tuple[str, ...]) -> dict[str, str]:
-    """``LABEL=VALUE`` each, as a mapping.
+    """Parses texts ``LABEL=VALUE`` into a mapping.
 
     Raises:
-        RecipeError: there is no ``=`` in one.
+        RecipeError: a text is not of this form.
     """
     found = {}
     for text in given:
         label, equals, value = text.partition("=")
         if not equals or not label:
             raise RecipeError(
-                f"{text!r} is no label with its value.",
+                f"{text!r} is not a label with a value.",
                 where="option --node-selector",
-                fix="write LABEL=VALUE, such as nvidia.com/gpu.product=NVIDIA-L4",
+                fix="write LABEL=VALUE, e.g. nvidia.com/gpu.product=NVIDIA-L4",
             )
         found[label] = value
     return found

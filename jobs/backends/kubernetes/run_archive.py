@@ -1,9 +1,9 @@
-"""Inside the cluster: writes a run's folder to standard output as a tar, for ``jobs fetch``.
+"""Runs in a pod for ``jobs fetch``: writes a run or a package to standard output as a tar.
 
     python -P -m starfreight.jobs.backends.kubernetes.run_archive /runs/.jobs/NAME
 
-The first member, ``files.json``, names each file with its size and its digest, so that whoever reads it can
-tell a whole stream from one that broke off. What only going on needs is left behind.
+The first member, ``files.json``, lists each file with its size and digest, so that the receiver can detect a
+stream that broke off. Files needed only to resume are left out.
 """
 
 from __future__ import annotations
@@ -20,23 +20,21 @@ from pathlib import Path
 
 INDEX = "files.json"
 
-_LEFT_BEHIND = (
-    "checkpoints",
-    "data/blocks.bin",
-    "data/blocks.json",
-    "inputs.json",
-    "job.json",
-    "tensorboard",
-)
+_OF_THE_MACHINE = ("inputs.json", "job.json")
+"""Files that describe the machine that ran the job."""
 
 
 def main(arguments: list[str]) -> int:
-    """Writes the tar; returns 2 when the folder is not there."""
+    """Writes the tar; returns 2 if the directory holds neither a run nor a package."""
+    from starfreight.jobs.kinds.table import kind_of
+
     folder = Path(arguments[0])
-    if not (folder / "run.json").is_file():
-        print(f"There is no run in {folder}: the job has not prepared one yet.", file=sys.stderr)
+    kind = kind_of(folder)
+    if kind is None and not (folder / "package.json").is_file():
+        print(f"{folder} holds neither a run nor a package yet.", file=sys.stderr)
         return 2
-    files = [(path, _look(path)) for path in run_files(folder.resolve())]
+    left_out = {*_OF_THE_MACHINE, *(kind.scratch if kind else ())}
+    files = [(path, _measure(path)) for path in _files(folder.resolve(), left_out)]
     listed = [
         {"path": path.relative_to(folder.resolve()).as_posix(), "size": size, "digest": digest}
         for path, (size, digest) in files
@@ -51,22 +49,23 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def run_files(folder: Path) -> Iterator[Path]:
-    """The files of a run that are worth bringing home, in the order of their names; no links."""
+def _files(folder: Path, left_out: set[str]) -> Iterator[Path]:
+    """Yields the files to fetch in the order of their names, without links."""
     for parent, folders, names in os.walk(folder):
         inside = Path(parent)
-        folders[:] = sorted(one for one in folders if _wanted(inside / one, folder))
+        folders[:] = sorted(one for one in folders if _wanted(inside / one, folder, left_out))
         for name in sorted(names):
             path = inside / name
-            if _wanted(path, folder) and stat.S_ISREG(path.lstat().st_mode):
+            if _wanted(path, folder, left_out) and stat.S_ISREG(path.lstat().st_mode):
                 yield path
 
 
-def _wanted(path: Path, folder: Path) -> bool:
-    return path.relative_to(folder).as_posix() not in _LEFT_BEHIND and not path.name.startswith(".")
+def _wanted(path: Path, folder: Path, left_out: set[str]) -> bool:
+    return path.relative_to(folder).as_posix() not in left_out and not path.name.startswith(".")
 
 
-def _look(path: Path) -> tuple[int, str]:
+def _measure(path: Path) -> tuple[int, str]:
+    """Size and digest of a file."""
     digest, size = hashlib.sha256(), 0
     with path.open("rb") as stream:
         while piece := stream.read(1 << 20):

@@ -1,4 +1,4 @@
-"""A plain process on this machine: the default, which needs nothing."""
+"""Runs each job as a plain process on this machine: the default, with no dependencies."""
 
 from __future__ import annotations
 
@@ -15,57 +15,58 @@ from types import FrameType
 from typing import IO
 
 from starfreight.console import Console
-from starfreight.errors import InputError, JobFailed, JobStopped, RecipeError, ServiceError
-from starfreight.jobs.backends.interface import JobState
+from starfreight.errors import InputError, RecipeError, ServiceError
+from starfreight.jobs.backends.directory import DirectoryBackend
+from starfreight.jobs.backends.directory_status import JobState
+from starfreight.jobs.backends.endings import AGAIN, Advice, Ending, describe, error_of
 from starfreight.jobs.backends.local.process import is_alive, open_process, process_identity
+from starfreight.jobs.kinds.interface import Job, JobKind
+from starfreight.jobs.kinds.table import load_job
 from starfreight.jobs.protocol.log import LOG_FILE, log_size, open_log, read_log
 from starfreight.jobs.protocol.progress import watch
 from starfreight.jobs.protocol.record import JobRecord, now
 from starfreight.jobs.train.environment import ENVIRONMENT
-from starfreight.recipe import Recipe
+from starfreight.recipe.run import RunOptions
 
 _PAUSE = 0.05
 _RECORDING = 3.0
-"""Seconds within which the command that started a job has written down how it ended, if it lives."""
+"""Seconds within which the command that started a job records its end."""
 _SECRETS = ("TOKEN", "PASSWORD", "SECRET", "CREDENTIAL", "_KEY")
 
 
-class LocalRunner:
-    """Runs ``python -m starfreight.jobs.train`` in a session of its own, so that signals reach it once."""
+class LocalBackend(DirectoryBackend):
+    """Runs ``python -P -m MODULE DIRECTORY`` in a session of its own, so that signals reach it once."""
 
-    lives_on = False
-    """A job whose output nobody reads any more stops with a checkpoint."""
+    name = "local"
+    outlives_command = False
+    """A job whose output is no longer read stops with a checkpoint."""
 
-    def check(self, recipe: Recipe) -> None:
-        """See :class:`starfreight.jobs.backends.interface.Runner`."""
+    def check(self, kind: JobKind, options: RunOptions) -> None:
+        """See :meth:`DirectoryBackend.check`."""
         import importlib.util
 
-        missing = [
-            name
-            for name in ("torch", "transformers", "peft", "bitsandbytes")
-            if not importlib.util.find_spec(name)
-        ]
+        missing = [name for name in kind.libraries if not importlib.util.find_spec(name)]
         if missing:
             raise InputError(
-                f"Training needs {', '.join(missing)}, which is not installed here.",
+                f"{kind.activity.capitalize()} needs {', '.join(missing)}, which is not installed here.",
                 where=sys.executable,
-                fix="pip install 'starfreight[train]', or train in a container: --on docker",
+                fix=f"pip install 'starfreight[{kind.extra}]', or use a container: --on docker",
             )
 
-    def run(self, folder: Path, console: Console) -> None:
-        """See :class:`starfreight.jobs.backends.interface.Runner`."""
-        if self.state(folder).running:
+    def run(self, directory: Path, console: Console) -> None:
+        """See :meth:`DirectoryBackend.run`."""
+        if self.job_state(directory).running:
             raise InputError(
-                "Another process is already training here.",
-                where=str(folder),
-                fix="watch it with starfreight jobs logs -f, or stop it with starfreight jobs cancel",
+                "Another process is already running this job.",
+                where=str(directory),
+                fix="follow it with starfreight jobs logs -f, or stop it with starfreight jobs cancel",
             )
-        log = folder / LOG_FILE
-        with open_log(folder, write=True) as written, _passing_signals_on() as signals:
-            begins = log_size(folder)
+        job = load_job(directory)
+        with open_log(directory, write=True) as written, _forward_signals() as signals:
+            begins = log_size(directory)
             process = signals.process = subprocess.Popen(
-                # -P: a folder named jobs where the user stands must not take the place of ours.
-                [sys.executable, "-P", "-m", "starfreight.jobs.train", str(folder)],
+                # -P: the current directory must not shadow the job's modules.
+                [sys.executable, "-P", "-m", job.kind.module, str(directory)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=written,
@@ -84,54 +85,45 @@ class LocalRunner:
                     started=now(),
                     log_begins=begins,
                 )
-                record.save(folder)
+                record.save(directory)
                 assert process.stdout is not None
                 failure = watch(_lines(process.stdout, written), console)
                 code = process.wait()
-        record.ended(code if code >= 0 else 128 - code, _how_it_ended(code)).save(folder)
-        if failure is not None:
-            raise failure
-        if code == -signal.SIGTERM:  # It came before the program could listen, or a second time.
-            raise JobStopped(
-                "The job stopped at once because it was asked to; its last checkpoint is kept.",
-                fix="run the same command again to go on",
-            )
-        if code != 0:
-            raise JobFailed(
-                f"The training process {_how_it_ended(code)}.",
-                where=str(log),
-                fix="read the end of that log; run the same command again to go on from the last checkpoint",
-            )
+        ending = _ending(code)
+        record.ended(ending.exit_code, ending.what).save(directory)
+        error = error_of(ending, failure, _advice(job))
+        if error is not None:
+            raise error
 
-    def start(self, folder: Path, console: Console) -> None:
-        """See :class:`starfreight.jobs.backends.interface.Runner`."""
+    def start(self, directory: Path, console: Console) -> None:
+        """See :meth:`DirectoryBackend.start`."""
         raise RecipeError(
-            "A plain process cannot be left alone.", where=str(folder), fix="leave --detach out"
+            "A plain process cannot be detached.", where=str(directory), fix="leave --detach out"
         )
 
-    def state(self, folder: Path) -> JobState:
-        """See :class:`starfreight.jobs.backends.interface.Runner`."""
-        record = JobRecord.find(folder)
+    def job_state(self, directory: Path) -> JobState:
+        """See :meth:`DirectoryBackend.job_state`."""
+        record = JobRecord.find(directory)
         if record is None:
             return JobState(False, "no job")
         if record.end is not None:
             return JobState(False, f"the job {record.end.what}", record.end.exit_code)
         if is_alive(int(record.handle), record.identity):
             return JobState(True, f"process {record.handle}")
-        return JobState(False, "the job ended, and the command that had started it was gone")
+        return JobState(False, "the job ended after the command that started it was gone")
 
-    def lines(self, folder: Path, *, follow: bool) -> Iterator[str]:
-        """See :class:`starfreight.jobs.backends.interface.Runner`."""
-        return read_log(folder, alive=lambda: follow and self.state(folder).running)
+    def job_lines(self, directory: Path, *, follow: bool) -> Iterator[str]:
+        """See :meth:`DirectoryBackend.job_lines`."""
+        return read_log(directory, alive=lambda: follow and self.job_state(directory).running)
 
-    def cancel(self, folder: Path, console: Console, *, patience: float) -> JobState:
-        """See :class:`starfreight.jobs.backends.interface.Runner`."""
-        record = JobRecord.find(folder)
+    def stop(self, directory: Path, console: Console, *, patience: float) -> JobState:
+        """See :meth:`DirectoryBackend.stop`."""
+        record = JobRecord.find(directory)
         process = open_process(int(record.handle), record.identity) if record and not record.end else None
         if record is None or process is None:
             raise InputError(
-                "No job of this run is at work on this machine.",
-                where=str(folder),
+                "No job of this run is running on this machine.",
+                where=str(directory),
                 fix="see starfreight jobs status",
             )
         try:
@@ -139,32 +131,33 @@ class LocalRunner:
             console.note(f"Asked process {record.handle} to stop; waiting for its checkpoint.")
             if not select.select([process], [], [], patience)[0]:
                 raise ServiceError(
-                    f"The job has not stopped in {patience:.0f} s. It was asked to, and is not killed.",
+                    f"The job has not stopped in {patience:.0f} s. It is not killed.",
                     where=f"process {record.handle}",
-                    fix=f"wait with a longer --timeout; kill -9 {record.handle} ends it with the last "
-                    "checkpoint kept",
+                    fix=f"wait with a longer --timeout; kill -9 {record.handle} ends it and keeps its last "
+                    "checkpoint",
                 )
         finally:
             os.close(process)
-        # Whoever started the process learns how it ended, and writes that down.
+        # The command that started the process gets its exit code, and records it.
         limit = time.monotonic() + _RECORDING
-        while (record := JobRecord.find(folder)) and not record.end and time.monotonic() < limit:
+        while (record := JobRecord.find(directory)) and not record.end and time.monotonic() < limit:
             time.sleep(_PAUSE)
-        return self.state(folder)
+        return self.job_state(directory)
 
 
-def _how_it_ended(code: int) -> str:
-    if code == -signal.SIGTERM:
-        return "stopped because it was asked to, before it could listen"
-    if code < 0:
-        return f"was killed by signal {-code}"
-    if code == JobStopped.exit_code:
-        return "stopped because it was asked to, with its checkpoint written"
-    return "ended" if code == 0 else f"ended with exit code {code}"
+def _ending(code: int) -> Ending:
+    """The end of a process from its return code; a negative one is a signal, as in :mod:`subprocess`."""
+    exit_code = code if code >= 0 else 128 - code
+    return Ending(exit_code, describe(exit_code))
+
+
+def _advice(job: Job) -> Advice:
+    log = str(job.directory / LOG_FILE)
+    return Advice(where=log, again=AGAIN, log="read the end of that log", memory=job.kind.memory_advice)
 
 
 def _environment() -> dict[str, str]:
-    """This process's environment without anything that looks like a secret: training needs none."""
+    """This process's environment without variables that may hold secrets: jobs need none."""
     kept = {k: v for k, v in os.environ.items() if not any(word in k.upper() for word in _SECRETS)}
     return kept | ENVIRONMENT
 
@@ -177,21 +170,21 @@ def _lines(stream: IO[str], log: IO[bytes]) -> Iterator[str]:
 
 
 class _Signals:
-    """Passes what asks this process to stop on to the job, as SIGTERM."""
+    """Forwards requests to stop this process to the job, as SIGTERM."""
 
     def __init__(self) -> None:
-        self.asked = False
+        self.requested = False
         self._sent = False
         self.process: subprocess.Popen[str] | None = None
 
-    def pass_on(self, number: int, frame: FrameType | None) -> None:
-        """The handler."""
-        self.asked = True
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        """Signal handler."""
+        self.requested = True
         self._send()
 
     def catch_up(self) -> None:
-        """Asks the job to stop when that was asked of this process while the job was being started."""
-        if self.asked and not self._sent:
+        """Forwards a signal that came while the job was being started."""
+        if self.requested and not self._sent:
             self._send()
 
     def _send(self) -> None:
@@ -202,9 +195,9 @@ class _Signals:
 
 
 @contextlib.contextmanager
-def _passing_signals_on() -> Iterator[_Signals]:
+def _forward_signals() -> Iterator[_Signals]:
     signals = _Signals()
-    earlier = {number: signal.signal(number, signals.pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    earlier = {number: signal.signal(number, signals.handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield signals
     finally:

@@ -1,4 +1,4 @@
-"""A process of this machine, told from any other that gets its number later."""
+"""Identifies a process of this machine, so that a later one with the same number is not mistaken for it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import os
 from pathlib import Path
 
 _ENDED = ("Z", "X")
-"""A zombie only waits for somebody to ask how it ended."""
+"""States of processes that have ended; a zombie remains until its parent reads its exit code."""
 
 
 def process_identity(number: int) -> str | None:
-    """The machine's boot and the moment in it at which a process began; ``None`` when it is gone."""
+    """Id of the machine's boot and start time of a process; ``None`` if it has ended."""
     try:
-        # The name, in brackets, may hold anything; what follows its last bracket does not.
+        # The name of the program, in parentheses, may contain any character, hence the last parenthesis.
         fields = Path(f"/proc/{number}/stat").read_text(errors="replace").rpartition(")")[2].split()
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except (OSError, ProcessLookupError):
@@ -21,14 +21,14 @@ def process_identity(number: int) -> str | None:
 
 
 def is_alive(number: int, identity: str | None) -> bool:
-    """Whether this very process still runs."""
+    """True if the process with this identity is running."""
     return identity is not None and process_identity(number) == identity
 
 
 def open_process(number: int, identity: str | None) -> int | None:
-    """A file descriptor of this very process, or ``None`` when it is gone.
+    """A file descriptor of the process with this identity, or ``None`` if it has ended.
 
-    What is sent by it cannot reach another process that has got the number since.
+    A signal sent through it cannot reach a later process with the same number.
     """
     try:
         handle = os.pidfd_open(number)

@@ -43,7 +43,7 @@ class TestJob:
         assert not (folder / "data/blocks.bin").exists()
         assert list((tmp_path / "runs").iterdir()) == [folder]
         # The second submission of the same recipe.
-        assert "is trained already" in starfreight("run", str(path))
+        assert "is finished already" in starfreight("run", str(path))
         # Fetched again, in the place of the first.
         starfreight("fetch", row["job"], "--runs", str(tmp_path / "runs"))
         adapter_of(folder)
@@ -60,7 +60,7 @@ class TestJob:
         assert starfreight.json("status", name, *ON)["status"] == "stopped"
         assert "cancelled already" in starfreight("cancel", name, *ON, code=2)
         said = starfreight("resume", name, *ON)
-        assert "Going on after step" in said or "held out, after training" in said
+        assert "Resuming after step" in said or "held out, after training" in said
         log = starfreight("logs", name, *ON)
         assert "step 1:" not in log, "the new pod began from nothing"
         digests = [
@@ -80,9 +80,9 @@ class TestJob:
         process.send_signal(signal.SIGINT)
         out, errors = process.communicate(timeout=30)
         assert process.returncode == 130, out + errors
-        assert "goes on without you" in errors
+        assert " continues. To follow it: " in errors
         said = starfreight("run", str(path))
-        assert "is not submitted twice" in said
+        assert "is not submitted again" in said
         assert "held out, after training" in said
 
     def test_goes_on_after_an_eviction(
@@ -136,7 +136,7 @@ class TestFailures:
     ) -> None:
         name = submit(recipe("hungry", memory="100MB"))
         status = starfreight.wait_for(name, lambda status: status["status"] == "failed")
-        assert "out of memory (its limit is 100M)" in status["pods_now"][0]["what"]
+        assert "it had used up its 100M of memory" in status["pods_now"][0]["what"]
         assert len(status["pods_now"]) == 1
 
     def test_an_image_that_cannot_be_pulled_is_said(

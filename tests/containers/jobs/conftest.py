@@ -151,7 +151,7 @@ for step in range(1, 601):
 @pytest.fixture(scope="session")
 def labels() -> dict[str, str]:
     """What says that an image is a trainer."""
-    return {"dev.starfreight.image": "trainer", "dev.starfreight.protocol": "1"}
+    return {"dev.starfreight.image": "trainer", "dev.starfreight.protocol": "2"}
 
 
 @pytest.fixture(scope="session")

@@ -51,7 +51,7 @@ def test_a_job_left_alone_is_seen_stopped_and_gone_on_with_from_other_terminals(
     assert "checkpoint written" in cancelled["state"]
     out, err = second.communicate(timeout=60)
     assert second.returncode == 75, err
-    assert "The job runs already, in container" in err
+    assert "The job is running already, in container" in err
     assert json.loads(out)["error"]["kind"] == "JobStopped"
     out, err = third.communicate(timeout=60)
     assert third.returncode == 0, err
@@ -73,7 +73,7 @@ def test_a_job_left_alone_is_seen_stopped_and_gone_on_with_from_other_terminals(
     person.types(*person.train("--runs", str(undisturbed)))
     assert adapter_digest(undisturbed / person.run.name) == adapter_digest(person.run)
     # What is done is not done again.
-    assert "trained already" in person.types("jobs", "resume", person.run.name).stderr
+    assert "is finished already" in person.types("jobs", "resume", person.run.name).stderr
 
 
 def _is_locked_in(container: Any, person: Any) -> None:

@@ -30,7 +30,7 @@ def test_a_job_that_uses_up_its_memory_is_told_from_one_that_is_killed(
     the_container(person).kill("SIGKILL")
     _, err = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "was killed from outside (exit code 137, signal 9)" in err
+    assert "was killed (exit code 137, signal 9)" in err
 
 
 def test_gpus_are_refused_where_there_are_none_before_anything_is_prepared(person: Any) -> None:
@@ -51,7 +51,7 @@ def test_an_image_that_jobs_cannot_run_in_is_refused_before_anything_is_prepared
     labels: dict[str, str],
 ) -> None:
     said = {
-        base_image: "no trainer image",
+        base_image: "not a trainer image",
         "starfreight-test/nobody:has-it": "has no image",
         "not a reference": "has no image",
         make_image({}, **{**labels, "dev.starfreight.protocol": "99"}).id: "protocol 99",
@@ -77,7 +77,7 @@ def test_an_image_without_python_is_told_so(
 def test_an_engine_that_is_not_there_is_told_so(person: Any) -> None:
     person.environment["DOCKER_HOST"] = f"unix://{person.folder}/none.sock"
     err = person.types(*person.train(), code=4).stderr
-    assert "No Docker Engine answers" in err
+    assert "No Docker Engine is running" in err
     assert not (person.folder / "runs").exists()
 
 
@@ -94,7 +94,7 @@ def test_an_input_that_has_gone_is_told_by_its_place_on_this_machine(person: Any
     assert "./code" in err
     assert "/data/0" not in err
     (person.folder / "code").rename(person.folder / "elsewhere")
-    assert "is not there any more" in person.types("jobs", "resume", person.run.name, code=2).stderr
+    assert "An input of the job no longer exists" in person.types("jobs", "resume", person.run.name, code=2).stderr
 
 
 @pytest.mark.parametrize("identity", ["made", "not yet"])

@@ -17,13 +17,13 @@ import requests
 from starfreight.console import Console
 from starfreight.docker_engine import NoEngine
 from starfreight.errors import InputError, ServiceError
-from starfreight.jobs.backends.docker.backend import DockerRunner
+from starfreight.jobs.backends.docker.backend import DockerBackend
 from starfreight.jobs.backends.docker.container import LABEL_FOLDER, LABEL_RUN
 from starfreight.jobs.backends.docker.find_container import find_container
-from starfreight.jobs.backends.docker.finished_container import bring_home
+from starfreight.jobs.backends.docker.finished_container import collect
+from starfreight.jobs.backends.interface import Location
 from starfreight.jobs.protocol.log import LOG_FILE, open_log, read_log
 from starfreight.jobs.protocol.record import JobRecord, now
-from starfreight.run import Run
 
 IDENTITY = "c" * 64
 ENDED = {"Id": IDENTITY, "State": {"Status": "exited", "ExitCode": 0}, "HostConfig": {}}
@@ -58,9 +58,10 @@ def record() -> JobRecord:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A run's folder; what its record holds is not looked at here."""
-    run = SimpleNamespace(id="acme", recipe=SimpleNamespace(run=SimpleNamespace(keep_container=False)))
-    monkeypatch.setattr(Run, "load", lambda folder: run)
+    """The directory of a run whose record is not read."""
+    job = SimpleNamespace(id="acme", options=SimpleNamespace(keep_container=False))
+    for module in ("backend", "find_container"):
+        monkeypatch.setattr(f"starfreight.jobs.backends.docker.{module}.load_job", lambda directory: job)
     made = tmp_path / "run"
     made.mkdir()
     return made
@@ -80,7 +81,7 @@ def test_a_log_that_a_job_has_replaced_is_refused_and_what_it_leads_to_stays(
         os.mkfifo(path)
     else:
         path.mkdir()
-    with pytest.raises(InputError, match="a link or no file"):
+    with pytest.raises(InputError, match="not a regular file"):
         if write:
             with open_log(folder, write=True) as log:
                 log.write(b"theirs")
@@ -95,8 +96,8 @@ def test_a_full_disk_is_told_from_a_silent_engine(folder: Path, record: JobRecor
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))
     try:
-        with pytest.raises(ServiceError, match="no room left") as error:
-            bring_home(engine, folder, record, ENDED, keep=False)
+        with pytest.raises(ServiceError, match="No space left to write") as error:
+            collect(engine, folder, record, ENDED, keep=False)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, handler)
@@ -110,14 +111,14 @@ def test_a_container_that_could_not_be_removed_is_removed_by_the_next_look(
     engine: Any = Engine()
     engine.refuses_to_remove = True
     with pytest.raises(NoEngine):
-        bring_home(engine, folder, record, ENDED, keep=False)
-    runner = DockerRunner()
-    monkeypatch.setattr(runner, "_engine", engine)
-    assert runner.state(folder).exit_code == 0
+        collect(engine, folder, record, ENDED, keep=False)
+    backend = DockerBackend(Location())
+    monkeypatch.setattr(backend, "_engine", engine)
+    assert backend.job_state(folder).exit_code == 0
     engine.refuses_to_remove = False
-    assert runner.state(folder).what == "the job ended"
+    assert backend.job_state(folder).what == "the job finished"
     assert engine.removed == [IDENTITY]
-    runner.state(folder)
+    backend.job_state(folder)
     assert engine.removed == [IDENTITY]
     assert (folder / LOG_FILE).read_text() == "a line\n"
 
@@ -128,10 +129,10 @@ def test_a_fault_that_stays_ends_the_command_that_waits_for_the_end(
     def full(folder: Path) -> Any:
         raise ServiceError("There is no room left to write.")
 
-    runner = DockerRunner()
-    monkeypatch.setattr(runner, "_look", full)
+    backend = DockerBackend(Location())
+    monkeypatch.setattr(backend, "_refresh", full)
     with pytest.raises(ServiceError, match="no room left"):
-        runner._wait_for_end(folder, Console(quiet=True), SimpleNamespace(asked=True))  # type: ignore[arg-type]
+        backend._wait_for_end(folder, Console(quiet=True), SimpleNamespace(requested=True))  # type: ignore[arg-type]
 
 
 def made_for(place: str) -> Callable[[Path], dict[str, str]]:
@@ -171,7 +172,7 @@ def test_what_another_command_brought_home_meanwhile_is_read_from_the_log(
         yield "first"
         raise docker.errors.NotFound("gone")
 
-    runner = DockerRunner()
-    monkeypatch.setattr(runner, "_look", lambda folder: next(looks))
-    monkeypatch.setattr(runner, "_output", output)
-    assert list(runner.lines(folder, follow=True)) == ["first", "second", "third"]
+    backend = DockerBackend(Location())
+    monkeypatch.setattr(backend, "_refresh", lambda folder: next(looks))
+    monkeypatch.setattr(backend, "_output", output)
+    assert list(backend.job_lines(folder, follow=True)) == ["first", "second", "third"]

@@ -143,7 +143,7 @@ def test_a_stopped_a_deserted_and_a_whole_command_end_as_if_there_had_been_one(
 
     # A fourth finds it done.
     assert main(["jobs", "run", str(recipe), "--runs", str(recipe.parent / "runs")]) == 0
-    assert "trained already" in capsys.readouterr().err
+    assert "is finished already" in capsys.readouterr().err
     assert main(["jobs", "list", "--runs", str(recipe.parent / "runs"), "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)["runs"]
     assert row["status"] == "done"

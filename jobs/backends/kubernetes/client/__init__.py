@@ -1,1 +1,1 @@
-"""The cluster itself: asked, told, followed and read from, through its API."""
+"""Client of the cluster's API: submits, follows, cancels, resumes, lists and fetches jobs."""

@@ -1,7 +1,7 @@
-"""The cluster's API, by way of the official client's connections and credentials.
+"""The cluster's API, over the connections and credentials of the official client.
 
-Objects are the plain JSON that the server sent. The client's typed models cost many times the memory and drop
-fields that they do not know, which is the opposite of what rendering for many versions of servers needs.
+Objects are plain JSON as sent by the server. The client's typed models take many times the memory and drop
+unknown fields, which jobs rendered for other versions of Kubernetes may have.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ _CONNECT = 10.0
 _READ = 60.0
 _ATTEMPTS = 3
 _LARGEST = 256 << 20
-"""Bytes of one answer, which is a page of a list at most."""
+"""Maximum size of an answer in bytes; the largest ones are pages of lists."""
 
 
 class Cluster:
-    """A cluster's API as one user sees it, with one namespace to work in.
+    """The API of a cluster for one user and one namespace.
 
     Args:
         api: the official client's ``ApiClient``.
-        namespace: where jobs are.
+        namespace: namespace of the jobs.
         context: the kubeconfig's context, for messages.
-        console: says so when the server does not answer.
+        console: shows warnings of the server.
     """
 
     def __init__(self, api: Any, namespace: str, context: str, console: Console) -> None:
@@ -45,19 +45,19 @@ class Cluster:
 
     @property
     def server(self) -> str:
-        """The API server's address."""
+        """Address of the API server."""
         return str(self.api.configuration.host)
 
     @property
     def origin(self) -> Origin:
-        """What errors say of this cluster, and the credentials that they do not."""
+        """Details of this cluster for error messages, and the credentials to remove from them."""
         settings = self.api.configuration
         held = [*settings.api_key.values(), settings.password, settings.access_token]
         secrets = (part for value in held if value for part in (str(value), str(value).rpartition(" ")[2]))
         return Origin(self.context, self.server, self.namespace, tuple(secrets))
 
     def version(self) -> str:
-        """The API server's version: ``v1.34.2``.
+        """Version of the API server, e.g. ``v1.34.2``.
 
         Raises:
             ServiceError: the server refuses, or does not answer.
@@ -65,42 +65,42 @@ class Cluster:
         return str(self.get("/version").get("gitVersion") or "unknown")
 
     def now(self) -> datetime.datetime:
-        """The time by the server's clock, as of its last answer: this machine's may be off."""
+        """Current time by the server's clock, from its last answer; this machine's clock may be wrong."""
         return datetime.datetime.now(datetime.UTC) + self._skew
 
     def jobs(self, name: str = "") -> str:
-        """The path of the namespace's Jobs, or of one of them."""
+        """Path of the namespace's Jobs, or of the one with a name."""
         return self.path("apis/batch/v1", "jobs", name)
 
     def core(self, kind: str, name: str = "") -> str:
-        """The path of the namespace's objects of a kind of the core API (``pods``), or of one of them."""
+        """Path of the namespace's objects of a core kind, e.g. ``pods``, or of the one with a name."""
         return self.path("api/v1", kind, name)
 
     def path(self, group: str, kind: str, name: str = "") -> str:
-        """The path of the namespace's objects of any kind: ``apis/batch/v1``, ``jobs``."""
+        """Path of the namespace's objects of any kind, e.g. of ``apis/batch/v1`` and ``jobs``."""
         return f"/{group}/namespaces/{self.namespace}/{kind}" + (f"/{name}" if name else "")
 
     def get(self, path: str, **query: str | int) -> Object:
-        """An object, or a page of a list.
+        """Reads an object, or a page of a list.
 
         Raises:
-            InputError: it is not there.
+            InputError: it does not exist.
             ServiceError: the server refuses, or does not answer.
         """
         return self._json(*self._call("GET", path, query), path)
 
     def page(self, path: str, query: Mapping[str, str | int]) -> tuple[int, Object]:
-        """A page of a list, or what the server says of a list that it has forgotten, with its status 410.
+        """Reads a page of a list; returns the status, too, which is 410 if the list's version has expired.
 
         Raises:
-            InputError: there is no such list.
+            InputError: the list does not exist.
             ServiceError: the server refuses, or does not answer.
         """
         status, answer = self._call("GET", path, query, allowed=(410,))
         return status, self._json(status, answer, path)
 
     def find(self, path: str) -> Object | None:
-        """An object, or ``None`` when it is not there.
+        """Reads an object; ``None`` if it does not exist.
 
         Raises:
             ServiceError: the server refuses, or does not answer.
@@ -109,15 +109,15 @@ class Cluster:
         return None if status == 404 else self._json(status, answer, path)
 
     def create(self, path: str, body: Object, *, dry_run: bool = False) -> Object | None:
-        """Creates an object; ``None`` when one of its name is there already.
+        """Creates an object; ``None`` if its name is taken.
 
         Args:
             path: of its kind.
             body: the object.
-            dry_run: only ask whether the server would take it, unknown fields included.
+            dry_run: only let the server validate it; unknown fields are errors.
 
         Raises:
-            RecipeError: the server takes it for wrong.
+            RecipeError: the server rejects it as invalid.
             ServiceError: the server refuses, or does not answer.
         """
         query = {"dryRun": "All", "fieldValidation": "Strict"} if dry_run else {}
@@ -129,17 +129,17 @@ class Cluster:
         return self._json(status, answer, path)
 
     def patch(self, path: str, body: Object) -> Object | None:
-        """Changes an object by a merge patch; ``None`` when it is not there.
+        """Changes an object by a merge patch; ``None`` if it does not exist.
 
         Raises:
-            RecipeError: the server takes the change for wrong.
+            RecipeError: the server rejects the change as invalid.
             ServiceError: the server refuses, or does not answer.
         """
         status, answer = self._call("PATCH", path, {}, body, allowed=(404,))
         return None if status == 404 else self._json(status, answer, path)
 
     def delete(self, path: str, **options: Any) -> bool:
-        """Deletes an object; says whether it was there.
+        """Deletes an object; false if it did not exist.
 
         Args:
             path: of the object.
@@ -149,7 +149,7 @@ class Cluster:
             ServiceError: the server refuses, or does not answer.
         """
         status, answer = self._call("DELETE", path, {}, options, allowed=(404, 409))
-        if status == 409:  # The object was replaced since, so that this one is gone.
+        if status == 409:  # Another object has its name now, so this one is gone.
             return False
         if status >= 300 and status != 404:
             raise refusal(status, answer, "DELETE", path, self.origin)
@@ -157,12 +157,12 @@ class Cluster:
 
     @contextlib.contextmanager
     def stream(self, path: str, *, quiet_for: float, **query: str | int) -> Iterator[tuple[int, Any]]:
-        """Opens an answer that goes on as long as something happens.
+        """Opens a streamed answer, e.g. a watch or a log.
 
         Args:
-            path: of what is read.
-            quiet_for: seconds without a byte after which the connection counts as broken.
-            query: its parameters.
+            path: of the resource.
+            quiet_for: seconds without data after which the connection counts as broken.
+            query: parameters of the request.
 
         Yields:
             the status and the response, a urllib3 ``HTTPResponse`` to read from.
@@ -174,7 +174,7 @@ class Cluster:
             response.close()
 
     def refusal(self, status: int, answer: bytes, path: str, method: str = "GET") -> StarfreightError:
-        """The error that an answer to a stream stands for."""
+        """The error for an answer to a streamed request."""
         return refusal(status, answer, method, path, self.origin)
 
     def _call(
@@ -185,8 +185,8 @@ class Cluster:
         body: Object | None = None,
         allowed: tuple[int, ...] = (),
     ) -> tuple[int, bytes]:
-        """The status and the body of an answer that is good, or of an allowed status."""
-        response, answer = self._whole(method, path, query, body)
+        """Status and body of an answer; any status but success and those allowed is an error."""
+        response, answer = self._send_and_read(method, path, query, body)
         self._note_date(response.headers.get("Date"))
         for warning in response.headers.getlist("Warning"):
             self._warn(warning)
@@ -200,10 +200,10 @@ class Cluster:
             raise refusal(response.status, answer, method, path, self.origin)
         return response.status, answer
 
-    def _whole(
+    def _send_and_read(
         self, method: str, path: str, query: Mapping[str, str | int], body: Object | None
     ) -> tuple[Any, bytes]:
-        """An answer with all of its body. A GET that breaks off in it is sent again."""
+        """An answer with its whole body. A GET whose body breaks off is repeated."""
         import urllib3
 
         for attempt in range(_ATTEMPTS):
@@ -255,9 +255,9 @@ class Cluster:
             value = None
         if not isinstance(value, dict):
             raise ServiceError(
-                f"What answers there is no Kubernetes API server: it sent {answer[:40]!r}.",
+                f"The server is not a Kubernetes API server: it sent {answer[:40]!r}.",
                 where=f"{self.server}{path}",
-                fix="check the address in the kubeconfig, and whether a proxy or a login page is in between",
+                fix="check the address in the kubeconfig; a proxy or a login page may answer instead",
             )
         return value
 
@@ -265,11 +265,11 @@ class Cluster:
         with contextlib.suppress(TypeError, ValueError):
             there = email.utils.parsedate_to_datetime(date or "")
             skew = there - datetime.datetime.now(datetime.UTC)
-            # The header counts whole seconds.
+            # The header has a resolution of one second.
             self._skew = skew if abs(skew.total_seconds()) > 2 else datetime.timedelta(0)
 
     def _warn(self, warning: str) -> None:
-        """Says what the server warns of, once: ``299 - "text"``."""
+        """Shows the text of a ``Warning`` header (``299 - "text"``), each once."""
         text = warning.partition('"')[2].rpartition('"')[0].replace('\\"', '"') or warning
         if text not in self._warned:
             self._warned.add(text)

@@ -1,4 +1,4 @@
-"""The kubeconfig: which cluster, as whom, and in which namespace.
+"""Opens the cluster of a kubeconfig.
 
 cluster = connect(console, context=None, namespace="research")
 job = cluster.find(cluster.jobs("acme-0a1b2c3d4e"))
@@ -13,12 +13,12 @@ from starfreight.console import Console
 from starfreight.errors import InputError
 from starfreight.jobs.backends.kubernetes.client.cluster import Cluster
 from starfreight.jobs.backends.kubernetes.client.refusals import no_kubeconfig
-from starfreight.jobs.backends.kubernetes.client.retries import TellingRetry
+from starfreight.jobs.backends.kubernetes.client.retries import NotifyingRetry
 
 PATIENCE = 10.0
-"""Seconds that a command waits for a server that does not answer."""
+"""Seconds to wait for a server that does not answer."""
 LONG_PATIENCE = 600.0
-"""The same for one that follows a job."""
+"""The same for commands that follow a job."""
 
 _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
@@ -26,18 +26,18 @@ _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace
 def connect(
     console: Console, *, context: str | None = None, namespace: str | None = None, patience: float = PATIENCE
 ) -> Cluster:
-    """Reads the kubeconfig; nothing is asked of the server yet.
+    """Reads the kubeconfig. No request is sent yet.
 
-    Inside a pod without a kubeconfig, the pod's own ServiceAccount is used.
+    Without a kubeconfig, a pod uses its own ServiceAccount.
 
     Args:
-        console: says so when the server does not answer.
-        context: a context of the kubeconfig; its current one when not given.
-        namespace: where jobs are; the context's namespace when not given.
+        console: shows that the server does not answer.
+        context: context of the kubeconfig; the current one by default.
+        namespace: namespace of the jobs; the context's by default.
         patience: seconds to wait for a server that does not answer.
 
     Raises:
-        InputError: there is no kubeconfig, it cannot be used, or the client is not installed.
+        InputError: the kubeconfig is missing or invalid, or the client is not installed.
     """
     client, config = _libraries()
     settings = client.Configuration()
@@ -49,7 +49,7 @@ def connect(
             found = {"name": "this pod's own", "namespace": _SERVICE_ACCOUNT.read_text().strip()}
         else:
             raise no_kubeconfig(error) from None
-    except Exception as error:  # The client lets whatever YAML and files raise through.
+    except Exception as error:  # The client does not catch errors of YAML and of files.
         raise no_kubeconfig(error) from None
     else:
         names = [str(one["name"]) for one in contexts]
@@ -68,7 +68,7 @@ def connect(
         except Exception as error:
             raise no_kubeconfig(error) from None
     settings.keep_alive = True
-    settings.retries = TellingRetry.patient(patience, console)
+    settings.retries = NotifyingRetry.for_seconds(patience, console)
     return Cluster(
         client.ApiClient(settings), namespace or found.get("namespace") or "default", found["name"], console
     )

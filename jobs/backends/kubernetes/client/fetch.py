@@ -1,7 +1,7 @@
-"""``jobs fetch``: brings a run home from the cluster's volume, through the API alone.
+"""Copies a run and its package from the cluster's volume, through the API alone.
 
-A Job whose pod may only read the volume is made for it, and deleted. The files come as a tar over an
-execution in that pod, and get their final place only when each has the digest that it had there.
+A short-lived Job, the reader, mounts the volume read-only. A program in its pod sends the files as a tar. The
+directory gets its final name only after the digest of each file was checked.
 """
 
 from __future__ import annotations
@@ -11,127 +11,159 @@ import io
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from starfreight.console import Console, human_count
 from starfreight.errors import GateError, InputError, ServiceError, StarfreightError
 from starfreight.files import PARTIAL_PREFIX, disk_errors, only_one
+from starfreight.jobs.backends.interface import Fetched
 from starfreight.jobs.backends.kubernetes.client.cluster import Cluster
 from starfreight.jobs.backends.kubernetes.client.job_status import end_of, is_working
 from starfreight.jobs.backends.kubernetes.client.pod_exec import Execution
 from starfreight.jobs.backends.kubernetes.client.targets import JOB, Target, pod_templates, pods_of
 from starfreight.jobs.backends.kubernetes.client.unpack import Unpacking
-from starfreight.jobs.backends.kubernetes.client.wait_reasons import why
+from starfreight.jobs.backends.kubernetes.client.wait_reasons import wait_reason
 from starfreight.jobs.backends.kubernetes.client.watch import wait_for_change
 from starfreight.jobs.backends.kubernetes.manifests.templates import Object, load_template
-from starfreight.run import INPUTS_FILE, RUN_FILE, Run
+from starfreight.jobs.kinds.table import kind_of, load_job
+from starfreight.package import PACKAGE_FILE
+from starfreight.run import INPUTS_FILE
 
 _RUNS = "/runs"
 _PATIENCE = 300
-"""Seconds for the reading pod to start: its image may have to be pulled."""
+"""Seconds to wait for the reader's pod. Its image may have to be pulled."""
 
 
-def fetch(cluster: Cluster, target: Target, job: Object, runs: Path, console: Console) -> Path:
-    """Brings the run of a job home.
+def fetch(
+    cluster: Cluster,
+    target: Target,
+    job: Object,
+    runs: Path,
+    console: Console,
+    packages: Path | None = None,
+) -> Fetched:
+    """Copies the run of a job to this machine, and its package if ``packages`` is given.
 
     Args:
         cluster: the cluster.
         target: the job, or one variant of it.
         job: its object.
-        runs: the folder of all runs on this machine.
+        runs: the directory of all runs on this machine.
         console: shows progress.
-
-    Returns:
-        the run's folder here.
+        packages: the directory of all packages.
 
     Raises:
-        InputError: there is no run yet, or a run of this machine lies in its place.
-        GateError: a file has not the digest that it should have.
+        InputError: the run or the package does not exist yet, or its directory here is another's.
+        GateError: a file does not match its digest.
         ServiceError: the pod does not start, the connection is lost, or the disk is full.
     """
-    if target.kind.name == "TrainJob":
-        raise InputError(
-            "A TrainJob does not say where its runs lie.",
-            where=target.name,
-            fix="copy the run from the volume that run.kubernetes.runs_claim names",
-        )
-    reader = reader_job(pod_templates(job)[0]["spec"], target)
-    with only_one(runs, "fetching"), _running(cluster, reader, console) as name:
-        command = [
-            "python",
-            "-P",
-            "-m",
-            "starfreight.jobs.backends.kubernetes.run_archive",
-            f"{_RUNS}/.jobs/{target.link}",
-        ]
-        with Execution(cluster, name, "reader", command) as execution:
+    with only_one(runs, "fetching"), _reader_pod(cluster, reader_job(job, target), console) as pod:
+        source = _Source(cluster, pod, target, console)
+        directory = source.copy(f"{_RUNS}/.jobs/{target.link}", runs, None, _check_job)
+        if packages is None:
+            return Fetched(directory)
+        with only_one(packages, "fetching"):
+            path = f"{_RUNS}/packages/{target.link}"
+            return Fetched(directory, source.copy(path, packages, directory.name, _check_package))
+
+
+@dataclass(frozen=True)
+class _Source:
+    """The volume in the reader's pod."""
+
+    cluster: Cluster
+    pod: str
+    target: Target
+    console: Console
+
+    def copy(self, path: str, parent: Path, name: str | None, check: Callable[[Path, str], None]) -> Path:
+        """Copies a directory into ``parent`` as ``name``; under its own name if ``None``."""
+        command = ["python", "-P", "-m", "starfreight.jobs.backends.kubernetes.run_archive", path]
+        with Execution(self.cluster, self.pod, "reader", command) as execution:
             try:
-                return _receive(execution, runs, target, console)
+                return self._receive(execution, parent, name, check)
             except StarfreightError:
                 for _ in iter(lambda: execution.read(1 << 16), b""):
-                    pass  # To its end, where the reason stands.
-                if execution.exit_code == InputError.exit_code and execution.said:
+                    pass  # Read to the end: the exit code and the reason come last.
+                if execution.exit_code == InputError.exit_code and execution.errors:
                     raise InputError(
-                        execution.said.decode("utf-8", "replace").strip(),
-                        where=f"job {target.link}, namespace {cluster.namespace}",
-                        fix=f"wait: starfreight jobs status {target.name} --on kubernetes",
+                        execution.errors.decode("utf-8", "replace").strip(),
+                        where=f"job {self.target.link}, namespace {self.cluster.namespace}",
+                        fix=f"wait for it: starfreight jobs status {self.target.name} --on kubernetes",
                     ) from None
                 raise
 
-
-def _receive(execution: Execution, runs: Path, target: Target, console: Console) -> Path:
-    unpacking = Unpacking(io.BufferedReader(execution, 1 << 20), f"job {target.link}")
-    index = unpacking.index
-    final = runs / index.run
-    _check_place(final)
-    with disk_errors(runs):
-        partial = Path(tempfile.mkdtemp(prefix=PARTIAL_PREFIX, dir=runs))
-    try:
-        unpacking.into(partial)
-        run = Run.load(partial)
-        if run.id != index.run or (run.status == "done" and not run.is_done(partial)):
-            raise GateError(
-                "What arrived is not the run that its record describes.",
-                where=f"job {target.link}, {RUN_FILE}",
-                fix="look at the run on its volume; train it again if its adapter was changed",
-            )
-        partial.chmod(0o755)
-        _put_in_place(partial, final)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    console.note(f"{len(index.files)} files, {human_count(index.size, 'B')}")
-    return final
+    def _receive(
+        self, execution: Execution, parent: Path, name: str | None, check: Callable[[Path, str], None]
+    ) -> Path:
+        unpacking = Unpacking(io.BufferedReader(execution, 1 << 20), f"job {self.target.link}")
+        index = unpacking.index
+        final = parent / (name or index.run)
+        _check_replaceable(final)
+        with disk_errors(parent):
+            partial = Path(tempfile.mkdtemp(prefix=PARTIAL_PREFIX, dir=parent))
+        try:
+            with self.console.progress("Fetching", total=index.size, unit="B") as advance:
+                unpacking.into(partial, advance)
+            check(partial, index.run)
+            partial.chmod(0o755)
+            _move(partial, final)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+        self.console.note(f"{final}: {len(index.files)} files, {human_count(index.size, 'B')}")
+        return final
 
 
-def _check_place(final: Path) -> None:
-    """A run that this machine has prepared or trained has more than a fetched one, and is not replaced."""
-    if (final / INPUTS_FILE).exists() or (final.exists() and not (final / RUN_FILE).is_file()):
-        raise InputError(
-            "A run of this machine lies where the fetched one belongs.",
-            where=str(final),
-            fix="fetch it into another folder with --runs",
+def _check_job(partial: Path, name: str) -> None:
+    """Checks that the record belongs to the job, and that the results match the record."""
+    job = load_job(partial)
+    if job.id != name or (job.status == "done" and not job.kind.is_done(partial)):
+        raise GateError(
+            "The fetched run does not match its record.",
+            where=job.kind.record_file,
+            fix="check the run on its volume; if its adapter was changed, train it again",
         )
 
 
-def _put_in_place(partial: Path, final: Path) -> None:
+def _check_package(partial: Path, name: str) -> None:
+    """Checks that the directory is a package. The caller verifies its contents."""
+    if not (partial / PACKAGE_FILE).is_file():
+        raise GateError("The fetched directory is not a package.", where=name, fix="fetch it again")
+
+
+def _check_replaceable(final: Path) -> None:
+    """Refuses to replace a run prepared on this machine, which has more files, or any other directory."""
+    known = kind_of(final) is not None or (final / PACKAGE_FILE).is_file()
+    if (final / INPUTS_FILE).exists() or (final.exists() and not known):
+        raise InputError(
+            "A directory of this machine has the same name.",
+            where=str(final),
+            fix="fetch into another directory with --runs or --packages",
+        )
+
+
+def _move(partial: Path, final: Path) -> None:
     with disk_errors(final):
         if not final.exists():
             partial.rename(final)
             return
-        # An earlier fetch of the same run: it goes when the new one is in its place.
+        # An earlier fetch of the same run is deleted after the new one has its name.
         old = Path(tempfile.mkdtemp(prefix=PARTIAL_PREFIX, dir=final.parent))
         final.rename(old / final.name)
         partial.rename(final)
         shutil.rmtree(old, ignore_errors=True)
 
 
-def reader_job(template: Object, target: Target) -> Object:
-    """The Job that reads, made of what the job's own pods have: their image, claim, user and tolerations."""
+def reader_job(submitted: Object, target: Target) -> Object:
+    """The reader Job, with the image, claim, user and tolerations of the submitted job's pods."""
+    template = pod_templates(submitted)[0]["spec"]
     job = load_template("reader")
     spec = job["spec"]["template"]["spec"]
     step = [*(template.get("initContainers") or ()), *template["containers"]][-1]
-    spec["containers"][0]["image"] = step["image"]
+    # A TrainJob has its image outside the pod template.
+    spec["containers"][0]["image"] = step.get("image") or submitted["spec"]["trainer"]["image"]
     if "imagePullPolicy" in step:
         spec["containers"][0]["imagePullPolicy"] = step["imagePullPolicy"]
     for key in ("imagePullSecrets", "tolerations", "serviceAccountName"):
@@ -150,23 +182,23 @@ def _claim(template: Object, step: Object, target: Target) -> str:
         if volume["name"] in mounted and "persistentVolumeClaim" in volume:
             return str(volume["persistentVolumeClaim"]["claimName"])
     raise InputError(
-        f"The job {target.name} keeps its runs on no claim that could be read.",
+        f"The job {target.name} does not keep its runs on a PersistentVolumeClaim.",
         where=f"volume at {_RUNS}",
-        fix="name a claim in run.kubernetes.runs_claim, and submit the recipe again",
+        fix="set run.kubernetes.runs_claim, and submit the recipe again",
     )
 
 
 @contextlib.contextmanager
-def _running(cluster: Cluster, reader: Object, console: Console) -> Iterator[str]:
-    """Makes the reader, waits until its pod runs, and deletes it at the end.
+def _reader_pod(cluster: Cluster, reader: Object, console: Console) -> Iterator[str]:
+    """Creates the reader, waits until its pod is running, and deletes it at the end.
 
     Yields:
-        the pod's name.
+        name of the pod.
     """
     made = cluster.create(cluster.jobs(), reader)
     if made is None:
         raise ServiceError(
-            "The reader cannot be made.",
+            "The reader Job cannot be created: its name is taken.",
             where=f"namespace {cluster.namespace}",
             fix="run the same command again",
         )
@@ -174,26 +206,26 @@ def _running(cluster: Cluster, reader: Object, console: Console) -> Iterator[str
     try:
         yield _wait_for_reader(cluster, target, made, console)
     finally:
-        # It ends by itself when even this fails.
+        # If this fails, the reader ends by itself at its deadline.
         with contextlib.suppress(StarfreightError):
             cluster.delete(target.path(cluster), propagationPolicy="Background")
 
 
 def _wait_for_reader(cluster: Cluster, target: Target, made: Object, console: Console) -> str:
     end = time.monotonic() + _PATIENCE
-    said = ""
+    shown = ""
     while True:
         pods = pods_of(cluster, target)
         if pods and is_working(pods[0]):
             return str(pods[0]["metadata"]["name"])
         ended = end_of(pods[0]) if pods else None
-        waiting = why(cluster, made, pods)
-        if str(waiting) != said and waiting.kind != "starting":
-            said = str(waiting)
-            console.note(f"The reader waits: {waiting}")
+        waiting = wait_reason(cluster, made, pods)
+        if str(waiting) != shown and waiting.kind != "starting":
+            shown = str(waiting)
+            console.note(f"Waiting for the reader: {waiting}")
         if ended is not None or time.monotonic() > end:
             raise ServiceError(
-                f"The reader does not start: {ended.what if ended else waiting}",
+                f"The reader does not start: {ended.what if ended else waiting}.",
                 where=f"job {target.name}, namespace {cluster.namespace}",
                 fix=waiting.fix or "run the same command again",
             )

@@ -1,22 +1,15 @@
-"""Follows a job to its end and shows its progress, as a local run's."""
+"""Follows a job to its end and shows its progress, like that of a job on this machine."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 from starfreight.console import Console
-from starfreight.errors import (
-    GateError,
-    InputError,
-    JobFailed,
-    JobStopped,
-    ServiceError,
-    StarfreightError,
-)
+from starfreight.errors import JobFailed, JobStopped, StarfreightError
+from starfreight.jobs.backends.endings import Advice, error_of
 from starfreight.jobs.backends.kubernetes.client.cluster import Cluster
 from starfreight.jobs.backends.kubernetes.client.job_status import (
-    End,
+    PodEnd,
     end_of,
     has_ended,
     is_over,
@@ -26,37 +19,36 @@ from starfreight.jobs.backends.kubernetes.client.job_status import (
 )
 from starfreight.jobs.backends.kubernetes.client.logs import log_lines
 from starfreight.jobs.backends.kubernetes.client.targets import Target, pods_of
-from starfreight.jobs.backends.kubernetes.client.wait_reasons import why
+from starfreight.jobs.backends.kubernetes.client.wait_reasons import wait_reason
 from starfreight.jobs.backends.kubernetes.client.watch import changes
 from starfreight.jobs.backends.kubernetes.manifests.templates import Object
+from starfreight.jobs.kinds.table import KINDS, find_kind
 from starfreight.jobs.protocol.progress import watch
 
-_ASK_WHY = 5.0
-"""Seconds between two looks at why nothing runs."""
-_LOOK = 15
-_CLASSES: dict[int, type[StarfreightError]] = {2: InputError, 3: GateError, 4: ServiceError, 75: JobStopped}
+_REASON_INTERVAL = 5.0
+"""Seconds between two checks of the reason why nothing is running."""
+_WATCH = 15
+"""Seconds after which the state of a sweep is checked again without a change."""
 
 
 def follow(cluster: Cluster, target: Target, console: Console) -> None:
-    """Shows a job's progress until it ends.
-
-    Ctrl-C ends the following and not the job, as people know it of a cluster's other tools.
+    """Shows a job's progress until it ends. Ctrl-C ends the command but not the job.
 
     Raises:
-        JobStopped: it was cancelled, or reached its time limit; its checkpoint is written.
-        StarfreightError: what the job reported, or how it ended.
+        JobStopped: the job was cancelled, or reached its time limit; its checkpoint is written.
+        StarfreightError: the error that the job reported, or one for its end.
     """
     try:
         job = cluster.get(target.path(cluster))
         if is_sweep(job) and target.variant is None:
             failure = _follow_sweep(cluster, target, console)
         else:
-            tell = _TellWhy(cluster, console)
-            found = log_lines(cluster, target, follow=True, waiting=tell, fresh=True)
+            note_reason = _ReasonNotes(cluster, console)
+            found = log_lines(cluster, target, follow=True, on_wait=note_reason, skip_ended=True)
             failure = watch((line.text for line in found), console)
     except KeyboardInterrupt:
         console.note(
-            f"The job {target.name} goes on without you. To see more: starfreight jobs logs -f {target.name} "
+            f"The job {target.name} continues. To follow it: starfreight jobs logs -f {target.name} "
             f"--on kubernetes. To stop it: starfreight jobs cancel {target.name} --on kubernetes"
         )
         raise
@@ -64,32 +56,32 @@ def follow(cluster: Cluster, target: Target, console: Console) -> None:
 
 
 def is_sweep(job: Object) -> bool:
-    """Whether it is an Indexed Job with a pod for each variant."""
+    """True for an Indexed Job, which has a pod for each variant."""
     return (job.get("spec") or {}).get("completionMode") == "Indexed"
 
 
-class _TellWhy:
-    """Says what a job waits for, each time that it is something else."""
+class _ReasonNotes:
+    """Shows the reason for which a job is waiting, whenever it changes."""
 
     def __init__(self, cluster: Cluster, console: Console) -> None:
         self._cluster, self._console = cluster, console
         self._next = time.monotonic()
-        self._said = ""
+        self._last = ""
 
     def __call__(self, job: Object, pods: list[Object]) -> None:
         now = time.monotonic()
         if now < self._next or is_over(job) or any(is_working(pod) for pod in pods):
             return
-        self._next = now + _ASK_WHY
-        waiting = why(self._cluster, job, pods)
-        if str(waiting) != self._said:
-            self._said = str(waiting)
+        self._next = now + _REASON_INTERVAL
+        waiting = wait_reason(self._cluster, job, pods)
+        if str(waiting) != self._last:
+            self._last = str(waiting)
             self._console.note(f"Waiting: {waiting}" + (f". Next: {waiting.fix}" if waiting.fix else ""))
 
 
 def _follow_sweep(cluster: Cluster, target: Target, console: Console) -> StarfreightError | None:
-    """One watch on the Job, however many variants it has."""
-    tell = _TellWhy(cluster, console)
+    """Follows all variants by a single watch on the Job."""
+    note_reason = _ReasonNotes(cluster, console)
     done: set[int] = set()
     failed: set[int] = set()
     total = int(cluster.get(target.path(cluster))["spec"].get("completions") or 1)
@@ -97,9 +89,9 @@ def _follow_sweep(cluster: Cluster, target: Target, console: Console) -> Starfre
     with console.progress("Variants", total=total, unit="variants") as advance:
         for change in changes(
             cluster,
-            cluster.path(target.kind.group, target.kind.plural),
+            target.kind.path(cluster),
             until=lambda: over,  # noqa: B023
-            seconds=_LOOK,
+            seconds=_WATCH,
             fieldSelector=f"metadata.name={target.name}",
         ):
             if change is None:
@@ -116,7 +108,7 @@ def _follow_sweep(cluster: Cluster, target: Target, console: Console) -> Starfre
             stopped = paused(job) is not None and not status.get("active")
             over = is_over(job) or stopped
             if not over and not status.get("ready") and not status.get("succeeded"):
-                tell(job, [pod for pod in pods_of(cluster, target) if not has_ended(pod)])
+                note_reason(job, [pod for pod in pods_of(cluster, target) if not has_ended(pod)])
     if not failed:
         return None
     return JobFailed(
@@ -127,7 +119,7 @@ def _follow_sweep(cluster: Cluster, target: Target, console: Console) -> Starfre
 
 
 def indexes(text: str) -> set[int]:
-    """``0,3-5`` as the numbers that it means."""
+    """The numbers in a list of ranges, e.g. ``0,3-5``."""
     found: set[int] = set()
     for part in filter(None, text.split(",")):
         first, _, last = part.partition("-")
@@ -137,30 +129,30 @@ def indexes(text: str) -> set[int]:
 
 
 def raise_unless_done(cluster: Cluster, target: Target, failure: StarfreightError | None) -> None:
-    """Waits for the Job's own word, which comes a moment after its last pod's end, and raises what it means.
+    """Waits for the final status of a job, shortly after its last pod's end, and raises the error for it.
 
     Args:
         cluster: the cluster.
         target: the job.
-        failure: what the job reported on the way; it counts only if the job did not recover from it.
+        failure: error that the job reported; ignored if the job recovered from it.
 
     Raises:
         StarfreightError: the job is not done.
     """
-    job = _settled(cluster, target)
+    job = _wait_for_status(cluster, target)
     where = f"job {target.name}, namespace {cluster.namespace}"
     if job is None:
         raise failure or JobFailed(
-            "The job was deleted while it ran.",
+            "The job was deleted while it was running.",
             where=where,
-            fix="submit its recipe again; it goes on from its checkpoint",
+            fix="submit its recipe again; it resumes from the last checkpoint",
         )
     now = view(job)
     if now.status == "done":
         return
     if now.status in ("stopped", "stopping"):
         raise JobStopped(
-            "The job was cancelled; its checkpoint is kept.",
+            "The job was cancelled with its checkpoint written.",
             where=where,
             fix=f"starfreight jobs resume {target.name} --on kubernetes",
         )
@@ -170,7 +162,7 @@ def raise_unless_done(cluster: Cluster, target: Target, failure: StarfreightErro
     raise _error(ends[-1] if ends else None, now.what, where, target)
 
 
-def _settled(cluster: Cluster, target: Target) -> Object | None:
+def _wait_for_status(cluster: Cluster, target: Target) -> Object | None:
     end = time.monotonic() + 60
     while True:
         job = cluster.find(target.path(cluster))
@@ -179,20 +171,21 @@ def _settled(cluster: Cluster, target: Target) -> Object | None:
         time.sleep(0.5)
 
 
-def _error(end: End | None, what: str, where: str, target: Target) -> StarfreightError:
+def _error(end: PodEnd | None, what: str, where: str, target: Target) -> StarfreightError:
     again = f"starfreight jobs resume {target.name} --on kubernetes"
     if end is None:
-        kind: Callable[..., StarfreightError] = JobStopped if "time limit" in what else JobFailed
-        return kind(f"The job failed: {what}.", where=where, fix=f"{again}: it goes on from its checkpoint")
-    if end.out_of_memory:
-        return JobFailed(
-            f"The pod {end.what}.",
-            where=where,
-            fix=f"raise run.memory, or lower training.batch_size or training.sequence_length; then {again}",
+        kind = JobStopped if "time limit" in what else JobFailed
+        return kind(
+            f"The job failed: {what}.", where=where, fix=f"{again} continues from the last checkpoint"
         )
-    kind = _CLASSES.get(end.exit_code or 0, JobFailed)
-    return kind(
-        f"The pod ended: {end.what}.",
+    advice = Advice(
         where=where,
-        fix=f"starfreight jobs logs {target.link} --on kubernetes; then {again}",
+        again=again,
+        log=f"starfreight jobs logs {target.link} --on kubernetes",
+        memory=f"raise run.memory, or {_memory_advice(end.container)}",
     )
+    return error_of(end, None, advice) or JobFailed(f"The job {end.what}.", where=where, fix=again)
+
+
+def _memory_advice(step: str | None) -> str:
+    return find_kind(step).memory_advice if step in KINDS else "reduce the needs of the recipe"

@@ -1,4 +1,4 @@
-"""What a Job's and a pod's objects say, in words. Nothing is asked of the server here."""
+"""State of jobs and pods in words, from their objects alone."""
 
 from __future__ import annotations
 
@@ -7,39 +7,38 @@ import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from starfreight.jobs.backends.endings import KILLED, Ending, describe, out_of_memory
 from starfreight.jobs.backends.kubernetes.client.labels import PAUSED
-from starfreight.jobs.backends.kubernetes.manifests.names import ANNOTATION_RECIPE, LABEL_QUEUE, LABEL_RUN
+from starfreight.jobs.backends.kubernetes.manifests.names import ANNOTATION_RECIPE, LABEL_QUEUE
 from starfreight.jobs.backends.kubernetes.manifests.templates import Object
 
 Status = Literal["queued", "active", "stopping", "stopped", "done", "failed", "deleting"]
 
 INDEX = "batch.kubernetes.io/job-completion-index"
 
-STEPS = {"train": "training", "package": "packaging", "publish": "publishing"}
-"""What the containers of a pod do, by their names."""
-
-_OUT_OF_MEMORY = 137
-_ENDS = {
-    0: "done",
-    1: "failed by a fault of its own (exit code 1)",
-    2: "the recipe or an input cannot be used (exit code 2)",
-    3: "refused by a gate (exit code 3)",
-    4: "something outside failed (exit code 4)",
-    75: "stopped with its checkpoint written (exit code 75)",
-    143: "stopped before it could write a checkpoint (exit code 143)",
-}
+_LATER_STEPS = {"fetch": "fetching", "package": "packaging", "publish": "publishing"}
 
 
 @dataclass(frozen=True)
 class JobView:
-    """A Job in a line."""
+    """Summary of a job.
+
+    Attributes:
+        name: of the job.
+        status: of the job.
+        what: explanation of the status; empty if the conditions of the job give none.
+        pods: number of pods that must succeed, e.g. the variants of a sweep.
+        done: number of pods that have succeeded.
+        failed: number of pods that have failed.
+        created: time of its creation.
+        queue: its Kueue queue.
+        recipe_digest: digest of its recipe.
+    """
 
     name: str
     status: Status
     what: str
-    """Why it is so, where the Job's own conditions tell."""
     pods: int
-    """How many it needs to end well: the variants of a sweep."""
     done: int
     failed: int
     created: str | None
@@ -62,7 +61,7 @@ class JobView:
 
 
 def view(job: Object) -> JobView:
-    """A Job (or a JobSet, or a TrainJob) in a line."""
+    """Summary of a Job, a JobSet or a TrainJob."""
     metadata, spec, status = job["metadata"], job.get("spec") or {}, job.get("status") or {}
     labels, notes = metadata.get("labels") or {}, metadata.get("annotations") or {}
     word, what = _word(job)
@@ -80,12 +79,12 @@ def view(job: Object) -> JobView:
 
 
 def is_over(job: Object) -> bool:
-    """Whether it has ended, well or not."""
+    """True if the job has succeeded or failed."""
     return _word(job)[0] in ("done", "failed")
 
 
 def paused(job: Object) -> dict[str, Any] | None:
-    """What a cancelled job had before it was cancelled; ``None`` for one that was not."""
+    """Values of a cancelled job to restore on resume; ``None`` if it is not cancelled."""
     note = (job["metadata"].get("annotations") or {}).get(PAUSED)
     if note is None:
         return None
@@ -101,7 +100,7 @@ def _word(job: Object) -> tuple[Status, str]:
     conditions = {
         one.get("type"): one for one in status.get("conditions") or () if one.get("status") == "True"
     }
-    # A JobSet counts by its Jobs.
+    # A JobSet has the counts of each of its Jobs.
     counts = [status, *(status.get("replicatedJobsStatus") or ())]
     active = sum(int(one.get("active") or 0) for one in counts)
     for kind in ("Complete", "Completed", "SuccessCriteriaMet"):
@@ -111,13 +110,13 @@ def _word(job: Object) -> tuple[Status, str]:
         if kind in conditions:
             return "failed", _failure(conditions[kind])
     if metadata.get("deletionTimestamp"):
-        return "deleting", "it is being deleted"
+        return "deleting", "being deleted"
     if paused(job) is not None:
         ending = active or int(status.get("terminating") or 0)
         return ("stopping", "writing its checkpoint") if ending else ("stopped", "cancelled")
     if spec.get("suspend"):
         if (metadata.get("labels") or {}).get(LABEL_QUEUE):
-            return "queued", "waits in its queue"
+            return "queued", "waiting in its queue"
         return "stopped", "suspended"
     return "active", ""
 
@@ -125,35 +124,39 @@ def _word(job: Object) -> tuple[Status, str]:
 def _failure(condition: Object) -> str:
     reason = condition.get("reason")
     return {
-        "BackoffLimitExceeded": "its pod failed, and is not tried again",
+        "BackoffLimitExceeded": "its pod failed and is not retried",
         "DeadlineExceeded": "it ran longer than its time limit (run.time_limit)",
-        "FailedIndexes": "not all of its variants ended well",
+        "FailedIndexes": "some of its variants failed",
         "MaxFailedIndexesExceeded": "too many of its variants failed",
     }.get(str(reason), str(condition.get("message") or reason or ""))
 
 
 def variant_of(pod: Object) -> int | None:
-    """Which variant of a sweep a pod trains."""
+    """Number of the variant that a pod runs; ``None`` without a sweep."""
     metadata = pod["metadata"]
     found = (metadata.get("annotations") or {}).get(INDEX) or (metadata.get("labels") or {}).get(INDEX)
     text = str(found or "")
     return int(text) if text.isdigit() else None
 
 
-def job_of(pod: Object) -> str | None:
-    """The name of the job that a pod belongs to."""
-    name = (pod["metadata"].get("labels") or {}).get(LABEL_RUN)
-    return str(name) if name else None
-
-
 def containers(pod: Object) -> list[str]:
-    """The names of a pod's containers in the order in which they run."""
+    """Names of a pod's containers in the order in which they run."""
     spec = pod.get("spec") or {}
     return [str(one["name"]) for kind in ("initContainers", "containers") for one in spec.get(kind) or ()]
 
 
+def container_spec(pod: Object, name: str) -> dict[str, Any]:
+    """The specification of a container; empty if the pod does not have it."""
+    spec = pod.get("spec") or {}
+    for kind in ("initContainers", "containers"):
+        for one in spec.get(kind) or ():
+            if one.get("name") == name:
+                return dict(one)
+    return {}
+
+
 def container_status(pod: Object, name: str) -> dict[str, Any]:
-    """What a container does: a dict with one of the keys ``waiting``, ``running`` and ``terminated``."""
+    """State of a container: a dict with one of the keys ``waiting``, ``running`` and ``terminated``."""
     status = pod.get("status") or {}
     for kind in ("initContainerStatuses", "containerStatuses"):
         for one in status.get(kind) or ():
@@ -164,79 +167,82 @@ def container_status(pod: Object, name: str) -> dict[str, Any]:
 
 
 def has_ended(pod: Object) -> bool:
-    """Whether nothing of a pod runs any more, and nothing will."""
+    """True if no container of a pod is running or will run."""
     return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
 
 
 def is_working(pod: Object) -> bool:
-    """Whether a container of it runs."""
+    """True if a container of the pod is running."""
     return any("running" in container_status(pod, name) for name in containers(pod))
 
 
 @dataclass(frozen=True)
-class End:
-    """How a pod ended."""
+class PodEnd(Ending):
+    """The end of a pod.
 
-    exit_code: int | None
-    """Of the container that failed; 0 when none did; ``None`` when the pod was ended from outside."""
-    what: str
+    Attributes:
+        exit_code: of the container that failed; 0 if none did; ``None`` if the pod was ended from outside.
+        container: the one that failed.
+        explained: false if the cluster gives no reason: a pod's phase can precede its containers' ends.
+    """
+
     container: str | None = None
-    out_of_memory: bool = False
     explained: bool = True
-    """Whether the cluster says why. A pod's phase can be known before the ends of its containers."""
 
 
-def end_of(pod: Object) -> End | None:
-    """How a pod ended; ``None`` when it has not."""
+def end_of(pod: Object) -> PodEnd | None:
+    """The end of a pod; ``None`` if it has not ended."""
     status = pod.get("status") or {}
     for name in containers(pod):
         ended = container_status(pod, name).get("terminated")
         if ended and ended.get("exitCode") != 0:
             return _end(name, ended, pod)
     if status.get("phase") == "Succeeded":
-        return End(0, "done")
+        return PodEnd(0, describe(0))
     if status.get("phase") == "Failed":
         reason, message = status.get("reason") or "", status.get("message") or ""
-        said = ": ".join(filter(None, (reason, message)))
-        if not said:
-            return End(None, "ended, and the cluster kept no exit code", explained=False)
-        return End(None, f"was ended by the cluster: {said}")
+        explanation = ": ".join(filter(None, (reason, message)))
+        if not explanation:
+            return PodEnd(None, "ended, and the cluster kept no exit code", explained=False)
+        return PodEnd(None, f"was ended by the cluster: {explanation}")
     return None
 
 
-def _end(name: str, ended: Object, pod: Object) -> End:
+def _end(name: str, ended: Object, pod: Object) -> PodEnd:
     code = int(ended.get("exitCode") or 0)
-    doing = STEPS.get(name, name)
+    activity = _activity(name)
     if ended.get("reason") == "OOMKilled":
-        return End(code, f"was killed while {doing}: out of memory{_limit(pod, name)}", name, True)
-    if code == _OUT_OF_MEMORY:
-        if ended.get("reason") == "ContainerStatusUnknown":
-            return End(code, "was taken away before it could start or say how it ended", name)
-        return End(code, f"was killed while {doing} (exit code 137){_why_the_pod(pod)}", name)
+        return PodEnd(code, f"{out_of_memory(code, _limit(pod, name))} while {activity}", True, name)
+    if code == KILLED and ended.get("reason") == "ContainerStatusUnknown":
+        return PodEnd(code, "was removed before it could start or report its end", container=name)
     if ended.get("reason") in ("ContainerCannotRun", "StartError"):
-        return End(code, f"could not be started for {doing}: {ended.get('message') or 'no reason'}", name)
-    said = _ENDS.get(code, f"ended with exit code {code}")
-    return End(code, f"{doing}: {said}", name)
+        what = f"could not be started for {activity}: {ended.get('message') or 'no reason'}"
+        return PodEnd(code, what, container=name)
+    reason = _reason_of_pod(pod) if code == KILLED else ""
+    return PodEnd(code, f"{describe(code)} while {activity}{reason}", container=name)
 
 
-def _why_the_pod(pod: Object) -> str:
+def _activity(step: str) -> str:
+    """Activity of a container, by its name."""
+    from starfreight.jobs.kinds.table import KINDS, find_kind
+
+    return find_kind(step).activity if step in KINDS else _LATER_STEPS.get(step, step)
+
+
+def _reason_of_pod(pod: Object) -> str:
     status = pod.get("status") or {}
-    said = ": ".join(str(status[key]) for key in ("reason", "message") if status.get(key))
-    return f": {said}" if said else ""
+    reason = ": ".join(str(status[key]) for key in ("reason", "message") if status.get(key))
+    return f": {reason}" if reason else ""
 
 
-def _limit(pod: Object, name: str) -> str:
-    spec = pod.get("spec") or {}
-    for kind in ("initContainers", "containers"):
-        for one in spec.get(kind) or ():
-            limit = ((one.get("resources") or {}).get("limits") or {}).get("memory")
-            if one.get("name") == name and limit:
-                return f" (its limit is {limit})"
-    return ""
+def _limit(pod: Object, name: str) -> str | None:
+    resources = container_spec(pod, name).get("resources") or {}
+    limit = (resources.get("limits") or {}).get("memory")
+    return str(limit) if limit else None
 
 
-def pod_words(pod: Object) -> str:
-    """What a pod does, in words; what a waiting one waits for is told by :mod:`pending`."""
+def describe_pod(pod: Object) -> str:
+    """Activity or end of a pod. For the reason of a wait, see :mod:`wait_reasons`."""
     end = end_of(pod)
     if end is not None and has_ended(pod):
         return end.what
@@ -244,12 +250,12 @@ def pod_words(pod: Object) -> str:
     if pod["metadata"].get("deletionTimestamp"):
         return "stopping: writing its checkpoint" if working else "stopping"
     if working:
-        return STEPS.get(working[0], working[0])
+        return _activity(working[0])
     return "waiting"
 
 
 def age(created: str | None, now: datetime.datetime) -> str:
-    """How long ago, as ``2d``, ``3h``, ``5m`` or ``12s``."""
+    """Time since the creation of an object: ``2d``, ``3h``, ``5m`` or ``12s``."""
     if not created:
         return "?"
     seconds = max(0, int((now - datetime.datetime.fromisoformat(created)).total_seconds()))

@@ -1,13 +1,14 @@
-"""What the client finds a job by, and what it writes on one. The templates' own labels are in ``names``."""
+"""The selector of jobs, and the annotation of cancelled ones.
+
+Labels that are rendered are in :mod:`starfreight.jobs.backends.kubernetes.manifests.names`.
+"""
 
 from __future__ import annotations
 
-from starfreight.jobs.backends.kubernetes.manifests.names import COMMON
+from starfreight.jobs.backends.kubernetes.manifests.names import LABEL_RUN
 
 PAUSED = "dev.starfreight/paused"
-"""An annotation of a job that was cancelled: what to put back, as JSON, when it is resumed."""
+"""Annotation of a cancelled job: the values to restore on resume, as JSON."""
 
-SELECTOR = ",".join(
-    f"{key}={COMMON[key]}" for key in ("app.kubernetes.io/name", "app.kubernetes.io/component")
-)
-"""Finds all training jobs."""
+SELECTOR = f"app.kubernetes.io/name=starfreight,{LABEL_RUN}"
+"""Selects jobs of every kind, but not the reader Jobs of ``jobs fetch``."""

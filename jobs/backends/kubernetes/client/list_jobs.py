@@ -1,23 +1,24 @@
-"""``starfreight jobs list --on kubernetes``: the jobs of a namespace, a page at a time.
+"""Lists the jobs of a namespace: Jobs, JobSets and TrainJobs.
 
-A page is forgotten when its lines are made, and nothing is loaded that only submitting needs.
+Lists are read page by page, and each page is dropped once its rows are made. Modules needed only to submit
+jobs are not imported.
 """
 
 from __future__ import annotations
 
 from starfreight.console import Console
+from starfreight.errors import InputError, ServiceError
+from starfreight.jobs.backends.interface import Report
 from starfreight.jobs.backends.kubernetes.client.cluster import Cluster
-from starfreight.jobs.backends.kubernetes.client.job_status import age, view
+from starfreight.jobs.backends.kubernetes.client.job_status import JobView, age, view
 from starfreight.jobs.backends.kubernetes.client.labels import SELECTOR
-from starfreight.jobs.backends.kubernetes.client.targets import check_namespace
+from starfreight.jobs.backends.kubernetes.client.targets import JOB, KINDS, ObjectKind, check_namespace
 from starfreight.jobs.backends.kubernetes.client.watch import pages
 
 
-def list_jobs(cluster: Cluster, console: Console) -> None:
-    """A line for each job of the namespace, the newest last."""
-    found = [
-        view(job) for page, _ in pages(cluster, cluster.jobs(), {"labelSelector": SELECTOR}) for job in page
-    ]
+def list_jobs(cluster: Cluster, console: Console) -> Report:
+    """One line for each job of the namespace, the newest last."""
+    found = [job for kind in KINDS for job in _jobs_of_kind(cluster, kind, console)]
     if not found:
         check_namespace(cluster)
     found.sort(key=lambda one: (one.created or "", one.name))
@@ -30,7 +31,22 @@ def list_jobs(cluster: Cluster, console: Console) -> None:
         lines.append(
             f"{one.name:{width}}  {one.status:8}  {share:7}  {age(one.created, now):>4}{what}".rstrip()
         )
-    console.result(
+    return Report(
         {"jobs": [one.as_dict() for one in found]},
         "\n".join(lines) or f"No jobs in the namespace {cluster.namespace}.",
     )
+
+
+def _jobs_of_kind(cluster: Cluster, kind: ObjectKind, console: Console) -> list[JobView]:
+    try:
+        found = pages(cluster, kind.path(cluster), {"labelSelector": SELECTOR})
+        return [view(job) for page, _ in found for job in page]
+    except InputError:
+        if kind is JOB:
+            raise
+        return []  # Most clusters lack this kind.
+    except ServiceError as error:
+        if kind is JOB:
+            raise
+        console.note(f"{kind.name}s are not listed: {error.what}")
+        return []

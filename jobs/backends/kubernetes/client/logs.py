@@ -1,4 +1,4 @@
-"""What a job's pods have written, each line once, across new pods and lost connections."""
+"""Output of a job's pods: each line once, across new pods and lost connections."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from starfreight.jobs.backends.kubernetes.client.watch import BrokenOff, lines, 
 from starfreight.jobs.backends.kubernetes.manifests.templates import Object
 
 _QUIET = 120.0
-"""Seconds without a line after which the connection is made anew: a step may take long."""
+"""Seconds without a line after which the connection is reopened. A step may take long."""
 _PAUSE = 1.0
 _WAIT = 5
-"""Seconds after which the job is looked at again although none of its pods has changed."""
+"""Seconds after which the state of the job is checked again without a change of its pods."""
 _LONGEST = 1 << 20
 
 
 @dataclass(frozen=True)
-class Line:
-    """A line of a container's log."""
+class PodLine:
+    """A line of a container's log; ``variant`` is the number in a sweep."""
 
     pod: str
     container: str
@@ -39,11 +39,11 @@ class Line:
 
 
 class Cursor:
-    """How far a container's log was read.
+    """Position in a container's log.
 
-    The API reads on from a whole second, by the times that the kubelet wrote before the lines, and gives the
-    lines of that second once more, in the same order. So what is kept is that second and how many lines of it
-    and after it were seen. Times need not be in order: two streams of one container may be a little apart.
+    The API resumes a log at a whole second, by the timestamps of the kubelet, and repeats the lines of this
+    second in the same order. The position is therefore the second and the number of lines seen since.
+    Timestamps may be out of order, because a container has two output streams.
     """
 
     def __init__(self) -> None:
@@ -52,12 +52,12 @@ class Cursor:
         self._skip = 0
 
     def begin(self) -> dict[str, str]:
-        """Where to read on, as a parameter of the API; what comes again is skipped from here on."""
+        """Parameters of the API to resume at the position. Repeated lines are skipped from now on."""
         self._skip = self._seen
         return {"sinceTime": self._second} if self._second else {}
 
     def take(self, line: bytes) -> str | None:
-        """The text of a line, or ``None`` when it was seen before."""
+        """The text of a line, or ``None`` if it is a repeated one."""
         if self._skip:
             self._skip -= 1
             return None
@@ -73,7 +73,7 @@ class Cursor:
 
 
 def _second(stamp: str) -> str | None:
-    """``2026-11-23T22:04:05Z`` of ``2026-11-23T23:04:05.123456789+01:00``."""
+    """A timestamp as a whole second in UTC: ``2026-11-23T22:04:05Z`` for ``2026-11-23T23:04:05.123+01:00``."""
     zone = stamp[-6:] if stamp[-6:-5] in ("+", "-") else "Z"
     try:
         moment = datetime.datetime.fromisoformat(stamp[:19] + zone)
@@ -87,23 +87,23 @@ def log_lines(
     target: Target,
     *,
     follow: bool,
-    waiting: Callable[[Object, list[Object]], None] = lambda job, pods: None,
-    fresh: bool = False,
-) -> Iterator[Line]:
-    """The lines of all the job's pods, in the order in which they were made.
+    on_wait: Callable[[Object, list[Object]], None] = lambda job, pods: None,
+    skip_ended: bool = False,
+) -> Iterator[PodLine]:
+    """Yields the lines of all pods of a job, in the order of their creation.
 
     Args:
         cluster: the cluster.
         target: the job, or one variant of it.
-        follow: wait for more until the job has ended or is stopped.
-        waiting: is told now and then of the job and its pods while none of them runs.
-        fresh: leave out the pods that have ended already.
+        follow: wait for more lines until the job has ended or is stopped.
+        on_wait: called repeatedly with the job and its pods while none of them is running.
+        skip_ended: leave out pods that have ended already.
 
     Raises:
         StarfreightError: the server refuses, or does not answer for too long.
     """
     read: set[tuple[str, str]] = set()
-    if fresh:
+    if skip_ended:
         over = [pod for pod in pods_of(cluster, target) if has_ended(pod)]
         read = {(pod["metadata"]["uid"], one) for pod in over for one in containers(pod)}
     while True:
@@ -123,7 +123,7 @@ def log_lines(
         left = [pod for pod in pods if not has_ended(pod)]
         if job is None or (not left and (is_over(job) or paused(job) is not None)):
             return
-        waiting(job, left)
+        on_wait(job, left)
         wait_for_change(cluster, cluster.core("pods"), _WAIT, labelSelector=target.pods)
 
 
@@ -132,8 +132,8 @@ def _has_log(pod: Object, container: str) -> bool:
     return "running" in state or bool((state.get("terminated") or {}).get("startedAt"))
 
 
-def _container_lines(cluster: Cluster, pod: Object, container: str, *, follow: bool) -> Iterator[Line]:
-    """A container's lines from its beginning to its end."""
+def _container_lines(cluster: Cluster, pod: Object, container: str, *, follow: bool) -> Iterator[PodLine]:
+    """Yields the lines of a container from its start to its end."""
     name, uid = pod["metadata"]["name"], pod["metadata"]["uid"]
     cursor = Cursor()
     last = not follow
@@ -148,14 +148,14 @@ def _container_lines(cluster: Cluster, pod: Object, container: str, *, follow: b
             **cursor.begin(),
         ) as (status, response):
             if status in (400, 404):
-                return  # It never started, or the pod was deleted and its log with it.
+                return  # It never started, or the pod was deleted with its log.
             if status != 200:
                 raise cluster.refusal(status, response.read(1 << 20), cluster.core("pods", f"{name}/log"))
             try:
                 for line in lines(response):
                     text = cursor.take(line)
                     if text is not None:
-                        yield Line(name, container, variant_of(pod), text)
+                        yield PodLine(name, container, variant_of(pod), text)
             except BrokenOff:
                 broken = True
         if last and not broken:
@@ -164,7 +164,7 @@ def _container_lines(cluster: Cluster, pod: Object, container: str, *, follow: b
             now = cluster.find(cluster.core("pods", name))
             if now is None or now["metadata"]["uid"] != uid:
                 return
-            # Once more when it has ended, for what was written after the last line that was read.
+            # Read once more after its end, for lines written after the last one read.
             last = "running" not in container_status(now, container)
         if not last or broken:
             time.sleep(_PAUSE)

@@ -1,9 +1,11 @@
-"""``cancel`` and ``resume``: a job's pods end with a checkpoint, the Job stays, and goes on later from there.
+"""Pauses a job: its pods write a checkpoint and end, and the Job stays in the cluster until it is resumed.
 
-What pauses a job depends on who owns that switch. A Job in a Kueue queue is Kueue's to suspend, so its
-Workload is made inactive. Otherwise the Job is suspended. A server before 1.22 drops ``suspend``;
-``parallelism: 0`` ends the pods there just so. Their exit codes then count against ``backoffLimit``, which is
-raised for that time. What has to be put back is kept on the Job in an annotation, so any client can do it.
+- In a queue, Kueue decides whether a Job is suspended, so its Workload is made inactive.
+- Otherwise the Job is suspended.
+- Servers before 1.22 drop ``suspend``. There, ``parallelism: 0`` ends the pods. Their exit codes count against
+  ``backoffLimit``, which is raised in the meantime.
+
+The values to restore are in an annotation of the Job, so any client can resume it.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from starfreight.console import Console
 from starfreight.errors import InputError, JobStopped, ServiceError
 from starfreight.jobs.backends.kubernetes.client.cluster import Cluster
 from starfreight.jobs.backends.kubernetes.client.job_status import (
-    End,
+    PodEnd,
     end_of,
     has_ended,
     is_over,
@@ -32,38 +34,38 @@ from starfreight.jobs.backends.kubernetes.manifests.templates import Object
 from starfreight.jobs.backends.kubernetes.manifests.versions import parse_version
 
 _SUSPEND = (1, 22)
-"""The first version that has ``spec.suspend`` of Jobs switched on."""
-_LOOK = 5
+"""First version with ``spec.suspend`` of Jobs enabled by default."""
+_WATCH = 5
 
 
 def cancel(cluster: Cluster, target: Target, job: Object, console: Console, patience: float) -> str:
-    """Asks a job's pods to stop, and waits until they have.
+    """Stops the pods of a job with a checkpoint, and waits for their end.
 
     Args:
         cluster: the cluster.
         target: the job.
         job: its object.
-        console: says what is waited for.
-        patience: seconds to wait.
+        console: shows progress.
+        patience: maximum wait in seconds.
 
     Returns:
-        how its pods ended, in words.
+        a description of the pods' ends.
 
     Raises:
-        InputError: it has ended, or was cancelled before.
-        ServiceError: the pods have not ended in that time, or the server refuses.
+        InputError: the job has ended, or is cancelled already.
+        ServiceError: the pods have not ended in time, or the server refuses.
     """
     if target.variant is not None:
         raise InputError(
             "One variant of a sweep cannot be cancelled alone.",
             where=target.link,
-            fix=f"cancel all of it: starfreight jobs cancel {target.name} --on kubernetes",
+            fix=f"cancel the sweep: starfreight jobs cancel {target.name} --on kubernetes",
         )
     if is_over(job):
         raise InputError(
             f"The job {target.name} has ended already: {view(job).status}.",
             where=f"namespace {cluster.namespace}",
-            fix=f"starfreight jobs status {target.name} --on kubernetes",
+            fix=f"see starfreight jobs status {target.name} --on kubernetes",
         )
     if paused(job) is None:
         pause(cluster, target, job)
@@ -71,14 +73,14 @@ def cancel(cluster: Cluster, target: Target, job: Object, console: Console, pati
         raise InputError(
             f"The job {target.name} is cancelled already.",
             where=f"namespace {cluster.namespace}",
-            fix=f"starfreight jobs resume {target.name} --on kubernetes",
+            fix=f"to resume it: starfreight jobs resume {target.name} --on kubernetes",
         )
-    console.note(f"Asked {target.name} to stop; waiting for its checkpoint, {patience:.0f} seconds at most.")
-    return _in_words(wait_for_pods(cluster, target, patience))
+    console.note(f"Asked {target.name} to stop; waiting for its checkpoint, at most {patience:.0f} s.")
+    return _describe_ends(wait_for_pods(cluster, target, patience))
 
 
 def pause(cluster: Cluster, target: Target, job: Object) -> None:
-    """Writes what ends the pods and keeps the Job."""
+    """Makes the cluster end a job's pods but keep the job."""
     spec = job["spec"]
     queued = workload(cluster, job) if (job["metadata"].get("labels") or {}).get(LABEL_QUEUE) else None
     if queued is not None:
@@ -94,7 +96,7 @@ def pause(cluster: Cluster, target: Target, job: Object) -> None:
 
 
 def unpause(cluster: Cluster, target: Target, job: Object) -> None:
-    """Puts back what :func:`pause` changed.
+    """Restores the values that :func:`pause` changed.
 
     Raises:
         ServiceError: the server refuses.
@@ -105,12 +107,12 @@ def unpause(cluster: Cluster, target: Target, job: Object) -> None:
         if queued is not None:
             path, record = queued
             cluster.patch(f"{path}/{record['metadata']['name']}", {"spec": {"active": True}})
-    # Only what a pause may have changed, whoever wrote the annotation.
+    # Other users may have written the annotation, so only values that a pause changes are restored.
     numbers = {key: before.get(key) for key in ("parallelism", "backoffLimit")}
-    put_back: Object = {key: value for key, value in numbers.items() if isinstance(value, int)}
+    restored: Object = {key: value for key, value in numbers.items() if isinstance(value, int)}
     if "suspend" in before:
-        put_back["suspend"] = False
-    _change(cluster, target, put_back, None)
+        restored["suspend"] = False
+    _change(cluster, target, restored, None)
 
 
 def _change(cluster: Cluster, target: Target, spec: Object, before: dict[str, Any] | None) -> None:
@@ -120,25 +122,25 @@ def _change(cluster: Cluster, target: Target, spec: Object, before: dict[str, An
         raise InputError(
             f"The job {target.name} was deleted in the meantime.",
             where=f"namespace {cluster.namespace}",
-            fix="submit its recipe again; it goes on from its checkpoint",
+            fix="submit its recipe again; it resumes from the last checkpoint",
         )
 
 
-def wait_for_pods(cluster: Cluster, target: Target, seconds: float) -> list[End]:
-    """Waits until no pod of a job runs, and says how each of them ended.
+def wait_for_pods(cluster: Cluster, target: Target, seconds: float) -> list[PodEnd]:
+    """Waits at most ``seconds`` until all pods of a job have ended, and returns their ends.
 
     Raises:
-        ServiceError: that took longer.
+        ServiceError: a pod is still running.
     """
     deadline = time.monotonic() + seconds
     left: set[str] = set()
-    ends: dict[str, End] = {}
+    ends: dict[str, PodEnd] = {}
     listed = False
     for change in changes(
         cluster,
         cluster.core("pods"),
         until=lambda: time.monotonic() > deadline or (listed and not left),  # noqa: B023
-        seconds=_LOOK,
+        seconds=_WATCH,
         labelSelector=target.pods,
     ):
         if change is None:
@@ -147,10 +149,10 @@ def wait_for_pods(cluster: Cluster, target: Target, seconds: float) -> list[End]
                 break
             continue
         name, end = change.object["metadata"]["name"], end_of(change.object)
-        # A pod that had ended before tells nothing of this stop, and a deleted one's last state its end.
+        # Pods that had ended before are left out. The last state of a deleted pod has its end.
         if end is not None and (listed or not has_ended(change.object)):
             ends[name] = end
-        # The ends of its containers may come a moment after its phase; then its deletion is waited for.
+        # The exit codes may arrive a moment after the phase; then wait for the deletion of the pod.
         unclear = end is not None and not end.explained and "deletionTimestamp" in change.object["metadata"]
         if change.kind == "DELETED" or (has_ended(change.object) and not unclear):
             left.discard(name)
@@ -158,17 +160,17 @@ def wait_for_pods(cluster: Cluster, target: Target, seconds: float) -> list[End]
             left.add(name)
     if left:
         raise ServiceError(
-            f"{', '.join(sorted(left))} still runs; it is not killed by this command.",
+            f"{', '.join(sorted(left))} is still running. It is not killed.",
             where=f"namespace {cluster.namespace}",
-            fix=f"wait: starfreight jobs status {target.name} --on kubernetes. The cluster kills it when "
-            "run.kubernetes.checkpoint_grace is over",
+            fix=f"wait: starfreight jobs status {target.name} --on kubernetes; the cluster kills it after "
+            "run.kubernetes.checkpoint_grace",
         )
     return list(ends.values())
 
 
-def _in_words(ends: list[End]) -> str:
+def _describe_ends(ends: list[PodEnd]) -> str:
     if not ends:
-        return "none of its pods ran"
+        return "none of its pods was running"
     if all(end.exit_code == JobStopped.exit_code for end in ends):
         return "its checkpoint is written"
     return "; ".join(sorted({end.what for end in ends}))

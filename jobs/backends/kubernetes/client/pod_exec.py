@@ -1,7 +1,6 @@
-"""Runs a program in a pod's container and reads what it writes, as ``kubectl exec`` does.
+"""Runs a program in a container of a pod and streams its output, like ``kubectl exec``.
 
-The official client's own reader keeps all output in memory, and copies it with each piece that comes. Here
-each frame is handed on at once.
+The official client keeps all output in memory and copies it with each frame. Here each frame is passed on.
 """
 
 from __future__ import annotations
@@ -17,21 +16,21 @@ from starfreight.jobs.backends.kubernetes.client.refusals import clean, no_answe
 
 _OUTPUT, _ERRORS, _END = 1, 2, 3
 _PROTOCOL = "v4.channel.k8s.io"
-_LONGEST_SAID = 1 << 14
+_LONGEST_ERRORS = 1 << 14
 _QUIET = 300
 
 
 class Execution(io.RawIOBase):
-    """The standard output of a program in a pod, as a stream of bytes.
+    """Standard output of a program in a pod, as a stream of bytes.
 
     Args:
         cluster: the cluster.
-        pod: the pod's name.
-        container: the container's.
+        pod: name of the pod.
+        container: name of the container.
         command: the program and its arguments.
 
     Raises:
-        ServiceError: it cannot be run.
+        ServiceError: the program cannot be run.
     """
 
     def __init__(self, cluster: Cluster, pod: str, container: str, command: list[str]) -> None:
@@ -46,8 +45,8 @@ class Execution(io.RawIOBase):
         api.update_params_for_auth(headers, query, ["BearerToken"], path, "GET", None)
         self._where = f"pod {pod}, namespace {cluster.namespace}"
         self._cluster = cluster
-        self.said = b""
-        """What the program wrote on standard error, its beginning."""
+        self.errors = b""
+        """Standard error of the program, up to a limit."""
         self.exit_code: int | None = None
         self._rest = b""
         try:
@@ -69,7 +68,7 @@ class Execution(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """The next bytes of standard output; 0 when the program has ended."""
+        """Reads the next bytes of standard output; 0 at the program's end."""
         while not self._rest:
             piece = next(self._frames, None)
             if piece is None:
@@ -81,7 +80,7 @@ class Execution(io.RawIOBase):
         return count
 
     def close(self) -> None:
-        """Ends the connection, and the program with it if it still writes."""
+        """Closes the connection, which also ends a program that is still writing."""
         if not self.closed:
             self._socket.close()
         super().close()
@@ -100,7 +99,7 @@ class Execution(io.RawIOBase):
                 if channel == _OUTPUT and data:
                     yield data
                 elif channel == _ERRORS:
-                    self.said = (self.said + data)[:_LONGEST_SAID]
+                    self.errors = (self.errors + data)[:_LONGEST_ERRORS]
                 elif channel == _END:
                     self.exit_code = _exit_code(data)
                     return
@@ -113,7 +112,7 @@ class Execution(io.RawIOBase):
 
 
 def _exit_code(status: bytes) -> int:
-    """Of the ``Status`` that ends an execution."""
+    """Exit code in the ``Status`` at the end of an execution."""
     try:
         value = json.loads(status)
         if value.get("status") == "Success":

@@ -1,4 +1,4 @@
-"""What the API server says, as errors that tell the user what to do. No credential gets into a message."""
+"""Turns answers of the API server into errors with advice. Credentials are removed from messages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CREDENTIAL = re.compile(
 
 
 def clean(text: object, secrets: Iterable[str] = ()) -> str:
-    """A message of somebody else's, without control characters, credentials and endless tails."""
+    """An external message without control characters and credentials, shortened."""
     shown = printable(str(text)[: 4 * _LONGEST])
     for secret in secrets:
         if secret:
@@ -30,7 +30,7 @@ def clean(text: object, secrets: Iterable[str] = ()) -> str:
 
 @dataclass(frozen=True)
 class Origin:
-    """Whose answers they are, and which credentials were sent to get them."""
+    """The server of an answer, and the credentials sent to it."""
 
     context: str
     server: str
@@ -39,90 +39,90 @@ class Origin:
 
 
 def refusal(status: int, answer: bytes, method: str, path: str, origin: Origin) -> StarfreightError:
-    """The error that an answer other than a good one stands for.
+    """The error for an answer that is not a success.
 
     Args:
-        status: HTTP's.
-        answer: the body, a ``Status`` of the API where the API server itself answered.
-        method: what was asked.
-        path: of what.
-        origin: by whom.
+        status: HTTP status.
+        answer: the body; a ``Status`` object if the API server itself answered.
+        method: of the request.
+        path: of the request.
+        origin: the server.
     """
-    said = _message(answer, origin)
+    message = _message(answer, origin)
     where = f"context {origin.context}, {origin.server}{path}"
-    doing = f"{_VERBS.get(method, method)} {_resource(path)} in the namespace {origin.namespace}"
+    action = f"{_VERBS.get(method, method)} {_resource(path)} in the namespace {origin.namespace}"
     if status == 401:
         return ServiceError(
-            "The cluster does not accept your credentials; they may have expired.",
+            "The cluster rejects your credentials. They may have expired.",
             where=where,
-            fix="log in to the cluster again; `kubectl auth whoami` must work with the same kubeconfig",
+            fix="log in to the cluster again, until kubectl auth whoami succeeds with this kubeconfig",
         )
     if status == 403:
-        return _forbidden(said, doing, where)
+        return _forbidden(message, action, where)
     if status == 404:
-        if _kind(answer) == "namespaces" or re.search(r'namespaces "[^"]*" not found', said):
+        if _kind(answer) == "namespaces" or re.search(r'namespaces "[^"]*" not found', message):
             return InputError(
-                f"There is no namespace {origin.namespace}.",
+                f"The namespace {origin.namespace} does not exist.",
                 where=where,
-                fix="name another one with --namespace, or have an admin apply kubernetes/base",
+                fix="name another one with --namespace, or ask an admin to apply kubernetes/base",
             )
         return InputError(
-            f"It is not there: {said or 'the server knows no such path'}.",
+            f"The API server does not find it: {message or 'no such path'}.",
             where=where,
-            fix="see `starfreight jobs list --on kubernetes`",
+            fix="list the jobs: starfreight jobs list --on kubernetes",
         )
     if status in (400, 409, 422):
         return RecipeError(
-            f"The API server does not take it: {said}",
+            f"The API server rejects the request as invalid: {message}",
             where=where,
-            fix="change what it names in the recipe's run.kubernetes, or in the options",
+            fix="change the key that it names, in run.kubernetes of the recipe or by an option",
         )
     return ServiceError(
-        f"The API server failed with status {status}: {said or 'no message'}",
+        f"The API server failed with status {status}: {message or 'no message'}",
         where=where,
-        fix="run the same command again in a while",
+        fix="run the same command again later",
     )
 
 
-def _forbidden(said: str, doing: str, where: str) -> StarfreightError:
-    if "exceeded quota" in said:
+def _forbidden(message: str, action: str, where: str) -> StarfreightError:
+    if "exceeded quota" in message:
         return ServiceError(
-            f"The namespace's quota is used up: {said}",
+            f"The namespace's quota is used up: {message}",
             where=where,
-            fix="wait until other jobs have ended, ask for less, or ask an admin for more",
+            fix="wait until other jobs have ended, request less, or ask an admin to raise the quota",
         )
-    if "being terminated" in said:
+    if "being terminated" in message:
         return ServiceError(
-            f"The namespace is being deleted: {said}", where=where, fix="name another one with --namespace"
+            f"The namespace is being deleted: {message}", where=where, fix="name another one with --namespace"
         )
-    if re.search(r"cannot \w+ resource", said):
+    if re.search(r"cannot \w+ resource", message):
         return ServiceError(
-            f"You may not {doing}: {said}",
+            f"You may not {action}: {message}",
             where=where,
             fix="ask an admin to bind the Role starfreight-submitter (kubernetes/base) to you",
         )
     return ServiceError(
-        f"The API server refuses to {doing}: {said}",
+        f"The API server refuses to {action}: {message}",
         where=where,
-        fix="ask an admin about that policy, or change what it names",
+        fix="ask an admin about this policy, or change the value that it names",
     )
 
 
 def no_answer(error: Exception, origin: Origin) -> StarfreightError:
-    """The error of a server that could not be reached, or that broke off."""
-    said = clean(_cause(error), origin.secrets)
+    """The error for a server that cannot be reached, or that closed the connection."""
+    message = clean(_cause(error), origin.secrets)
     where = f"context {origin.context}, {origin.server}"
-    if "CERTIFICATE_VERIFY_FAILED" in said or "certificate" in said.lower():
-        timing = "not yet valid" in said or "expired" in said
+    if "CERTIFICATE_VERIFY_FAILED" in message or "certificate" in message.lower():
+        timing = "not yet valid" in message or "expired" in message
         return ServiceError(
-            f"The API server's certificate is not accepted: {said}",
+            f"The API server's certificate is not trusted: {message}",
             where=where,
-            fix="check this machine's clock (date -u), then ask for a new certificate"
+            fix="check this machine's clock (date -u), or ask an admin to renew the certificate"
             if timing
             else "check certificate-authority in the kubeconfig",
         )
     return ServiceError(
-        f"The API server does not answer: {said}",
+        f"The API server does not answer: {message}",
         where=where,
         fix="check the network and the address in the kubeconfig, then run the same command again; "
         "the job is not affected",
@@ -130,19 +130,19 @@ def no_answer(error: Exception, origin: Origin) -> StarfreightError:
 
 
 def no_kubeconfig(error: Exception) -> StarfreightError:
-    """The error of a kubeconfig that is not there or cannot be used."""
+    """The error for a kubeconfig that is missing or invalid."""
     import os
 
     paths = os.environ.get("KUBECONFIG") or "~/.kube/config"
     return InputError(
-        f"There is no kubeconfig that can be used: {clean(error)}",
+        f"The kubeconfig is missing or invalid: {clean(error)}",
         where=f"KUBECONFIG={paths}" if os.environ.get("KUBECONFIG") else paths,
-        fix="set KUBECONFIG to the file that your cluster's admin gave you, and try it: kubectl get pods",
+        fix="set KUBECONFIG to the file from your cluster's admin; kubectl get pods must succeed with it",
     )
 
 
 def _cause(error: Exception) -> object:
-    """The innermost reason, without the address, the pool and the number of tries around it."""
+    """The innermost reason, without the address, the pool and the number of retries around it."""
     reason: Any = getattr(error, "reason", None)
     if isinstance(reason, Exception):
         return _cause(reason)
@@ -172,7 +172,7 @@ def _status(answer: bytes) -> dict[str, Any]:
 
 
 def _resource(path: str) -> str:
-    """``jobs`` of ``/apis/batch/v1/namespaces/NAME/jobs/NAME``; ``pods/log`` of a pod's log."""
+    """The resource in a path: ``jobs`` for ``/apis/batch/v1/namespaces/N/jobs/N``, ``pods/log`` for a pod's log."""
     parts = path.partition("/namespaces/")[2].split("/")[1:]
     if not parts:
         return path

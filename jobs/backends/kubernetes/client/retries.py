@@ -1,4 +1,4 @@
-"""urllib3's retries, which say so once when a server does not answer and once when it does again."""
+"""Retries of requests, with a note to the user if the server does not answer."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ _LONGEST_PAUSE = 5.0
 _FACTOR = 0.25
 
 
-class TellingRetry(urllib3.Retry):
-    """Tries again what is safe to try again, with growing pauses, and tells the user of it."""
+class NotifyingRetry(urllib3.Retry):
+    """Retries safe requests with growing pauses, and notifies the user once."""
 
     console: Console | None = None
-    told: bool = False
+    notified: bool = False
 
     @classmethod
-    def patient(cls, seconds: float, console: Console) -> Self:
-        """Goes on trying for about so long."""
+    def for_seconds(cls, seconds: float, console: Console) -> Self:
+        """Retries for about this time."""
         pauses, waited = 1, 0.0
         while waited < seconds:
             waited += min(_LONGEST_PAUSE, _FACTOR * 2**pauses)
@@ -29,8 +29,8 @@ class TellingRetry(urllib3.Retry):
             total=pauses,
             backoff_factor=_FACTOR,
             backoff_max=_LONGEST_PAUSE,
-            # PATCH is here because ours say what shall be, not what to add; a POST that arrived without an
-            # answer may be sent again as well, since the server makes an object of a name only once.
+            # Our PATCHes set values, so repeating one changes nothing. A POST whose answer was lost may be
+            # repeated as well, because a name can be taken only once.
             allowed_methods={"GET", "PATCH", "DELETE", "POST"},
             status_forcelist=(429, 500, 502, 503, 504),
             raise_on_status=False,
@@ -39,21 +39,21 @@ class TellingRetry(urllib3.Retry):
         return retry
 
     def new(self, **changes: Any) -> Self:
-        """As :meth:`urllib3.Retry.new`, which does not know of the console."""
+        """As :meth:`urllib3.Retry.new`, and keeps the attributes of this class."""
         made = super().new(**changes)
-        made.console, made.told = self.console, self.told
+        made.console, made.notified = self.console, self.notified
         return made
 
     def increment(self, *arguments: Any, **options: Any) -> Self:
-        """Says it before the second pause: a single lost connection is nothing to talk about.
+        """Notifies the user before the second pause: a single lost connection is not worth a note.
 
-        A certificate that is not accepted does not get better by waiting.
+        A rejected certificate is raised at once: waiting does not help.
         """
         error = options.get("error")
         if isinstance(error, urllib3.exceptions.SSLError) and "CERTIFICATE" in str(error):
             raise error
         made = super().increment(*arguments, **options)
-        if not made.told and len(made.history) == 3 and made.console is not None:
-            made.told = True
-            made.console.note("The API server does not answer; trying again.")
+        if not made.notified and len(made.history) == 3 and made.console is not None:
+            made.notified = True
+            made.console.note("The API server does not answer; retrying.")
         return made

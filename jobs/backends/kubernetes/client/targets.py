@@ -1,4 +1,4 @@
-"""Finds a job in the cluster by its name: a Job, one variant of a sweep, a JobSet or a TrainJob."""
+"""Finds a job by its name: a Job, one variant of a sweep, a JobSet or a TrainJob."""
 
 from __future__ import annotations
 
@@ -8,45 +8,49 @@ from dataclasses import dataclass
 from starfreight.errors import InputError, StarfreightError
 from starfreight.jobs.backends.kubernetes.client.cluster import Cluster
 from starfreight.jobs.backends.kubernetes.client.job_status import variant_of
-from starfreight.jobs.backends.kubernetes.client.watch import everything
+from starfreight.jobs.backends.kubernetes.client.watch import list_all
 from starfreight.jobs.backends.kubernetes.manifests.names import LABEL_RUN
 from starfreight.jobs.backends.kubernetes.manifests.templates import Object
 
 
 @dataclass(frozen=True)
-class Kind:
-    """A kind of object that a job can be."""
+class ObjectKind:
+    """A kind of object that holds a job."""
 
     name: str
     group: str
-    """With its version, as paths have it."""
+    """With its version, as in paths: ``apis/batch/v1``."""
     plural: str
 
+    def path(self, cluster: Cluster, name: str = "") -> str:
+        """Path of the namespace's objects of this kind, or of the one with a name."""
+        return cluster.path(self.group, self.plural, name)
 
-JOB = Kind("Job", "apis/batch/v1", "jobs")
+
+JOB = ObjectKind("Job", "apis/batch/v1", "jobs")
 KINDS = (
     JOB,
-    Kind("JobSet", "apis/jobset.x-k8s.io/v1alpha2", "jobsets"),
-    Kind("TrainJob", "apis/trainer.kubeflow.org/v1alpha1", "trainjobs"),
+    ObjectKind("JobSet", "apis/jobset.x-k8s.io/v1alpha2", "jobsets"),
+    ObjectKind("TrainJob", "apis/trainer.kubeflow.org/v1alpha1", "trainjobs"),
 )
 
 
 @dataclass(frozen=True)
 class Target:
-    """A job that was found, or that was just made."""
+    """A job in the cluster."""
 
-    kind: Kind
+    kind: ObjectKind
     name: str
     variant: int | None = None
-    """Of an Indexed Job, where one of them is meant."""
+    """Number of one variant of an Indexed Job; ``None`` for the whole job."""
 
     def path(self, cluster: Cluster) -> str:
-        """Of the object."""
-        return cluster.path(self.kind.group, self.kind.plural, self.name)
+        """Path of the object."""
+        return self.kind.path(cluster, self.name)
 
     @property
     def pods(self) -> str:
-        """The selector of its pods."""
+        """Label selector of its pods."""
         return f"job-name={self.name}" if self.kind is JOB else f"{LABEL_RUN}={self.name}"
 
     @property
@@ -55,13 +59,13 @@ class Target:
         return self.name if self.variant is None else f"{self.name}-{self.variant}"
 
 
-def kind_of(document: Object) -> Kind | None:
-    """The kind of a rendered document, ``None`` for one that is no job."""
+def object_kind(document: Object) -> ObjectKind | None:
+    """The kind of a rendered document; ``None`` for one that is not a job."""
     return next((one for one in KINDS if one.name == document.get("kind")), None)
 
 
 def pod_templates(job: Object) -> list[Object]:
-    """The pod templates of a Job, a JobSet or a TrainJob, with what each has of ``metadata`` and ``spec``."""
+    """The pod templates of a Job, a JobSet or a TrainJob. ``metadata`` or ``spec`` may be missing."""
     spec = job["spec"]
     for patch in own_patches(job):
         spec = patch["trainingRuntimeSpec"]["template"]["spec"]
@@ -71,23 +75,23 @@ def pod_templates(job: Object) -> list[Object]:
 
 
 def own_patches(job: Object) -> list[Object]:
-    """What a TrainJob says of its pods; others, such as Kueue, write patches there too."""
+    """Starfreight's patches of a TrainJob's pods; others, e.g. Kueue, add patches of their own."""
     patches = job["spec"].get("runtimePatches") or ()
     return [one for one in patches if one.get("manager") == "dev.starfreight/jobs"]
 
 
 def find_target(cluster: Cluster, name: str) -> tuple[Target, Object]:
-    """The job of that name, or the variant that ``NAME-3`` means.
+    """The job with a name, or the variant of a sweep, e.g. ``NAME-3``.
 
     Raises:
-        InputError: there is none, or the name is none.
+        InputError: it does not exist, or the name is not valid.
         ServiceError: the server refuses, or does not answer.
     """
     if not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", name):
         raise InputError(
-            f"{name!r} is no job's name.",
+            f"{name!r} is not a valid name of a job.",
             where=f"namespace {cluster.namespace}",
-            fix="see `starfreight jobs list --on kubernetes`",
+            fix="list the jobs: starfreight jobs list --on kubernetes",
         )
     for kind in KINDS:
         found = _find(cluster, kind, name)
@@ -99,49 +103,49 @@ def find_target(cluster: Cluster, name: str) -> tuple[Target, Object]:
         if found is not None and int(number) < int(found["spec"].get("completions") or 1):
             return Target(JOB, whole, int(number)), found
     check_namespace(cluster)
-    variants = everything(cluster, cluster.jobs(), labelSelector=f"{LABEL_RUN}={name}")
+    variants = list_all(cluster, cluster.jobs(), labelSelector=f"{LABEL_RUN}={name}")
     names = sorted((one["metadata"]["name"] for one in variants), key=lambda one: (len(one), one))
     raise InputError(
-        f"{name} is a sweep whose variants are Jobs of their own." if names else f"There is no job {name}.",
+        f"{name} is a sweep with a Job for each variant." if names else f"The job {name} does not exist.",
         where=f"namespace {cluster.namespace}, context {cluster.context}",
         fix=f"name one of {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}"
         if names
-        else "see `starfreight jobs list --on kubernetes`; a job leaves the cluster some time after its end "
-        "(run.kubernetes.keep_finished), its run stays on its volume, and the recipe can be submitted again",
+        else "list the jobs: starfreight jobs list --on kubernetes. The cluster deletes a job some time after its "
+        "end (run.kubernetes.keep_finished); its run stays on the volume, and the recipe can be submitted again",
     )
 
 
-def _find(cluster: Cluster, kind: Kind, name: str) -> Object | None:
-    path = cluster.path(kind.group, kind.plural, name)
+def _find(cluster: Cluster, kind: ObjectKind, name: str) -> Object | None:
+    path = kind.path(cluster, name)
     if kind is JOB:
         return cluster.find(path)
     try:
         return cluster.find(path)
     except StarfreightError:
-        return None  # Most clusters have no such kind, or show it to nobody.
+        return None  # Most clusters lack this kind, or do not allow users to read it.
 
 
 def check_namespace(cluster: Cluster) -> None:
-    """Looks whether the namespace exists, since a list of one that does not is empty and no error.
+    """Checks that the namespace exists: the API answers with an empty list for one that does not.
 
     Raises:
-        InputError: it does not.
+        InputError: it does not exist.
     """
     path = f"/api/v1/namespaces/{cluster.namespace}"
     try:
         there = cluster.find(path) is not None
     except StarfreightError:
-        return  # Who may not look at namespaces cannot be told.
+        return  # Most users may not read namespaces.
     if not there:
         raise InputError(
-            f"There is no namespace {cluster.namespace}.",
+            f"The namespace {cluster.namespace} does not exist.",
             where=f"context {cluster.context}, {cluster.server}",
-            fix="name another one with --namespace, or have an admin apply kubernetes/base",
+            fix="name another one with --namespace, or ask an admin to apply kubernetes/base",
         )
 
 
 def pods_of(cluster: Cluster, target: Target) -> list[Object]:
-    """A job's pods, the oldest first, or those of one variant of its sweep."""
-    found = everything(cluster, cluster.core("pods"), labelSelector=target.pods)
+    """Pods of a job or of one variant, the oldest first."""
+    found = list_all(cluster, cluster.core("pods"), labelSelector=target.pods)
     found.sort(key=lambda pod: (pod["metadata"].get("creationTimestamp") or "", pod["metadata"]["name"]))
     return [pod for pod in found if target.variant is None or variant_of(pod) == target.variant]

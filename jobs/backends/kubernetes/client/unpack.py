@@ -1,4 +1,4 @@
-"""Takes a run out of the tar that :mod:`reader` writes: bounded, no file outside, each digest checked."""
+"""Unpacks the tar of :mod:`run_archive`: bounded in size, only into its directory, each digest checked."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import IO, Annotated
 
 from pydantic import Field, ValidationError
 
+from starfreight.console import Advance
 from starfreight.errors import GateError, ServiceError
 from starfreight.files import disk_errors
 from starfreight.jobs.backends.kubernetes.run_archive import INDEX
@@ -19,28 +20,32 @@ _MOST = 100_000
 _CHUNK = 1 << 20
 
 
+def _ignore(amount: float, what: str | None = None) -> None:
+    """Shows no progress."""
+
+
 class Index(Part):
-    """What comes after it in the tar."""
+    """Contents of the tar; its first member."""
 
     run: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,127}$")]
-    """The run's id."""
+    """Name of the directory: a run's id, or a package's name."""
     files: Annotated[tuple[FileDigest, ...], Field(max_length=_MOST)]
 
     @property
     def size(self) -> int:
-        """Of all files in bytes."""
+        """Total size of the files in bytes."""
         return sum(one.size for one in self.files)
 
 
 class Unpacking:
-    """Reads the tar once, from its beginning to its end.
+    """Reads the tar from a stream.
 
     Args:
-        stream: the tar's bytes.
-        where: what it comes from, for messages.
+        stream: bytes of the tar.
+        where: its source, for messages.
 
     Raises:
-        ServiceError: the stream broke off, or is no such tar.
+        ServiceError: the stream broke off, or is not such a tar.
     """
 
     def __init__(self, stream: IO[bytes], where: str) -> None:
@@ -49,19 +54,19 @@ class Unpacking:
             self._tar = tarfile.open(fileobj=stream, mode="r|", bufsize=1 << 16)  # noqa: SIM115
             first = self._tar.next()
             if first is None or first.name != INDEX or first.size > _LARGEST_INDEX:
-                raise self._broken("it does not begin with its index")
+                raise self._broken("the index is missing")
             data = self._tar.extractfile(first)
             self.index = Index.model_validate_json(data.read() if data else b"")
         except (tarfile.TarError, ValidationError, ValueError, EOFError) as error:
             raise self._broken(type(error).__name__) from error
         if len({one.path for one in self.index.files}) != len(self.index.files):
-            raise self._broken("it names a file twice")
+            raise self._broken("the index lists a file twice")
 
-    def into(self, folder: Path) -> None:
-        """Writes the files into a folder that holds nothing yet.
+    def into(self, folder: Path, advance: Advance = _ignore) -> None:
+        """Writes the files into an empty directory; ``advance`` is called with numbers of bytes.
 
         Raises:
-            GateError: a file is not what the index says.
+            GateError: a file does not match the index.
             ServiceError: the stream broke off, or the disk is full.
         """
         for one in self.index.files:
@@ -73,10 +78,10 @@ class Unpacking:
             if member is None or stream is None:
                 raise self._broken(f"{one.path} is missing")
             if member.name != one.path or member.size != one.size:
-                raise self._wrong(one, "is not the file that its place in the list is for")
-            self._write(stream, folder / one.path, one)
+                raise self._wrong(one, "does not match the index")
+            self._write(stream, folder / one.path, one, advance)
 
-    def _write(self, stream: IO[bytes], path: Path, one: FileDigest) -> None:
+    def _write(self, stream: IO[bytes], path: Path, one: FileDigest, advance: Advance) -> None:
         digest, size = hashlib.sha256(), 0
         with disk_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -86,21 +91,22 @@ class Unpacking:
                         digest.update(piece)
                         size += len(piece)
                         out.write(piece)
+                        advance(len(piece))
                 except (tarfile.TarError, EOFError) as error:
                     raise self._broken(type(error).__name__) from error
         if size != one.size:
             raise self._broken(f"{one.path} ends early")
         if "sha256:" + digest.hexdigest() != one.digest:
-            raise self._wrong(one, "is not as it was when it was digested: it may have changed since")
+            raise self._wrong(one, "does not match its digest; it may have changed in the meantime")
 
     def _wrong(self, one: FileDigest, what: str) -> GateError:
         return GateError(
             f"{one.path[:200]!r} {what}.",
             where=self._where,
-            fix="fetch it again; wait for the job's end if it still runs",
+            fix="fetch it again, after the end of the job if it is still running",
         )
 
     def _broken(self, how: str) -> ServiceError:
         return ServiceError(
-            f"The run did not arrive whole: {how}.", where=self._where, fix="run the same command again"
+            f"The files are incomplete: {how}.", where=self._where, fix="run the same command again"
         )

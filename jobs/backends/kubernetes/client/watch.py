@@ -1,7 +1,7 @@
-"""Answers of the API that are long: a list page by page, a watch that is taken up again, lines of a stream.
+"""Long answers of the API: lists in pages, watches that survive lost connections, and lines of streams.
 
-A list of a thousand jobs is never held as a whole: each page is given out and forgotten. A watch begins where
-its list ended, so that nothing is missed in between, and one watch is enough for all the jobs of a namespace.
+Pages are yielded one by one, so that a list of a thousand jobs is never in memory as a whole. A watch starts at
+the version of its list, so that no change is missed, and one watch serves all jobs of a namespace.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from starfreight.jobs.backends.kubernetes.manifests.templates import Object
 
 PAGE = 500
 _WATCH = 300
-"""Seconds that the server is asked to keep a watch open; then it is opened again where it ended."""
+"""Seconds after which the server closes a watch; it is reopened at the last version."""
 _LATE = 30
-"""Seconds after which a watch that should have ended counts as broken."""
+"""Seconds after a watch's due end at which its connection counts as broken."""
 _LONGEST_LINE = 8 << 20
 _GONE = 410
 _PAUSE = 1.0
 
 
 class BrokenOff(Exception):
-    """A connection was lost in the middle of a stream. Whoever reads it opens it again where it broke off."""
+    """A stream's connection was lost. The reader reopens the stream at the same position."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """One object as it is now."""
+    """A change of an object, with its current state."""
 
     kind: Literal["ADDED", "MODIFIED", "DELETED"]
     object: Object
@@ -42,10 +42,10 @@ class Change:
 def pages(
     cluster: Cluster, path: str, query: Mapping[str, str], size: int = PAGE
 ) -> Iterator[tuple[list[Object], str]]:
-    """A list's pages, each with the version that a watch goes on from.
+    """Yields the pages of a list, each with the version to start a watch at.
 
-    Where the server has forgotten the list's version between two pages, the rest comes from a newer one, as
-    the server offers; when it offers none, the list begins again, so an object may come twice.
+    If the list's version expires between two pages, the rest comes from a newer version if the server offers
+    one. Otherwise the list is restarted, and an object may be yielded twice.
 
     Raises:
         StarfreightError: as :meth:`Cluster.get`.
@@ -68,8 +68,8 @@ def pages(
             return
 
 
-def everything(cluster: Cluster, path: str, **query: str) -> list[Object]:
-    """A list that is known to be short, as the pods of one job: a dict for each object."""
+def list_all(cluster: Cluster, path: str, **query: str) -> list[Object]:
+    """All objects of a list that is known to be short, e.g. the pods of one job."""
     return list({_key(one): one for page, _ in pages(cluster, path, query) for one in page}.values())
 
 
@@ -81,16 +81,16 @@ def changes(
     seconds: int = _WATCH,
     **query: str,
 ) -> Iterator[Change | None]:
-    """All objects of a list as ``ADDED``, then ``None``, then each change as it happens.
+    """Yields all objects of a list as ``ADDED``, then ``None``, then each change.
 
-    A connection that ends is opened again where it ended. When the server has forgotten that place, the list
-    is read again, and what is different since is given out as changes.
+    A lost connection is reopened at the last version. If that version has expired, the list is read again,
+    and the differences are yielded as changes.
 
     Args:
         cluster: the cluster.
         path: of the list.
-        until: asked after each change, and whenever a watch ends; true ends it.
-        seconds: how long the server is asked to keep each watch open.
+        until: called after each change and each watch; true ends the iteration.
+        seconds: time after which the server closes each watch.
         query: selectors.
 
     Raises:
@@ -100,18 +100,18 @@ def changes(
     first = True
     while not until():
         version = ""
-        there: dict[str, str] = {}
+        current: dict[str, str] = {}
         for page, at in pages(cluster, path, query):
             version = at
             for one in page:
                 key = _key(one)
-                there[key] = str(one["metadata"].get("resourceVersion"))
-                if known.get(key) != there[key]:
+                current[key] = str(one["metadata"].get("resourceVersion"))
+                if known.get(key) != current[key]:
                     yield Change("MODIFIED" if key in known else "ADDED", one)
-        for key in known.keys() - there.keys():
+        for key in known.keys() - current.keys():
             namespace, _, name = key.partition("/")
             yield Change("DELETED", {"metadata": {"namespace": namespace, "name": name}})
-        known = there
+        known = current
         if first:
             first = False
             yield None
@@ -127,7 +127,7 @@ def _watch(
     seconds: int,
     query: dict[str, str],
 ) -> Iterator[Change]:
-    """Changes from a version on; ends when the server has forgotten that version."""
+    """Yields the changes after a version, until it expires."""
     while not until():
         began = time.monotonic()
         with cluster.stream(
@@ -148,7 +148,7 @@ def _watch(
                 if event.get("type") == "ERROR":
                     if one.get("code") != _GONE:
                         time.sleep(_PAUSE)
-                        break  # Such as a server that shuts down: go on from the same version.
+                        break  # E.g. the server shuts down: continue from the same version.
                     return
                 version = str(_metadata(one).get("resourceVersion") or version)
                 if event.get("type") in ("ADDED", "MODIFIED", "DELETED"):
@@ -159,17 +159,17 @@ def _watch(
                     yield Change(event["type"], one)
                 if until():
                     return
-        if time.monotonic() - began < _PAUSE:  # A server that ends every watch at once is not to be flooded.
+        if time.monotonic() - began < _PAUSE:  # Do not flood a server that closes every watch at once.
             time.sleep(_PAUSE)
 
 
 def wait_for_change(cluster: Cluster, path: str, seconds: int, **query: str) -> None:
-    """Returns when an object of a short list has changed, or after so many seconds.
+    """Returns when an object of a short list changes, or after ``seconds``.
 
     Raises:
         StarfreightError: as :meth:`Cluster.get`.
     """
-    # What came before this list was seen by the caller, or is seen when it looks again after these seconds.
+    # The caller has seen earlier changes, or sees them when it reads the state again after this call.
     *_, (_, version) = pages(cluster, path, query)
     began = time.monotonic()
     with cluster.stream(
@@ -186,23 +186,23 @@ def wait_for_change(cluster: Cluster, path: str, seconds: int, **query: str) -> 
 
 
 def _events(response: Any) -> Iterator[dict[str, Any]]:
-    """The events of a watch until the connection ends, however it does."""
+    """Yields the events of a watch until the connection is closed or lost."""
     with contextlib.suppress(BrokenOff):
         for line in lines(response):
             try:
                 event = json.loads(line)
             except ValueError:
-                return  # Cut off in the middle: that event comes again.
+                return  # Cut off: the event is sent again by the next watch.
             if isinstance(event, dict):
                 yield event
 
 
 def lines(response: Any) -> Iterator[bytes]:
-    """The whole lines of a stream until it ends, each without its newline.
+    """Yields the lines of a stream without their newlines.
 
     Raises:
-        BrokenOff: the connection was lost; half a line is not given out, since it comes again as a whole.
-        ServiceError: a line has no end.
+        BrokenOff: the connection was lost. A partial line is dropped, because it is sent again.
+        ServiceError: a line is too long.
     """
     import urllib3
 
@@ -214,7 +214,7 @@ def lines(response: Any) -> Iterator[bytes]:
             if len(rest) > _LONGEST_LINE:
                 raise ServiceError(
                     f"A line of the API server's answer is longer than {_LONGEST_LINE:,} bytes.",
-                    fix="look at what the job writes: kubectl logs",
+                    fix="check the output of the job: kubectl logs",
                 )
     except (urllib3.exceptions.HTTPError, OSError) as error:
         raise BrokenOff from error

@@ -1,1 +1,1 @@
-"""A recipe as objects of a cluster, from templates, without a cluster at hand."""
+"""Renders the Kubernetes objects of a recipe's job from templates. No cluster is needed."""

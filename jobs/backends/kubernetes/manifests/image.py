@@ -1,4 +1,4 @@
-"""The image that a job's pods run, which has to be named by its digest."""
+"""Chooses the image of a job's pods. It must have a digest."""
 
 from __future__ import annotations
 
@@ -7,16 +7,20 @@ from starfreight.image import find_image
 from starfreight.registry import parse_digest_reference
 
 
-def choose_image(asked: str | None) -> tuple[str, str]:
-    """The trainer image and its digest: the one that is asked for, or the one that was pushed last.
+def choose_image(name: str, wanted: str | None) -> tuple[str, str]:
+    """Reference and digest of the image: the requested one, or the one pushed last.
+
+    Args:
+        name: of the image that the job needs, e.g. ``trainer``.
+        wanted: the recipe's choice.
 
     Raises:
-        RecipeError: it has no digest, or there is none.
+        RecipeError: the reference has no digest, or no image has been pushed.
     """
-    if asked is not None:
-        name, at, digest = asked.partition("@")
-        # A tag beside the digest is for people: the digest decides.
-        host, slash, path = name.rpartition("/")
+    if wanted is not None:
+        repository, at, digest = wanted.partition("@")
+        # A tag before the digest is informative only.
+        host, slash, path = repository.rpartition("/")
         untagged = host + slash + path.partition(":")[0]
         try:
             reference = parse_digest_reference(untagged + at + digest)
@@ -24,18 +28,18 @@ def choose_image(asked: str | None) -> tuple[str, str]:
             raise RecipeError(
                 f"The image {error.what.removeprefix('The reference ')}",
                 where="key run.image, or option --image",
-                fix="write HOST/NAME@sha256:..., as starfreight images push prints it: a tag can move, and "
-                "then nobody can say what has trained",
+                fix="write HOST/NAME@sha256:..., as printed by starfreight images push. A tag can move, which "
+                "would leave open which image has trained",
             ) from None
         return str(reference), reference.digest
-    built = find_image("trainer")
+    built = find_image(name)
     if built is None or built.pushed is None:
         raise RecipeError(
-            "There is no trainer image that a cluster could pull."
+            f"No {name} image has been built and pushed."
             if built is None
-            else f"The trainer image {built.reference} is on this machine only.",
+            else f"The {name} image {built.reference} is on this machine only.",
             where="key run.image, or option --image",
-            fix=("starfreight images build trainer, then " if built is None else "")
-            + "starfreight images push trainer, or name an image: HOST/NAME@sha256:...",
+            fix=(f"starfreight images build {name}, then " if built is None else "")
+            + f"starfreight images push {name}, or name an image: HOST/NAME@sha256:...",
         )
     return built.pushed, built.digest

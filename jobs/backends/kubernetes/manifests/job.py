@@ -1,13 +1,14 @@
-"""The Job: the template with its names, deadlines, place in the cluster, volumes and steps filled in."""
+"""Fills in the template of the Job: names, retries, deadlines, scheduling, volumes and steps."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
-from starfreight.jobs.backends.kubernetes.manifests.job_spec import Order
+from starfreight.jobs.backends.kubernetes.manifests.job_spec import JobSpec
 from starfreight.jobs.backends.kubernetes.manifests.names import (
     ANNOTATION_LEAST,
+    LABEL_COMPONENT,
     LABEL_QUEUE,
     LABEL_REACH_REGISTRY,
     LABEL_RUN,
@@ -17,69 +18,70 @@ from starfreight.jobs.backends.kubernetes.manifests.steps import fill_steps
 from starfreight.jobs.backends.kubernetes.manifests.templates import Object, load_template
 from starfreight.jobs.backends.kubernetes.manifests.volumes import fill_volumes
 
-_ROOM = 15 * 60
-"""Seconds that a pod has beside its time limit: for the image, the data and a node that is not ready yet."""
-_ROOM_TO_PACKAGE = 60 * 60
+_START_MARGIN = 15 * 60
+"""Seconds added to the time limit for pulling the image, preparing the data and starting a node."""
+_PACKAGE_MARGIN = 60 * 60
+"""Seconds added for packaging and publishing."""
 
 
-def fill_job(order: Order, config_map: str) -> Object:
-    """The Job of an order.
+def fill_job(plan: JobSpec, config_map: str) -> Object:
+    """The Job of a specification.
 
     Args:
-        order: what is rendered.
-        config_map: the name of the ConfigMap with the recipe.
+        plan: the job to render.
+        config_map: name of the ConfigMap with the recipe.
     """
     job = load_template("job")
-    fill_metadata(job, order)
-    if order.options.queue is not None:
-        job["metadata"]["labels"][LABEL_QUEUE] = order.options.queue
-    _fill_retries(job, order)
-    if order.options.queue is not None and job["spec"].get("parallelism", 1) > 1:
-        # As many variants at a time as there is quota for, instead of all of them or none.
+    fill_metadata(job, plan)
+    if plan.options.queue is not None:
+        job["metadata"]["labels"][LABEL_QUEUE] = plan.options.queue
+    _fill_retries(job, plan)
+    if plan.options.queue is not None and job["spec"].get("parallelism", 1) > 1:
+        # Kueue then admits as many variants at a time as the quota allows, not all or none.
         job["metadata"]["annotations"][ANNOTATION_LEAST] = "1"
-    _fill_deadlines(job, order)
+    _fill_deadlines(job, plan)
     template = job["spec"]["template"]
-    template["metadata"]["labels"] |= _labels(order)
-    if order.needs_network:
+    template["metadata"]["labels"] |= _labels(plan)
+    if plan.needs_network:
         template["metadata"]["labels"][LABEL_REACH_REGISTRY] = "true"
-    template["metadata"]["annotations"] = dict(order.names.annotations)
+    template["metadata"]["annotations"] = dict(plan.names.annotations)
     pod = template["spec"]
-    _fill_place(pod, order)
-    fill_volumes(pod, order, config_map)
-    fill_steps(pod, order)
+    _fill_scheduling(pod, plan)
+    fill_volumes(pod, plan, config_map)
+    fill_steps(pod, plan)
     return job
 
 
-def fill_metadata(target: Object, order: Order) -> None:
-    """The names, labels and annotations of an object of this job."""
+def fill_metadata(target: Object, plan: JobSpec) -> None:
+    """Fills in the names, labels and annotations of an object."""
     metadata = target["metadata"]
-    metadata["name"] = order.names.job if order.variant is None else f"{order.names.job}-{order.variant}"
-    if order.options.namespace is not None:
+    metadata["name"] = plan.names.job if plan.variant is None else f"{plan.names.job}-{plan.variant}"
+    if plan.options.namespace is not None:
         target["metadata"] = metadata = {
-            "name": metadata["name"], "namespace": order.options.namespace, **metadata,
+            "name": metadata["name"], "namespace": plan.options.namespace, **metadata,
         }  # fmt: skip
-    metadata["labels"] = metadata["labels"] | _labels(order)
-    metadata["annotations"] = dict(order.names.annotations)
+    metadata["labels"] = metadata["labels"] | _labels(plan)
+    metadata["annotations"] = dict(plan.names.annotations)
 
 
-def _labels(order: Order) -> dict[str, str]:
-    own = dict(order.names.labels)
-    if order.variant is not None:
-        own[LABEL_VARIANT] = str(order.variant)
-    return own
+def _labels(plan: JobSpec) -> dict[str, str]:
+    labels = {LABEL_COMPONENT: plan.kind.activity, **plan.names.labels}
+    if plan.variant is not None:
+        labels[LABEL_VARIANT] = str(plan.variant)
+    return labels
 
 
-def _fill_retries(job: Object, order: Order) -> None:
-    retries = order.options.retries
+def _fill_retries(job: Object, plan: JobSpec) -> None:
+    retries = plan.options.retries
     spec: dict[str, Any] = job["spec"]
     spec["backoffLimit"] = retries
-    if not order.indexed:
+    if not plan.indexed:
         return
-    # maxFailedIndexes stays away: however many variants fail, the others go on.
+    # Without maxFailedIndexes, so that failed variants never stop the others.
     del spec["backoffLimit"]
     job["spec"] = {
-        "completions": order.variants,
-        "parallelism": min(order.options.parallelism or order.variants, order.variants),
+        "completions": plan.variants,
+        "parallelism": min(plan.options.parallelism or plan.variants, plan.variants),
         "completionMode": "Indexed",
         "backoffLimitPerIndex": retries,
         **spec,
@@ -89,26 +91,26 @@ def _fill_retries(job: Object, order: Order) -> None:
             rule["action"] = "FailIndex"
 
 
-def _fill_deadlines(job: Object, order: Order) -> None:
+def _fill_deadlines(job: Object, plan: JobSpec) -> None:
     spec = job["spec"]
-    spec["ttlSecondsAfterFinished"] = order.keep_finished
-    grace = order.resources.checkpoint_grace
+    spec["ttlSecondsAfterFinished"] = plan.keep_finished
+    grace = plan.resources.checkpoint_grace
     spec["template"]["spec"]["terminationGracePeriodSeconds"] = grace
-    limit = order.recipe.run.time_limit
+    limit = plan.recipe.run.time_limit
     if limit is None:
         return
-    room = _ROOM + grace + (_ROOM_TO_PACKAGE if order.options.until != "train" else 0)
-    # Variants that have to wait for others get their time, too. Where nobody says how many run at a time, it
-    # depends on the nodes, and they may have to go one after another.
-    rounds = math.ceil(order.variants / (order.options.parallelism or 1)) if order.indexed else 1
+    margin = _START_MARGIN + grace + (_PACKAGE_MARGIN if plan.last_step in ("package", "publish") else 0)
+    # The deadline includes the time for which variants wait for others. Without run.kubernetes.parallelism
+    # the nodes limit how many run at a time, in the worst case to one.
+    rounds = math.ceil(plan.variants / (plan.options.parallelism or 1)) if plan.indexed else 1
     template = spec.pop("template")
-    spec["activeDeadlineSeconds"] = rounds * (limit + room)
+    spec["activeDeadlineSeconds"] = rounds * (limit + margin)
     spec["template"] = template
 
 
-def _fill_place(pod: Object, order: Order) -> None:
-    """Which nodes the pods may run on, and as whom."""
-    options = order.options
+def _fill_scheduling(pod: Object, plan: JobSpec) -> None:
+    """Fills in the service account, the image secrets and the choice of nodes."""
+    options = plan.options
     pod["serviceAccountName"] = options.service_account
     more: Object = {}
     if options.priority_class is not None:
@@ -118,8 +120,8 @@ def _fill_place(pod: Object, order: Order) -> None:
     if options.node_selector:
         more["nodeSelector"] = dict(sorted(options.node_selector.items()))
     tolerations = [each.model_dump(exclude_none=True) for each in options.tolerations]
-    if order.resources.gpus:
-        # Whatever a part of a GPU is called, the taint is that of the whole.
+    if plan.resources.gpus:
+        # Nodes with fractions of GPUs, e.g. nvidia.com/mig-1g.10gb, may have the taint of whole GPUs.
         whole = options.gpu_resource.partition("/")[0] + "/gpu"
         for key in dict.fromkeys((options.gpu_resource, whole)):
             taint = {"key": key, "operator": "Exists", "effect": "NoSchedule"}
@@ -127,14 +129,14 @@ def _fill_place(pod: Object, order: Order) -> None:
                 tolerations.append(taint)
     if tolerations:
         more["tolerations"] = tolerations
-    if order.variants > 1:
+    if plan.variants > 1:
         spread = {
             "maxSkew": 1,
             "topologyKey": "kubernetes.io/hostname",
             "whenUnsatisfiable": "ScheduleAnyway",
-            "labelSelector": {"matchLabels": {LABEL_RUN: order.names.job}},
+            "labelSelector": {"matchLabels": {LABEL_RUN: plan.names.job}},
         }
         more["topologySpreadConstraints"] = [spread]
-    # Before the security context, as people write it: who and where come first.
+    # In the usual order of keys: before the security context.
     rest = {key: pod.pop(key) for key in ("securityContext", "initContainers", "containers", "volumes")}
     pod |= more | rest

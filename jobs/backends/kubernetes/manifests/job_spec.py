@@ -1,4 +1,4 @@
-"""What is rendered, decided once and passed on: names, image, resources, steps, and what comes from where."""
+"""The specification of a job in a cluster: names, image, resources and steps, decided once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from starfreight.errors import RecipeError
 from starfreight.jobs.backends.kubernetes.manifests.image import choose_image
 from starfreight.jobs.backends.kubernetes.manifests.names import Names, choose_names
 from starfreight.jobs.backends.kubernetes.manifests.versions import IMAGE_VOLUMES, Version
-from starfreight.jobs.planning.pod import PodResources, base_is_fetched, is_fetched, plan_pod
+from starfreight.jobs.data.sources import kind_of
+from starfreight.jobs.kinds.interface import JobKind
+from starfreight.jobs.planning.pod import PodResources, base_is_fetched
 from starfreight.recipe import Recipe, RecipeFile, expand
 from starfreight.recipe.kubernetes import KubernetesOptions
 from starfreight.registry import parse_digest_reference
@@ -20,7 +22,7 @@ from starfreight.registry import parse_digest_reference
 DATA = "/data"
 RUNS = "/runs"
 NODE_JOB = "node"
-"""What the one Job inside a JobSet is called."""
+"""Name of the Job inside a JobSet."""
 
 _OCI = "oci://"
 _DAY = 24 * 3600
@@ -28,21 +30,23 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]
 
 
 @dataclass(frozen=True)
-class Order:
-    """A job to be rendered.
+class JobSpec:
+    """A job to render.
 
     Attributes:
+        kind: its kind.
         recipe: with its sweep.
-        variants: how many runs the sweep makes; one without a sweep.
-        variant: the number of the only one that this Job trains, where each is a Job of its own.
+        variants: number of runs; 1 without a sweep.
+        variant: number of the only variant in this Job, if each variant is a Job; otherwise ``None``.
         names: of its objects.
-        image: by its digest.
+        image: reference with its digest.
         digest: of the image.
-        resources: of each pod, enough for every variant.
-        mounted: ``oci://`` sources that the kubelet mounts, without that prefix.
-        fetches: whether a step before training fetches something.
+        resources: of each pod, sufficient for every variant.
+        mounted: ``oci://`` sources that the kubelet mounts, without this prefix.
+        fetches: true if inputs are fetched by a step before the job.
     """
 
+    kind: JobKind
     recipe: Recipe
     variants: int
     variant: int | None
@@ -55,55 +59,69 @@ class Order:
 
     @property
     def options(self) -> KubernetesOptions:
-        """What the recipe says about the cluster."""
+        """Options of the recipe for the cluster."""
         return self.recipe.run.kubernetes
 
     @property
+    def last_step(self) -> str:
+        """The last step of its pods."""
+        return choose_last_step(self.kind, self.options)
+
+    @property
     def folder(self) -> str:
-        """Where the recipe's relative paths start in the pod."""
+        """Directory in the pod that the recipe's relative paths start from."""
         return posixpath.join(DATA, self.options.data_path or "").rstrip("/")
 
     @property
     def indexed(self) -> bool:
-        """Whether one Job trains several variants, each in a pod with a number."""
+        """True if one Job runs several variants, each in a pod with a number."""
         return self.variants > 1 and self.variant is None
 
     @property
     def result(self) -> str:
-        """What the run of a pod is called beside others, with Kubernetes' way to write the pod's number."""
+        """Name of a pod's run on the volume, with the variable that Kubernetes replaces by the pod's number."""
         if self.indexed:
             return f"{self.names.job}-$(JOB_COMPLETION_INDEX)"
         return self.names.job if self.variant is None else f"{self.names.job}-{self.variant}"
 
     @property
+    def results(self) -> tuple[str, ...]:
+        """Names of the runs of all variants on the volume."""
+        if self.variants == 1:
+            return (self.names.job,)
+        return tuple(f"{self.names.job}-{number}" for number in range(self.variants))
+
+    @property
     def keep_finished(self) -> int:
-        """Seconds that the Job stays in the cluster when it has ended."""
+        """Seconds for which the Job stays in the cluster after its end."""
         return self.options.keep_finished or _DAY
 
     @property
     def needs_network(self) -> bool:
-        """Whether any step speaks to something outside the cluster."""
-        return self.fetches or self.options.until == "publish"
+        """True if a step connects to a service outside the cluster."""
+        return self.fetches or self.last_step == "publish"
 
 
-def place_order(file: RecipeFile, server: Version) -> Order:
-    """Decides what there is to decide.
+def plan_job(kind: JobKind, file: RecipeFile, server: Version) -> JobSpec:
+    """The specification of a recipe's job.
 
     Args:
-        file: the recipe, with its command line's options in it, and its folder.
-        server: the version of the cluster's API server.
+        kind: of the job.
+        file: the recipe, with the command line's options in it, and its directory.
+        server: version of the API server.
 
     Raises:
-        RecipeError: the recipe cannot be a job in a cluster.
+        RecipeError: the recipe cannot run in a cluster.
     """
     recipe = file.recipe
     options = recipe.run.kubernetes
     variants = expand(recipe)
-    _check_steps(recipe, len(variants))
+    last_step = choose_last_step(kind, options)
+    _check_steps(recipe, last_step, len(variants))
     for variant in variants:
         _check_paths(variant, file.folder)
-    image, digest = choose_image(recipe.run.image)
-    # JobSet's pods end with five more letters, as all pods do, and it wants to know that they fit.
+    image, digest = choose_image(kind.image, recipe.run.image)
+    # JobSet validates the names of its pods, including the random suffix of five characters.
     suffix = len(f"-{NODE_JOB}-0-{options.nodes - 1}-abcde") if options.nodes > 1 else 0
     suffix = len(f"-{len(variants) - 1}") if len(variants) > 1 else suffix
     sources = {source.source for variant in variants for source in variant.data}
@@ -111,77 +129,88 @@ def place_order(file: RecipeFile, server: Version) -> Order:
     mounted = {source.removeprefix(_OCI) for source in sources if source.startswith(_OCI) and mounts}
     for reference in mounted:
         parse_digest_reference(reference)
-    return Order(
+    return JobSpec(
+        kind=kind,
         recipe=recipe,
         variants=len(variants),
         variant=None,
-        names=choose_names(recipe, longest_suffix=suffix, of_a_service=options.nodes > 1),
+        names=choose_names(
+            recipe, longest_suffix=suffix, last_step=last_step, of_a_service=options.nodes > 1
+        ),
         image=image,
         digest=digest,
-        resources=_most([plan_pod(variant, file.folder) for variant in variants]),
+        resources=_largest([kind.pod_resources(variant, file.folder) for variant in variants]),
         mounted=tuple(sorted(mounted)),
         fetches=any(base_is_fetched(variant.base.model, file.folder) for variant in variants)
-        or any(is_fetched(source) for source in sources if source.removeprefix(_OCI) not in mounted),
+        or any(
+            kind_of(source, file.folder / source).is_remote(source)
+            for source in sources
+            if source.removeprefix(_OCI) not in mounted
+        ),
     )
 
 
-def each_variant(order: Order) -> list[Order]:
-    """An order for each variant alone, for servers without Indexed Jobs."""
-    return [replace(order, variant=number) for number in range(order.variants)]
+def each_variant(plan: JobSpec) -> list[JobSpec]:
+    """One specification for each variant, for servers without Indexed Jobs."""
+    return [replace(plan, variant=number) for number in range(plan.variants)]
 
 
-def _most(each: Sequence[PodResources]) -> PodResources:
-    """The largest of each resource: all pods of one Job are alike."""
+def _largest(each: Sequence[PodResources]) -> PodResources:
+    """The maximum of each resource, because all pods of a Job are alike."""
     return PodResources(
         **{field.name: max(getattr(one, field.name) for one in each) for field in fields(PodResources)}
     )
 
 
-def _check_steps(recipe: Recipe, variants: int) -> None:
+def choose_last_step(kind: JobKind, options: KubernetesOptions) -> str:
+    """The last step of a job: the recipe's choice, or the first step if the kind lacks that one."""
+    return options.until if options.until in kind.pod_steps else kind.pod_steps[0]
+
+
+def _check_steps(recipe: Recipe, last_step: str, variants: int) -> None:
     options = recipe.run.kubernetes
-    if options.until == "publish" and recipe.publish is None:
+    if last_step == "publish" and recipe.publish is None:
         raise RecipeError(
-            "The recipe does not say where to publish.",
+            "The last step is publish, but the recipe has no reference to publish to.",
             where="key publish",
-            fix="add publish.reference, or end with another step: run.kubernetes.until",
+            fix="add publish.reference, or choose another last step: run.kubernetes.until",
         )
-    if options.until == "publish" and variants > 1:
+    if last_step == "publish" and variants > 1:
         raise RecipeError(
-            "A sweep is not published as a whole.",
+            "A sweep cannot be published as a whole.",
             where="key run.kubernetes.until",
-            fix="end with package, compare the runs, and publish the one that you choose",
+            fix="use until: package, compare the runs, and publish one of them",
         )
     if options.nodes > 1 and variants > 1:
         raise RecipeError(
-            f"A sweep trains each variant on one node, and the recipe asks for {options.nodes}.",
+            f"Each variant of a sweep runs on one node, but the recipe requests {options.nodes}.",
             where="key run.kubernetes.nodes",
-            fix="submit the variants one by one, or leave nodes out",
+            fix="submit the variants one by one, or remove nodes",
         )
-    if options.nodes > 1 and options.until != "train":
+    if options.nodes > 1 and last_step in ("package", "publish"):
         raise RecipeError(
-            "On several nodes the job ends with training.",
+            "A job on several nodes can only train.",
             where="key run.kubernetes.until",
-            fix="leave it out; then submit the recipe again with nodes: 1 and until: "
-            f"{options.until}, which finds the training done and goes on from there",
+            fix="remove until; after training, submit the recipe again with nodes: 1 and until: "
+            f"{options.until}, which continues with the finished run",
         )
     if options.nodes == 1 and options.engine == "trainer":
         raise RecipeError(
             "A TrainJob is for several nodes.",
             where="key run.kubernetes.engine",
-            fix="leave it out, or say how many nodes",
+            fix="remove engine, or set nodes",
         )
 
 
 def _paths(recipe: Recipe, folder: Path) -> Iterator[tuple[str, str]]:
-    """What a recipe names in its folder, each with its key."""
+    """Key and path of each file or directory in the recipe's directory that it refers to."""
     model = recipe.base.model
     on_hub = _HUB_ID.fullmatch(model) and not (folder / model).is_dir()
     if not on_hub and not model.startswith("builtin:"):
         yield "base.model", model
     for number, data in enumerate(recipe.data):
-        kind, colon, rest = data.source.partition(":")
-        local = rest if colon and kind == "dataset" else data.source
-        if not is_fetched(data.source) and not (colon and kind == "python"):
+        local = kind_of(data.source, folder / data.source).local_path(data.source)
+        if local is not None:
             yield f"data[{number}].source", local
         for path in (*data.filters.evaluation_sets, *filter(None, [data.filters.opt_out])):
             yield f"data[{number}].filters", path
@@ -195,14 +224,14 @@ def _check_paths(recipe: Recipe, folder: Path) -> None:
     for key, path in _paths(recipe, folder):
         if options.data_claim is None:
             raise RecipeError(
-                f"The recipe names {path!r}, and the pods have no volume that it could lie on.",
+                f"The recipe refers to {path!r}, but the pods have no data volume.",
                 where=f"key {key}",
-                fix="put it on a PersistentVolumeClaim and name that in run.kubernetes.data_claim",
+                fix="copy it to a PersistentVolumeClaim, and set run.kubernetes.data_claim",
             )
         found = posixpath.normpath(posixpath.join(start, path))
         if path.startswith("~") or (found != DATA and not found.startswith(f"{DATA}/")):
             raise RecipeError(
-                f"{path!r} leaves the volume with the data, which the pods see at {DATA}.",
+                f"{path!r} is outside the data volume, which pods mount at {DATA}.",
                 where=f"key {key}",
-                fix=f"write a path below the recipe's folder, which is {start} there; data_path moves it",
+                fix=f"use a path relative to {start}; run.kubernetes.data_path changes this directory",
             )

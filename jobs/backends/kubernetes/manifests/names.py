@@ -1,16 +1,15 @@
-"""What a job and its objects are called, and the labels that they are found by.
+"""Names of a job and its objects, and the labels to find them by.
 
-A Job is called by the recipe's name and ten digits of a digest of what it does: of the whole recipe without
-its ``run``, and of the last step. So the same work has the same name wherever and with whatever options it is
-submitted, and a second submission meets the first. (A run's own id depends on the data's bytes, which only
-the pod sees.)
+A Job's name is the recipe's name and ten digits of a digest of its work: the identity of the recipe without
+``run``, and the last step. The same work has the same name, however it is submitted, so a second submission
+finds the first. (A run's id also depends on the bytes of the data, which only the pod has.)
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starfreight.errors import RecipeError
 from starfreight.files import canonical_json, sha256_bytes
@@ -19,29 +18,25 @@ if TYPE_CHECKING:
     from starfreight.recipe import Recipe
 
 LABEL_RUN = "dev.starfreight/run"
-"""The job's name. On all of its objects, so that they are found by it."""
+"""The job's name, on all of its objects."""
 LABEL_RECIPE = "dev.starfreight/recipe"
-"""The first half of the recipe's digest: a whole one is longer than a label may be."""
+"""The first half of the recipe's digest: the whole exceeds a label's length."""
 LABEL_VARIANT = "dev.starfreight/variant"
-"""Which variant of a sweep, where each is a Job of its own."""
+"""Number of the variant, in a sweep with a Job for each variant."""
 LABEL_REACH_REGISTRY = "dev.starfreight/reach-registry"
-"""``true`` on pods in which a step fetches or publishes. NetworkPolicies let only those out."""
+"""``true`` on pods with a step that fetches or publishes. NetworkPolicies restrict all others."""
 LABEL_REACH_PEERS = "dev.starfreight/reach-peers"
-"""``true`` on the pods of a run on several nodes, which talk to one another."""
+"""``true`` on the pods of a run on several nodes, which connect to each other."""
 LABEL_QUEUE = "kueue.x-k8s.io/queue-name"
 ANNOTATION_LEAST = "kueue.x-k8s.io/job-min-parallelism"
 ANNOTATION_RECIPE = "dev.starfreight/recipe-digest"
-"""The digest of the recipe with the options that it was submitted with, whole."""
+"""The whole digest of the recipe with the options of its submission."""
 
-COMMON = {
-    "app.kubernetes.io/name": "starfreight",
-    "app.kubernetes.io/component": "training",
-    "app.kubernetes.io/managed-by": "starfreight",
-}
-"""The labels of all training jobs, as the templates have them."""
+LABEL_COMPONENT = "app.kubernetes.io/component"
+"""The activity of the job's kind, e.g. ``training``."""
 
 _LONGEST = 63
-"""Of a label's value, which Kubernetes makes of a Job's name, and of a pod's host name."""
+"""Maximum length of a pod's host name and of a label's value; the name of a Job is used in both."""
 _DIGITS = 10
 _LABEL_DIGITS = 32
 _DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
@@ -49,19 +44,24 @@ _DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 
 @dataclass(frozen=True)
 class Names:
-    """What one job's objects are called.
+    """Names of one job's objects.
 
     Attributes:
-        job: of the Job, JobSet or TrainJob.
-        recipe_digest: of the recipe with its options.
+        job: name of the Job, JobSet or TrainJob.
+        recipe_digest: digest of the recipe with its options.
+        earlier_job: name of the same job by version 1 of the recipe's identity; ``None`` for a recipe with
+            later keys.
+        earlier_recipe_digest: digest of the recipe by version 1, in the annotation of such jobs.
     """
 
     job: str
     recipe_digest: str
+    earlier_job: str | None = None
+    earlier_recipe_digest: str | None = None
 
     @property
     def labels(self) -> dict[str, str]:
-        """What distinguishes this job's objects from those of others."""
+        """Labels that distinguish this job's objects from those of other jobs."""
         digest = self.recipe_digest.removeprefix("sha256:")
         return {
             "app.kubernetes.io/instance": self.job,
@@ -71,50 +71,65 @@ class Names:
 
     @property
     def annotations(self) -> dict[str, str]:
-        """What is too long for a label."""
+        """Values too long for a label."""
         return {ANNOTATION_RECIPE: self.recipe_digest}
 
     def config_map(self, text: str) -> str:
-        """The name of the ConfigMap that holds ``text``."""
+        """Name of the ConfigMap with ``text``."""
         return f"{self.job}-recipe-{_short(sha256_bytes(text.encode()))}"
 
 
-def choose_names(recipe: Recipe, *, longest_suffix: int, of_a_service: bool = False) -> Names:
+def choose_names(
+    recipe: Recipe, *, longest_suffix: int, last_step: str | None = None, of_a_service: bool = False
+) -> Names:
     """The names of a recipe's job.
 
     Args:
-        recipe: with its sweep.
-        longest_suffix: characters that Kubernetes adds for a pod's host name.
-        of_a_service: a Service gets the name, too, and may not begin with a digit.
+        recipe: the recipe, with its sweep.
+        longest_suffix: number of characters that Kubernetes appends for a pod's host name.
+        last_step: of the job; ``run.kubernetes.until`` by default. Jobs that end with another step differ.
+        of_a_service: true if a Service gets the name, too; it must not begin with a digit.
 
     Raises:
-        RecipeError: the recipe's name is none that Kubernetes takes, or too long.
+        RecipeError: the recipe's name is not valid in Kubernetes, or too long.
     """
     if not _DNS_LABEL.fullmatch(recipe.name):
         raise RecipeError(
-            f"Kubernetes takes no name like {recipe.name!r}.",
+            f"{recipe.name!r} is not a valid name in Kubernetes.",
             where="key name",
-            fix="use lower-case letters, digits and dashes only, with a letter or a digit at the end",
+            fix="use only lower-case letters, digits and dashes, with a letter or a digit at the end",
         )
     if of_a_service and recipe.name[0].isdigit():
         raise RecipeError(
-            "A job on several nodes has a Service of its name, which may not begin with a digit.",
+            "A job on several nodes has a Service of the same name, which must not begin with a digit.",
             where="key name",
             fix="begin it with a letter",
         )
     most = _LONGEST - longest_suffix - _DIGITS - 1
     if len(recipe.name) > most:
         raise RecipeError(
-            f"The name has {len(recipe.name)} characters, and a job in a cluster has room for {most}.",
+            f"The name has {len(recipe.name)} characters; a job in a cluster has room for {most}.",
             where="key name",
-            fix=f"shorten it: Kubernetes takes {_LONGEST}, and a digest and the pod's number are added to it",
+            fix=f"shorten it: Kubernetes allows {_LONGEST}, including a digest and the pod's number",
         )
-    steps = {"until": recipe.run.kubernetes.until}
-    # Who only looks for jobs by their labels need not load what a recipe is.
-    from starfreight.recipe import recipe_digest
+    # Imported here because commands that only find jobs by their labels do not need recipes.
+    from starfreight.recipe import earlier_recipe_digest, recipe_digest
+    from starfreight.recipe.identity import identity
+    from starfreight.recipe.identity_v1 import identity_v1
 
-    work = sha256_bytes(canonical_json([recipe.model_dump(mode="json", exclude={"run"}), steps]))
-    return Names(f"{recipe.name}-{_short(work)}", recipe_digest(recipe))
+    step = last_step or recipe.run.kubernetes.until
+    earlier = identity_v1(recipe, without={"run"})
+    return Names(
+        job=_job(recipe, identity(recipe, without={"run"}), step),
+        recipe_digest=recipe_digest(recipe),
+        earlier_job=None if earlier is None else _job(recipe, earlier, step),
+        earlier_recipe_digest=earlier_recipe_digest(recipe),
+    )
+
+
+def _job(recipe: Recipe, keys: dict[str, Any], last_step: str) -> str:
+    work = sha256_bytes(canonical_json([keys, {"until": last_step}]))
+    return f"{recipe.name}-{_short(work)}"
 
 
 def _short(digest: str) -> str:

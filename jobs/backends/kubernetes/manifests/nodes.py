@@ -1,14 +1,14 @@
-"""Several nodes: the Job's pods inside a JobSet, or inside Kubeflow Trainer's TrainJob."""
+"""Jobs on several nodes: the pods of a Job inside a JobSet or a TrainJob of Kubeflow Trainer."""
 
 from __future__ import annotations
 
 from starfreight.errors import RecipeError
-from starfreight.jobs.backends.kubernetes.manifests.job_spec import NODE_JOB, Order
+from starfreight.jobs.backends.kubernetes.manifests.job_spec import NODE_JOB, JobSpec
 from starfreight.jobs.backends.kubernetes.manifests.names import LABEL_REACH_PEERS
 from starfreight.jobs.backends.kubernetes.manifests.templates import Object, load_template
 
 _PORT = 29500
-"""Where the first node waits for the others: torchrun's own choice."""
+"""Port of the first node for the others; torchrun's default."""
 _INDEX = "metadata.annotations['batch.kubernetes.io/job-completion-index']"
 
 _PATCHED = (
@@ -20,37 +20,37 @@ _PATCHED = (
     "securityContext",
     "volumes",
 )
-"""What a TrainJob can say of its pods."""
+"""Fields of pods that a TrainJob can patch."""
 
 
-def fill_nodes(job: Object, order: Order) -> Object:
-    """The JobSet or the TrainJob that takes the place of a Job.
+def fill_nodes(job: Object, plan: JobSpec) -> Object:
+    """The JobSet or the TrainJob for a Job.
 
     Args:
-        job: as one for a single node; its parts are used up.
-        order: what is rendered.
+        job: the Job for a single node; its parts are reused.
+        plan: the job to render.
 
     Raises:
-        RecipeError: a TrainJob cannot hold what the recipe asks for.
+        RecipeError: the recipe uses a key that a TrainJob does not support.
     """
     job["spec"]["template"]["metadata"]["labels"][LABEL_REACH_PEERS] = "true"
-    made = _train_job(job, order) if order.options.engine == "trainer" else _job_set(job, order)
-    # The name, the namespace and the labels are the Job's, in the order in which they stand there.
+    made = _train_job(job, plan) if plan.options.engine == "trainer" else _job_set(job, plan)
+    # Name, namespace and labels are those of the Job, in the same order.
     made["metadata"] = job["metadata"]
     return made
 
 
-def _job_set(job: Object, order: Order) -> Object:
+def _job_set(job: Object, plan: JobSpec) -> Object:
     made = load_template("jobset")
-    nodes = order.options.nodes
+    nodes = plan.options.nodes
     spec = job["spec"]
     pod = spec["template"]["spec"]
     made["spec"]["failurePolicy"]["maxRestarts"] = spec["backoffLimit"]
-    # The JobSet deletes its Jobs; one that fails is not tried again by itself, but all of them together.
-    made["spec"]["ttlSecondsAfterFinished"] = order.keep_finished
+    # The JobSet deletes its Jobs. A failed Job is not retried alone: all of them are restarted together.
+    made["spec"]["ttlSecondsAfterFinished"] = plan.keep_finished
     spec.pop("ttlSecondsAfterFinished", None)
     spec["backoffLimit"] = 0
-    first = f"{order.names.job}-{NODE_JOB}-0-0.{order.names.job}"
+    first = f"{plan.names.job}-{NODE_JOB}-0-0.{plan.names.job}"
     for step in (*pod.get("initContainers", []), *pod["containers"]):
         step["env"] += [
             {"name": "PET_NNODES", "value": str(nodes)},
@@ -68,20 +68,20 @@ def _job_set(job: Object, order: Order) -> Object:
     return made
 
 
-def _train_job(job: Object, order: Order) -> Object:
+def _train_job(job: Object, plan: JobSpec) -> Object:
     made = load_template("trainjob")
     spec = job["spec"]
     template = spec["template"]
     pod = template["spec"]
-    _refuse_what_has_no_place(pod)
+    _check_supported(pod)
     (step,) = pod["containers"]
     trainer = made["spec"]["trainer"]
     trainer |= {
         "image": step["image"],
         "args": step["args"],
         "env": step["env"],
-        "numNodes": order.options.nodes,
-        "numProcPerNode": max(1, order.resources.gpus),
+        "numNodes": plan.options.nodes,
+        "numProcPerNode": max(1, plan.resources.gpus),
         "resourcesPerNode": step["resources"],
     }
     if "activeDeadlineSeconds" in spec:
@@ -92,22 +92,22 @@ def _train_job(job: Object, order: Order) -> Object:
     patched["metadata"] = template["metadata"]
     patched["spec"] = {key: pod[key] for key in _PATCHED if key in pod}
     patched["spec"]["containers"] = [
-        # The runtime calls the training container so.
+        # The runtime's name of the training container.
         {"name": "node", "securityContext": step["securityContext"], "volumeMounts": step["volumeMounts"]}
     ]
     return made
 
 
-def _refuse_what_has_no_place(pod: Object) -> None:
+def _check_supported(pod: Object) -> None:
     if "initContainers" in pod:
         raise RecipeError(
-            "A TrainJob has no step before training in which something could be fetched.",
+            "A TrainJob cannot fetch inputs before training.",
             where="key run.kubernetes.engine",
-            fix="put the base model and the data on the data claim, or leave engine out for a JobSet",
+            fix="copy the base model and the data to the data claim, or remove engine to use a JobSet",
         )
     if "priorityClassName" in pod:
         raise RecipeError(
-            "A TrainJob cannot say which PriorityClass its pods have.",
+            "A TrainJob cannot set the PriorityClass of its pods.",
             where="key run.kubernetes.priority_class",
-            fix="leave it out, or leave engine out, which makes a JobSet",
+            fix="remove it, or remove engine to use a JobSet",
         )

@@ -1,9 +1,9 @@
-"""From a recipe to the objects of its job, without a cluster.
+"""Renders the objects of a recipe's job. No cluster is needed.
 
     rendered = render(with_options, version="1.34")
     print(rendered.as_yaml())
 
-The same recipe gives the same bytes, so that a repository of manifests shows only what has changed.
+The same recipe gives the same bytes, so that a repository of manifests shows real changes only.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from starfreight.jobs.backends.kubernetes.manifests.job import fill_job, fill_metadata
-from starfreight.jobs.backends.kubernetes.manifests.job_spec import Order, each_variant, place_order
+from starfreight.jobs.backends.kubernetes.manifests.job_spec import JobSpec, each_variant, plan_job
 from starfreight.jobs.backends.kubernetes.manifests.nodes import fill_nodes
 from starfreight.jobs.backends.kubernetes.manifests.secrets import refuse_secrets
 from starfreight.jobs.backends.kubernetes.manifests.templates import (
@@ -26,94 +26,103 @@ from starfreight.jobs.backends.kubernetes.manifests.versions import (
     NEWEST,
     Version,
     leave_out_unknown,
-    left_out,
+    left_out_warning,
     parse_version,
-    show,
+    version_text,
 )
+from starfreight.jobs.kinds.interface import JobKind
+from starfreight.jobs.kinds.table import find_kind
 from starfreight.recipe import Recipe, RecipeFile
 from starfreight.recipe.run import RunOptions
 
 
 @dataclass(frozen=True)
 class Rendered:
-    """What is sent to a cluster.
+    """The objects of a job.
 
     Attributes:
         documents: the ConfigMap, then the Job, JobSet or TrainJob, as plain data; several Jobs for a sweep on
             a server without Indexed Jobs.
-        warnings: the fields that the server does not know and that are left out, in words.
+        warnings: fields left out because the server does not support them, and other limitations.
         name: of the job.
+        results: names of its runs and packages on the volume, one for each variant.
+        earlier_name: name of the same job by Starfreight 0.1.
     """
 
     documents: tuple[Object, ...]
     warnings: tuple[str, ...]
     name: str
+    results: tuple[str, ...]
+    earlier_name: str | None = None
 
     def as_yaml(self) -> str:
-        """All documents as one text that ``kubectl apply -f -`` takes."""
+        """All documents as YAML for ``kubectl apply -f -``."""
         return as_yaml(list(self.documents))
 
 
-def render(recipe_file: RecipeFile, *, version: str = show(NEWEST)) -> Rendered:
+def render(
+    recipe_file: RecipeFile, *, version: str = version_text(NEWEST), kind: JobKind | None = None
+) -> Rendered:
     """The objects of a recipe's job.
 
     Args:
-        recipe_file: the recipe, with a command line's options in it
-            (:meth:`starfreight.recipe.RecipeFile.with_run_options`), and its folder, in which the base
-            model's ``config.json`` is looked for. Nothing is fetched.
-        version: of the API server: fields that it does not know are left out.
+        recipe_file: the recipe, with the command line's options in it
+            (:meth:`starfreight.recipe.RecipeFile.with_run_options`), and its directory, where the base
+            model's ``config.json`` is read if it exists. Nothing is fetched.
+        version: of the API server; fields it does not support are left out.
+        kind: of the job; training by default.
 
     Raises:
-        RecipeError: the recipe cannot be a job in a cluster, holds a secret, or needs what that server lacks.
-        InputError: the base model's ``config.json`` is there and cannot be used.
+        RecipeError: the recipe cannot run in a cluster, holds a secret, or needs a newer server.
+        InputError: the base model's ``config.json`` is not valid.
     """
     server = parse_version(version)
     refuse_secrets(recipe_file.recipe)
-    order = place_order(recipe_file, server)
-    text = recipe_as_yaml(_for_the_pod(order))
-    config_map = order.names.config_map(text)
+    plan = plan_job(kind or find_kind("train"), recipe_file, server)
+    text = recipe_as_yaml(_for_the_pod(plan))
+    config_map = plan.names.config_map(text)
     recipe = load_template("recipe")
-    fill_metadata(recipe, order)
+    fill_metadata(recipe, plan)
     recipe["metadata"]["name"] = config_map
     recipe["data"] = {"recipe.yaml": text}
-    jobs, warnings = _jobs(order, config_map, server)
-    return Rendered((recipe, *jobs), tuple(warnings), order.names.job)
+    jobs, warnings = _jobs(plan, config_map, server)
+    return Rendered((recipe, *jobs), tuple(warnings), plan.names.job, plan.results, plan.names.earlier_job)
 
 
-def _jobs(order: Order, config_map: str, server: Version) -> tuple[list[Object], list[str]]:
+def _jobs(plan: JobSpec, config_map: str, server: Version) -> tuple[list[Object], list[str]]:
     warnings: list[str] = []
-    orders = [order]
-    if order.indexed and server < INDEXED_JOBS:
-        orders = each_variant(order)
-        alone = f"each variant is a Job of its own, and all {order.variants} start at once"
-        warnings.append(left_out("spec.completionMode", INDEXED_JOBS, alone))
-    if order.options.oci_data == "image_volume" and server < IMAGE_VOLUMES:
-        fetched = "oci:// data is fetched by a step of its own"
-        warnings.append(left_out("spec.template.spec.volumes[].image", IMAGE_VOLUMES, fetched))
-    if order.options.nodes > 1 and order.options.engine == "trainer":
+    plans = [plan]
+    if plan.indexed and server < INDEXED_JOBS:
+        plans = each_variant(plan)
+        alone = f"each variant is a separate Job, and all {plan.variants} start at once"
+        warnings.append(left_out_warning("spec.completionMode", INDEXED_JOBS, alone))
+    if plan.options.oci_data == "image_volume" and server < IMAGE_VOLUMES:
+        fetched = "oci:// data is fetched by a separate step"
+        warnings.append(left_out_warning("spec.template.spec.volumes[].image", IMAGE_VOLUMES, fetched))
+    if plan.options.nodes > 1 and plan.options.engine == "trainer":
         warnings.append(
-            "A TrainJob has no place for retries, keep_finished and what exit codes mean: the cluster's "
-            "TrainingRuntime decides what is tried again, and when a job goes."
+            "A TrainJob supports neither retries nor keep_finished nor rules for exit codes: the cluster's "
+            "TrainingRuntime decides whether a failure is retried and when a job is deleted."
         )
     jobs = []
-    for each in orders:
+    for each in plans:
         job = fill_job(each, config_map)
-        gone = leave_out_unknown(job, server, pods=each.variants if each.indexed else 1)
-        warnings += [warning for warning in gone if warning not in warnings]
+        left_out = leave_out_unknown(job, server, pods=each.variants if each.indexed else 1)
+        warnings += [warning for warning in left_out if warning not in warnings]
         jobs.append(fill_nodes(job, each) if each.options.nodes > 1 else job)
     return jobs, warnings
 
 
-def _for_the_pod(order: Order) -> object:
-    """The recipe as the pod reads it: short, with the number of threads that the pod has CPUs for.
+def _for_the_pod(plan: JobSpec) -> object:
+    """The recipe for the pod: without defaults, and with the number of threads for its CPUs.
 
-    The time limit is the Job's there (``activeDeadlineSeconds``): a program that stops by itself would be
-    started again, since the cluster cannot tell that from a stop that it asked for.
+    The time limit becomes the Job's (``activeDeadlineSeconds``). If the program itself stopped at the limit,
+    the cluster would restart it, as after a stop on the cluster's own request.
     """
-    run = order.recipe.run.model_dump(mode="json", exclude_defaults=True)
-    run |= {"where": "kubernetes", "threads": order.resources.threads, "gpus": order.resources.gpus}
+    run = plan.recipe.run.model_dump(mode="json", exclude_defaults=True)
+    run |= {"where": "kubernetes", "threads": plan.resources.threads, "gpus": plan.resources.gpus}
     run.pop("time_limit", None)
-    recipe: Recipe = order.recipe.model_copy(
+    recipe: Recipe = plan.recipe.model_copy(
         update={"run": RunOptions.model_validate_json(_json(run))},
     )
     return recipe.model_dump(mode="json", exclude_defaults=True)

@@ -1,4 +1,4 @@
-"""A recipe goes into the cluster for many to read, so a secret in it is refused."""
+"""Refuses secrets in a recipe: many users of a cluster can read it in the ConfigMap."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ _WHOLE_DIGEST = re.compile(r"[0-9a-f]{40}|(\S+@)?sha256:[0-9a-f]{64}")
 
 
 def refuse_secrets(recipe: Recipe) -> None:
-    """Looks at every text of a recipe.
+    """Checks every text of a recipe.
 
     Raises:
-        RecipeError: names the key, and never quotes what stands there.
+        RecipeError: a text looks like a secret. The error names the key but does not quote the value.
     """
     for path, key, text in _texts(recipe.model_dump(mode="json"), "", ""):
         found = _USER_IN_URL.search(text) or (
-            # With its key before it, as a password is recognised in a line of code.
+            # The detectors of secrets in code recognize passwords by the name of the variable.
             not _WHOLE_DIGEST.fullmatch(text) and find_secrets(f'{key} = "{text}"\n')
         )
         if found:
             raise RecipeError(
-                "The recipe holds what looks like a key or a password, and a cluster shows recipes to many.",
+                "The recipe has a value that looks like a key or a password. Many users of a cluster can read recipes.",
                 where=f"key {path}",
-                fix="take it out, and have it replaced where it was issued if anybody has seen the recipe; "
-                "credentials for a registry go into a Secret (run.kubernetes.push_secret, pull_secret)",
+                fix="remove it, and revoke it if others may have seen the recipe; "
+                "credentials of a registry belong in a Secret (run.kubernetes.push_secret, pull_secret)",
             )
 
 
 def _texts(value: Any, path: str, key: str) -> Iterator[tuple[str, str, str]]:
-    """The texts in plain data, each with its key path and its last key."""
+    """Yields the key path, the last key and the value of each text in plain data."""
     if isinstance(value, str):
         yield path, key, value
     elif isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""The templates: files that a person can read and apply, filled in by functions on their data."""
+"""Loads templates, which are YAML files valid by themselves, and writes objects as YAML."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Any
 FOLDER = Path(__file__).with_name("templates")
 
 Object = dict[str, Any]
-"""A Kubernetes object as plain data, its keys in the order of its file."""
+"""A Kubernetes object as plain data, with keys in the order of the file."""
 
 
 def load_template(name: str) -> Object:
     """The object in ``templates/NAME.yaml``, for the caller to change."""
     import yaml
 
-    # Through JSON, so that what an anchor names is in each of its places a value of its own.
+    # JSON has no anchors: each use of one becomes a separate value.
     text = (FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
     loaded: Object = json.loads(json.dumps(yaml.safe_load(text)))
     return loaded
 
 
 def as_yaml(documents: list[Object]) -> str:
-    """Objects as one YAML file of several documents: the same text for the same data."""
+    """Objects as a YAML file of several documents. Equal data gives equal text."""
     import yaml
 
     return yaml.dump_all(
@@ -32,10 +32,10 @@ def as_yaml(documents: list[Object]) -> str:
 
 
 def recipe_as_yaml(data: Any) -> str:
-    """A recipe's data as a text that is read as just that data again.
+    """A recipe as YAML that parses to the same data.
 
-    Recipes are read by YAML 1.2's rules and PyYAML writes by those of 1.1, in which ``2e-4`` is a word. Where
-    that makes a difference the text is JSON, which is YAML, too.
+    Recipes are parsed as YAML 1.2, but PyYAML writes YAML 1.1, where ``2e-4`` is a string. If this makes a
+    difference, the result is JSON, which is valid YAML.
     """
     import yaml
 
@@ -51,7 +51,7 @@ def _dumper() -> Any:
     import yaml
 
     class Dumper(yaml.SafeDumper):
-        """The safe dumper with texts of several lines as they are read, and without aliases."""
+        """The safe dumper with block style for texts of several lines, and without aliases."""
 
         def ignore_aliases(self, data: Any) -> bool:
             return True

@@ -44,7 +44,7 @@ def test_it_prints_yaml_that_can_be_applied_and_nothing_else(render_command: Run
 def test_what_is_left_out_for_an_old_server_is_said_beside_the_yaml(render_command: RunCommand) -> None:
     done = render_command(RECIPES / "cpu.yaml", "--for-version", "1.25")
     assert done.returncode == 0
-    assert "spec.podFailurePolicy is left out, which Kubernetes knows from 1.26 on" in done.stderr
+    assert "spec.podFailurePolicy is left out, because it needs Kubernetes 1.26: " in done.stderr
     assert "podFailurePolicy" not in done.stdout
 
 

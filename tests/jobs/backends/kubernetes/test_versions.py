@@ -11,7 +11,7 @@ import pytest
 from starfreight.errors import RecipeError
 from starfreight.jobs.backends.kubernetes.manifests.render import Rendered
 from starfreight.jobs.backends.kubernetes.manifests.versions import (
-    fields_that_depend_on_the_server,
+    FIELDS,
     parse_version,
 )
 
@@ -65,7 +65,7 @@ def test_an_image_volume_that_a_server_does_not_know_is_named(
 
 def test_every_field_of_the_table_is_in_some_job(render_file: Callable[..., Rendered]) -> None:
     rendered = {key for name in ("cpu", "sweep") for key in render_file(name).documents[1]["spec"]}
-    assert {field.path.removeprefix("spec.") for field in fields_that_depend_on_the_server()} <= rendered
+    assert {field.path.removeprefix("spec.") for field in FIELDS} <= rendered
 
 
 def test_where_exit_codes_say_nothing_a_bad_recipe_is_not_tried_again(
@@ -109,5 +109,5 @@ def test_an_old_server_gets_a_job_that_it_knows_every_field_of(
 
 def test_the_table_is_in_the_documentation() -> None:
     text = (Path(__file__).parents[4] / "docs/kubernetes.md").read_text()
-    for field in fields_that_depend_on_the_server():
+    for field in FIELDS:
         assert f"`{field.path}` | {field.since[0]}.{field.since[1]} |" in text

@@ -116,7 +116,7 @@ class Api:
 
     def job(self, name: str, **body: Any) -> dict[str, Any]:
         """Makes a Job that somebody has submitted."""
-        metadata = {"labels": dict(NAMED), **body.pop("metadata", {})}
+        metadata = {"labels": {**NAMED, "dev.starfreight/run": name}, **body.pop("metadata", {})}
         spec = {"parallelism": 1, "completions": 1, "backoffLimit": 0, **body.pop("spec", {})}
         return self.put(
             f"{JOBS}/{name}", metadata=metadata, spec=spec, status=body.pop("status", {"active": 1})
@@ -162,7 +162,10 @@ class Api:
     def _read(self, asked: Asked) -> Reply:
         if asked.path in self.objects:
             return Reply(body=self.objects[asked.path])
-        if not re.search(r"/(jobs|pods|events|configmaps|workloads)$", asked.path):
+        custom = re.search(r"/(jobsets|trainjobs)$", asked.path) and any(
+            asked.path in path for path in self.objects
+        )
+        if not custom and not re.search(r"/(jobs|pods|events|configmaps|workloads)$", asked.path):
             return Reply(404, status(404, "NotFound", f"{asked.path} not found"))
         if "watch" in asked.query:
             return Reply(pieces=_silence(int(asked.query.get("timeoutSeconds", "1"))))
@@ -188,8 +191,8 @@ def merge(target: dict[str, Any], change: dict[str, Any]) -> None:
 def _selected(one: dict[str, Any], query: dict[str, str]) -> bool:
     labels = one["metadata"].get("labels", {})
     for part in filter(None, query.get("labelSelector", "").split(",")):
-        key, _, value = part.partition("=")
-        if labels.get(key) != value:
+        key, equals, value = part.partition("=")
+        if key not in labels or (equals and labels[key] != value):
             return False
     key, _, value = query.get("fieldSelector", "").partition("=")
     return key != "metadata.name" or one["metadata"]["name"] == value

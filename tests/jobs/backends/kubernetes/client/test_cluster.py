@@ -50,7 +50,7 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("code", "reason", "message", "kind", "words"),
         [
-            (401, "Unauthorized", "Unauthorized", ServiceError, "does not accept your credentials"),
+            (401, "Unauthorized", "Unauthorized", ServiceError, "rejects your credentials"),
             (
                 403, "Forbidden",
                 'jobs.batch is forbidden: User "eve" cannot list resource "jobs" in API group "batch"',
@@ -66,7 +66,7 @@ class TestRefusals:
                 ServiceError, "is being deleted",
             ),
             (403, "Forbidden", "denied by policy no-gpus", ServiceError, "denied by policy no-gpus"),
-            (404, "NotFound", 'namespaces "research" not found', InputError, "no namespace research"),
+            (404, "NotFound", 'namespaces "research" not found', InputError, "The namespace research does not exist"),
             (
                 422, "Invalid", "spec.template.spec.containers: Required value",
                 RecipeError, "spec.template.spec.containers: Required value",
@@ -96,7 +96,7 @@ class TestRefusals:
 
     def test_a_login_page_is_no_api_server(self, api: Any, cluster: Cluster, reply: Any) -> None:
         api.before = lambda asked: reply(200, b"<html>Please log in</html>")
-        with pytest.raises(ServiceError, match="no Kubernetes API server"):
+        with pytest.raises(ServiceError, match="not a Kubernetes API server"):
             cluster.get(cluster.jobs())
 
 
@@ -107,7 +107,7 @@ class TestServerThatIsAway:
         back = threading.Timer(2.5, api.start)
         back.start()
         assert cluster.version() == "v1.34.2"
-        assert said.notes == ["The API server does not answer; trying again."]
+        assert said.notes == ["The API server does not answer; retrying."]
 
     def test_stays_away(self, api: Any, cluster: Cluster) -> None:
         api.stop()
@@ -195,7 +195,7 @@ def test_a_certificate_that_is_not_accepted_is_not_waited_for(api: Any, said: An
         settings = json.loads(path.read_text())
         settings["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{server.getsockname()[1]}"
         path.write_text(json.dumps(settings))
-        with pytest.raises(ServiceError, match="certificate is not accepted") as error:
+        with pytest.raises(ServiceError, match="certificate is not trusted") as error:
             connect(said, patience=60).version()
     assert said.notes == []
     assert "certificate-authority" in str(error.value.fix)

@@ -14,14 +14,16 @@ import pytest
 
 from starfreight.cli import main
 from starfreight.errors import InputError, JobFailed, JobStopped
+from starfreight.jobs.backends.kubernetes.backend import follow_all
 from starfreight.jobs.backends.kubernetes.client.cluster import Cluster
 from starfreight.jobs.backends.kubernetes.client.follow import follow
-from starfreight.jobs.backends.kubernetes.client.targets import JOB, Target
-from starfreight.jobs.backends.kubernetes.commands import resume_job
+from starfreight.jobs.backends.kubernetes.client.submit import resume
+from starfreight.jobs.backends.kubernetes.client.targets import JOB, Target, find_target
 
 ON = ("--on", "kubernetes")
 RUNNING = {"running": {"startedAt": "2026-01-01T00:00:00Z"}}
 ROOT = Path(__file__).resolve().parents[5]
+GROUPS = ("jobset.x-k8s.io/v1alpha2", "trainer.kubeflow.org/v1alpha1")
 
 
 def ended(code: int, **more: Any) -> dict[str, Any]:
@@ -47,11 +49,42 @@ class TestList:
         lines = capsys.readouterr().out.splitlines()
         assert [line.split()[:2] for line in lines] == [["a-old", "done"], ["b-new", "active"]]
 
+    def test_jobs_on_several_nodes_are_in_it_whoever_holds_their_pods(
+        self, api: Any, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        jobset, train = (f"/apis/{group}/namespaces/research" for group in GROUPS)
+        labels = {**LABELS, "app.kubernetes.io/name": "starfreight"}
+        api.job("a-plain")
+        api.put(
+            f"{jobset}/jobsets/b-set", metadata={"labels": labels}, spec={}, status=condition("Completed")
+        )
+        api.put(f"{train}/trainjobs/c-train", metadata={"labels": labels}, spec={"suspend": True}, status={})
+        assert main(["jobs", "list", *ON, "--json"]) == 0
+        rows = {row["job"]: row["status"] for row in json.loads(capsys.readouterr().out)["jobs"]}
+        assert rows == {"a-plain": "active", "b-set": "done", "c-train": "stopped"}
+
+    def test_a_cluster_without_them_and_rights_that_end_at_jobs_are_no_error(
+        self, api: Any, reply: Any, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        def refuse(asked: Any) -> Any:
+            if "/jobsets" in asked.path:
+                return reply(
+                    403, body={"kind": "Status", "reason": "Forbidden", "message": "no", "code": 403}
+                )
+            return reply(404, body={}) if "/trainjobs" in asked.path else None
+
+        api.before = refuse
+        api.job("acme")
+        assert main(["jobs", "list", *ON]) == 0
+        said = capsys.readouterr()
+        assert said.out.split()[0] == "acme"
+        assert said.err.startswith("JobSets are not listed: ")
+
     def test_a_namespace_that_is_not_there_is_no_empty_list(
         self, api: Any, capsys: pytest.CaptureFixture[str]
     ) -> None:
         assert main(["jobs", "list", *ON, "--namespace", "nowhere"]) == 2
-        assert "There is no namespace nowhere." in capsys.readouterr().err
+        assert "The namespace nowhere does not exist." in capsys.readouterr().err
 
     def test_options_of_a_cluster_need_a_cluster(self, api: Any, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["jobs", "list", "--context", "test"]) == 2
@@ -67,7 +100,7 @@ class TestStatus:
         assert main(["jobs", "status", "acme", *ON]) == 0
         out = capsys.readouterr().out
         assert out.startswith("acme: waiting\n")
-        assert "waits for node: no node can take it: 0/1 nodes are available: 1 Insufficient" in out
+        assert "waiting: node: no node fits: 0/1 nodes are available: 1 Insufficient" in out
         assert main(["jobs", "status", "acme", *ON, "--json"]) == 0
         assert json.loads(capsys.readouterr().out)["waiting"]["kind"] == "node"
 
@@ -100,7 +133,7 @@ class TestFollowing:
                 [{"event": "error", "kind": "InputError", "what": "No data.", "where": "x", "next": "y"}],
                 ended(2), condition("Failed", reason="PodFailurePolicy"), InputError, "No data.",
             ),
-            ([], ended(137, reason="OOMKilled"), condition("Failed"), JobFailed, "out of memory"),
+            ([], ended(137, reason="OOMKilled"), condition("Failed"), JobFailed, "had used up all memory"),
             ([], ended(2), condition("Failed"), InputError, "exit code 2"),
             ([], ended(75), condition("Failed", reason="DeadlineExceeded"), JobStopped, "exit code 75"),
         ],
@@ -152,7 +185,7 @@ class TestFollowing:
             return None
 
         api.before = answer
-        with pytest.raises(JobFailed, match="was deleted while it ran"):
+        with pytest.raises(JobFailed, match="was deleted while it was running"):
             follow(cluster, Target(JOB, "acme"), said)
 
     def test_one_that_is_cancelled_meanwhile_is_stopped(
@@ -181,12 +214,12 @@ class TestFollowing:
         api.before = answer
 
 
-LABELS = {"app.kubernetes.io/name": "starfreight", "app.kubernetes.io/component": "training"}
+LABELS = {"app.kubernetes.io/name": "starfreight", "dev.starfreight/run": "acme"}
 
 
 def resume_or_follow(cluster: Cluster, said: Any) -> None:
     """As ``jobs resume`` of a job that runs already."""
-    resume_job(cluster, "acme", detach=False, console=said)
+    follow_all(cluster, (resume(cluster, *find_target(cluster, "acme"), said),), said, detach=False)
 
 
 def test_ctrl_c_detaches_and_stops_nothing(api: Any) -> None:
@@ -203,7 +236,7 @@ def test_ctrl_c_detaches_and_stops_nothing(api: Any) -> None:
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=20)  # Else it would wait for a job that never begins.
     assert process.returncode == 130
-    assert "goes on without you" in errors
+    assert "The job acme continues." in errors
     assert "starfreight jobs cancel acme" in errors
     assert {one.method for one in api.asked} == {"GET"}
 

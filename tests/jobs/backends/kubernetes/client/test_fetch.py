@@ -1,4 +1,4 @@
-"""A run on its way home: what the reader in the cluster sends, and what is made of it here."""
+"""Fetching runs and packages: the archive that the pod sends, and its unpacking here."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ import pytest
 
 from starfreight.errors import GateError, InputError, ServiceError, StarfreightError
 from starfreight.jobs.backends.kubernetes.client import fetch
-from starfreight.jobs.backends.kubernetes.client.targets import JOB, Target
+from starfreight.jobs.backends.kubernetes.client.targets import JOB, KINDS, Target
 from starfreight.jobs.backends.kubernetes.client.unpack import Unpacking
+from starfreight.jobs.backends.kubernetes.manifests.render import Rendered
 from starfreight.jobs.backends.kubernetes.run_archive import INDEX
+from starfreight.packager.layout import verify_layout
 from starfreight.run import Run
 
 TARGET = Target(JOB, "acme")
@@ -58,9 +60,12 @@ class Pipe(io.RawIOBase):
         return len(piece)
 
 
-def receive(data: bytes, runs: Path, said: Any) -> Path:
+def receive(data: bytes, runs: Path, said: Any, package: str | None = None) -> Path:
     runs.mkdir(exist_ok=True)
-    return fetch._receive(Pipe(data), runs, TARGET, said)  # type: ignore[arg-type]
+    source: Any = fetch._Source(None, "pod", TARGET, said)  # type: ignore[arg-type]
+    check = fetch._check_job if package is None else fetch._check_package
+    received: Path = source._receive(Pipe(data), runs, package, check)
+    return received
 
 
 class TestReader:
@@ -80,7 +85,7 @@ class TestReader:
         with pytest.raises(subprocess.CalledProcessError) as error:
             send(tmp_path)
         assert error.value.returncode == 2
-        assert b"has not prepared one yet" in error.value.stderr
+        assert b"neither a run nor a package" in error.value.stderr
 
 
 class TestReceiving:
@@ -90,13 +95,13 @@ class TestReceiving:
         whole = send(run_folder)
         end = len(whole.rstrip(b"\0"))
         for length in (0, 100, 600, end // 2, end - 1):
-            with pytest.raises(ServiceError, match="did not arrive whole"):
+            with pytest.raises(ServiceError, match="files are incomplete"):
                 receive(whole[:length], tmp_path / "here", said)
         assert list((tmp_path / "here").iterdir()) == []
 
     def test_a_run_of_this_machine_is_not_replaced(self, run_folder: Path, tmp_path: Path, said: Any) -> None:
         data = send(run_folder)
-        with pytest.raises(InputError, match="A run of this machine"):
+        with pytest.raises(InputError, match="A directory of this machine"):
             receive(data, run_folder.parent, said)
         assert (run_folder / "checkpoints/step-3/weights").exists()
 
@@ -112,7 +117,7 @@ class TestReceiving:
     ) -> None:
         record = Run.load(run_folder)
         record.model_copy(update={"status": "done"}).save(run_folder)
-        with pytest.raises(GateError, match="not the run that its record describes"):
+        with pytest.raises(GateError, match="does not match its record"):
             receive(send(run_folder), tmp_path / "here", said)
         assert list((tmp_path / "here").iterdir()) == []
 
@@ -170,7 +175,7 @@ class TestHostileStreams:
     def test_an_index_of_gigabytes_is_not_read(self) -> None:
         info = tarfile.TarInfo(INDEX)
         info.size = 1 << 40
-        with pytest.raises(ServiceError, match="does not begin with its index"):
+        with pytest.raises(ServiceError, match="the index is missing"):
             Unpacking(io.BytesIO(info.tobuf() + b"\0" * 4096), "here")
 
 
@@ -187,7 +192,8 @@ class TestReaderJob:
             "nodeSelector": {"gpu": "yes"},
             "volumes": [{"name": "r", "persistentVolumeClaim": {"claimName": "team-runs"}}],
         }
-        spec = fetch.reader_job(template, TARGET)["spec"]["template"]["spec"]
+        submitted = {"spec": {"template": {"spec": template}}}
+        spec = fetch.reader_job(submitted, TARGET)["spec"]["template"]["spec"]
         assert spec["volumes"] == [{"name": "runs", "persistentVolumeClaim": {"claimName": "team-runs"}}]
         (reader,) = spec["containers"]
         assert reader["image"] == "trainer@sha256:1"
@@ -198,5 +204,42 @@ class TestReaderJob:
         assert "nodeSelector" not in spec
 
     def test_a_job_without_a_claim_has_nothing_to_fetch(self) -> None:
-        with pytest.raises(InputError, match="keeps its runs on no claim"):
-            fetch.reader_job({"containers": [{"name": "train", "image": "x"}]}, TARGET)
+        with pytest.raises(InputError, match="does not keep its runs on a PersistentVolumeClaim"):
+            template = {"containers": [{"name": "train", "image": "x"}]}
+            fetch.reader_job({"spec": {"template": {"spec": template}}}, TARGET)
+
+    def test_a_train_job_is_read_with_the_image_and_the_claim_that_it_names(
+        self, render_file: Callable[..., Rendered]
+    ) -> None:
+        job = render_file("nodes-trainer").documents[-1]
+        assert job["kind"] == "TrainJob"
+        spec = fetch.reader_job(job, Target(KINDS[2], job["metadata"]["name"]))["spec"]["template"]["spec"]
+        assert spec["containers"][0]["image"] == job["spec"]["trainer"]["image"]
+        (volume,) = spec["volumes"]
+        assert volume["persistentVolumeClaim"]["claimName"] == "starfreight-runs"
+        assert spec["serviceAccountName"] == "starfreight-job"
+
+
+PACKAGES = Path(__file__).resolve().parents[4] / "golden" / "finished-packages"
+
+
+class TestPackages:
+    def test_arrive_whole_and_replace_an_earlier_fetch_only(self, tmp_path: Path, said: Any) -> None:
+        (package,) = PACKAGES.glob("golden-fim-*/package.json")
+        packages = tmp_path / "packages"
+        for _ in range(2):
+            here = receive(send(package.parent), packages, said, package="acme-0123456789")
+            assert here == packages / "acme-0123456789"
+            assert verify_layout(here, said).problems == ()
+        assert list(packages.iterdir()) == [here]
+        (packages / "other").mkdir()
+        (packages / "other" / "file").write_text("mine")
+        with pytest.raises(InputError, match="A directory of this machine has the same name"):
+            receive(send(package.parent), packages, said, package="other")
+        assert (packages / "other" / "file").read_text() == "mine"
+
+    def test_a_directory_that_is_not_a_package_is_refused(self, tmp_path: Path, said: Any) -> None:
+        data = tar([entry("evil")], member("evil"))
+        with pytest.raises(GateError, match="not a package"):
+            receive(data, tmp_path / "packages", said, package="acme-0123456789")
+        assert list((tmp_path / "packages").iterdir()) == []

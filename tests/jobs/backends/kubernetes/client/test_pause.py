@@ -20,7 +20,7 @@ JOBS = "/apis/batch/v1/namespaces/research/jobs"
 def test_a_job_is_suspended_and_goes_on(api: Any, cluster: Cluster, said: Any) -> None:
     api.job("acme", status={})
     how = cancel(cluster, *find_target(cluster, "acme"), said, 5)
-    assert how == "none of its pods ran"
+    assert how == "none of its pods was running"
     job = api.objects[f"{JOBS}/acme"]
     assert job["spec"]["suspend"] is True
     assert view(job).status == "stopped"
@@ -63,7 +63,8 @@ def test_a_job_in_a_queue_is_not_said_to_be_cancelled_when_kueue_cannot_be_told(
         no = failure(403, "Forbidden", "workloads.kueue.x-k8s.io is forbidden")
         api.before = lambda asked: reply(403, no) if asked.path.endswith("/workloads") else None
     with pytest.raises(
-        ServiceError, match="refuses to read workloads" if forbidden else "not taken the job up yet"
+        ServiceError,
+        match="refuses to read workloads" if forbidden else "not created a Workload for the job yet",
     ):
         cancel(cluster, *find_target(cluster, "acme"), said, 5)
     job = api.objects[f"{JOBS}/acme"]
@@ -84,7 +85,7 @@ def test_an_annotation_that_somebody_wrote_changes_nothing_else(
 def test_a_pod_that_does_not_stop_in_time_is_left_alone(api: Any, cluster: Cluster, said: Any) -> None:
     api.job("acme")
     api.pod("acme-1", "acme", {"running": {}})
-    with pytest.raises(ServiceError, match="acme-1 still runs"):
+    with pytest.raises(ServiceError, match="acme-1 is still running"):
         cancel(cluster, *find_target(cluster, "acme"), said, 0.5)
     assert api.written("DELETE") == []
 

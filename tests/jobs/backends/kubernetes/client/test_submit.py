@@ -97,14 +97,14 @@ class TestSubmitting:
         self, api: Any, cluster: Cluster, said: Any, rendered: Rendered
     ) -> None:
         del api.objects["/api/v1/namespaces/research"]
-        with pytest.raises(InputError, match="no namespace research"):
+        with pytest.raises(InputError, match="The namespace research does not exist"):
             submit(cluster, rendered.documents, said)
 
     def test_several_nodes_without_what_holds_them_together(
         self, api: Any, cluster: Cluster, said: Any
     ) -> None:
         document = {"kind": "JobSet", "metadata": {"name": "acme"}}
-        with pytest.raises(ServiceError, match="knows no JobSets"):
+        with pytest.raises(ServiceError, match="does not have JobSets"):
             submit(cluster, (document,), said)
 
 
@@ -117,7 +117,7 @@ class TestAgain:
         api.objects[f"{JOBS}/{rendered.name}"]["status"] = {"active": 1}
         (found,) = submit(cluster, rendered.documents, said)
         assert found.how == "running"
-        assert "submitted already, and is not submitted twice" in said.notes[-1]
+        assert "was submitted before and is not submitted again" in said.notes[-1]
         made = [one for one in api.written("POST")[before:] if one.path == JOBS]
         assert made == []
 
@@ -140,7 +140,7 @@ class TestAgain:
         submit(cluster, render_recipe(tmp_path).documents, said)
         run = {"where": "kubernetes", "gpus": 0, "image": IMAGE, "memory": "3GB"}
         submit(cluster, render_recipe(tmp_path, run=run).documents, said)
-        assert "keeps the options that it was submitted with" in said.notes[-1]
+        assert "keeps the options it was submitted with" in said.notes[-1]
 
     def test_a_recipe_that_was_lost_is_made_again(
         self, api: Any, cluster: Cluster, said: Any, rendered: Rendered
@@ -213,12 +213,12 @@ class TestAgain:
 
 class TestFinding:
     def test_a_job_that_is_not_there(self, api: Any, cluster: Cluster) -> None:
-        with pytest.raises(InputError, match="There is no job nope"):
+        with pytest.raises(InputError, match="The job nope does not exist"):
             find_target(cluster, "nope")
 
     @pytest.mark.parametrize("name", ["../secrets/x", "a/b", "", "Ä", "a" * 64, "-a"])
     def test_a_name_that_is_none_is_not_asked_for(self, api: Any, cluster: Cluster, name: str) -> None:
-        with pytest.raises(InputError, match="no job's name"):
+        with pytest.raises(InputError, match="is not a valid name of a job"):
             find_target(cluster, name)
         assert api.asked == []
 

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from starfreight.jobs.backends.kubernetes.client.cluster import Cluster
-from starfreight.jobs.backends.kubernetes.client.watch import PAGE, changes, everything
+from starfreight.jobs.backends.kubernetes.client.watch import PAGE, changes, list_all
 
 
 def event(kind: str, name: str, version: int, **more: Any) -> bytes:
@@ -20,7 +20,7 @@ class TestLists:
     def test_a_thousand_jobs_come_page_by_page(self, api: Any, cluster: Cluster) -> None:
         for number in range(1000):
             api.job(f"job-{number}")
-        found = everything(cluster, cluster.jobs())
+        found = list_all(cluster, cluster.jobs())
         assert len(found) == 1000
         assert [one.query["limit"] for one in api.asked] == [str(PAGE)] * (1000 // PAGE)
 
@@ -35,7 +35,7 @@ class TestLists:
             return reply(410, offered) if "continue" in asked.query and len(api.asked) == 2 else None
 
         api.before = forget_once
-        assert len(everything(cluster, cluster.jobs())) == 2 * PAGE
+        assert len(list_all(cluster, cluster.jobs())) == 2 * PAGE
         assert [one.query.get("continue") for one in api.asked] == [None, str(PAGE), f"0{PAGE}"]
 
     def test_a_list_that_the_server_forgot_begins_again_when_it_offers_nothing(
@@ -45,7 +45,7 @@ class TestLists:
             api.job(f"job-{number}")
         forgotten = failure(410, "Expired", "too old")
         api.before = lambda asked: reply(410, forgotten) if len(api.asked) == 2 else None
-        names = [one["metadata"]["name"] for one in everything(cluster, cluster.jobs())]
+        names = [one["metadata"]["name"] for one in list_all(cluster, cluster.jobs())]
         assert len(names) == len(set(names)) == 2 * PAGE
 
 

@@ -9,7 +9,7 @@ import pytest
 from starfreight.jobs.backends.kubernetes.client.cluster import Cluster
 from starfreight.jobs.backends.kubernetes.client.follow import indexes
 from starfreight.jobs.backends.kubernetes.client.job_status import age, end_of, view
-from starfreight.jobs.backends.kubernetes.client.wait_reasons import why
+from starfreight.jobs.backends.kubernetes.client.wait_reasons import wait_reason
 
 PODS = "/api/v1/namespaces/research/pods"
 EVENTS = "/api/v1/namespaces/research/events"
@@ -52,18 +52,18 @@ class TestEnds:
     @pytest.mark.parametrize(
         ("ended", "words"),
         [
-            ({"exitCode": 75}, "training: stopped with its checkpoint written (exit code 75)"),
-            ({"exitCode": 2}, "training: the recipe or an input cannot be used (exit code 2)"),
+            ({"exitCode": 75}, "stopped on request with its checkpoint written (exit code 75) while training"),
+            ({"exitCode": 2}, "could not use its recipe or an input (exit code 2) while training"),
             (
                 {"exitCode": 137, "reason": "OOMKilled"},
-                "was killed while training: out of memory (its limit is 4Gi)",
+                "was killed by the kernel (exit code 137): it had used up its 4Gi of memory while training",
             ),
-            ({"exitCode": 137, "reason": "Error"}, "was killed while training (exit code 137)"),
+            ({"exitCode": 137, "reason": "Error"}, "was killed (exit code 137, signal 9) while training"),
             (
                 {"exitCode": 137, "reason": "ContainerStatusUnknown"},
-                "was taken away before it could start or say how it ended",
+                "was removed before it could start or report its end",
             ),
-            ({"exitCode": 9}, "training: ended with exit code 9"),
+            ({"exitCode": 9}, "ended with exit code 9 while training"),
             (
                 {"exitCode": 128, "reason": "StartError", "message": "no such file"},
                 "could not be started for training: no such file",
@@ -92,7 +92,7 @@ class TestEnds:
         api.pod("acme-1", "acme", killed, "Failed", reason="Evicted", message=why)
         end = end_of(api.objects[f"{PODS}/acme-1"])
         assert end is not None
-        assert end.what == f"was killed while training (exit code 137): Evicted: {why}"
+        assert end.what == f"was killed (exit code 137, signal 9) while training: Evicted: {why}"
 
     def test_a_pod_that_runs_has_not_ended(self, api: Any) -> None:
         api.pod("acme-1", "acme", {"running": {}})
@@ -115,7 +115,7 @@ class TestWaiting:
     ) -> None:
         held = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": said}
         api.pod("acme-1", "acme", {}, "Pending", conditions=[held])
-        found = why(cluster, api.job("acme"), [api.objects[f"{PODS}/acme-1"]])
+        found = wait_reason(cluster, api.job("acme"), [api.objects[f"{PODS}/acme-1"]])
         assert found.kind == kind
         assert said.rstrip(".") in found.what
         assert fix in str(found.fix)
@@ -123,7 +123,7 @@ class TestWaiting:
     @pytest.mark.parametrize("reason", ["ErrImagePull", "ImagePullBackOff", "InvalidImageName"])
     def test_an_image_that_cannot_be_pulled(self, api: Any, cluster: Cluster, reason: str) -> None:
         api.pod("acme-1", "acme", {"waiting": {"reason": reason, "message": "denied"}}, "Pending")
-        found = why(cluster, api.job("acme"), [api.objects[f"{PODS}/acme-1"]])
+        found = wait_reason(cluster, api.job("acme"), [api.objects[f"{PODS}/acme-1"]])
         assert (found.kind, found.what) == ("image", "the image of train cannot be pulled: trainer: denied")
 
     @pytest.mark.parametrize(
@@ -135,14 +135,14 @@ class TestWaiting:
     )
     def test_a_pod_that_is_not_made(self, api: Any, cluster: Cluster, said: str, kind: str) -> None:
         api.put(f"{EVENTS}/a", reason="FailedCreate", message=said, lastTimestamp="2026-01-01T00:00:00Z")
-        found = why(cluster, api.job("acme", status={}), [])
+        found = wait_reason(cluster, api.job("acme", status={}), [])
         assert found.kind == kind
         assert said in found.what
 
     def test_a_volume_that_cannot_be_mounted(self, api: Any, cluster: Cluster) -> None:
         api.pod("acme-1", "acme", {"waiting": {"reason": "ContainerCreating"}}, "Pending")
         api.put(f"{EVENTS}/a", reason="FailedMount", message="volume is lost")
-        found = why(cluster, api.job("acme"), [api.objects[f"{PODS}/acme-1"]])
+        found = wait_reason(cluster, api.job("acme"), [api.objects[f"{PODS}/acme-1"]])
         assert (found.kind, found.what) == ("volume", "volume is lost")
 
     def test_a_queue_says_what_it_waits_for(self, api: Any, cluster: Cluster) -> None:
@@ -154,7 +154,7 @@ class TestWaiting:
             metadata={"labels": {"kueue.x-k8s.io/job-uid": job["metadata"]["uid"]}},
             status={"conditions": [{"type": "QuotaReserved", "status": "False", "message": said}]},
         )
-        found = why(cluster, job, [])
+        found = wait_reason(cluster, job, [])
         assert (found.kind, found.what) == ("queue", f"in the queue gpus: {said}")
         assert "--queue" in str(found.fix)
 
@@ -164,7 +164,7 @@ class TestWaiting:
         api.before = lambda asked: (
             reply(403, failure(403, "Forbidden", "no events for you")) if asked.path == EVENTS else None
         )
-        assert why(cluster, api.job("acme", status={}), []).kind == "starting"
+        assert wait_reason(cluster, api.job("acme", status={}), []).kind == "starting"
 
 
 def test_the_indexes_of_a_sweep() -> None:

@@ -31,7 +31,7 @@ def start(tmp_path: Path) -> Start:
         return subprocess.Popen(
             [
                 sys.executable, "-P", "-m", "starfreight.jobs.backends.kubernetes.entrypoint",
-                str(recipe), "--folder", str(tmp_path), "--runs", str(tmp_path / "volume"),
+                "train", str(recipe), "--folder", str(tmp_path), "--runs", str(tmp_path / "volume"),
                 "--name", "coder", *arguments,
             ],
             env=os.environ | variables,

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from starfreight.console import Console
-from starfreight.jobs.backends.kubernetes.options import kubernetes_options
+from starfreight.jobs.backends.kubernetes.options import cluster_options, until_option
 from starfreight.options import with_console
 
 
@@ -16,35 +16,48 @@ from starfreight.options import with_console
 @click.argument("recipe", type=click.Path(path_type=Path))
 @click.option(
     "--on", "where", type=click.Choice(["kubernetes"]), default="kubernetes", show_default=True,
-    help="For which kind of place.",
+    help="Backend to render for.",
 )  # fmt: skip
 @click.option(
     "--for-version", "version", metavar="VERSION", default=None,
-    help="The cluster's version, such as 1.31: fields that it does not know are left out.  [default: newest]",
+    help="Version of the cluster, e.g. 1.31. Fields that it lacks are left out. [default: newest]",
 )  # fmt: skip
-@click.option("--gpus", metavar="COUNT", default=None, help="GPUs of a pod; 0 for none.")
-@click.option("--image", metavar="REFERENCE", default=None, help="The trainer image, with its digest.")
-@click.option("--memory", metavar="SIZE", default=None, help="The memory of a pod, such as 32GB.")
-@kubernetes_options
+@click.option(
+    "--gpus", metavar="COUNT", default=None, help="Number of GPUs of a pod, 0 for none. [default: run.gpus]"
+)
+@click.option(
+    "--image",
+    metavar="REFERENCE",
+    default=None,
+    help="Image of the pods, with its digest. [default: run.image, or the one pushed last]",
+)
+@click.option(
+    "--memory",
+    metavar="SIZE",
+    default=None,
+    help="Memory of a pod, e.g. 32GB. [default: run.memory, or the planned one]",
+)
+@cluster_options
+@until_option
 @with_console
 def render_job(
     recipe: Path, where: str, version: str | None, gpus: str | None, console: Console, **changes: Any
 ) -> None:
-    """Print the job that RECIPE becomes in a cluster, as YAML, for you to look at, to keep and to apply.
+    """Print the Kubernetes manifests of RECIPE's job as YAML.
 
-    No cluster is needed, and the same recipe always gives the same text.
+    No cluster is needed. The same recipe always gives the same bytes.
 
     \b
         starfreight jobs render recipe.yaml --on kubernetes > job.yaml
         starfreight jobs render recipe.yaml --namespace research --queue gpus | kubectl apply -f -
     """
     from starfreight.jobs.backends.kubernetes.manifests.render import render
-    from starfreight.jobs.backends.kubernetes.manifests.versions import NEWEST, show
+    from starfreight.jobs.backends.kubernetes.manifests.versions import NEWEST, version_text
     from starfreight.recipe import load_recipe, parse_gpus
 
     count = None if gpus is None else parse_gpus(gpus)
     file = load_recipe(recipe).with_run_options(where=where, gpus=count, **changes)
-    rendered = render(file, version=version or show(NEWEST))
+    rendered = render(file, version=version or version_text(NEWEST))
     for warning in rendered.warnings:
         console.note(f"Warning: {warning}")
     console.result(

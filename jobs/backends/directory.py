@@ -1,0 +1,261 @@
+"""Common part of the backends of this machine: each job is a directory with its record, log and results.
+
+Its ``job.json`` (:mod:`starfreight.jobs.protocol.record`) names the backend of its last job, so that any
+terminal finds the job again.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+
+from starfreight.console import Console
+from starfreight.errors import InputError, RecipeError, ServiceError
+from starfreight.jobs.backends.directory_status import (
+    JobState,
+    JobStatus,
+    cancelled_report,
+    list_report,
+    ran_report,
+    status_report,
+)
+from starfreight.jobs.backends.interface import Fetched, JobRequest, Location, LogLine, Report, Submitted
+from starfreight.jobs.kinds.interface import Job, JobKind
+from starfreight.jobs.kinds.table import all_kinds, kind_of, load_job
+from starfreight.jobs.protocol.record import JobRecord
+from starfreight.recipe import expand
+from starfreight.recipe.run import RunOptions
+
+
+class DirectoryBackend(ABC):
+    """A backend of this machine; see :class:`starfreight.jobs.backends.interface.Backend`.
+
+    Such backends differ in the abstract methods. Each takes the directory of a job.
+    """
+
+    name: str
+    outlives_command: bool
+    """True if a job outlives the command that started it."""
+    runs_later_steps = False
+
+    def __init__(self, location: Location) -> None:
+        self.location = location
+
+    @abstractmethod
+    def check(self, kind: JobKind, options: RunOptions) -> None:
+        """Checks that a job can run here, before anything is prepared or fetched for it.
+
+        Raises:
+            InputError: a library, an image or a GPU is missing.
+            ServiceError: the engine does not answer.
+        """
+
+    @abstractmethod
+    def run(self, directory: Path, console: Console) -> None:
+        """Runs the job to its end and shows its progress; follows it if it is running already.
+
+        A signal that asks this process to stop is passed on to the job.
+
+        Raises:
+            JobStopped: the job was stopped on request, and its checkpoint is written.
+            JobFailed: the job failed.
+            StarfreightError: another error that the job reported.
+        """
+
+    @abstractmethod
+    def start(self, directory: Path, console: Console) -> None:
+        """Starts the job without following it.
+
+        Raises:
+            StarfreightError: the job cannot be started.
+        """
+
+    @abstractmethod
+    def job_state(self, directory: Path) -> JobState:
+        """State of the job. Results that an ended job left outside its directory are fetched first.
+
+        Raises:
+            ServiceError: the engine does not answer.
+        """
+
+    @abstractmethod
+    def job_lines(self, directory: Path, *, follow: bool) -> Iterator[str]:
+        """Output of the job, a line each: events and library output; with ``follow``, until it ends."""
+
+    @abstractmethod
+    def stop(self, directory: Path, console: Console, *, patience: float) -> JobState:
+        """Asks the job to stop with a checkpoint, and waits for its end.
+
+        Raises:
+            InputError: no job is running.
+            ServiceError: it has not ended in ``patience`` seconds; it is not killed.
+        """
+
+    def submit(self, request: JobRequest, console: Console) -> Submitted:
+        """Prepares all variants, so that an invalid one fails early, then runs them one after another."""
+        kind, file = request.kind, request.file
+        variants = list(expand(file.recipe))
+        if request.detach:
+            self._check_detach(len(variants))
+        runs = self.location.runs
+        if not any(list(runs.glob(f"{each.name}-*/{kind.record_file}")) for each in variants):
+            # Fail before the data is examined. A job that exists already may be finished.
+            self.check(kind, file.recipe.run)
+        directories = kind.prepare(variants, file.folder, runs, console, self._is_active, ship=request.ship)
+        for directory in directories:
+            self._run_job(directory, console, detach=request.detach)
+        return Submitted(tuple(str(each) for each in directories), ran_report(self._statuses(directories)))
+
+    def state(self, name: str, console: Console) -> Report:
+        """See :meth:`Backend.state`."""
+        return status_report(self._status(self._find(name)))
+
+    def lines(self, name: str, *, follow: bool, console: Console) -> Iterator[LogLine]:
+        """See :meth:`Backend.lines`."""
+        directory = self._find(name)
+        if JobRecord.find(directory) is not None:
+            for line in self.job_lines(directory, follow=follow):
+                yield LogLine(line)
+
+    def cancel(self, name: str, console: Console, *, patience: float) -> Report:
+        """See :meth:`Backend.cancel`."""
+        directory = self._find(name)
+        if JobRecord.find(directory) is None:
+            raise InputError(
+                "The run has never had a job.", where=str(directory), fix="starfreight jobs resume"
+            )
+        return cancelled_report(directory, self.stop(directory, console, patience=patience))
+
+    def resume(self, name: str, console: Console, *, detach: bool) -> Report:
+        """Resumes the job on the backend that its record names."""
+        directory = self._find(name)
+        if detach:
+            self._open(load_job(directory).options.where)._check_detach(1)
+        self._run_job(directory, console, detach=detach)
+        return ran_report(self._statuses([directory]))
+
+    def fetch(self, name: str, runs: Path, console: Console, packages: Path | None = None) -> Fetched:
+        """The results are on this machine already."""
+        return Fetched(self._find(name))
+
+    def list_jobs(self, console: Console) -> Report:
+        """All jobs in the directory of runs, of any backend of this machine."""
+        runs = self.location.runs
+        if not runs.is_dir():
+            raise InputError(
+                "The directory of runs does not exist.",
+                where=str(runs),
+                fix="name the directory of your runs: --runs DIR",
+            )
+        found = {path.parent for kind in all_kinds() for path in runs.glob(f"*/{kind.record_file}")}
+        statuses = []
+        for directory in sorted(found):
+            try:
+                statuses.append(self._status(directory))
+            except InputError as error:  # One bad record must not hide the others.
+                console.note(f"{directory} is left out: {error.what}")
+        return list_report(statuses, runs)
+
+    def _find(self, name: str) -> Path:
+        return find_directory(name, self.location)
+
+    def _open(self, where: str) -> DirectoryBackend:
+        """The backend of another job of this machine."""
+        from starfreight.jobs.backends.table import open_backend
+
+        if where == self.name:
+            return self
+        backend = open_backend(where, self.location)
+        if not isinstance(backend, DirectoryBackend):
+            raise RecipeError(
+                f"The jobs of this recipe run on {where!r}, not on this machine.",
+                where="key run.where",
+                fix=f"add --on {where}, or --on local",
+            )
+        return backend
+
+    def _run_job(self, directory: Path, console: Console, *, detach: bool) -> None:
+        """Runs a prepared job, resumes it, or follows it where it is running already."""
+        record = JobRecord.find(directory)
+        had = self._open(record.runner) if record else None
+        state = self._last_state(directory, had)
+        job = load_job(directory)
+        if job.kind.is_done(directory):
+            console.note(f"{directory} is finished already.")
+            return
+        active = had is not None and had.outlives_command and state is not None and state.running
+        backend = had if had is not None and active else self._open(job.options.where)
+        if not active:
+            backend.check(job.kind, job.options)
+        (backend.start if detach else backend.run)(directory, console)
+
+    def _last_state(self, directory: Path, backend: DirectoryBackend | None) -> JobState | None:
+        """State of the last job; the results of one that has ended are fetched."""
+        try:
+            return backend.job_state(directory) if backend else None
+        except ServiceError:
+            if load_job(directory).kind.is_done(directory):  # Its log can be collected later.
+                return None
+            raise
+
+    def _is_active(self, directory: Path) -> bool:
+        """True if the directory has a job that can be followed."""
+        record = JobRecord.find(directory)
+        backend = self._open(record.runner) if record else None
+        return backend is not None and backend.outlives_command and backend.job_state(directory).running
+
+    def _check_detach(self, variants: int) -> None:
+        if variants > 1:
+            raise RecipeError(
+                f"The recipe's sweep has {variants} variants, which this command runs one after another.",
+                where="option --detach",
+                fix="leave --detach out, or run the command under nohup, tmux or systemd-run",
+            )
+        if not self.outlives_command:
+            raise RecipeError(
+                f"A job on {self.name!r} ends with the command that started it.",
+                where="option --detach",
+                fix="add --on docker, or run the command under nohup, tmux or systemd-run",
+            )
+
+    def _statuses(self, directories: list[Path]) -> list[JobStatus]:
+        return [self._status(directory) for directory in directories]
+
+    def _status(self, directory: Path) -> JobStatus:
+        record = JobRecord.find(directory)
+        try:
+            state = (
+                self._open(record.runner).job_state(directory) if record else JobState(False, "no job yet")
+            )
+        except ServiceError as error:
+            state = JobState(False, f"unknown: {error.what}")
+        job: Job = load_job(directory)
+        return JobStatus(job, record.runner if record else None, state)
+
+
+def find_directory(name: str, location: Location) -> Path:
+    """The directory of a job: the named one, or the one of that id among all runs.
+
+    Raises:
+        InputError: neither holds a job.
+    """
+    candidates = (Path(name), location.runs / name)
+    for directory in candidates:
+        if kind_of(directory) is not None:
+            return directory
+    raise InputError(
+        f"The run {name!r} does not exist.",
+        where=f"{candidates[0]} and {candidates[1]}",
+        fix=f"list the runs with starfreight jobs list --runs {location.runs}",
+    )
+
+
+def recorded_backend(name: str, location: Location) -> str | None:
+    """The backend of the last job of a run, by the record in its directory; ``None`` without a record.
+
+    Raises:
+        InputError: the run does not exist on this machine.
+    """
+    record = JobRecord.find(find_directory(name, location))
+    return record.runner if record else None

@@ -1,0 +1,155 @@
+"""Runs the jobs of a recipe in a cluster: as a Job, an Indexed Job, a JobSet or a TrainJob."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from starfreight.console import Console
+from starfreight.errors import StarfreightError
+from starfreight.jobs.backends.interface import Fetched, JobRequest, Location, LogLine, Report, Submitted
+from starfreight.jobs.backends.kubernetes.client.cluster import Cluster
+from starfreight.jobs.backends.kubernetes.client.connect import LONG_PATIENCE, PATIENCE, connect
+
+if TYPE_CHECKING:
+    from starfreight.jobs.backends.kubernetes.client.submit import SubmittedJob
+
+_ON = "--on kubernetes"
+
+
+class KubernetesBackend:
+    """See :class:`starfreight.jobs.backends.interface.Backend`. A job is identified by its name in a namespace."""
+
+    runs_later_steps = True
+
+    def __init__(self, location: Location) -> None:
+        self.location = location
+
+    def submit(self, request: JobRequest, console: Console) -> Submitted:
+        """Submits a recipe and follows its jobs to their end.
+
+        The Jobs of a sweep are independent of each other; the first failure is raised at the end.
+        """
+        from starfreight.jobs.backends.kubernetes.client.submit import submit
+        from starfreight.jobs.backends.kubernetes.manifests.render import render
+
+        file = request.file.with_run_options(namespace=self.location.namespace, until=request.last_step)
+        cluster = connect(
+            console,
+            context=self.location.context,
+            namespace=file.recipe.run.kubernetes.namespace,
+            patience=LONG_PATIENCE,
+        )
+        rendered = render(file, version=cluster.version(), kind=request.kind)
+        for warning in rendered.warnings:
+            console.note(f"Warning: {warning}")
+        submitted = submit(cluster, rendered.documents, console, rendered.earlier_name)
+        report = follow_all(cluster, submitted, console, detach=request.detach)
+        names = {one.target.name for one in submitted}
+        if rendered.earlier_name in names:
+            return Submitted(_renamed(rendered.results, rendered.name, rendered.earlier_name), report)
+        return Submitted(rendered.results, report)
+
+    def state(self, name: str, console: Console) -> Report:
+        """State of a job and its pods, and the reason if it is waiting."""
+        from starfreight.jobs.backends.kubernetes.client.state_report import state_report
+        from starfreight.jobs.backends.kubernetes.client.targets import find_target
+
+        cluster = self._connect(console)
+        return state_report(cluster, *find_target(cluster, name))
+
+    def lines(self, name: str, *, follow: bool, console: Console) -> Iterator[LogLine]:
+        """Output of a job's pods; lines of a sweep are prefixed with the number of the variant."""
+        from starfreight.jobs.backends.kubernetes.client.follow import is_sweep
+        from starfreight.jobs.backends.kubernetes.client.logs import log_lines
+        from starfreight.jobs.backends.kubernetes.client.targets import find_target
+
+        cluster = self._connect(console, patiently=follow)
+        target, job = find_target(cluster, name)
+        several = is_sweep(job) and target.variant is None
+        for line in log_lines(cluster, target, follow=follow):
+            yield LogLine(line.text, f"[{line.variant}] " if several else "", {"pod": line.pod})
+
+    def cancel(self, name: str, console: Console, *, patience: float) -> Report:
+        """Stops a job with a checkpoint. It stays in the cluster and can be resumed."""
+        from starfreight.jobs.backends.kubernetes.client.pause import cancel
+        from starfreight.jobs.backends.kubernetes.client.targets import find_target
+
+        cluster = self._connect(console)
+        target, job = find_target(cluster, name)
+        how = cancel(cluster, target, job, console, patience)
+        return Report(
+            {"job": target.name, "status": "stopped", "what": how},
+            f"{target.name} is stopped: {how}. To resume: starfreight jobs resume {target.name} {_ON}",
+        )
+
+    def resume(self, name: str, console: Console, *, detach: bool) -> Report:
+        """Resumes a cancelled or failed job, and follows it to its end."""
+        from starfreight.jobs.backends.kubernetes.client.submit import resume
+        from starfreight.jobs.backends.kubernetes.client.targets import find_target
+
+        cluster = self._connect(console, patiently=True)
+        target, job = find_target(cluster, name)
+        return follow_all(cluster, (resume(cluster, target, job, console),), console, detach=detach)
+
+    def fetch(self, name: str, runs: Path, console: Console, packages: Path | None = None) -> Fetched:
+        """Copies a job's run, and its package if ``packages`` is given, from the cluster's volume."""
+        from starfreight.jobs.backends.kubernetes.client.fetch import fetch
+        from starfreight.jobs.backends.kubernetes.client.targets import find_target
+
+        cluster = self._connect(console)
+        target, job = find_target(cluster, name)
+        return fetch(cluster, target, job, runs, console, packages)
+
+    def list_jobs(self, console: Console) -> Report:
+        """Jobs of the namespace, the newest last."""
+        from starfreight.jobs.backends.kubernetes.client.list_jobs import list_jobs
+
+        return list_jobs(self._connect(console), console)
+
+    def _connect(self, console: Console, *, patiently: bool = False) -> Cluster:
+        """The cluster's API; ``patiently`` for commands that follow a job.
+
+        Raises:
+            InputError: the kubeconfig is missing or invalid.
+        """
+        return connect(
+            console,
+            context=self.location.context,
+            namespace=self.location.namespace,
+            patience=LONG_PATIENCE if patiently else PATIENCE,
+        )
+
+
+def _renamed(results: tuple[str, ...], name: str, earlier: str) -> tuple[str, ...]:
+    """The names of results under a job's name by an earlier version of Starfreight."""
+    return tuple(earlier + result.removeprefix(name) for result in results)
+
+
+def follow_all(
+    cluster: Cluster, submitted: tuple[SubmittedJob, ...], console: Console, *, detach: bool
+) -> Report:
+    """Follows jobs one after another, or not at all with ``detach``, and reports them."""
+    from starfreight.jobs.backends.kubernetes.client.follow import follow
+
+    names = [one.target.name for one in submitted]
+    failures = []
+    for one in () if detach else submitted:
+        try:
+            if one.how != "done":
+                follow(cluster, one.target, console)
+        except StarfreightError as error:
+            failures.append(error)
+            if len(submitted) > 1:
+                console.note(f"{one.target.name}: {error}")
+    if failures:
+        raise failures[0]
+    where = f"{_ON} --namespace {cluster.namespace}"
+    rows = [{"job": one.target.name, "namespace": cluster.namespace, "how": one.how} for one in submitted]
+    lines = (
+        [f"Next: starfreight jobs logs -f {name} {where}" for name in names]
+        if detach
+        else [f"{name} is done. Next: starfreight jobs fetch {name} {where}" for name in names]
+    )
+    return Report({"jobs": rows}, "\n".join(lines))

@@ -1,0 +1,71 @@
+"""Replaces a job that has ended by a new one of the same name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from starfreight.errors import ServiceError
+from starfreight.jobs.backends.kubernetes.client.cluster import Cluster
+from starfreight.jobs.backends.kubernetes.client.config_maps import adopt_config_maps, release_config_maps
+from starfreight.jobs.backends.kubernetes.client.documents import dry_run
+from starfreight.jobs.backends.kubernetes.client.pause import wait_for_pods
+from starfreight.jobs.backends.kubernetes.client.targets import Target
+from starfreight.jobs.backends.kubernetes.client.watch import wait_for_change
+from starfreight.jobs.backends.kubernetes.manifests.templates import Object
+
+_PATIENCE = 120
+"""Seconds to wait for the deletion of the old job."""
+
+
+def recreate(
+    cluster: Cluster, target: Target, old: Object, document: Object, config_maps: Sequence[Object]
+) -> None:
+    """Deletes a job and creates it again. Its ConfigMaps are kept.
+
+    Args:
+        cluster: the cluster.
+        target: the job.
+        old: the job in the cluster.
+        document: the new one.
+        config_maps: of the job; see :func:`adopt_config_maps`.
+
+    Raises:
+        ServiceError: the old job is not deleted in time, or the server refuses.
+    """
+    dry_run(cluster, target.kind, _renamed(document))
+    release_config_maps(cluster, config_maps)  # They may be the only copies.
+    cluster.delete(
+        target.path(cluster), propagationPolicy="Foreground", preconditions={"uid": old["metadata"]["uid"]}
+    )
+    wait_until_deleted(cluster, target, old)
+    made = cluster.create(target.kind.path(cluster), document)
+    if made is None:
+        made = cluster.get(target.path(cluster))
+    adopt_config_maps(cluster, target.kind, made, config_maps)
+
+
+def wait_until_deleted(cluster: Cluster, target: Target, old: Object) -> None:
+    """Waits until a job that is being deleted is gone.
+
+    Raises:
+        ServiceError: it is not deleted in time.
+    """
+    wait_for_pods(cluster, target, _PATIENCE)
+    for _ in range(_PATIENCE):
+        found = cluster.find(target.path(cluster))
+        if found is None or found["metadata"]["uid"] != old["metadata"]["uid"]:
+            return
+        selector = f"metadata.name={target.name}"
+        wait_for_change(cluster, target.kind.path(cluster), 1, fieldSelector=selector)
+    raise ServiceError(
+        f"The job {target.name} is still being deleted.",
+        where=f"namespace {cluster.namespace}",
+        fix=f"check its finalizers and pods (kubectl describe {target.kind.plural} {target.name}), "
+        "then run the same command again",
+    )
+
+
+def _renamed(document: Object) -> Object:
+    """The document under another name, for a dry run while its own name is taken."""
+    metadata = document["metadata"]
+    return {**document, "metadata": {**metadata, "name": metadata["name"][:50].rstrip("-") + "-again"}}

@@ -1,0 +1,68 @@
+"""Result of ``jobs status`` for a job in a cluster."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starfreight.jobs.backends.interface import Report
+from starfreight.jobs.backends.kubernetes.client.cluster import Cluster
+from starfreight.jobs.backends.kubernetes.client.job_status import (
+    age,
+    container_status,
+    containers,
+    describe_pod,
+    end_of,
+    has_ended,
+    is_working,
+    variant_of,
+    view,
+)
+from starfreight.jobs.backends.kubernetes.client.targets import Target, pods_of
+from starfreight.jobs.backends.kubernetes.client.wait_reasons import wait_reason
+from starfreight.jobs.backends.kubernetes.manifests.templates import Object
+
+
+def state_report(cluster: Cluster, target: Target, job: Object) -> Report:
+    """Reports the state of a job and its pods, and the reason if it is waiting."""
+    now = view(job)
+    pods = pods_of(cluster, target)
+    left = [pod for pod in pods if not has_ended(pod)]
+    working = any(map(is_working, left))
+    waiting = None
+    if now.status in ("active", "queued") and not working:
+        waiting = wait_reason(cluster, job, left)
+    word = "running" if working and now.status == "active" else "waiting" if waiting else now.status
+    lines = [f"{target.link}: {word}" + (f", {now.what}" if now.what else "")]
+    if now.pods > 1:
+        lines.append(f"  variants: {now.done} of {now.pods} done, {now.failed} pods failed")
+    if waiting is not None:
+        lines.append(f"  waiting: {waiting}")
+        lines += [f"  next: {waiting.fix}"] if waiting.fix else []
+    clock = cluster.now()
+    for pod in pods:
+        metadata, spec = pod["metadata"], pod.get("spec") or {}
+        lines.append(
+            f"  {metadata['name']}  {describe_pod(pod)}, on {spec.get('nodeName') or 'no node'}, "
+            f"created {age(metadata.get('creationTimestamp'), clock)} ago"
+        )
+    data: dict[str, Any] = {
+        **now.as_dict(),
+        "status": word,
+        "namespace": cluster.namespace,
+        "waiting": waiting and {"kind": waiting.kind, "what": waiting.what, "next": waiting.fix},
+        "pods_now": [_pod_row(pod) for pod in pods],
+    }
+    return Report(data, "\n".join(lines))
+
+
+def _pod_row(pod: Object) -> dict[str, Any]:
+    end = end_of(pod)
+    steps = {name: next(iter(container_status(pod, name)), "waiting") for name in containers(pod)}
+    return {
+        "pod": pod["metadata"]["name"],
+        "node": (pod.get("spec") or {}).get("nodeName"),
+        "variant": variant_of(pod),
+        "what": describe_pod(pod),
+        "steps": steps,
+        "exit_code": end.exit_code if end else None,
+    }

@@ -1,0 +1,1 @@
+"""Kinds of jobs: an interface, and the table of those known."""

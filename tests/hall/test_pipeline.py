@@ -1,0 +1,118 @@
+"""``starfreight run`` on a backend whose jobs also package and publish, and on one whose jobs only train."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from starfreight.cli import main
+from starfreight.jobs.backends.interface import Fetched, JobRequest, Location, Report, Submitted
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+RUN = "golden-fim-de8303b786"
+
+
+class Elsewhere:
+    """A backend with the golden run and package as its results."""
+
+    runs_later_steps = True
+    requests: ClassVar[list[JobRequest]] = []
+    damage: Callable[[Path], object] = staticmethod(lambda package: None)
+
+    def __init__(self, location: Location) -> None:
+        self.location = location
+
+    def submit(self, request: JobRequest, console: Any) -> Submitted:
+        self.requests.append(request)
+        return Submitted(("there",), Report({}, ""))
+
+    def fetch(self, name: str, runs: Path, console: Any, packages: Path | None = None) -> Fetched:
+        assert name == "there" and packages is not None
+        shutil.copytree(GOLDEN / "finished-runs" / RUN, runs / RUN)
+        shutil.copytree(GOLDEN / "finished-packages" / RUN, packages / RUN)
+        type(self).damage(packages / RUN)
+        return Fetched(runs / RUN, packages / RUN)
+
+
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> type[Elsewhere]:
+    """The backend, in the place of clusters for one test."""
+    monkeypatch.setattr(
+        "starfreight.jobs.backends.table.open_backend", lambda where, location: Elsewhere(location)
+    )
+    monkeypatch.setattr(Elsewhere, "requests", [])
+    return Elsewhere
+
+
+def run(tmp_path: Path, *options: str, more: str = "") -> int:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text((GOLDEN / "inputs" / "fim.yaml").read_text() + more)
+    folders = ("--runs", str(tmp_path / "runs"), "--packages", str(tmp_path / "packages"))
+    return main(["run", str(recipe), "--on", "kubernetes", *folders, "--json", *options])
+
+
+def test_a_job_that_packages_brings_home_its_run_and_its_package(
+    elsewhere: type[Elsewhere], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(tmp_path, "--namespace", "research") == 0
+    (variant,) = json.loads(capsys.readouterr().out)["variants"]
+    assert variant == {"run": str(tmp_path / "runs" / RUN), "package": str(tmp_path / "packages" / RUN)}
+    (request,) = elsewhere.requests
+    assert (request.kind.name, request.last_step, request.ship) == ("train", "package", True)
+    assert request.file.recipe.run.kubernetes.namespace == "research"
+
+
+def test_a_recipe_that_publishes_is_published_by_the_job_and_not_again_from_here(
+    elsewhere: type[Elsewhere], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Nothing listens there: a second push from this machine would fail.
+    more = "publish: {reference: '127.0.0.1:9/acme/coder:1.0', insecure: true}\n"
+    assert run(tmp_path, "--publish", more=more) == 0
+    (variant,) = json.loads(capsys.readouterr().out)["variants"]
+    assert variant["published"] == {"reference": "127.0.0.1:9/acme/coder:1.0"}
+    assert elsewhere.requests[0].last_step == "publish"
+
+
+def test_a_sweep_is_packaged_by_the_job_and_published_from_here(
+    elsewhere: type[Elsewhere], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pushed: list[str] = []
+
+    class Published:
+        def as_dict(self) -> dict[str, str]:
+            return {}
+
+        def as_text(self) -> str:
+            return ""
+
+    def publish(package: Path, reference: str, **options: Any) -> Published:
+        pushed.append(reference)
+        return Published()
+
+    monkeypatch.setattr("starfreight.packager.registry.publish", publish)
+    more = "publish: {reference: 'registry.example/acme/coder:1.0'}\nsweep: {training.seed: [1, 2]}\n"
+    assert run(tmp_path, "--publish", more=more) == 0
+    assert elsewhere.requests[0].last_step == "package"
+    assert pushed == ["registry.example/acme/coder:1.0"]
+
+
+def test_a_package_that_arrives_damaged_is_refused_with_exit_code_3(
+    elsewhere: type[Elsewhere],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def damage(package: Path) -> None:
+        blob = max((package / "blobs/sha256").iterdir(), key=lambda path: path.stat().st_size)
+        data = bytearray(blob.read_bytes())
+        data[-1] ^= 1
+        blob.write_bytes(data)
+
+    monkeypatch.setattr(elsewhere, "damage", staticmethod(damage))
+    assert run(tmp_path) == 3
+    assert "another digest" in json.loads(capsys.readouterr().out)["error"]["what"]
