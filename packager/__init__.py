@@ -1,1 +1,1 @@
-"""The room of the packager. It takes a Run and gives a Package, published and verifiable."""
+"""The packager. It takes a run and gives a package, published and verifiable."""

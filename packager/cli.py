@@ -21,18 +21,19 @@ def package() -> None:
 
 @package.command("build")
 @click.argument("run", type=_FOLDER)
+@click.option("--out", type=_FOLDER, default=None, help="Package directory. [default: packages/RUN-ID]")
+@click.option("--base", type=_FOLDER, default=None, help="Base model, if it has moved since the run.")
 @click.option(
-    "--out", type=_FOLDER, default=None, help="The package's folder.  [default: packages/<run's name>]"
-)
-@click.option("--base", type=_FOLDER, default=None, help="The base model, when it has moved since the run.")
-@click.option(
-    "--quantize", multiple=True, metavar="TYPE", help="Make this one instead of the recipe's; give it again."
+    "--quantize",
+    multiple=True,
+    metavar="TYPE",
+    help="Quantization to build instead of the recipe's (repeatable).",
 )
 @with_console
 def build(
     run: Path, out: Path | None, base: Path | None, quantize: tuple[str, ...], console: Console
 ) -> None:
-    """Make the package of a finished RUN: merge, convert, quantise, describe.
+    """Build the package of a finished RUN: merge, convert, quantise, describe.
 
     The package is an OCI image layout: every file under its digest, ready for any registry.
 
@@ -42,77 +43,92 @@ def build(
     """
     from starfreight.packager.build.build_package import build_package
 
-    # Another choice of types is another package: it must not take the place of the recipe's.
+    # Other quantizations make another package; it must not replace the recipe's.
     name = "-".join([run.resolve().name, *quantize]).lower()
     out = out or Path("packages") / name
     built = build_package(run, out, base, console, quantize)
     console.result(
         {"package": str(out), **_summary(built)},
-        f"The package lies in {out}. Next: starfreight publish {out} HOST/NAMESPACE/NAME:TAG",
+        f"Package written to {out}. Next: starfreight publish {out} HOST/NAMESPACE/NAME:TAG",
     )
 
 
 @package.command("press")
 @click.argument("base")
-@click.option("--adapter", type=_FOLDER, default=None, help="A LoRA adapter's folder, to merge in.")
+@click.option("--adapter", type=_FOLDER, default=None, help="LoRA adapter directory, to merge in.")
 @click.option(
-    "-q", "--quantize", multiple=True, metavar="TYPE", help="Q4_K_M, Q8_0, F16 ...; one file for each."
+    "-q",
+    "--quantize",
+    multiple=True,
+    metavar="TYPE",
+    help="Quantization, one file each: Q4_K_M, Q8_0, F16 ... (repeatable).",
 )
-@click.option("--out", type=_FOLDER, required=True, help="The folder that the files go to.")
-@click.option(
-    "--name", default=None, help="What the files' names start with.  [default: the run's or the base's]"
-)
+@click.option("--out", type=_FOLDER, required=True, help="Output directory.")
+@click.option("--name", default=None, help="Stem of the file names. [default: the run's or the base's name]")
 @click.option(
     "--merge-base",
     type=click.Choice(["original", "nf4_roundtrip"]),
     default="original",
     show_default=True,
-    help="Merge into the base's own weights, or into what 4-bit training saw of them.",
+    help="Weights to merge into: the base's own, or those after 4-bit training's rounding.",
 )
 @click.option(
     "--load-dtype",
     type=click.Choice(["BF16", "F32"]),
     default="BF16",
     show_default=True,
-    help="What nf4_roundtrip starts from: BF16 for training on a GPU, F32 on a CPU.",
+    help="Start of nf4_roundtrip: BF16 after training on a GPU, F32 on a CPU.",
 )
 @click.option(
     "--imatrix",
     type=click.Path(path_type=Path, dir_okay=False),
     default=None,
-    help="An importance matrix of the model, as llama-imatrix or a run made it (imatrix.gguf).",
+    help="Importance matrix of the model, from llama-imatrix or a run (imatrix.gguf).",
 )
 @click.option(
     "--device",
     type=click.Choice(["auto", "cpu", "cuda"]),
     default="auto",
     show_default=True,
-    help="Quantise on the cores and on a GPU where there is one (auto), or on one of them. Same bytes.",
+    help="Device to quantise on; auto uses the CPU and a GPU if there is one. The bytes are the same.",
 )
-@click.option("--lora", is_flag=True, help="Write the adapter as a LoRA file of its own, too.")
-@click.option("--threads", type=click.IntRange(1, 1024), default=None, help="[default: one for each core]")
+@click.option("--lora", is_flag=True, help="Write the adapter as a LoRA file, too.")
+@click.option(
+    "--threads",
+    type=click.IntRange(1, 1024),
+    default=None,
+    help="Number of threads. [default: one per core]",
+)
 @with_console_and_no_short_quiet
-def press(out: Path, console: Console, **asked: Any) -> None:
-    """Merge, convert and quantise a BASE model (a folder, or builtin:starter) in one pass.
+def press(console: Console, **options: Any) -> None:
+    """Merge, convert and quantise a BASE model (a directory, or builtin:starter) in one pass.
 
     \b
         starfreight package press starcoder2-3b -q Q4_K_M -q Q8_0 --out gguf
         starfreight package press starcoder2-3b --adapter runs/acme/adapter -q Q4_K_M --lora --out gguf
     """
-    from starfreight.packager.build.press_files import press_files
+    from starfreight.packager.build.press_files import PressFilesRequest, press_files
+    from starfreight.packager.hashed_file import QuantizedFile
 
-    made = press_files(out, console, **asked)
-    console.result(
-        {"files": [file.as_dict() for file in made]},
-        "\n".join(f"{human_count(file.size, 'B'):>9}  {file.digest}  {file.path}" for file in made),
-    )
+    made = press_files(PressFilesRequest(**options), console)
+    listed = [
+        {
+            "kind": str(file.quantization) if isinstance(file, QuantizedFile) else "LoRA",
+            "path": str(file.path),
+            "digest": file.digest,
+            "size": file.size,
+        }
+        for file in made
+    ]
+    lines = [f"{human_count(file.size, 'B'):>9}  {file.digest}  {file.path}" for file in made]
+    console.result({"files": listed}, "\n".join(lines))
 
 
 @package.command("inspect")
 @click.argument("package", type=_FOLDER)
 @with_console
 def inspect(package: Path, console: Console) -> None:
-    """Show what a PACKAGE holds. It is not verified; that is what verify is for."""
+    """Show the contents of a PACKAGE, unverified (see verify)."""
     found = Package.load(package)
     lines = [
         f"{found.title} ({found.architecture}, {found.parameters:,} parameters)",
@@ -134,29 +150,32 @@ def inspect(package: Path, console: Console) -> None:
 @click.argument("package", type=_FOLDER)
 @with_console
 def verify(package: Path, console: Console) -> None:
-    """Check the digest of every file of a PACKAGE. Exit code 3 when one is wrong, missing or too many."""
+    """Check the digest of every file of a PACKAGE.
+
+    Exits 3 if a file is corrupt, missing or unexpected.
+    """
     from starfreight.packager.layout import verify_layout
 
     report = verify_layout(package, console)
     console.result(
         {"package": str(package), "verified": True, "files": report.files, "bytes": report.bytes},
-        f"{package} is whole: {report.files} files, {human_count(report.bytes, 'B')}, every digest is right.",
+        f"{package} is whole: {report.files} files, {human_count(report.bytes, 'B')}, all digests match.",
     )
 
 
 @click.command("publish")
 @click.argument("package", type=_FOLDER)
 @click.argument("reference")
-@click.option("--insecure", is_flag=True, help="Plain http, for a registry on this machine.")
+@click.option("--insecure", is_flag=True, help="Use plain HTTP, for a registry on this machine.")
 @with_console
 def publish(package: Path, reference: str, insecure: bool, console: Console) -> None:
     """Push a PACKAGE to a registry as HOST/NAMESPACE/NAME:TAG.
 
-    Each quantization gets a tag of its own (TAG-q4_K_M), and the default one the plain TAG too. The
-    same tags with -oci after them name ModelPack manifests over the same files.
+    Each quantization gets its own tag (TAG-q4_K_M), and the default one the plain TAG, too. The same tags
+    with the suffix -oci name ModelPack manifests of the same files.
 
-    The credentials come from STARFREIGHT_REGISTRY_USERNAME and STARFREIGHT_REGISTRY_PASSWORD, or
-    from docker login.
+    Credentials come from STARFREIGHT_REGISTRY_USERNAME and STARFREIGHT_REGISTRY_PASSWORD, or from
+    docker login.
 
     \b
         starfreight publish packages/acme-coder ghcr.io/acme/coder:1.0

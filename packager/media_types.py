@@ -1,11 +1,11 @@
-"""The media types that a package is made of, and where each is defined."""
+"""The media types in a package."""
 
 from __future__ import annotations
 
 from starfreight.registry.media_types import DOCKER_MANIFEST, OCI_MANIFEST
 
 MANIFESTS = (DOCKER_MANIFEST, OCI_MANIFEST)
-"""The kinds of manifest that a package holds."""
+"""The kinds of manifest in a package."""
 
 GGUF = "application/octet-stream"
 TEXT = "text/plain"

@@ -1,11 +1,11 @@
-"""The third record: what is shipped, in ``package.json`` beside an OCI image layout.
+"""The third record: the package, in ``package.json`` beside an OCI image layout.
 
     package = Package.load(Path("packages/acme-coder"))
     for variant in package.variants:
         print(variant.quantization, variant.gguf.digest)
 
-Everything the record names lies in the layout under its digest. Nothing in it tells of the machine
-that made it, so the same run gives the same bytes.
+Everything that the record names is in the layout under its digest. The record holds nothing about the
+machine that made the package, so the same run gives the same bytes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Line = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f
 
 
 class Descriptor(Part):
-    """Bytes in the layout: what they are, their digest, and how many."""
+    """Bytes in the layout: their media type, digest and size."""
 
     media_type: MediaType
     digest: Digest
@@ -43,14 +43,14 @@ class BaseOrigin(Part):
     """The base model as the run found it."""
 
     name: Line
-    """A hub id, ``builtin:starter``, or the name of a local folder without its path."""
+    """A hub id, ``builtin:starter``, or the name of a local directory without its path."""
     revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")] | None = None
     digest: Digest
     """Of the list of its files (see :class:`starfreight.run.BaseInput`)."""
 
 
 class LicenseFile(Part):
-    """A license that the package is under, with its text."""
+    """A license of the package, with its text."""
 
     name: Line
     """An SPDX identifier or ``LicenseRef-...``."""
@@ -63,7 +63,7 @@ class PackagedManifest(Part):
     format: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{0,31}$")]
     """``ollama`` or ``modelpack``; a later version may add others."""
     suffix: Annotated[str, Field(pattern=r"^(-[a-z0-9]{1,16})?$")]
-    """What this kind's tags end with: nothing for Ollama, ``-oci`` for ModelPack."""
+    """The end of this kind's tags: empty for Ollama, ``-oci`` for ModelPack."""
     manifest: Descriptor
 
 
@@ -72,7 +72,7 @@ class Variant(Part):
 
     quantization: Quantization
     gguf: Descriptor
-    """The tuned model; the base model where the package has an adapter."""
+    """The tuned model, or the base model if the package has an adapter."""
     manifests: Annotated[tuple[PackagedManifest, ...], Field(min_length=1)]
 
     @property
@@ -82,22 +82,21 @@ class Variant(Part):
 
 
 class Attachment(Part):
-    """A manifest that a registry lists as referring to another one (OCI 1.1 ``subject``)."""
+    """A manifest that refers to another one (OCI 1.1 ``subject``); registries list it beside its subject."""
 
     subject: Digest
     artifact_type: MediaType
     manifest: Descriptor
 
 
-class Package(Record):
-    """One tuned model in all its quantizations, with what a reader needs to trust it."""
+class ModelFacts(Part):
+    """The model itself: its names, its origin and its size. :class:`Package` adds the files."""
 
-    version: Literal[1] = 1
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,127}$")]
     title: Line
     description: Annotated[str, Field(max_length=100_000)] = ""
     created: Annotated[str, Field(pattern=r"^[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9](:[0-5][0-9]){2}Z$")]
-    """When the run ended, in UTC."""
+    """The end of the run, in UTC: ``2026-01-31T12:00:00Z``."""
     run: Line
     """The run's id."""
     recipe: Digest
@@ -105,17 +104,27 @@ class Package(Record):
     architecture: Line
     """As GGUF names it: ``starcoder2`` or ``starcoder``."""
     parameters: Annotated[int, Field(ge=1)]
-    """How many weights the model has."""
+    """The number of weights."""
     context_length: Annotated[int, Field(ge=1)]
     """The longest input in tokens."""
     default: Quantization
-    """The variant that the plain tag names."""
+    """The variant at the plain tag."""
+
+    def facts(self) -> dict[str, Any]:
+        """The values of these fields by name, without those of a subclass."""
+        return {name: getattr(self, name) for name in ModelFacts.model_fields}
+
+
+class Package(ModelFacts, Record):
+    """One tuned model in all its quantizations, with the evidence a reader needs to trust it."""
+
+    version: Literal[1] = 1
     variants: Annotated[tuple[Variant, ...], Field(min_length=1)]
     adapter: Descriptor | None = None
-    """What makes the base model the tuned one, as a LoRA GGUF; ``None`` where it is merged."""
+    """A LoRA GGUF that turns the base model into the tuned one; ``None`` if it is merged."""
     template: Descriptor | None
     settings: Descriptor | None
-    """The parameters that Ollama runs the model with, as a JSON object."""
+    """Ollama's parameters for the model, as a JSON object."""
     system: Descriptor | None
     licenses: tuple[LicenseFile, ...]
     model_card: Descriptor
@@ -124,8 +133,8 @@ class Package(Record):
     attachments: tuple[Attachment, ...]
 
     @model_serializer(mode="wrap")
-    def _without_what_is_not_there(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Merged packages are written as they were before there were others."""
+    def _omit_absent_adapter(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Merged packages are written as they were before packages could have an adapter."""
         data: dict[str, Any] = handler(self)
         if self.adapter is None:
             data.pop("adapter", None)
@@ -142,26 +151,26 @@ class Package(Record):
 
     @property
     def default_variant(self) -> Variant:
-        """The variant that the plain tag names."""
+        """The variant at the plain tag."""
         return next(variant for variant in self.variants if variant.quantization == self.default)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Reads ``package.json`` from a package's folder.
+        """Read ``package.json`` from a package's directory.
 
         Raises:
-            InputError: no package lies there, or one that is damaged, too large or of a newer version.
+            InputError: no package there, or one that is damaged, too large or of a newer version.
         """
         if not (folder / PACKAGE_FILE).exists():
             raise no_package(folder)
         return cls.read(folder / PACKAGE_FILE, newest=NEWEST_VERSION, limit=MAX_PACKAGE_BYTES, kind="package")
 
     def save(self, folder: Path) -> None:
-        """Writes ``package.json`` into a package's folder."""
+        """Write ``package.json`` into a package's directory."""
         self.write(folder / PACKAGE_FILE)
 
     def descriptors(self) -> tuple[Descriptor, ...]:
-        """Everything that the record names, each digest once."""
+        """Every descriptor in the record, each digest once."""
         named = [self.template, self.settings, self.system, self.model_card, self.provenance, self.adapter]
         named += [license.text for license in self.licenses]
         for variant in self.variants:
@@ -169,25 +178,30 @@ class Package(Record):
         named += [attachment.manifest for attachment in self.attachments]
         return tuple({each.digest: each for each in named if each is not None}.values())
 
+    def extends(self, earlier: Package) -> bool:
+        """True if this is ``earlier`` itself, or ``earlier`` with attachments added after its own."""
+        shared = self.attachments[: len(earlier.attachments)]
+        return self.model_copy(update={"attachments": shared}) == earlier
+
 
 def no_package(folder: Path) -> InputError:
-    """Why a folder without ``package.json`` is no package, and what to do about it."""
+    """The error for a directory without ``package.json``."""
     from starfreight.run import RUN_FILE
 
-    fix = "name a package's folder, or make one with starfreight package build RUN"
+    fix = "name a package's directory, or make one with starfreight package build RUN"
     if not folder.is_dir():
-        what = "is not a folder" if folder.exists() else "does not exist"
+        what = "is not a directory" if folder.exists() else "does not exist"
         return InputError(f"The package {what}.", where=str(folder), fix="check the path")
     if (folder / RUN_FILE).exists():
         return InputError(
-            "That is a run, not a package.",
+            "This is a run, not a package.",
             where=str(folder),
             fix=f"make its package: starfreight package build {folder}",
         )
     if any((folder / name).exists() for name in ("index.json", "blobs")):
         return InputError(
-            f"The package is not finished, or is damaged: it has no {PACKAGE_FILE}.",
+            f"The package is unfinished or damaged: it has no {PACKAGE_FILE}.",
             where=str(folder),
-            fix="run the starfreight package build again that was to make it",
+            fix="run the starfreight package build that made it again",
         )
-    return InputError(f"The folder holds no package: no {PACKAGE_FILE}.", where=str(folder), fix=fix)
+    return InputError(f"The directory holds no package: no {PACKAGE_FILE}.", where=str(folder), fix=fix)

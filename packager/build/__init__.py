@@ -1,1 +1,1 @@
-"""Builds packages from finished runs."""
+"""Build packages from finished runs."""

@@ -1,4 +1,4 @@
-"""Whether a base model's folder holds the very files that an adapter was trained on."""
+"""Check that a base model's directory holds the files that an adapter was trained on."""
 
 from __future__ import annotations
 
@@ -12,22 +12,24 @@ from starfreight.records import FileDigest
 
 
 def check_base_files(folder: Path, files: Iterable[FileDigest], console: Console) -> None:
-    """Compares every file with the digest that the run recorded. It reads all of them, with a progress bar.
+    """Compare every file with the digest in the run's record. Reads all of them, with a progress bar.
 
-    Two models of one shape load with the same adapter, and the wrong one completes nonsense, so nothing less
-    than the whole digest will do. Sizes are compared first, which settles most cases at once.
+    An adapter also loads on another model of the same shape and then completes nonsense, so names and sizes
+    are not enough. Sizes are compared first because they settle most cases at once.
 
     Args:
-        folder: the base model's.
-        files: those that the run found there.
+        folder: the base model's directory.
+        files: the files recorded by the run.
         console: shows progress.
 
     Raises:
-        InputError: there is no such folder.
-        GateError: a file is missing or another one; it names file and digests.
+        InputError: the directory does not exist.
+        GateError: a file is missing or differs; file and digests are named.
     """
     if not folder.is_dir():
-        raise InputError("The base model's folder does not exist.", where=str(folder), fix="check the path")
+        raise InputError(
+            "The base model's directory does not exist.", where=str(folder), fix="check the path"
+        )
     files = tuple(files)
     for file in files:
         path = folder / file.path
@@ -47,7 +49,7 @@ def check_base_files(folder: Path, files: Iterable[FileDigest], console: Console
 
 def _another(path: Path, why: str) -> GateError:
     return GateError(
-        f"The base model is not the one that the adapter was trained on: {why}.",
+        f"The base model is not the one the adapter was trained on: {why}.",
         where=str(path),
-        fix="name the folder of the right one, complete and unchanged",
+        fix="name the directory of the right one, complete and unchanged",
     )

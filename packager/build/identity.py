@@ -1,22 +1,22 @@
-"""What the files of a package say of themselves inside (``general.*``)."""
+"""The metadata inside a package's GGUF files (``general.*``)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from starfreight.packager.press import ModelIdentity, Origin
 from starfreight.base_model import public_name
+from starfreight.packager.press import ModelIdentity, ModelOrigin
 from starfreight.run import Run
 
 SHARED_BASE = ModelIdentity(name="")
-"""Of a base model that lies beside an adapter: nothing. Its bytes follow from the base's files and the
-quantization alone, however a recipe spells its name, so that all packages of one base share it. The adapter's
-file and the package say what it is."""
+"""For a base model beside an adapter: empty. Its bytes follow from the base's files and the quantization
+alone, however a recipe spells its name, so all packages of one base share it. The adapter's file and the
+package identify the model."""
 
 
 def tuned_identity(run: Run, manifest: Mapping[str, Any]) -> ModelIdentity:
-    """Of the tuned model, merged or as an adapter.
+    """The metadata of the tuned model, merged or as an adapter.
 
     Args:
         run: the finished run.
@@ -33,7 +33,7 @@ def tuned_identity(run: Run, manifest: Mapping[str, Any]) -> ModelIdentity:
         source_doi=card.doi,
         source_repo_url=card.repository,
         base_models=(
-            Origin(
+            ModelOrigin(
                 name=name.rsplit("/", 1)[-1],
                 organization=name.split("/")[0] if hub else None,
                 version=run.base.revision or run.base.digest,
@@ -41,7 +41,7 @@ def tuned_identity(run: Run, manifest: Mapping[str, Any]) -> ModelIdentity:
             ),
         ),
         datasets=tuple(
-            Origin(name=public_name(source["source"]), version=source["revision"])
+            ModelOrigin(name=public_name(source["source"]), version=source["revision"])
             for source in manifest["sources"]
         ),
         tags=("code", "fill-in-the-middle"),

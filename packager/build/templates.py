@@ -1,24 +1,25 @@
-"""What turns a request into a prompt: Ollama's Go templates, and the tokens that end an answer."""
+"""Prompt templates: Ollama's Go templates, and the tokens that end a completion."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from starfreight.packager.model_description import Setting
 from starfreight.recipe import Recipe
 
 _FIM = "{{- if .Suffix }}<fim_prefix>{{ .Prompt }}<fim_suffix>{{ .Suffix }}<fim_middle>{{- else }}"
 
 TEMPLATES = {
     "completion": _FIM + "{{ .Prompt }}{{- end }}",
-    # No dash before the last end: it would take away the newline that training had there.
+    # No dash before the last end: it would remove the newline that the training data have there.
     "instruct": (
         f"{_FIM}{{{{ if .System }}}}{{{{ .System }}}}\n\n{{{{ end }}}}"
         "### Instruction\n{{ .Prompt }}\n\n### Response\n{{ end }}"
     ),
 }
-"""By the names that ``package.template`` takes. ``.Suffix`` is what makes Ollama offer ``insert``."""
+"""By the values of ``package.template``. ``.Suffix`` gives a model Ollama's ``insert`` capability."""
 
-# llama.cpp ignores StarCoder2's sliding window, so past this many tokens its output drifts away.
+# llama.cpp ignores StarCoder2's sliding window, so its output drifts beyond this many tokens.
 _WINDOW = 4096
 
 _STOPS = {
@@ -40,11 +41,9 @@ _STOPS = {
     ),
 }
 
-Setting = bool | int | float | str | tuple[str, ...]
-
 
 def template_text(recipe: Recipe) -> str:
-    """The template that a recipe asks for; ``auto`` follows the formats of its data."""
+    """The recipe's template; ``auto`` follows the formats of its data."""
     choice = recipe.package.template
     if choice == "auto":
         choice = "instruct" if any(data.format == "instruct" for data in recipe.data) else "completion"
@@ -52,7 +51,7 @@ def template_text(recipe: Recipe) -> str:
 
 
 def settings(recipe: Recipe, architecture: str, context_length: int) -> Mapping[str, Setting]:
-    """Ollama's parameters: the stops, a context length that is safe, and what the recipe adds."""
+    """Ollama's parameters: the stops, a safe context length, and the recipe's own."""
     return {
         "num_ctx": min(context_length, _WINDOW),
         "stop": _STOPS[architecture],

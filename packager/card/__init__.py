@@ -1,4 +1,4 @@
-"""The model card: what the model is, what it learned from, how good it is, and under which terms."""
+"""The model card: purpose, training data, quality and license of a model."""
 
 from starfreight.packager.card.render import render_card
 

@@ -1,4 +1,4 @@
-"""From a run's figures to the card's text."""
+"""Render the model card of a run."""
 
 from __future__ import annotations
 
@@ -7,64 +7,63 @@ from importlib.resources import files
 from typing import Any
 
 from starfreight.base_model import public_name
-from starfreight.packager.press import LoraFile, PressedFile
+from starfreight.packager.hashed_file import HashedFile, QuantizedFile
+from starfreight.packager.model_description import ModelDescription
+from starfreight.packager.training_method import TRAINING_METHODS
 from starfreight.run import Run
 
 
 def render_card(
-    run: Run, data_manifest: Mapping[str, Any], pressed: Sequence[PressedFile], lora: LoraFile | None = None
+    model: ModelDescription,
+    run: Run,
+    data_manifest: Mapping[str, Any],
+    pressed: Sequence[QuantizedFile],
+    lora: HashedFile | None = None,
 ) -> bytes:
     """The card in Markdown, with the front matter that model hubs read.
 
+    The template reads the recipe's ``package.card`` itself: a new key there needs only a line in the
+    template.
+
     Args:
+        model: the model's description.
         run: the finished run.
         data_manifest: ``data/manifest.json``.
         pressed: the GGUF files.
-        lora: the adapter's file, where the GGUF files are the base model's.
+        lora: the adapter's file, if the GGUF files are the base model's.
     """
     import jinja2
 
     assert run.outcome is not None
     card = run.recipe.package.card
-    template = jinja2.Template(
-        files("starfreight.packager.card").joinpath("card.md.jinja").read_text(encoding="utf-8"),
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
+    environment = jinja2.Environment(
+        undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False
     )
+    environment.filters["thousands"] = "{:,}".format
+    template = environment.from_string(
+        files("starfreight.packager.card").joinpath("card.md.jinja").read_text(encoding="utf-8")
+    )
+    doi = card.doi and f"https://doi.org/{card.doi}"
     text: str = template.render(
-        title=card.title or run.recipe.name,
-        description=card.description,
-        intended_use=card.intended_use,
-        limitations=card.limitations,
-        authors=card.authors,
-        contact=card.contact,
-        links=[
-            link for link in (card.url, card.repository, card.doi and f"https://doi.org/{card.doi}") if link
-        ],
+        model=model,
+        card=card,
+        links=[link for link in (card.url, card.repository, doi) if link],
         license=run.license,
-        base={"name": public_name(run.base.model), "revision": run.base.revision},
-        architecture=run.base.architecture,
-        merge_base=run.recipe.package.merge.base,
-        parameters=f"{pressed[0].parameters:,}",
-        files=[
-            {"quantization": f.quantization, "name": f.path.name, "size": f"{f.size:,}", "digest": f.digest}
-            for f in pressed
-        ],
-        lora=lora and {"name": lora.path.name, "size": f"{lora.size:,}", "digest": lora.digest},
+        files=pressed,
+        lora=lora,
         sources=[_source(source) for source in data_manifest["sources"]],
+        method=TRAINING_METHODS[run.recipe.training.method],
         training=run.recipe.training,
-        steps=run.outcome.steps,
-        tokens=f"{run.outcome.tokens:,}",
+        merge_base=run.recipe.package.merge.base,
+        outcome=run.outcome,
         device=run.machine.device if run.machine else "an unknown machine",
-        imatrix=run.imatrix and {"tokens": f"{run.imatrix.tokens:,}", "digest": run.imatrix.imatrix.digest},
-        before=run.outcome.before,
-        after=run.outcome.after,
+        imatrix=run.imatrix,
     )
     return text.encode()
 
 
-def _source(source: Mapping[str, Any]) -> dict[str, str]:
-    """A row of the table of data. Manifests of version 1 knew files and one license."""
+def _source(source: Mapping[str, Any]) -> dict[str, str | int]:
+    """A row of the table of data. Manifests of version 1 have files and one license."""
     if "found" not in source:
         count, size = len(source["files"]), sum(file["size"] for file in source["files"])
         licenses, left_out = source["license"], sum(source["left_out"].values())
@@ -74,7 +73,7 @@ def _source(source: Mapping[str, Any]) -> dict[str, str]:
     return {
         "name": public_name(source["source"]),
         "license": licenses,
-        "used": f"{count:,}",
-        "bytes": f"{size:,}",
-        "left_out": f"{left_out:,}",
+        "used": count,
+        "bytes": size,
+        "left_out": left_out,
     }

@@ -1,1 +1,1 @@
-"""GGUF files: reading their metadata and running them."""
+"""Read the metadata of GGUF files, and run them."""

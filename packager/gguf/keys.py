@@ -2,8 +2,8 @@
 
     read_scalars(path)["tokenizer.ggml.fim_pre_token_id"]     # 1
 
-The ``gguf`` package's reader makes objects of every token, which takes seconds for a real vocabulary.
-This one walks past arrays. The format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+The ``gguf`` package's reader creates an object for every token, which takes seconds for a real vocabulary.
+This one skips arrays. The format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ _MOST_KEYS, _LONGEST = 100_000, 1 << 24
 
 @dataclass(frozen=True)
 class Keys:
-    """What stands before the table of tensors.
+    """The keys before the table of tensors.
 
     Attributes:
-        tensors: how many there are in the table.
+        tensors: number of tensors in the table.
         values: the keys with a single value.
         texts: the first text of each key with an array of texts.
     """
@@ -50,29 +50,29 @@ class Keys:
 
 
 def read_scalars(path: Path) -> dict[str, Scalar]:
-    """Every key of a GGUF file whose value is a number, a truth value or a text.
+    """Every key of a GGUF file with a number, a boolean or a text.
 
     Raises:
-        InputError: the file cannot be read or is not a sound GGUF file.
+        InputError: the file cannot be read or is not a valid GGUF file.
     """
     try:
         with path.open("rb") as stream:
             return read_keys(stream).values
     except (ValueError, OSError) as error:
         raise InputError(
-            f"The file is not a sound GGUF file: {error}.", where=str(path), fix="make or download it again"
+            f"The file is not a valid GGUF file: {error}.", where=str(path), fix="make or download it again"
         ) from error
 
 
 def read_keys(stream: IO[bytes]) -> Keys:
-    """The keys of a GGUF file; the stream then stands before the table of its tensors.
+    """The keys of a GGUF file. Leaves the stream at the table of tensors.
 
     Raises:
-        ValueError: it is not a sound GGUF file.
+        ValueError: the stream is not a valid GGUF file.
     """
     magic, version, tensors, count = struct.unpack("<4sIQQ", take(stream, 24))
     if magic != b"GGUF" or version not in (2, 3) or count > _MOST_KEYS:
-        raise ValueError("it does not start as one")
+        raise ValueError("it does not begin with a GGUF header")
     keys = Keys(tensors, {}, {})
     for _ in range(count):
         key = text(stream)
@@ -90,7 +90,7 @@ def take(stream: IO[bytes], size: int) -> bytes:
     """The next bytes.
 
     Raises:
-        ValueError: there are not so many, or no sound header has such a long value.
+        ValueError: the stream ends before, or the value is longer than any valid header has.
     """
     data = stream.read(size) if size <= _LONGEST else b""
     if len(data) != size:
@@ -102,7 +102,7 @@ def text(stream: IO[bytes]) -> str:
     """The next string.
 
     Raises:
-        ValueError: it is cut short.
+        ValueError: the stream ends before.
     """
     return take(stream, struct.unpack("<Q", take(stream, 8))[0]).decode("utf-8", "replace")
 
@@ -117,11 +117,11 @@ def _number(stream: IO[bytes], kind: int) -> int | float | bool:
 
 
 def _skip_array(stream: IO[bytes]) -> str | None:
-    """Walks past an array and returns the first one of its texts, if it is of texts."""
+    """Skip an array; return its first text if it is an array of texts."""
     first = None
     kind, count = struct.unpack("<IQ", take(stream, 12))
     if count > _LONGEST:
-        raise ValueError("an array is longer than any sound one")
+        raise ValueError("an array is longer than any valid one")
     if kind == _STRING:
         for number in range(count):
             entry = take(stream, struct.unpack("<Q", take(stream, 8))[0])

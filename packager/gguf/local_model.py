@@ -1,9 +1,9 @@
-r"""Running a GGUF file in this process with llama.cpp, to see that it does what it should.
+r"""Run a GGUF file in this process with llama.cpp, to check that it works.
 
 with LocalModel(path, context=1024) as model:
     model.complete("def area(radius):\n    return ", max_tokens=16).text
     model.fill("def area(radius):\n", "\n\nprint(area(2))\n", max_tokens=32).text
-    model.loss([[1, 50, 3, 60, 2, 70]])          # nats a token
+    model.loss([[1, 50, 3, 60, 2, 70]])          # nats per token
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from starfreight.packager.gguf.keys import read_scalars
 
 _FIM_KEYS = tuple(f"tokenizer.ggml.fim_{name}_token_id" for name in ("pre", "suf", "mid"))
 _CERTAIN = 10_000.0
-"""A bias on a token's logit that leaves no other token a chance."""
+"""A bias on a token's logit that makes the token certain."""
 
 _WHOLE_VOCABULARY = 1 << 20
 
 
 @dataclass(frozen=True)
 class Completion:
-    """What a model wrote.
+    """A completion by a model.
 
     Attributes:
         text: as text; bytes that are not UTF-8 are replaced.
-        tokens: as token ids, with the special token that ended it where one did. Tokens that begin a
-            UTF-8 character which the text does not complete are left out.
-        stop: ``stop`` when the model or a stop word ended it, ``length`` when ``max_tokens`` did.
+        tokens: as token ids, including a special token at its end. Tokens of a UTF-8 character that the text
+            does not complete are left out.
+        stop: ``stop`` if the model or a stop word ended it, ``length`` if ``max_tokens`` did.
     """
 
     text: str
@@ -43,19 +43,19 @@ class Completion:
 
 
 class LocalModel:
-    """A GGUF file loaded once for many completions on the CPU. llama.cpp's log is silent.
+    """A GGUF file loaded once for many completions on the CPU. llama.cpp's log is silenced.
 
-    xllamacpp's server opens a port on the loopback interface, which cannot be turned off; a random key that
-    nobody is told closes it to others.
+    xllamacpp's server always opens a port on the loopback interface; a random, undisclosed key closes it to
+    other processes.
 
     Args:
         gguf: the file.
         adapter: a LoRA GGUF to add to it.
         context: the longest sequence in tokens; ``None`` for the model's own, at most 4096.
-        threads: how many to use; ``None`` for one for each core, at most 8.
+        threads: number of threads; ``None`` for one per core, at most 8.
 
     Raises:
-        InputError: llama.cpp cannot load the file.
+        InputError: llama.cpp is not installed, or cannot load the file.
     """
 
     def __init__(
@@ -68,8 +68,7 @@ class LocalModel:
     ) -> None:
         import os
 
-        import xllamacpp
-
+        xllamacpp = _llama_cpp()
         self._gguf = gguf
         self._keys = read_scalars(gguf)
         longest = self._keys.get(f"{self._keys.get('general.architecture')}.context_length", 4096)
@@ -107,7 +106,7 @@ class LocalModel:
         seed: int = 0,
         stop: Sequence[str] = (),
     ) -> Completion:
-        """Continues a prompt: a text, token ids, or both mixed. A temperature of 0 is greedy.
+        """Continue a prompt: a text, token ids, or both mixed. A temperature of 0 is greedy.
 
         Raises:
             InputError: the prompt does not fit the context.
@@ -137,7 +136,7 @@ class LocalModel:
         seed: int = 0,
         stop: Sequence[str] = (),
     ) -> Completion:
-        """Writes what stands between two texts (prefix, suffix, middle, by the ids in the file).
+        """Fill in the text between two others (prefix, suffix, middle, by the ids in the file).
 
         Raises:
             InputError: the model has no fill-in-the-middle tokens, or the texts do not fit the context.
@@ -160,26 +159,27 @@ class LocalModel:
         Raises:
             InputError: the sequence does not fit the context.
         """
-        # Probabilities are reported from the logits as the model gave them, before any bias. The bias
-        # forces a token of whole text: behind part of a UTF-8 character the server reports none.
+        # The server reports probabilities from the model's logits, before any bias. The bias forces a token
+        # of complete text: after part of a UTF-8 character the server reports none.
         choice = self._one_token(list(tokens), self._end_of_text, count)
         return {
             item["id"]: float(item["logprob"]) for item in choice["logprobs"]["content"][0]["top_logprobs"]
         }
 
     def loss(self, sequences: Sequence[Sequence[int]], *, ignore_first: Sequence[int] | None = None) -> float:
-        """The mean negative log-likelihood of token sequences, in nats a token.
+        """The mean negative log-likelihood of token sequences, in nats per token.
 
-        The first token of a sequence is not predicted. It costs one request a token (about half a
-        millisecond for a model of a few million weights), since llama.cpp's server gives no
+        The first token of a sequence is not predicted. Each token costs one request (about half a
+        millisecond for a model of a few million weights), because llama.cpp's server reports no
         probabilities of a prompt.
 
         Args:
             sequences: token ids, each at most as long as the context.
-            ignore_first: for each sequence how many leading tokens do not count, 1 or more; all 1 by default.
+            ignore_first: the number of leading tokens of each sequence that do not count, 1 or more; all 1
+                by default.
 
         Raises:
-            InputError: a sequence does not fit the context, or none has a token that counts.
+            InputError: a sequence does not fit the context, or no token counts.
         """
         skips = ignore_first or [1] * len(sequences)
         losses = [
@@ -189,7 +189,7 @@ class LocalModel:
         ]
         if not losses:
             raise InputError(
-                "There is no token to measure the loss on.", fix="give sequences of two or more tokens"
+                "There is no token to measure the loss of.", fix="give sequences of two or more tokens"
             )
         return sum(losses) / len(losses)
 
@@ -226,7 +226,7 @@ class LocalModel:
         return choice
 
     def close(self) -> None:
-        """Unloads the model and ends its threads."""
+        """Unload the model and end its threads."""
         self._server = None
 
     def __enter__(self) -> LocalModel:
@@ -236,8 +236,20 @@ class LocalModel:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Unloads the model."""
+        """Unload the model."""
         self.close()
+
+
+def _llama_cpp() -> Any:
+    try:
+        import xllamacpp
+    except ImportError as error:
+        raise InputError(
+            "Running a GGUF file needs llama.cpp, which is not installed here.",
+            where=str(error.name),
+            fix="pip install 'starfreight[llama]'",
+        ) from None
+    return xllamacpp
 
 
 def complete(

@@ -4,23 +4,28 @@
         weights = writer.adopt(gguf, "application/octet-stream", digest=digest)
         ...
         writer.finish(package)
+    attach(folder, [evidence], console)
     verify_layout(folder, console)
 
-Every byte lies in ``blobs/sha256`` under its digest. ``index.json`` says what the manifests are, and
-``package.json`` is written last, so that a folder without it is one that is not finished.
+Every file is in ``blobs/sha256`` under its digest. ``index.json`` lists the manifests, and ``package.json``
+is written last: a directory without it is unfinished.
 """
 
+from starfreight.packager.layout.attach_evidence import attach
+from starfreight.packager.layout.evidence import Evidence
 from starfreight.packager.layout.index import IndexEntry, package_entries
-from starfreight.packager.layout.reader import Layout
+from starfreight.packager.layout.reader import ImageLayout
 from starfreight.packager.layout.verify import Problem, VerifyReport, examine_layout, verify_layout
 from starfreight.packager.layout.writer import LayoutWriter, open_writer
 
 __all__ = [
+    "Evidence",
+    "ImageLayout",
     "IndexEntry",
-    "Layout",
     "LayoutWriter",
     "Problem",
     "VerifyReport",
+    "attach",
     "examine_layout",
     "open_writer",
     "package_entries",

@@ -1,7 +1,9 @@
-"""``index.json``: which manifests a layout holds, and under which names."""
+"""``index.json``: the manifests of a layout and their names."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,12 +15,12 @@ REFERENCE_NAME = "org.opencontainers.image.ref.name"
 """The annotation that names a manifest inside a layout (OCI image specification)."""
 
 DEFAULT_NAME = "latest"
-"""What the default variant is also called inside the layout; a registry's tag takes its place."""
+"""The default variant's second name inside the layout; in a registry the tag takes its place."""
 
 
 @dataclass(frozen=True)
 class IndexEntry:
-    """One line of the index: a manifest and, unless it only refers to another, its name."""
+    """One entry of the index: a manifest and its name, which attachments do not have."""
 
     manifest: Descriptor
     name: str | None = None
@@ -35,7 +37,7 @@ class IndexEntry:
 
 
 def package_entries(package: Package) -> tuple[IndexEntry, ...]:
-    """The lines of the index that a package has, in their order."""
+    """The index entries of a package, in order: variants, default variant, attachments."""
     entries = [
         IndexEntry(each.manifest, variant.tag + each.suffix)
         for variant in package.variants
@@ -51,6 +53,11 @@ def package_entries(package: Package) -> tuple[IndexEntry, ...]:
     return tuple(entries)
 
 
-def index_json(entries: tuple[IndexEntry, ...]) -> dict[str, Any]:
-    """The whole index."""
-    return {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [entry.as_json() for entry in entries]}
+def index_bytes(entries: Iterable[IndexEntry]) -> bytes:
+    """``index.json``: indented JSON that ends with a newline."""
+    index = {
+        "schemaVersion": 2,
+        "mediaType": OCI_INDEX,
+        "manifests": [entry.as_json() for entry in entries],
+    }
+    return json.dumps(index, indent=2, ensure_ascii=False).encode() + b"\n"

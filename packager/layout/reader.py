@@ -1,6 +1,6 @@
-"""Reads a layout that somebody else may have written: bounded, never out of its folder.
+"""Read a layout from an untrusted source: bounded, and never outside its directory.
 
-Every method raises :class:`GateError` when the layout is not what it says, with the file as ``where``.
+Every method raises :class:`GateError` if the layout is damaged, with the file as ``where``.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a manifest refers to."""
+    """The references of a manifest."""
 
     config: Descriptor
     layers: tuple[Descriptor, ...]
@@ -44,18 +44,18 @@ class Manifest:
     artifact_type: str | None
 
 
-class Layout:
+class ImageLayout:
     """An OCI image layout.
 
     Args:
-        folder: where ``index.json`` and ``blobs/`` lie.
+        folder: the directory with ``index.json`` and ``blobs/``.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def blob_path(self, digest: str) -> Path:
-        """Where a blob lies, whether it is there or not."""
+        """The path of a blob, present or not."""
         if not _DIGEST.fullmatch(digest):
             raise GateError(
                 f"{digest[:80]!r} is not a SHA-256 digest.",
@@ -65,12 +65,12 @@ class Layout:
         return self.folder / BLOBS / ALGORITHM / digest.removeprefix("sha256:")
 
     def where(self, descriptor: Descriptor) -> str:
-        """The same path for an error about the blob, whether it is there or not."""
+        """The path of a blob for an error message, present or not."""
         return str(self.blob_path(descriptor.digest))
 
     @contextlib.contextmanager
     def open(self, descriptor: Descriptor) -> Iterator[IO[bytes]]:
-        """Opens a blob whose size is the descriptor's. Its digest is not looked at."""
+        """Open a blob and check its size. The digest is not checked."""
         path = self.blob_path(descriptor.digest)
         for parent in (path.parent.parent, path.parent):
             if parent.is_symlink():
@@ -82,28 +82,28 @@ class Layout:
             yield stream
 
     def read(self, descriptor: Descriptor, limit: int = MAX_MANIFEST_BYTES) -> bytes:
-        """The bytes of a small blob, whose size and digest are checked."""
+        """The bytes of a small blob; size and digest are checked."""
         path = self.blob_path(descriptor.digest)
         if descriptor.size > limit:
-            raise damaged(path, f"is announced with {descriptor.size:,} bytes; {limit:,} is the most here")
+            raise damaged(path, f"is announced with {descriptor.size:,} bytes; the limit is {limit:,}")
         with self.open(descriptor) as stream:
             data = stream.read(limit + 1)
         if hashlib.sha256(data).hexdigest() != path.name:
-            raise damaged(path, "does not have the digest that is its name")
+            raise damaged(path, "does not have the digest in its name")
         return data
 
     def index(self) -> tuple[IndexEntry, ...]:
-        """The lines of ``index.json``."""
+        """The entries of ``index.json``."""
         path = self.folder / INDEX_FILE
         data = self.json_file(path)
         return tuple(self._entry(path, entry) for entry in _list(path, data, "manifests"))
 
     def manifest(self, descriptor: Descriptor) -> Manifest:
-        """A manifest of the layout, in Docker's or OCI's spelling."""
+        """A manifest of the layout, in Docker's or OCI's format."""
         path = self.blob_path(descriptor.digest)
         data = _parse(path, self.read(descriptor))
         if data.get("schemaVersion") != 2 or data.get("mediaType") != descriptor.media_type:
-            raise damaged(path, "is not the kind of manifest that refers to it as")
+            raise damaged(path, "is not a manifest of the announced media type")
         subject = data.get("subject")
         return Manifest(
             config=_descriptor(path, data.get("config")),
@@ -124,7 +124,7 @@ class Layout:
         descriptor = _descriptor(path, entry)
         annotations = entry.get("annotations", {})
         if not isinstance(annotations, dict):
-            raise damaged(path, "has annotations that are no object")
+            raise damaged(path, "has annotations that are not an object")
         return IndexEntry(
             descriptor, _text(path, annotations, REFERENCE_NAME), _text(path, entry, "artifactType")
         )
@@ -132,10 +132,10 @@ class Layout:
 
 @contextlib.contextmanager
 def open_regular(path: Path) -> Iterator[IO[bytes]]:
-    """Opens a regular file; never a link, a pipe or a device.
+    """Open a regular file; never a link, a pipe or a device.
 
     Raises:
-        GateError: it is missing, unreadable or something else than a file.
+        GateError: the file is missing, unreadable or not a regular file.
     """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -152,7 +152,7 @@ def open_regular(path: Path) -> Iterator[IO[bytes]]:
 
 
 def sha256_stream(stream: IO[bytes], advance: Advance) -> str:
-    """The digest of the rest of a stream, which moves ``advance`` on by bytes."""
+    """The digest of the rest of a stream; ``advance`` is called with the size of each piece in bytes."""
     digest = hashlib.sha256()
     while piece := stream.read(_CHUNK):
         digest.update(piece)
@@ -161,11 +161,11 @@ def sha256_stream(stream: IO[bytes], advance: Advance) -> str:
 
 
 def damaged(path: Path, what: str) -> GateError:
-    """The error for a file that is not what it should be."""
+    """The error for a damaged file; ``what`` completes the sentence that begins with its name."""
     return GateError(
         f"{path.name} {what}.",
         where=str(path),
-        fix="make the package again, or get it again where it came from",
+        fix="make the package again, or get it again from its source",
     )
 
 
@@ -189,14 +189,14 @@ def _list(path: Path, data: dict[str, Any], key: str) -> list[Any]:
 def _text(path: Path, data: dict[str, Any], key: str) -> str | None:
     value = data.get(key)
     if value is not None and (not isinstance(value, str) or len(value) > 500):
-        raise damaged(path, f"has a value for {key} that is no short text")
+        raise damaged(path, f"has a value for {key} that is not a short text")
     return value
 
 
 def _descriptor(path: Path, value: Any) -> Descriptor:
     if not isinstance(value, dict):
-        raise damaged(path, "has a descriptor that is no object")
+        raise damaged(path, "has a descriptor that is not an object")
     try:
         return Descriptor(media_type=value["mediaType"], digest=value["digest"], size=value["size"])
     except (KeyError, ValidationError) as error:
-        raise damaged(path, "has a descriptor without a sound mediaType, digest and size") from error
+        raise damaged(path, "has a descriptor without a valid mediaType, digest and size") from error

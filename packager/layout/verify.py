@@ -1,4 +1,10 @@
-"""Checks every file of a package: its digest, its size, and that something refers to it."""
+"""Check every file of a package: its digest, its size, and that something refers to it.
+
+A package with a ``.unfinished`` file is being added to, or the command that added to it was killed or met an
+error (see :mod:`starfreight.packager.layout.writer`). Every file in its record is checked as always. Three
+things beyond the record are accepted then, none of which changes the package: partial files, whole blobs
+without a reference, and entries of the index that attach evidence to one of the package's manifests.
+"""
 
 from __future__ import annotations
 
@@ -12,19 +18,19 @@ from typing import Any
 
 from starfreight.console import Advance, Console
 from starfreight.errors import GateError, InputError
-from starfreight.files import LOCK_FILE
+from starfreight.files import LOCK_FILE, PARTIAL_PREFIX
 from starfreight.package import NEWEST_VERSION, PACKAGE_FILE, Descriptor, Package, no_package
-from starfreight.packager.layout.index import package_entries
+from starfreight.packager.layout.index import IndexEntry, package_entries
 from starfreight.packager.layout.reader import (
     ALGORITHM,
     BLOBS,
     INDEX_FILE,
     LAYOUT_FILE,
-    Layout,
+    ImageLayout,
     open_regular,
     sha256_stream,
 )
-from starfreight.packager.layout.writer import TOP_LEVEL
+from starfreight.packager.layout.writer import TOP_LEVEL, UNFINISHED_FILE
 from starfreight.packager.media_types import MANIFESTS
 
 MAX_PROBLEMS = 1000
@@ -34,7 +40,7 @@ _HEX = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong: the file, relative to the package's folder, and what about it."""
+    """One problem: the file, relative to the package's directory, and what is wrong with it."""
 
     path: str
     what: str
@@ -42,7 +48,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class VerifyReport:
-    """What was looked at and what was found."""
+    """The number and size of the files that were read, and the problems found."""
 
     folder: Path
     files: int
@@ -60,51 +66,58 @@ class VerifyReport:
 
 
 def verify_layout(folder: Path, console: Console) -> VerifyReport:
-    """Checks every file of a package.
+    """Check every file of a package.
 
     Raises:
-        GateError: at least one file is wrong, missing or too much; the first one is named.
-        InputError: that is no package, or one of a newer version.
+        GateError: a file is corrupt, missing or unexpected; the first one is named.
+        InputError: no package there, or one of a newer version.
     """
     report = examine_layout(folder, console)
     if report.problems:
         first = report.problems[0]
         more = len(report.problems) - 1
         raise GateError(
-            f"The package is not as it was written: {first.what}."
+            f"The package has changed since it was written: {first.what}."
             + (f" {more} more {'problem' if more == 1 else 'problems'} after it." if more else ""),
             where=str(folder / first.path),
-            fix="make the package again, or get it again where it came from",
+            fix="make the package again, or get it again from its source",
         )
     return report
 
 
 def examine_layout(folder: Path, console: Console) -> VerifyReport:
-    """Checks every file of a package and tells what is wrong instead of raising.
+    """Check every file of a package and return the problems instead of raising.
 
     Raises:
-        InputError: that is no package, or one of a newer version.
+        InputError: no package there, or one of a newer version.
     """
     if not any((folder / name).exists() for name in (LAYOUT_FILE, INDEX_FILE, PACKAGE_FILE)):
         raise no_package(folder)
-    examination = _Examination(folder, Layout(folder))
+    examination = _Examination(folder, ImageLayout(folder), (folder / UNFINISHED_FILE).exists())
     examination.top_level()
     total = sum(path.lstat().st_size for path in _blob_files(folder))
     with console.progress("Verifying", total=total, unit="B") as advance:
         examination.blobs(advance)
     examination.references()
+    if examination.unfinished:
+        console.note(
+            f"{folder}: a command that was writing here is not finished, or was stopped. Its additions do "
+            "not count yet; run it again to complete them."
+        )
     return VerifyReport(folder, examination.files, examination.bytes, tuple(examination.problems))
 
 
 @dataclass
 class _Examination:
     folder: Path
-    layout: Layout
+    layout: ImageLayout
+    unfinished: bool
+    """The directory holds ``.unfinished``."""
     problems: list[Problem] = field(default_factory=list)
     files: int = 0
     bytes: int = 0
     broken: set[str] = field(default_factory=set)
-    """Digests of blobs that were found wrong, so that each is told of once."""
+    """Digests of corrupt blobs, so that each is reported once."""
 
     def problem(self, path: Path, what: str) -> None:
         problem = Problem(path.relative_to(self.folder).as_posix(), what)
@@ -113,7 +126,7 @@ class _Examination:
 
     @contextmanager
     def collecting(self, path: Path) -> Iterator[None]:
-        """Notes what a reader refuses."""
+        """Record a reader's refusal as a problem."""
         try:
             yield
         except GateError as error:
@@ -123,14 +136,15 @@ class _Examination:
     def top_level(self) -> None:
         for entry in sorted(self.folder.iterdir()):
             if entry.name not in TOP_LEVEL:
-                self.problem(entry, f"{entry.name} does not belong to a package")
-        lock = self.folder / LOCK_FILE
-        if lock.is_symlink() or (lock.exists() and (not lock.is_file() or lock.stat().st_size)):
-            self.problem(lock, "the lock is not an empty file")
+                self._unexpected(entry)
+        for name, what in ((LOCK_FILE, "the lock"), (UNFINISHED_FILE, UNFINISHED_FILE)):
+            path = self.folder / name
+            if path.is_symlink() or (path.exists() and (not path.is_file() or path.stat().st_size)):
+                self.problem(path, f"{what} is not an empty file")
         marker = self.folder / LAYOUT_FILE
         with self.collecting(marker):
             if self.layout.json_file(marker) != {"imageLayoutVersion": "1.0.0"}:
-                self.problem(marker, "the layout is of another version than 1.0.0")
+                self.problem(marker, "the layout has another version than 1.0.0")
             self.files += 1
             self.bytes += marker.stat().st_size
 
@@ -138,7 +152,7 @@ class _Examination:
         blobs = self.folder / BLOBS
         for level, allowed in ((blobs, ALGORITHM), (blobs / ALGORITHM, None)):
             if level.is_symlink() or not level.is_dir():
-                self.problem(level, f"{level.name} is not a folder")
+                self.problem(level, f"{level.name} is not a directory")
                 return
             for entry in sorted(level.iterdir()):
                 if allowed is not None and entry.name != allowed:
@@ -146,9 +160,14 @@ class _Examination:
                 elif allowed is None:
                     self._blob(entry, advance)
 
+    def _unexpected(self, path: Path) -> None:
+        partial = path.name.startswith(PARTIAL_PREFIX) and path.is_file() and not path.is_symlink()
+        if not (partial and self.unfinished):
+            self.problem(path, f"{path.name} does not belong to a package")
+
     def _blob(self, path: Path, advance: Advance) -> None:
         if not _HEX.fullmatch(path.name):
-            self.problem(path, f"{path.name} does not belong to a package")
+            self._unexpected(path)
             return
         digest = "sha256:" + path.name
         count = len(self.problems)
@@ -175,13 +194,33 @@ class _Examination:
         if package is not None:
             for descriptor in package.descriptors():
                 self._refer(referred, descriptor)
-            if entries is not None and set(entries) != set(package_entries(package)):
+            if entries is not None and not self._agree(set(entries), package):
                 self.problem(index, f"{INDEX_FILE} does not agree with {PACKAGE_FILE}")
             self._contents(package)
-        if package is not None and entries is not None:
+        if package is not None and entries is not None and not self.unfinished:
             for path in _blob_files(self.folder):
                 if _HEX.fullmatch(path.name) and "sha256:" + path.name not in referred:
                     self.problem(path, f"nothing refers to the blob sha256:{path.name}")
+
+    def _agree(self, entries: set[IndexEntry], package: Package) -> bool:
+        """True if the index lists the package, and no more than an unfinished addition may."""
+        expected = set(package_entries(package))
+        if not self.unfinished:
+            return entries == expected
+        manifests = {entry.manifest.digest for entry in expected}
+        return expected <= entries and all(
+            entry.name is None
+            and entry.artifact_type is not None
+            and self._subject(entry.manifest) in manifests
+            for entry in entries - expected
+        )
+
+    def _subject(self, manifest: Descriptor) -> str | None:
+        try:
+            subject = self.layout.manifest(manifest).subject
+        except GateError:
+            return None
+        return subject.digest if subject else None
 
     def _package(self) -> Package | None:
         path = self.folder / PACKAGE_FILE
@@ -224,15 +263,15 @@ class _Examination:
                 self._refer(referred, manifest.subject)
 
     def _contents(self, package: Package) -> None:
-        """What the record says of each manifest is what the manifest says."""
+        """Compare the record's view of each manifest with the manifest."""
         for variant in package.variants:
             models = [variant.gguf, *([package.adapter] if package.adapter else [])]
             for each in variant.manifests:
                 self._holds(each.manifest, models, subject=None)
-        subjects = {each.manifest.digest for variant in package.variants for each in variant.manifests}
+        manifests = {entry.manifest.digest for entry in package_entries(package)}
         for attachment in package.attachments:
             path = self.layout.blob_path(attachment.manifest.digest)
-            if attachment.subject not in subjects:
+            if attachment.subject not in manifests:
                 self.problem(path, "an attachment refers to none of the package's manifests")
             self._holds(attachment.manifest, [], subject=attachment.subject)
 
@@ -243,7 +282,7 @@ class _Examination:
         try:
             manifest = self.layout.manifest(descriptor)
         except GateError:
-            return  # Told of when the index was read; a manifest that it lacks makes it disagree.
+            return  # Reported when the index was read; a manifest missing from the index makes it disagree.
         layers = {each.digest for each in manifest.layers}
         for model in models:
             if model.digest not in layers:

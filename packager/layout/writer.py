@@ -1,13 +1,29 @@
-"""Writes a layout: content-addressed, each file whole or not there, and picked up where it was left."""
+"""Write a layout, from nothing or by adding to a finished one; a kill at any moment leaves a usable state.
+
+``package.json`` decides what the package is: blobs and index entries beyond it do not count. So files are
+added first and the record changes last, in this order:
+
+1. ``.unfinished``, an empty file, is created before the first change.
+2. Blobs are added, each whole or not there.
+3. ``index.json`` is replaced. It may now list attachments that the record does not have yet.
+4. ``package.json`` is replaced: from here on the additions count.
+5. Blobs without a reference are deleted, then ``.unfinished``.
+
+A package stays valid while it is added to. ``verify`` accepts extra blobs, partial files and index entries of
+further attachments while ``.unfinished`` is there (see :mod:`starfreight.packager.layout.verify`): before
+step 4 it finds the old package, after it the new one. ``.unfinished`` also stays after an error such as a
+full disk. The next writer sweeps up the rest, whether or not it repeats the same addition.
+
+A record that does not extend the one in the directory belongs to another package. The old record is then
+deleted before step 3, because the two cannot share an index: until step 4 the directory counts as unfinished.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import os
 import re
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,43 +32,47 @@ from starfreight.errors import GateError, InputError
 from starfreight.files import (
     LOCK_FILE,
     PARTIAL_PREFIX,
-    atomic_write,
     disk_errors,
     only_one,
     sha256_bytes,
     sweep_partials,
     write_bytes,
-    write_json,
 )
-from starfreight.package import PACKAGE_FILE, Descriptor, Package
-from starfreight.packager.layout.index import index_json, package_entries
+from starfreight.package import MAX_PACKAGE_BYTES, PACKAGE_FILE, Attachment, Descriptor, Package
+from starfreight.packager.layout.evidence import Evidence
+from starfreight.packager.layout.index import index_bytes, package_entries
+from starfreight.packager.layout.place_file import place_file, regular_size, sync
 from starfreight.packager.layout.reader import (
     ALGORITHM,
     BLOBS,
     INDEX_FILE,
     LAYOUT_FILE,
-    Layout,
+    ImageLayout,
     open_regular,
     sha256_stream,
 )
+from starfreight.packager.layout.references import referenced_digests
+from starfreight.registry.manifests import MAX_ENTRIES, MAX_MANIFEST_BYTES, BuiltManifest, build_attachment
 
-TOP_LEVEL = frozenset({LAYOUT_FILE, INDEX_FILE, PACKAGE_FILE, BLOBS, LOCK_FILE})
-"""All that lies directly in a package's folder; the lock only while it is written."""
+UNFINISHED_FILE = ".unfinished"
+"""Present while a writer changes the package, and after one that was killed or met an error."""
+
+TOP_LEVEL = frozenset({LAYOUT_FILE, INDEX_FILE, PACKAGE_FILE, BLOBS, LOCK_FILE, UNFINISHED_FILE})
+"""The names in a package's directory; the last two only while it is written."""
 
 LAYOUT_BYTES = b'{"imageLayoutVersion":"1.0.0"}'
 
 _HEX = re.compile(r"[0-9a-f]{64}")
-_CHUNK = 1 << 20
 
 
 @contextlib.contextmanager
 def open_writer(folder: Path, console: Console) -> Iterator[LayoutWriter]:
-    """Opens a folder to write a package into, alone.
+    """Open a directory to write a package into, or to add to the one in it. One process at a time.
 
-    What an earlier, interrupted writer left is used again where its digest is right.
+    Blobs of an earlier, interrupted writer are used again if their digests are right.
 
     Raises:
-        InputError: the folder holds something else, or another process writes a package there.
+        InputError: the directory holds something else, or another process is writing there.
         ServiceError: the disk is full or not writable.
     """
     _refuse_other_contents(folder)
@@ -61,7 +81,7 @@ def open_writer(folder: Path, console: Console) -> Iterator[LayoutWriter]:
         for part in (blobs.parent, blobs):
             if part.is_symlink():
                 raise InputError(
-                    "The package's folder of blobs is a symbolic link.", where=str(part), fix="remove it"
+                    "The package's directory of blobs is a symbolic link.", where=str(part), fix="remove it"
                 )
         blobs.mkdir(parents=True, exist_ok=True)
         sweep_partials(folder)
@@ -70,25 +90,22 @@ def open_writer(folder: Path, console: Console) -> Iterator[LayoutWriter]:
 
 
 class LayoutWriter:
-    """Puts blobs into a layout. Made by :func:`open_writer`."""
+    """Adds blobs to a layout and finishes it with a record. Made by :func:`open_writer`."""
 
     def __init__(self, folder: Path, console: Console) -> None:
-        self._layout = Layout(folder)
+        self._layout = ImageLayout(folder)
         self._folder = folder
         self._console = console
-        self._written: set[str] = set()
 
     def add(self, data: bytes, media_type: str) -> Descriptor:
-        """Puts bytes into the layout.
+        """Add bytes to the layout.
 
         Raises:
             ServiceError: the disk is full or not writable.
         """
         descriptor = Descriptor(media_type=media_type, digest=sha256_bytes(data), size=len(data))
         if not self._holds(descriptor):
-            self._clear(descriptor.digest)
-            write_bytes(self._layout.blob_path(descriptor.digest), data)
-        self._written.add(descriptor.digest)
+            write_bytes(self._place_for(descriptor), data)
         return descriptor
 
     def adopt(
@@ -100,30 +117,29 @@ class LayoutWriter:
         size: int | None = None,
         keep: bool = False,
     ) -> Descriptor:
-        """Puts a finished file into the layout without copying it, where the file system allows.
+        """Move a finished file into the layout, without copying it where the file system allows.
 
-        When the file is gone and the layout holds its digest, an earlier call has moved it already.
+        If the file is gone and the layout has its digest, an earlier call has moved it already.
 
         Args:
-            path: the file; afterwards it is gone unless ``keep``.
-            media_type: what it is.
-            digest: its digest, when whoever wrote it knows it; read from the file otherwise.
-            size: its size in bytes, when known.
-            keep: leave the file where it is, as a hard link.
+            path: the file; it is gone afterwards unless ``keep``.
+            media_type: of its bytes.
+            digest: its digest if known; read from the file otherwise.
+            size: its size in bytes if known.
+            keep: leave the file in place and make a hard link to it.
 
         Raises:
-            InputError: no such file, not a regular file, or of another size.
+            InputError: no such file, not a regular file, or another size.
             GateError: the copy to another file system does not have the digest.
             ServiceError: the disk is full or not writable.
         """
-        found = _regular_size(path)
+        found = regular_size(path)
         if found is None:
             if digest is not None and size is not None:
                 descriptor = Descriptor(media_type=media_type, digest=digest, size=size)
                 if self._holds(descriptor):
-                    self._written.add(digest)
                     return descriptor
-            raise InputError("The file is not there.", where=str(path), fix="make it again")
+            raise InputError("The file does not exist.", where=str(path), fix="make it again")
         if size is not None and found != size:
             raise InputError(
                 f"The file has {found:,} bytes where {size:,} were written.",
@@ -138,32 +154,104 @@ class LayoutWriter:
                 digest = sha256_stream(stream, advance)
         descriptor = Descriptor(media_type=media_type, digest=digest, size=found)
         with disk_errors(self._folder):
-            self._place(path, descriptor, keep)
-        self._written.add(digest)
+            place_file(path, self._place_for(descriptor), descriptor, self._console, keep=keep)
         return descriptor
 
-    def finish(self, package: Package) -> None:
-        """Writes ``index.json`` and ``package.json``, and drops blobs that nothing refers to.
+    def add_manifest(self, built: BuiltManifest) -> Descriptor:
+        """Add a manifest and its config.
 
         Raises:
+            GateError: the manifest is larger than registries accept.
             ServiceError: the disk is full or not writable.
         """
-        record = package.model_dump_json(indent=2).encode() + b"\n"
+        if len(built.manifest) > MAX_MANIFEST_BYTES:
+            raise GateError(
+                f"A manifest would have {len(built.manifest):,} bytes; registries accept "
+                f"{MAX_MANIFEST_BYTES:,}.",
+                where=str(self._folder),
+                fix="shorten its annotations",
+            )
+        self.add(built.config, built.config_media_type)
+        return self.add(built.manifest, built.media_type)
+
+    def attach(self, evidence: Evidence) -> Attachment:
+        """Add evidence and the manifest that attaches it to its subject.
+
+        Raises:
+            GateError: the manifest is larger than registries accept.
+            ServiceError: the disk is full or not writable.
+        """
+        blob = self.add(evidence.data, evidence.media_type)
+        manifest = self.add_manifest(
+            build_attachment(evidence.subject, blob, evidence.artifact_type, evidence.annotations)
+        )
+        return Attachment(
+            subject=evidence.subject.digest, artifact_type=evidence.artifact_type, manifest=manifest
+        )
+
+    def finish(self, package: Package) -> None:
+        """Write ``index.json`` and ``package.json``, then delete blobs without a reference.
+
+        Files that are right already are not touched.
+
+        Raises:
+            GateError: a manifest of the package is missing or damaged, or the package has too many of them.
+            ServiceError: the disk is full or not writable.
+        """
+        entries = package_entries(package)
+        record, index = package.as_bytes(), index_bytes(entries)
+        if len(record) > MAX_PACKAGE_BYTES or len(index) > MAX_MANIFEST_BYTES or len(entries) > MAX_ENTRIES:
+            raise GateError(
+                f"The package has too many attachments: {len(package.attachments):,}.",
+                where=str(self._folder),
+                fix="leave some out",
+            )
+        referenced = referenced_digests(self._layout, package)
+        blobs = self._folder / BLOBS / ALGORITHM
         package_file = self._folder / PACKAGE_FILE
-        if _differs(package_file, record):
-            # Without the record the folder counts as unfinished, and that it is until the end.
-            package_file.unlink(missing_ok=True)
-        write_bytes(self._folder / LAYOUT_FILE, LAYOUT_BYTES)
-        write_json(self._folder / INDEX_FILE, index_json(package_entries(package)))
         with disk_errors(self._folder):
-            for blob in (self._folder / BLOBS / ALGORITHM).iterdir():
-                if _HEX.fullmatch(blob.name) and "sha256:" + blob.name not in self._written:
+            if not self._extends_record(package):
+                self._begin()
+                package_file.unlink(missing_ok=True)
+            sync(blobs)
+            self._replace(LAYOUT_FILE, LAYOUT_BYTES)
+            self._replace(INDEX_FILE, index)
+            sync(self._folder)
+            self._replace(PACKAGE_FILE, record)
+            sync(self._folder)
+            for blob in blobs.iterdir():
+                if _HEX.fullmatch(blob.name) and "sha256:" + blob.name not in referenced:
+                    self._begin()
                     blob.unlink()
-        if _differs(package_file, record):
-            package.save(self._folder)
+            (self._folder / UNFINISHED_FILE).unlink(missing_ok=True)
+
+    def _begin(self) -> None:
+        """Create ``.unfinished``."""
+        path = self._folder / UNFINISHED_FILE
+        try:
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644))
+        except OSError as error:
+            if error.errno in (errno.ELOOP, errno.EISDIR):
+                raise InputError(
+                    f"{UNFINISHED_FILE} is not a file.", where=str(path), fix="remove it"
+                ) from error
+            raise
+
+    def _replace(self, name: str, data: bytes) -> None:
+        path = self._folder / name
+        if _differs(path, data):
+            self._begin()
+            write_bytes(path, data)
+
+    def _extends_record(self, package: Package) -> bool:
+        """True if the directory's record is that of ``package``, perhaps with fewer attachments."""
+        try:
+            return package.extends(Package.load(self._folder))
+        except InputError:
+            return False
 
     def _holds(self, descriptor: Descriptor) -> bool:
-        """Whether the blob is there and right."""
+        """True if the blob is there with the right digest."""
         try:
             with (
                 self._layout.open(descriptor) as stream,
@@ -173,55 +261,19 @@ class LayoutWriter:
         except GateError:
             return False
 
-    def _clear(self, digest: str) -> None:
-        """Makes way for a blob whose place something else than a file has taken."""
-        path = self._layout.blob_path(digest)
+    def _place_for(self, descriptor: Descriptor) -> Path:
+        """The path of a blob that is about to be written."""
+        path = self._layout.blob_path(descriptor.digest)
         if path.is_dir() and not path.is_symlink():
-            raise InputError("A folder lies where a blob belongs.", where=str(path), fix="remove it")
-
-    def _place(self, path: Path, descriptor: Descriptor, keep: bool) -> None:
-        target = self._layout.blob_path(descriptor.digest)
-        self._clear(descriptor.digest)
-        if not target.is_symlink() and target.exists() and target.samefile(path):
-            if not keep:
-                path.unlink()
-            return
-        _sync(path)
-        try:
-            if keep:
-                _link(path, target)
-            else:
-                path.replace(target)
-                target.chmod(0o644)
-        except OSError as error:
-            if error.errno not in (errno.EXDEV, errno.EMLINK, errno.EPERM, errno.EOPNOTSUPP):
-                raise
-            self._copy(path, target, descriptor)
-            if not keep:
-                path.unlink()
-
-    def _copy(self, path: Path, target: Path, descriptor: Descriptor) -> None:
-        digest = hashlib.sha256()
-        with (
-            self._console.progress("Copying", total=descriptor.size, unit="B") as advance,
-            open_regular(path) as source,
-            atomic_write(target) as stream,
-        ):
-            while piece := source.read(_CHUNK):
-                digest.update(piece)
-                stream.write(piece)
-                advance(len(piece))
-            if "sha256:" + digest.hexdigest() != descriptor.digest:
-                raise GateError(
-                    "The file does not have the digest that it was written with.",
-                    where=str(path),
-                    fix="make it again, and check the disk",
-                )
+            raise InputError("A directory is in the place of a blob.", where=str(path), fix="remove it")
+        with disk_errors(self._folder):
+            self._begin()
+        return path
 
 
 def _refuse_other_contents(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
-        raise InputError("There is a file of that name.", where=str(folder), fix="choose another folder")
+        raise InputError("A file has this name.", where=str(folder), fix="choose another directory")
     if not folder.exists():
         return
     others = sorted(
@@ -231,36 +283,11 @@ def _refuse_other_contents(folder: Path) -> None:
     )
     if others:
         raise InputError(
-            f"The folder holds something else than a package: {others[0]!r}"
+            f"The directory holds something other than a package: {others[0]!r}"
             + (f" and {len(others) - 1} more." if len(others) > 1 else "."),
             where=str(folder),
-            fix="choose an empty folder, or one that holds a package",
+            fix="choose an empty directory, or one that holds a package",
         )
-
-
-def _regular_size(path: Path) -> int | None:
-    try:
-        status = path.lstat()
-    except FileNotFoundError:
-        return None
-    if not stat.S_ISREG(status.st_mode):
-        raise InputError("That is not a regular file.", where=str(path), fix="name the file itself")
-    return status.st_size
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _link(path: Path, target: Path) -> None:
-    partial = target.with_name(PARTIAL_PREFIX + target.name)
-    partial.unlink(missing_ok=True)
-    os.link(path, partial)
-    partial.replace(target)
 
 
 def _differs(path: Path, data: bytes) -> bool:

@@ -1,4 +1,4 @@
-"""What a registry holds of a model: one manifest for each kind of client, over the same GGUF blob.
+"""The manifests of a model: one for each kind of client, over the same GGUF blob.
 
 for format in FORMATS:
     built = format.build(parts)
@@ -9,7 +9,7 @@ from starfreight.packager.manifests.modelpack import ModelPack
 from starfreight.packager.manifests.ollama import Ollama
 
 FORMATS: tuple[ManifestFormat, ...] = (Ollama(), ModelPack())
-"""Every format that a variant is packaged in, in the order of its manifests."""
+"""The formats of every variant, in the order of its manifests."""
 
 __all__ = [
     "FORMATS",

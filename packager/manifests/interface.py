@@ -1,4 +1,4 @@
-"""The plug point of manifests: from a model's parts to the bytes that a kind of client reads."""
+"""The plug point of manifests: from a model's parts to the bytes that one kind of client reads."""
 
 from __future__ import annotations
 
@@ -6,28 +6,19 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from starfreight.package import Descriptor, LicenseFile
+from starfreight.packager.model_description import ModelDescription
 from starfreight.quantization import Quantization
 from starfreight.registry.manifests import BuiltManifest
 
 
 @dataclass(frozen=True)
 class ModelParts:
-    """One variant: its files, which lie in the layout already, and what is said of it."""
+    """One variant: the model's description, and its files, already in the layout."""
 
-    name: str
-    title: str
-    description: str
-    created: str
-    """In UTC: ``2026-01-31T12:00:00Z``."""
-    authors: tuple[str, ...]
-    source_url: str | None
-    architecture: str
-    """As GGUF names it: ``starcoder2``."""
-    parameters: int
-    """How many weights the model has."""
+    model: ModelDescription
     quantization: Quantization
     gguf: Descriptor
-    """The tuned model, or the base model where there is an adapter."""
+    """The tuned model, or the base model if there is an adapter."""
     template: Descriptor | None
     settings: Descriptor | None
     system: Descriptor | None
@@ -42,12 +33,12 @@ class ManifestFormat(Protocol):
 
     @property
     def name(self) -> str:
-        """What the package calls the format."""
+        """The format's name in ``package.json``."""
         ...
 
     @property
     def suffix(self) -> str:
-        """What the format's tags end with."""
+        """The end of the format's tags."""
         ...
 
     def build(self, parts: ModelParts) -> BuiltManifest:

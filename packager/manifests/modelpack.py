@@ -1,8 +1,8 @@
-"""The manifest for everything that speaks OCI: the CNCF ModelPack specification, version 1.
+"""The manifest for OCI clients: the CNCF ModelPack specification, version 1.
 
-Docker Model Runner, RamaLama, modctl and Kubernetes image volumes read it. Layers are raw files, so
-the GGUF blob is the one that Ollama's manifest names too. RamaLama refuses layer types other than
-the specification's own, so every layer has one of those.
+Docker Model Runner, RamaLama, modctl and Kubernetes image volumes read it. Layers are raw files, so the GGUF
+blob is the same as in Ollama's manifest. RamaLama refuses layer types other than the specification's own, so
+every layer has one of those.
 Source: https://github.com/modelpack/model-spec (``docs/spec.md``, ``docs/config.md``).
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 from starfreight.files import canonical_json
 from starfreight.package import Descriptor
 from starfreight.packager.manifests.interface import ModelParts
-from starfreight.packager.press.names import lora_name, model_stem
+from starfreight.packager.press.file_names import lora_name, model_stem
 from starfreight.registry.manifests import BuiltManifest, descriptor_for, descriptor_json
 from starfreight.registry.media_types import OCI_MANIFEST
 
@@ -30,7 +30,7 @@ FILE_PATH = "org.cncf.model.filepath"
 FILE_METADATA = "org.cncf.model.file.metadata+json"
 
 _PRECISION = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
-"""The quantizations that are none, and the specification's names for them."""
+"""Types that are not quantised, and the specification's names for them."""
 
 
 class ModelPack:
@@ -41,12 +41,10 @@ class ModelPack:
 
     def build(self, parts: ModelParts) -> BuiltManifest:
         """The manifest of one variant."""
-        model = model_stem(parts.name, with_adapter=parts.adapter is not None)
-        files: list[tuple[str, str, Descriptor]] = [
-            (WEIGHT, f"{model}-{parts.quantization}.gguf", parts.gguf)
-        ]
-        if parts.adapter is not None:  # The specification has no layer for adapters; they are weights, too.
-            files.append((WEIGHT, lora_name(parts.name), parts.adapter))
+        stem = model_stem(parts.model.name, with_adapter=parts.adapter is not None)
+        files: list[tuple[str, str, Descriptor]] = [(WEIGHT, f"{stem}-{parts.quantization}.gguf", parts.gguf)]
+        if parts.adapter is not None:  # The specification has no adapter layer.
+            files.append((WEIGHT, lora_name(parts.model.name), parts.adapter))
         files += [
             (WEIGHT_CONFIG, name, part)
             for name, part in (
@@ -61,7 +59,7 @@ class ModelPack:
             (DOC, posixpath.join("licenses", f"{_file_name(license.name)}.txt"), license.text)
             for license in parts.licenses
         ]
-        layers = [_layer(media_type, path, part, parts.created) for media_type, path, part in files]
+        layers = [_layer(media_type, path, part, parts.model.created) for media_type, path, part in files]
         config = canonical_json(_config(parts, [part.digest for _, _, part in files]))
         manifest = canonical_json(
             {
@@ -77,53 +75,55 @@ class ModelPack:
 
 
 def parameter_size(count: int) -> str:
-    """A number of weights in the specification's form, at most one digit after the point: ``3.0B``."""
+    """A number of weights in the specification's format, with one digit after the point: ``3.0B``."""
     for scale, letter in ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "K")):
-        # The next smaller letter would show 1000.0 for what rounds up to one of this.
+        # A number just below the scale would be 1000.0 of the next smaller letter.
         if count >= scale - scale // 20_000:
             return f"{count / scale:.1f}{letter}"
     return f"{count / 1000:.1f}K"
 
 
 def _config(parts: ModelParts, digests: list[str]) -> dict[str, Any]:
+    model = parts.model
     described: dict[str, Any] = {
-        "createdAt": parts.created,
-        "family": parts.architecture,
-        "name": parts.name,
-        "title": parts.title,
+        "createdAt": model.created,
+        "family": model.architecture,
+        "name": model.name,
+        "title": model.title,
         "licenses": [license.name for license in parts.licenses],
     }
-    if parts.description:
-        described["description"] = parts.description
-    if parts.authors:
-        described["authors"] = list(parts.authors)
-    if parts.source_url:
-        described["sourceURL"] = parts.source_url
+    if model.description:
+        described["description"] = model.description
+    if model.authors:
+        described["authors"] = list(model.authors)
+    if model.source_url:
+        described["sourceURL"] = model.source_url
     technical: dict[str, Any] = {
         "architecture": "transformer",
         "format": "gguf",
-        "paramSize": parameter_size(parts.parameters),
+        "paramSize": parameter_size(model.parameters),
         "capabilities": {"inputTypes": ["text"], "outputTypes": ["text"]},
     }
     if precision := _PRECISION.get(str(parts.quantization)):
         technical["precision"] = precision
     else:
         technical["quantization"] = str(parts.quantization)
-    # The layers are files as they are, so the hash of their content is their digest.
+    # The layers are plain files, so the hash of their content is their digest.
     return {"descriptor": described, "config": technical, "modelfs": {"type": "layers", "diffIds": digests}}
 
 
 def _annotations(parts: ModelParts) -> dict[str, str]:
+    model = parts.model
     annotations = {
-        "org.opencontainers.image.created": parts.created,
-        "org.opencontainers.image.title": parts.title,
+        "org.opencontainers.image.created": model.created,
+        "org.opencontainers.image.title": model.title,
     }
     if parts.licenses:
         annotations["org.opencontainers.image.licenses"] = " AND ".join(
             license.name for license in parts.licenses
         )
-    if parts.source_url:
-        annotations["org.opencontainers.image.source"] = parts.source_url
+    if model.source_url:
+        annotations["org.opencontainers.image.source"] = model.source_url
     return annotations
 
 

@@ -1,8 +1,8 @@
-"""The manifest that ``ollama pull`` reads: Docker's image manifest, version 2, schema 2.
+"""The manifest for ``ollama pull``: Docker's image manifest, version 2, schema 2.
 
-Ollama asks for this one media type only; an OCI manifest or an index under the tag answers it with
-404. Media types and config fields are those of Ollama's source (``types/model``, ``manifest``,
-``server/images.go``), version 0.33. Ollama hashes every blob that it pulls.
+Ollama requests this media type only: with an OCI manifest or an index at the tag, the registry answers 404.
+Media types and config fields are those of Ollama's source (``types/model``, ``manifest``,
+``server/images.go``), version 0.33. Ollama hashes every blob it pulls.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class Ollama:
     def build(self, parts: ModelParts) -> BuiltManifest:
         """The manifest of one variant.
 
-        The adapter comes right after the model and the config says nothing of it, as ``ollama create`` wrote
-        it. Since version 0.34.1 that command refuses an ``ADAPTER`` (``server/create.go``); a model that was
-        pulled with one is still run with it (``server/images.go``, ``llm/llama_server.go``).
+        The adapter comes right after the model and is not in the config, as ``ollama create`` wrote it.
+        Since version 0.34.1 that command refuses an ``ADAPTER`` (``server/create.go``); a model pulled with
+        one still runs with it (``server/images.go``, ``llm/llama_server.go``).
         """
         layers = [_layer("model", parts.gguf)]
         layers += [
@@ -48,11 +48,11 @@ class Ollama:
         config = canonical_json(
             {
                 "model_format": "gguf",
-                "model_family": parts.architecture,
-                "model_families": [parts.architecture],
-                "model_type": human_number(parts.parameters),
+                "model_family": parts.model.architecture,
+                "model_families": [parts.model.architecture],
+                "model_type": human_number(parts.model.parameters),
                 "file_type": str(parts.quantization),
-                # A pull checks neither; these two are what Ollama itself writes on every machine.
+                # A pull checks neither; Ollama itself writes these two values on every machine.
                 "architecture": "amd64",
                 "os": "linux",
                 "rootfs": {"type": "layers", "diff_ids": [layer["digest"] for layer in layers]},
@@ -70,7 +70,7 @@ class Ollama:
 
 
 def human_number(count: int) -> str:
-    """A number of weights as Ollama writes it: ``3.0B``, ``2.75M`` (``format/format.go``)."""
+    """A number of weights in Ollama's format: ``3.0B``, ``2.75M`` (``format/format.go``)."""
     if count >= 10**9:
         return f"{count // 10**9}B" if count % 10**9 == 0 else f"{count / 10**9:.1f}B"
     if count >= 10**6:

@@ -6,19 +6,17 @@ for file in press(request, console):
     print(file.path, file.digest)
 """
 
-from starfreight.packager.press.lora import LoraFile, LoraRequest, press_lora
-from starfreight.packager.press.metadata import ModelIdentity, Origin
-from starfreight.packager.press.press import PressedFile, PressRequest, press
+from starfreight.packager.press.lora import LoraRequest, press_lora
+from starfreight.packager.press.metadata import ModelIdentity, ModelOrigin
+from starfreight.packager.press.press import PressRequest, press
 from starfreight.packager.press.sizes import predict_size
 from starfreight.quantization import Quantization
 
 __all__ = [
-    "LoraFile",
     "LoraRequest",
     "ModelIdentity",
-    "Origin",
+    "ModelOrigin",
     "PressRequest",
-    "PressedFile",
     "Quantization",
     "predict_size",
     "press",

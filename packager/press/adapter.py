@@ -1,6 +1,6 @@
-"""A LoRA adapter in PEFT's layout: which weights it changes, and by how much.
+"""A LoRA adapter in PEFT's layout: the weights it changes, and their updates.
 
-Everything that PEFT can store and that a plain ``W + scale * B @ A`` would not reproduce is refused.
+Anything PEFT can store beyond a plain ``W + scale * B @ A`` is refused.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ _UNSUPPORTED = (
     "megatron_config", "arrow_config", "kasa_config", "monteclora_config",
 )  # fmt: skip
 _KEEPS_BASE = (True, False, None, "gaussian", "eva", "orthogonal")
-"""Initialisations that leave the base's weights alone. The others train against changed ones."""
+"""Initialisations that leave the base's weights unchanged. The others train against changed ones."""
 
 _RETRAIN = "train a plain LoRA adapter: without DoRA, QALoRA, replaced tokens and the like"
-_OTHER_BASE = "use the base model that the adapter was trained on"
+_OTHER_BASE = "use the base model the adapter was trained on"
 
 
 @dataclass(frozen=True)
 class Factors:
-    """Where the two factors of one weight's update lie.
+    """The location of the two factors of one weight's update.
 
     Attributes:
         a: shape (rank, inputs).
         b: shape (outputs, rank).
-        scale: what their product is multiplied by.
-        embedding: whether the weight is an embedding, whose update is the product's transpose.
+        scale: multiplier of their product.
+        embedding: true for an embedding, whose update is the transposed product.
     """
 
     a: StoredTensor
@@ -66,9 +66,9 @@ class Adapter:
     """An adapter that fits a checkpoint.
 
     Attributes:
-        folder: where it lies.
+        folder: its directory.
         factors: low-rank updates, by the name of the weight in the checkpoint.
-        replaced: whole tensors that take a weight's place (``modules_to_save``), by the same names.
+        replaced: whole tensors replacing a weight (``modules_to_save``), by the same names.
     """
 
     folder: Path
@@ -76,10 +76,10 @@ class Adapter:
     replaced: Mapping[str, StoredTensor]
 
     def update(self, name: str, reader: TensorReader) -> LowRank | None:
-        """The update of one weight, read from disk; ``None`` where there is none.
+        """The update of one weight, read from disk; ``None`` if the adapter does not change it.
 
         Raises:
-            InputError: the adapter holds a number that is not finite.
+            InputError: a number in the adapter is not finite.
         """
         factors = self.factors.get(name)
         if factors is None:
@@ -88,27 +88,28 @@ class Adapter:
         return low_rank(a.T, b.T, factors.scale) if factors.embedding else low_rank(b, a, factors.scale)
 
     def read(self, factors: Factors, reader: TensorReader) -> tuple[Floats, Floats]:
-        """``a`` and ``b`` of one update, from disk.
+        """``a`` and ``b`` of one update, read from disk.
 
         Raises:
-            InputError: they hold a number that is not finite.
+            InputError: a number is not finite.
         """
         return _finite(reader, factors.a), _finite(reader, factors.b)
 
 
 def open_adapter(folder: Path, checkpoint: Checkpoint) -> Adapter:
-    """Reads an adapter's config and header and checks that it fits the checkpoint. Reads no weights.
+    """Read an adapter's config and header and check that it fits the checkpoint. Reads no weights.
 
     Raises:
-        InputError: it is not sound, not a plain LoRA adapter, or made for another base model.
+        InputError: it is invalid, not a plain LoRA adapter, or made for another base model.
     """
     if not folder.is_dir():
-        raise InputError("The adapter is not a folder.", where=str(folder), fix="check the path")
+        what = "is not a directory" if folder.exists() else "does not exist"
+        raise InputError(f"The adapter {what}.", where=str(folder), fix="check the path")
     if not (folder / WEIGHTS_NAME).exists() and (folder / "adapter_model.bin").exists():
         raise InputError(
-            "The adapter's weights are pickled, which can run any program when they are opened.",
+            "The adapter's weights are pickled, which can run arbitrary code on loading.",
             where=str(folder / "adapter_model.bin"),
-            fix="save it again with safe_serialization=True where you trust its source",
+            fix="if you trust its source, save it again with safe_serialization=True",
         )
     for name in (CONFIG_NAME, WEIGHTS_NAME):
         if not (folder / name).exists():
@@ -142,18 +143,18 @@ def open_adapter(folder: Path, checkpoint: Checkpoint) -> Adapter:
 def _no_adapter(folder: Path, missing: str) -> InputError:
     within = folder / "adapter"
     return InputError(
-        f"The folder holds no adapter: it has no {missing}.",
+        f"The directory is not an adapter: it has no {missing}.",
         where=str(folder),
         fix=f"name {within}"
         if (within / CONFIG_NAME).exists()
-        else f"name the folder in which PEFT saved {CONFIG_NAME} and {WEIGHTS_NAME}",
+        else f"name the directory with PEFT's {CONFIG_NAME} and {WEIGHTS_NAME}",
     )
 
 
 def _check_config(path: Path, config: Mapping[str, Any]) -> None:
     if config.get("peft_type") != "LORA":
         raise InputError(
-            f"The adapter is of the type {str(config.get('peft_type'))[:40]!r}, not LORA.",
+            f"The adapter's type is {str(config.get('peft_type'))[:40]!r}, not LORA.",
             where=f"{path}: peft_type",
             fix=_RETRAIN,
         )
@@ -168,8 +169,8 @@ def _check_config(path: Path, config: Mapping[str, Any]) -> None:
     start = config.get("init_lora_weights", True)
     if isinstance(start, (dict, list)) or start not in _KEEPS_BASE:
         raise InputError(
-            f"The adapter was started with {str(start)[:40]!r}, which changes the base's weights, "
-            "so that it does not fit the base as it was published.",
+            f"The adapter was initialised with {str(start)[:40]!r}, which changes the base's weights: "
+            "it does not fit the published base.",
             where=f"{path}: init_lora_weights",
             fix="save it as a plain LoRA adapter: PEFT's path_initial_model_for_weight_conversion",
         )
@@ -201,7 +202,7 @@ def _checked_pair(
     if rank != int(rank) or a.shape != (rank, inputs) or b.shape != (outputs, rank):
         raise InputError(
             f"The adapter's factors have the shapes {list(b.shape)} and {list(a.shape)}; the base's weight "
-            f"and the rank {rank:g} ask for {[outputs, int(rank)]} and {[int(rank), inputs]}.",
+            f"and the rank {rank:g} imply {[outputs, int(rank)]} and {[int(rank), inputs]}.",
             where=a.where,
             fix=_OTHER_BASE,
         )
@@ -211,12 +212,12 @@ def _checked_pair(
 
 
 def _number(path: Path, config: Mapping[str, Any], patterns_key: str, key: str, module: str) -> float:
-    """A module's rank or alpha: the first pattern that matches the end of its name, or the default."""
+    """A module's rank or alpha: the first pattern matching the end of its name, or the default."""
     value, where = config.get(key), key
     patterns = config.get(patterns_key) or {}
     for pattern, special in patterns.items() if isinstance(patterns, dict) else ():
-        # PEFT takes these as regular expressions. A stranger's expression could run for ever, so
-        # only those without repetition are taken.
+        # PEFT treats these as regular expressions. An untrusted expression could backtrack for ever, so
+        # only those without repetition are accepted.
         if not _PLAIN_PATTERN.fullmatch(pattern):
             raise InputError(
                 "The adapter's pattern is a regular expression with repetition, which is not supported.",
@@ -227,7 +228,7 @@ def _number(path: Path, config: Mapping[str, Any], patterns_key: str, key: str, 
             matched = re.match(rf"(.*\.)?({pattern})$", module)
         except re.error as error:
             raise InputError(
-                f"The adapter's pattern is not sound: {error}.",
+                f"The adapter's pattern is not a valid regular expression: {error}.",
                 where=f"{path}: {patterns_key}.{pattern[:80]}",
                 fix="name the modules in full",
             ) from error
@@ -240,7 +241,7 @@ def _number(path: Path, config: Mapping[str, Any], patterns_key: str, key: str, 
 
 
 def _replaced_name(key: str, tensor: StoredTensor, checkpoint: Checkpoint) -> str:
-    """The weight that a whole tensor of the adapter takes the place of."""
+    """The name of the weight replaced by a whole tensor of the adapter."""
     name = key.replace(".base_layer.", ".").replace(".modules_to_save.", ".")
     weight = checkpoint.tensors.get(name)
     if weight is None:
@@ -262,15 +263,15 @@ def _check_tied(checkpoint: Checkpoint, names: list[str], folder: Path) -> None:
     embedding = next(iter(checkpoint.tensors))
     if checkpoint.shape.tied and embedding in names:
         raise InputError(
-            "The adapter changes the embedding of a model whose output layer is tied to it, so that the two "
-            "would no longer be one.",
+            "The adapter changes the embedding, but the model's output layer is tied to it: a merge would "
+            "change both.",
             where=f"{folder}: {embedding}",
-            fix="train without the embedding among the target modules and modules_to_save",
+            fix="remove the embedding from the target modules and modules_to_save, and train again",
         )
 
 
 def _finite(reader: TensorReader, tensor: StoredTensor) -> Floats:
     values = to_float32(reader.rows(tensor, 0, tensor.shape[0]))
     if not bool(np.isfinite(values).all()):
-        raise InputError("The adapter holds a number that is not finite.", where=tensor.where, fix=_RETRAIN)
+        raise InputError("A number in the adapter is not finite.", where=tensor.where, fix=_RETRAIN)
     return values

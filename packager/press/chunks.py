@@ -1,4 +1,4 @@
-"""The work of the pass, cut into pieces of some rows of one tensor, which threads do side by side."""
+"""The work of a press run in chunks, each a range of rows of one tensor, processed by threads in parallel."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from starfreight.packager.press.adapter import Adapter
 from starfreight.packager.press.architectures import Role, TensorPlan
 from starfreight.packager.press.kernels import Accelerator, Floats, encode, round_to, to_float32
 from starfreight.packager.press.merge import LowRank, add_update
-from starfreight.packager.press.nf4 import BLOCK, Scales, block_maxima, round_trip
+from starfreight.packager.press.nf4 import BLOCK, Nf4Scales, block_maxima, round_trip
 
 CHUNK_ELEMENTS = 1 << 18
-"""Numbers that one thread works on at a time: 1 MB of float32."""
+"""Elements per chunk: 1 MB of float32."""
 
 ACCELERATED_ELEMENTS = 1 << 22
-"""The same where there is a GPU: to start each of the 800 to 2,900 operations on a piece takes a while."""
+"""Elements per chunk with a GPU: launching the 800 to 2,900 operations of a chunk takes time."""
 
 _AHEAD = 2
-"""Chunks that are begun beyond one for each thread."""
+"""Chunks in flight beyond one per thread."""
 
 _ACCELERATED_AHEAD = 8
-"""The same where there is a GPU, which finishes several while a core does the one that comes first."""
+"""Chunks in flight with a GPU, which finishes several while a core works on the next one in file order."""
 
 _TILE = 1 << 15
-"""Numbers that are changed from type to type at a time: what lies between stays in a core's cache."""
+"""Elements converted at a time: intermediate results stay in a core's cache."""
 
 _LINEAR = (Role.VALUE, Role.ATTENTION_OUTPUT, Role.DOWN, Role.MATRIX)
-"""The linear layers that transformers holds in 4 bits: all but the output layer, adapted or not."""
+"""Roles of the linear layers transformers holds in 4 bits: all but the output layer, adapted or not."""
 
 _NOT_FINITE = "holds a number that is not finite"
 
@@ -45,17 +45,17 @@ Kinds = Mapping[str, tuple[GGMLQuantizationType, ...]]
 
 @dataclass(frozen=True)
 class Sources:
-    """Where the weights come from.
+    """The sources of the weights.
 
     Attributes:
         checkpoint: the base model.
-        adapter: what is merged into it; ``None`` for nothing.
+        adapter: the adapter to merge, if any.
         reader: reads both.
-        load_dtype: the dtype in which training loaded the base before it put it into NF4, when the adapter is
-            merged into the round trip through NF4; ``None`` when it is merged into the weights as they are.
-        weights: of an importance matrix: how much the error of each column counts, by a tensor's name in the
+        load_dtype: the dtype in which training loaded the base before quantising it to NF4, to merge the
+            adapter into the round trip through NF4; ``None`` to merge it into the original weights.
+        weights: of an importance matrix: relative cost of an error in each column, by a tensor's name in the
             file.
-        accelerator: a GPU that quantises what it can.
+        accelerator: a GPU to quantise on, as far as it can.
     """
 
     checkpoint: Checkpoint
@@ -66,26 +66,26 @@ class Sources:
     accelerator: Accelerator | None = None
 
     def stored(self, plan: TensorPlan) -> StoredTensor:
-        """The tensor to start from: the base's, or the one that the adapter puts in its place."""
+        """The tensor to start from: the base's, or the adapter's replacement for it."""
         original = self.checkpoint.tensors[plan.source]
         return self.adapter.replaced.get(plan.source, original) if self.adapter else original
 
     def in_four_bits(self, plan: TensorPlan) -> bool:
-        """Whether this weight goes through NF4 first."""
+        """True if this weight goes through NF4 first."""
         replaced = self.adapter is not None and plan.source in self.adapter.replaced
         return self.load_dtype is not None and plan.role in _LINEAR and not replaced
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some rows of one tensor, and what to do with them.
+    """A range of rows of one tensor, and the operations on them.
 
     Attributes:
         plan: the tensor.
-        source: where its numbers lie.
-        dtype: the dtype that the base has it in, to which it is rounded once.
-        update: the adapter's.
-        scales: of the tensor in NF4, when it goes through it.
+        source: location of its numbers.
+        dtype: the base's dtype of it; the result of a merge is rounded to it once.
+        update: the adapter's update, if any.
+        scales: the tensor's NF4 scales, for a round trip through NF4.
         start: the first row.
         stop: the row after the last.
     """
@@ -94,34 +94,34 @@ class Chunk:
     source: StoredTensor
     dtype: str
     update: LowRank | None
-    scales: Scales | None
+    scales: Nf4Scales | None
     start: int
     stop: int
 
     @property
     def last(self) -> bool:
-        """Whether the tensor ends with it."""
+        """True for the last chunk of its tensor."""
         return self.stop == self.plan.rows
 
     @property
     def bytes_read(self) -> int:
-        """How many bytes of the checkpoint it stands for."""
+        """Its share of the checkpoint, in bytes."""
         return self.source.size * (self.stop - self.start) // self.plan.rows
 
 
 def encoded_chunks(
     sources: Sources, plans: Sequence[TensorPlan], kinds: Kinds, threads: int
 ) -> Iterator[tuple[Chunk, Encoded]]:
-    """Every chunk in file order with its bytes for each file, worked on by threads a few chunks ahead.
+    """Every chunk in file order with its bytes for each file; threads work a few chunks ahead.
 
     Args:
-        sources: where the weights come from.
+        sources: the sources of the weights.
         plans: the tensors in file order.
         kinds: the types to encode each tensor in, by its name in the file.
-        threads: how many.
+        threads: number of threads.
 
     Raises:
-        InputError: a weight is not finite or does not fit a type.
+        InputError: a weight is not finite, or exceeds the range of a type.
     """
     waiting: deque[tuple[Chunk, Future[Encoded]]] = deque()
     most = threads + (_AHEAD if sources.accelerator is None else _ACCELERATED_AHEAD)
@@ -140,27 +140,27 @@ def encoded_chunks(
 
 
 def _chunks(sources: Sources, plans: Sequence[TensorPlan], pool: ThreadPoolExecutor) -> Iterator[Chunk]:
-    """The work in file order. Where chunks end shows in no byte."""
+    """All chunks in file order. The chunk size does not affect the bytes written."""
     elements = CHUNK_ELEMENTS if sources.accelerator is None else ACCELERATED_ELEMENTS
     for plan in plans:
         source = sources.stored(plan)
         dtype = sources.checkpoint.tensors[plan.source].dtype
         update = sources.adapter.update(plan.source, sources.reader) if sources.adapter else None
         sources.reader.open(source.file)
-        # NF4 counts its blocks through the whole tensor, so that a chunk has to end where a block does.
+        # NF4 blocks run through the flattened tensor, so chunks must end at a block boundary.
         whole = BLOCK // gcd(BLOCK, plan.columns)
         step = max(elements // plan.columns // whole, 1) * whole
         ranges = [(start, min(start + step, plan.rows)) for start in range(0, plan.rows, step)]
         scales = None
         if sources.in_four_bits(plan):
-            # Queued before the chunks that wait for them, so that a thread is always free to do them.
-            scales = Scales([pool.submit(_maxima, source, part, sources) for part in ranges])
+            # Queued before the chunks that wait for them, so a thread is always free for them.
+            scales = Nf4Scales([pool.submit(_maxima, source, part, sources) for part in ranges])
         for start, stop in ranges:
             yield Chunk(plan, source, dtype, update, scales, start, stop)
 
 
 def _read(source: StoredTensor, start: int, stop: int, sources: Sources) -> Floats:
-    """Some rows of a tensor as float32."""
+    """A range of rows of a tensor as float32."""
     stored = sources.reader.rows(source, start, stop)
     values = np.empty(stored.shape, dtype=np.float32)
     before, after = stored.reshape(-1), values.reshape(-1)
@@ -170,7 +170,7 @@ def _read(source: StoredTensor, start: int, stop: int, sources: Sources) -> Floa
 
 
 def _round(values: Floats, dtype: str) -> None:
-    """Rounds contiguous numbers to a dtype, in place."""
+    """Round contiguous numbers to a dtype, in place."""
     if dtype == "F32":
         return
     flat = values.reshape(-1)
@@ -198,18 +198,18 @@ def _work(chunk: Chunk, kinds: tuple[GGMLQuantizationType, ...], sources: Source
         add_update(values, chunk.update, chunk.start)
     if chunk.update is not None or chunk.scales is not None or chunk.source.dtype != chunk.dtype:
         _round(values, chunk.dtype)
-        _check_finite(values, chunk.source, f"grows beyond the range of {chunk.dtype} when it is merged")
+        _check_finite(values, chunk.source, f"goes beyond the range of {chunk.dtype} when merged")
     weights = sources.weights.get(chunk.plan.name)
     encoded = {kind: encode(values, kind, weights, sources.accelerator) for kind in dict.fromkeys(kinds)}
-    return tuple(_sound(encoded[kind], kind, chunk) for kind in kinds)
+    return tuple(_checked(encoded[kind], kind, chunk) for kind in kinds)
 
 
-def _sound(data: memoryview | None, kind: GGMLQuantizationType, chunk: Chunk) -> memoryview:
+def _checked(data: memoryview | None, kind: GGMLQuantizationType, chunk: Chunk) -> memoryview:
     if data is None:
         raise InputError(
             f"The tensor holds numbers too large for {kind.name}.",
             where=chunk.source.where,
-            fix="choose BF16 or F32, or check that the weights are sound",
+            fix="choose BF16 or F32, or check the weights",
         )
     return data
 

@@ -1,12 +1,12 @@
-"""An importance matrix: how much each column of each weight counts when it is quantised.
+"""An importance matrix: the relative importance of each column of each weight in quantisation.
 
     importance = read_importance(Path("imatrix.gguf"))
     importance.weights["blk.0.ffn_up.weight"]      # the mean square of each input, float32
 
-The file is the one that llama.cpp's ``llama-imatrix`` writes (its older ``.dat`` files are not read): for
-each weight ``<name>.in_sum2``, the sum of the squares of its inputs by column, and ``<name>.counts``, how
-many inputs there were. Their quotient is what ``llama-quantize`` gives to the kernels. Everything in the
-file is checked before it is used.
+The format is that of llama.cpp's ``llama-imatrix`` (its older ``.dat`` files are not supported): for each
+weight ``<name>.in_sum2``, the sum of the squares of its inputs by column, and ``<name>.counts``, the number
+of inputs. ``llama-quantize`` passes their quotient to the kernels. Everything in the file is validated
+before use.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from starfreight.packager.press.architectures import TensorPlan
 from starfreight.packager.press.kernels import Floats
 
 _LIMIT = 256 << 20
-"""In bytes. That of a model of 15 billion parameters has 9 MB."""
+"""In bytes. A model of 15 billion parameters has one of 9 MB."""
 
 _LARGEST = 1e20
 """Inputs of ten billion. The kernels' own sums begin to overflow at 1e30."""
@@ -39,14 +39,14 @@ _SUMS, _COUNTS = ".in_sum2", ".counts"
 
 @dataclass(frozen=True)
 class Importance:
-    """An importance matrix that has been read and found sound.
+    """A validated importance matrix.
 
     Attributes:
-        file: the file's name, without its folder.
+        file: the file's name, without its directory.
         digest: of its bytes.
-        dataset: what it was computed on, as it says itself; the first name where there are several.
-        chunks: on how many pieces of text.
-        weights: by a weight's name in GGUF, one non-negative number for each column.
+        dataset: the first data set named in it, if any.
+        chunks: number of pieces of text it was computed on.
+        weights: by a weight's name in GGUF, one non-negative number per column.
     """
 
     file: str
@@ -56,31 +56,31 @@ class Importance:
     weights: Mapping[str, Floats]
 
     def check(self, plans: Sequence[TensorPlan], where: str) -> None:
-        """Sees to it that it is one of the model with these tensors.
+        """Check that it belongs to the model with these tensors.
 
         Raises:
-            InputError: it names another tensor, gives one another length, or none of those that matter.
+            InputError: it names an unknown tensor, or a vector, or has another number of columns.
         """
         by_name = {plan.name: plan for plan in plans}
-        fix = "compute it anew from the model that is pressed"
+        fix = "compute it again from the model to be pressed"
         for name, weights in self.weights.items():
             plan = by_name.get(name)
             if plan is None:
                 raise InputError(
-                    f"The importance matrix is of another model: this one has no tensor {name[:100]!r}.",
+                    f"The importance matrix belongs to another model: this one has no tensor {name[:100]!r}.",
                     where=where,
                     fix=fix,
                 )
             if len(weights) != plan.columns or len(plan.shape) != 2:
                 raise InputError(
-                    f"The importance matrix is of another model: its {name} has {len(weights):,} columns, "
-                    f"and the model's {plan.columns:,}.",
+                    f"The importance matrix belongs to another model: its {name} has {len(weights):,} "
+                    f"columns, the model's {plan.columns:,}.",
                     where=where,
                     fix=fix,
                 )
 
     def missing(self, plans: Sequence[TensorPlan]) -> list[str]:
-        """The matrices of layers that it says nothing of; those are quantised without."""
+        """The layers' matrices without an entry; they are quantised without weighting."""
         return [
             plan.name
             for plan in plans
@@ -88,27 +88,27 @@ class Importance:
         ]
 
     def write_keys(self, writer: GGUFWriter) -> None:
-        """Adds the keys that ``llama-quantize`` adds to a file, with the file's name in place of its path."""
-        writer.add_string("quantize.imatrix.file", _cut(self.file))
+        """Add the same keys as ``llama-quantize``, with the file's name instead of its path."""
+        writer.add_string("quantize.imatrix.file", _truncated(self.file))
         if self.dataset is not None:
-            writer.add_string("quantize.imatrix.dataset", _cut(self.dataset))
+            writer.add_string("quantize.imatrix.dataset", _truncated(self.dataset))
         writer.add_uint32("quantize.imatrix.entries_count", len(self.weights))
         if self.chunks > 0:
             writer.add_uint32("quantize.imatrix.chunks_count", self.chunks)
 
 
 def read_importance(path: Path) -> Importance:
-    """Reads an importance matrix.
+    """Read an importance matrix.
 
     Raises:
-        InputError: the file cannot be read, or is not a sound importance matrix of a dense model.
+        InputError: the file cannot be read, or is not a valid importance matrix of a dense model.
     """
     data = read_limited(path, _LIMIT, "importance matrix")
     try:
         return _parse(data, path.name)
     except (ValueError, struct.error) as error:
         raise InputError(
-            f"The file is not a sound importance matrix: {error}.",
+            f"The file is not a valid importance matrix: {error}.",
             where=str(path),
             fix="make it again with llama-imatrix --output-format gguf, "
             "or with package.imatrix in the recipe",
@@ -123,10 +123,10 @@ def _parse(data: bytes, file: str) -> Importance:
         raise ValueError("it is another kind of GGUF file")
     chunks = keys.get(Keys.IMatrix.CHUNK_COUNT)
     if type(chunks) is not int or not 0 <= chunks < 2**32 or Keys.IMatrix.CHUNK_SIZE not in keys:
-        raise ValueError("it does not say on how much text it was computed")
+        raise ValueError("it has no number of chunks or no chunk size")
     alignment = keys.get(Keys.General.ALIGNMENT, 32)
     if type(alignment) is not int or not 0 < alignment <= 1 << 16:
-        raise ValueError("its alignment makes no sense")
+        raise ValueError("its alignment is out of range")
     if not 0 < count <= _MOST_TENSORS:
         raise ValueError(f"it holds {count:,} tensors")
     table = [_entry(stream) for _ in range(count)]
@@ -135,9 +135,9 @@ def _parse(data: bytes, file: str) -> Importance:
     for name, size, offset in table:
         if name in tensors:
             raise ValueError(f"it has {name[:100]!r} twice")
-        # Compared as Python's integers, so that nothing can overflow.
+        # Compared as Python integers, which cannot overflow.
         if offset % alignment or begin + offset + 4 * size > len(data):
-            raise ValueError(f"{name[:100]!r} does not lie in it")
+            raise ValueError(f"{name[:100]!r} extends beyond the file")
         tensors[name] = np.frombuffer(data, "<f4", size, begin + offset)
     dataset = header.texts.get(Keys.IMatrix.DATASETS)
     return Importance(file, sha256_bytes(data), dataset, chunks, _weights(tensors))
@@ -159,33 +159,33 @@ def _entry(stream: io.BytesIO) -> tuple[str, int, int]:
 
 
 def _weights(tensors: Mapping[str, Floats]) -> dict[str, Floats]:
-    """The mean squares: sums divided by counts in float32, and 1 where nothing was counted (as llama.cpp)."""
+    """The mean squares: sums divided by counts in float32, or 1 for a count of zero (as llama.cpp)."""
     names = {name.removesuffix(_SUMS) for name in tensors if name.endswith(_SUMS)}
     counted = {name.removesuffix(_COUNTS) for name in tensors if name.endswith(_COUNTS)}
     if names != counted:
         odd = min(names ^ counted)
-        raise ValueError(f"of {odd[:100]!r} it has either sums or counts, but not both")
+        raise ValueError(f"{odd[:100]!r} has sums or counts, but not both")
     if not names:
         raise ValueError("it holds no sums of squares")
     made = {}
     for name in sorted(names):
         sums, counts = tensors[name + _SUMS], tensors[name + _COUNTS]
         if len(counts) != 1 or not 0 <= counts[0] < 2**62:
-            raise ValueError(f"{name[:100]!r} has counts that make no sense")
+            raise ValueError(f"{name[:100]!r} has an invalid count")
         if not bool(np.isfinite(sums).all()) or bool((sums < 0).any()):
-            raise ValueError(f"{name[:100]!r} has sums of squares that are negative or no numbers")
+            raise ValueError(f"{name[:100]!r} has a sum of squares that is negative or not finite")
         if not bool(sums.any()):
-            # The kernels would store nothing but zeros.
+            # The kernels would store only zeros.
             raise ValueError(f"{name[:100]!r} has no sum of squares above zero")
         count = np.float32(np.floor(float(counts[0]) + 0.5))
         made[name] = sums / count if count > 0 else np.ones_like(sums)
         if made[name].max() > _LARGEST:
-            raise ValueError(f"{name[:100]!r} has sums of squares that are too large")
+            raise ValueError(f"{name[:100]!r} has a sum of squares that is too large")
     if not any(tensors[name + _COUNTS][0] >= 0.5 for name in names):
         raise ValueError("no input was counted")
     return made
 
 
-def _cut(value: str) -> str:
-    """As much of a text as llama.cpp's quantiser keeps."""
+def _truncated(value: str) -> str:
+    """A text truncated as llama.cpp's quantiser does."""
     return value.encode("utf-8", "replace")[:_LONGEST_VALUE].decode("utf-8", "ignore")

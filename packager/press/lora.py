@@ -1,11 +1,11 @@
-"""An adapter as a GGUF file of its own, a few MB beside a base that many variants share.
+"""An adapter as a GGUF file of its own: a few MB beside a base shared by many variants.
 
     request = LoraRequest(base=Path("starcoder2-3b"), adapter=Path("adapter"), out=Path("out"), name="mine")
     press_lora(request, console).path          # llama-server --model base.gguf --lora mine-F16-LoRA.gguf
 
-The format is the one that ``llama_adapter_lora_init`` reads (llama.cpp's ``src/llama-adapter.cpp``): for
+The format is the one read by ``llama_adapter_lora_init`` (llama.cpp's ``src/llama-adapter.cpp``): for
 each adapted weight ``<name>.lora_a`` of shape (rank, inputs) and ``<name>.lora_b`` of shape (outputs,
-rank), and one ``alpha`` for all, so that llama.cpp adds ``alpha / rank * lora_b @ lora_a``.
+rank), and one ``alpha`` for all; llama.cpp adds ``alpha / rank * lora_b @ lora_a``.
 """
 
 from __future__ import annotations
@@ -17,34 +17,36 @@ from typing import Literal
 import numpy as np
 from gguf import GGML_QUANT_SIZES, GGML_QUANT_VERSION, GGMLQuantizationType, GGUFType, GGUFWriter, Keys
 
-from starfreight.checkpoint import Checkpoint, TensorReader, open_checkpoint
+from starfreight.checkpoint import Checkpoint, TensorReader
 from starfreight.console import Console
 from starfreight.errors import InputError
 from starfreight.files import atomic_write
+from starfreight.packager.hashed_file import HashedFile
 from starfreight.packager.press.adapter import Adapter, Factors, open_adapter
 from starfreight.packager.press.architectures import Role, TensorPlan, architecture_plan
+from starfreight.packager.press.file_names import checked_name, lora_name
+from starfreight.packager.press.gguf_stream import GgufStream
 from starfreight.packager.press.kernels import Floats, encode
 from starfreight.packager.press.metadata import ModelIdentity, finished_header, write_identity
-from starfreight.packager.press.mix import FILE_TYPES
-from starfreight.packager.press.names import checked_name, lora_name
-from starfreight.packager.press.writer import GgufStream
+from starfreight.packager.press.open_base import open_base
+from starfreight.packager.press.tensor_types import FILE_TYPES
 from starfreight.quantization import Quantization
 
 
 @dataclass(frozen=True)
 class LoraRequest:
-    """What to write as a LoRA file.
+    """Request for a LoRA file.
 
     Attributes:
-        base: the base model's folder, in Hugging Face layout. Its weights are not read.
-        adapter: the adapter's folder, in PEFT's layout.
-        out: the folder that the file goes to.
-        name: what its name starts with: ``<name>-F16-LoRA.gguf``.
-        identity: what the file says of itself; ``None`` for the name alone.
-        kind: how the factors are stored.
+        base: the base model, opened, or its directory in Hugging Face layout. Its weights are not read.
+        adapter: the adapter's directory, in PEFT's layout.
+        out: directory of the file.
+        name: stem of its name: ``<name>-F16-LoRA.gguf``.
+        identity: metadata of the file; ``None`` for the name alone.
+        kind: type of the stored factors.
     """
 
-    base: Path
+    base: Path | Checkpoint
     adapter: Path
     out: Path
     name: str
@@ -52,40 +54,21 @@ class LoraRequest:
     kind: Literal["F16", "F32"] = "F16"
 
 
-@dataclass(frozen=True)
-class LoraFile:
-    """A finished LoRA file.
-
-    Attributes:
-        path: where it lies.
-        digest: ``sha256:<hex>`` of its bytes.
-        size: in bytes.
-        parameters: how many numbers its factors hold.
-        alpha: what llama.cpp scales it by, over the rank.
-    """
-
-    path: Path
-    digest: str
-    size: int
-    parameters: int
-    alpha: float
-
-
-def press_lora(request: LoraRequest, console: Console) -> LoraFile:
-    """Writes an adapter as a LoRA GGUF.
+def press_lora(request: LoraRequest, console: Console) -> HashedFile:
+    """Write an adapter as a LoRA GGUF.
 
     Raises:
-        InputError: the base, the adapter or the two together cannot be used, or the adapter holds more than
+        InputError: the base or the adapter is invalid, they do not match, or the adapter holds more than
             low-rank updates.
-        RecipeError: the name cannot be a file's name.
+        RecipeError: the name is not a valid file name.
         ServiceError: the disk is full.
     """
     name = checked_name(request.name)
-    checkpoint = open_checkpoint(request.base)
+    checkpoint = open_base(request.base)
     adapter = open_adapter(request.adapter, checkpoint)
     for tensor in adapter.replaced.values():
         raise InputError(
-            "The adapter replaces whole tensors of the model, which a LoRA file cannot hold.",
+            "The adapter replaces whole tensors of the model; a LoRA file cannot hold them.",
             where=tensor.where,
             fix="merge it into the model instead, or train without modules_to_save and bias",
         )
@@ -124,7 +107,7 @@ def press_lora(request: LoraRequest, console: Console) -> LoraFile:
                 file.append(data)
                 file.end_tensor()
                 advance(values.nbytes)
-    return LoraFile(path, file.digest, file.size, parameters, float(alpha))
+    return HashedFile(path, file.digest, file.size)
 
 
 def _header(
@@ -146,7 +129,7 @@ def _header(
 
 
 def _alpha(factors: Factors) -> float:
-    """The alpha that gives these factors their scale, whatever PEFT's way to it was."""
+    """The alpha equivalent to these factors' scale, however PEFT derived it."""
     return factors.scale * factors.rank
 
 
@@ -154,13 +137,13 @@ def _shapes(plan: TensorPlan, factors: Factors) -> tuple[tuple[int, int], tuple[
     """The shapes of ``lora_a`` and ``lora_b``."""
     rank = factors.rank
     if plan.role is Role.TOKEN_EMBEDDING:
-        # llama.cpp looks rows of lora_a up by token, and multiplies by lora_b: both lie the other way round.
+        # llama.cpp looks up rows of lora_a by token and multiplies by lora_b: both are transposed.
         return (plan.rows, rank), (plan.columns, rank)
     return (rank, plan.columns), (plan.rows, rank)
 
 
 def _values(adapter: Adapter, plan: TensorPlan, reader: TensorReader, alpha: float) -> tuple[Floats, Floats]:
-    """``lora_a`` and ``lora_b``, which takes up the difference where a module has a scale of its own."""
+    """``lora_a`` and ``lora_b``; the latter absorbs the difference if a module has a scale of its own."""
     factors = adapter.factors[plan.source]
     a, b = adapter.read(factors, reader)
     ratio = np.float32(_alpha(factors) / alpha)

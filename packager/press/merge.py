@@ -1,12 +1,12 @@
 """The arithmetic of a merge, defined to the last bit and the same on every machine.
 
 A merged weight is ``round(W + scale * (B @ A))``. A matrix product's last bits depend on the order of
-its additions, so that order is fixed here: rank by rank, each product added without being rounded first
+its additions, so the order is fixed here: rank by rank, each product added without intermediate rounding
 (fused multiply-add), the sum rounded to float32. torch's and numpy's BLAS do the same on current x86 CPUs
-(measured for ranks up to 128), so that the result equals ``peft``'s merge bit for bit.
+(measured for ranks up to 128), so the result equals ``peft``'s merge bit for bit.
 
-There are two ways to the same bits: compiled code (``merge_compiled``) for models, and numpy without any
-compiler, several times slower, for small jobs and where numba does not work.
+Two implementations give the same bits: compiled code (``merge_compiled``) for models, and numpy, several
+times slower but without a compiler, for small jobs and as a fallback where numba does not work.
 """
 
 from __future__ import annotations
@@ -19,14 +19,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
+from starfreight.packager.press.kernels import Floats
+
 Wide = npt.NDArray[np.float64]
 
 SMALL_JOB = 1 << 24
-"""Below so many weights numpy is done about when the compiled code would be loaded."""
+"""Number of weights below which numpy finishes before the compiled code is even loaded."""
 
 _TILE = 32 * 1024
-"""Elements worked on at a time, few enough to stay in a core's cache."""
+"""Elements processed at a time, few enough to stay in a core's cache."""
 
 _BELOW_FLOAT32 = np.int64((1 << 29) - 1)
 _HALF = np.int64(1 << 28)
@@ -52,7 +53,7 @@ class LowRank:
 
 
 def low_rank(left: Floats, right: Floats, scale: float) -> LowRank:
-    """Makes a :class:`LowRank` of its factors."""
+    """Make a :class:`LowRank` from its factors."""
     return LowRank(
         np.ascontiguousarray(left, dtype=np.float32),
         np.ascontiguousarray(right, dtype=np.float32),
@@ -61,10 +62,10 @@ def low_rank(left: Floats, right: Floats, scale: float) -> LowRank:
 
 
 def prepare(elements: int) -> str | None:
-    """Gets the compiled code ready when there are so many weights to merge that it pays.
+    """Load the compiled code, if there are enough weights to merge for it to pay off.
 
     Returns:
-        Why the slow way has to do for a large model, if it has to.
+        The reason for using the slow implementation on a large model, if it must be used.
     """
     global _fast
     if elements < SMALL_JOB:
@@ -77,15 +78,15 @@ def prepare(elements: int) -> str | None:
                 _check(add_low_rank)
                 _fast = add_low_rank
             except Exception as error:
-                return f"The adapter is merged by the slow way: numba does not work here ({error})."
+                return f"The adapter is merged by the slow implementation: numba fails here ({error})."
         return None
 
 
 def add_update(values: Floats, update: LowRank, start: int) -> None:
-    """Adds the rows of an update that belong to ``values``, in place.
+    """Add the rows of an update belonging to ``values``, in place.
 
     Args:
-        values: shape (rows, columns), contiguous: rows ``start`` and on of the weight.
+        values: shape (rows, columns), contiguous: rows of the weight from ``start`` on.
         update: of the whole weight.
         start: the first row.
     """
@@ -94,7 +95,7 @@ def add_update(values: Floats, update: LowRank, start: int) -> None:
 
 
 def add_low_rank_in_numpy(values: Floats, left: Floats, right: Floats, scale: np.float32) -> None:
-    """``values += scale * left @ right`` in the order and with the roundings told above."""
+    """``values += scale * left @ right`` with the order of additions and the roundings described above."""
     rows, columns = values.shape
     left_wide, right_wide = left.astype(np.float64), right.astype(np.float64)
     step = max(1, _TILE // columns)
@@ -115,11 +116,10 @@ def add_low_rank_in_numpy(values: Floats, left: Floats, right: Floats, scale: np
 
 
 def _round_once(exact: Wide, one: Wide, other: Floats) -> None:
-    """Changes the sums ``one + other`` so that float32 numbers made of them are rounded once.
+    """Adjust the sums ``one + other`` so their conversion to float32 is equivalent to a single rounding.
 
-    A sum that float64 has rounded to the middle between two float32 could be rounded to the wrong one
-    in the second step, and so could one among the subnormal numbers. Such sums are made odd in their last
-    bit, which tells that something was cut off.
+    A sum that float64 rounded to the midpoint between two float32 could go to the wrong one in the second
+    step; so could a sum in the subnormal range. Such sums get an odd last bit, which marks them as inexact.
     """
     doubtful = (exact.view(np.int64) & _BELOW_FLOAT32) == _HALF
     small = np.abs(exact) < _SMALLEST
@@ -135,7 +135,7 @@ def _round_once(exact: Wide, one: Wide, other: Floats) -> None:
 
 
 def _check(kernel: Callable[..., Any]) -> None:
-    """Compares compiled code with numpy on the machine at hand."""
+    """Compare compiled code with numpy on this machine."""
     random = np.random.default_rng(7)
     values = random.standard_normal((5, 601), dtype=np.float32)
     left = random.standard_normal((5, 7), dtype=np.float32)

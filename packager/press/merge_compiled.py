@@ -1,7 +1,7 @@
-"""A low-rank update added by compiled code: the same operations in the same order as in ``merge``.
+"""Addition of a low-rank update in compiled code: the same operations in the same order as in ``merge``.
 
-Importing this module compiles, or loads what an earlier process has compiled; so it is imported where a
-model is large enough for that to pay.
+Importing this module compiles the code or loads it from numba's cache, so import it only for models large
+enough for that to pay off.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 _WIDTH = 256
-"""Columns worked on at a time: their part of the right factor stays in a core's nearest cache."""
+"""Columns processed at a time: their part of the right factor stays in a core's L1 cache."""
 
 _ROW = types.float32[:, ::1]
 _SIGNATURE = types.void(_ROW, _ROW, _ROW, types.float32)
@@ -40,7 +40,7 @@ def _add_low_rank(values: Any, left: Any, right: Any, scale: Any) -> None:
         total = sums[:width]
         for row in range(rows):
             total[:] = 0
-            # Four ranks at a time, so that a sum is loaded and stored once for four additions.
+            # Four ranks at a time: a sum is loaded and stored once for four additions.
             whole = rank // 4 * 4
             for k in range(0, whole, 4):
                 a, b, c, d = left[row, k], left[row, k + 1], left[row, k + 2], left[row, k + 3]
@@ -71,7 +71,7 @@ def _compiled() -> Any:
     try:
         return njit(_SIGNATURE, nogil=True, error_model="numpy", cache=True)(_add_low_rank)
     except Exception:
-        # A cache that cannot be written, is full or damaged must not matter.
+        # An unwritable, full or corrupt cache must not matter.
         return njit(_SIGNATURE, nogil=True, error_model="numpy")(_add_low_rank)
 
 

@@ -1,4 +1,4 @@
-"""The keys of a GGUF file: what the model is, where it comes from, and how its text is split."""
+"""The header of a GGUF file: the model's identity and origin, and its tokenizer."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from gguf.gguf_writer import WriterState
 from starfreight.checkpoint import ModelShape, Tokenizer
 from starfreight.packager.press.architectures import TensorPlan, architecture_plan
 from starfreight.packager.press.importance import Importance
-from starfreight.packager.press.mix import FILE_TYPES, tensor_bytes
+from starfreight.packager.press.tensor_types import FILE_TYPES, tensor_bytes
 from starfreight.quantization import Quantization
 
 ALIGNMENT = 32
 """Every tensor of a GGUF file starts at a multiple of this many bytes."""
 
 MERGE_BASE_KEY = "starfreight.merge_base"
-"""Our own key: what the adapter was merged into, ``original`` or ``nf4_roundtrip``."""
+"""Starfreight's own key: the weights the adapter was merged into, ``original`` or ``nf4_roundtrip``."""
 
 _FIM_KEYS = {
     "prefix": Keys.Tokenizer.FIM_PRE_ID,
@@ -44,15 +44,15 @@ _SPECIAL_ENDS = (("<|", "|>"), ("<\uff5c", "\uff5c>"), ("<unused", ">"))
 
 
 @dataclass(frozen=True)
-class Origin:
+class ModelOrigin:
     """Something a model was made from: its base model, or a data set.
 
     Attributes:
-        name: what people call it.
-        organization: whose it is.
+        name: display name.
+        organization: its owner.
         version: its revision or digest.
-        url: where it is described.
-        repo_url: where its files are.
+        url: page describing it.
+        repo_url: location of its files.
     """
 
     name: str
@@ -64,25 +64,25 @@ class Origin:
 
 @dataclass(frozen=True)
 class ModelIdentity:
-    """What a model says of itself inside its file (``general.*``).
+    """A model's description inside its file (``general.*``).
 
     Attributes:
-        name: what people call it; empty where nobody is to be told, as with a base that is shared.
+        name: display name; empty to leave it out, as for a shared base.
         version: of the model.
         description: a sentence.
-        organization: whose it is.
+        organization: its owner.
         license: an SPDX expression.
         license_name: the licence's own name.
-        license_link: where its text is.
-        source_url: the page about what the file was converted from.
+        license_link: location of its text.
+        source_url: page of the model it was converted from.
         source_doi: its DOI.
-        source_repo_url: the repository that it is made in.
-        base_models: what it was made from.
-        datasets: what it was trained on.
-        tags: words to find it by.
+        source_repo_url: repository of the project.
+        base_models: models it was made from.
+        datasets: data sets it was trained on.
+        tags: search terms.
         languages: ISO codes of natural languages.
         chat_template: a Jinja template of a conversation.
-        merge_base: what its adapter was merged into; ``None`` where none was.
+        merge_base: the weights its adapter was merged into; ``None`` without an adapter.
     """
 
     name: str
@@ -95,8 +95,8 @@ class ModelIdentity:
     source_url: str | None = None
     source_doi: str | None = None
     source_repo_url: str | None = None
-    base_models: tuple[Origin, ...] = ()
-    datasets: tuple[Origin, ...] = ()
+    base_models: tuple[ModelOrigin, ...] = ()
+    datasets: tuple[ModelOrigin, ...] = ()
     tags: tuple[str, ...] = ()
     languages: tuple[str, ...] = ()
     chat_template: str | None = None
@@ -113,7 +113,7 @@ def header_bytes(
 ) -> bytes:
     """Everything before the weights: magic, keys, tensor table, padding.
 
-    The same arguments give the same bytes. The last keys stand where llama.cpp's quantiser puts them.
+    The same arguments give the same bytes. The last keys are in the position chosen by llama.cpp's quantiser.
     """
     plan = architecture_plan(shape.architecture)
     writer = GGUFWriter(None, shape.architecture)
@@ -132,7 +132,7 @@ def header_bytes(
 def finished_header(
     writer: GGUFWriter, tensors: Iterable[tuple[str, tuple[int, ...], GGMLQuantizationType, int]]
 ) -> bytes:
-    """The bytes of a writer's keys and of a tensor table, padded to where the weights start.
+    """The bytes of a writer's keys and of a tensor table, padded to the start of the weights.
 
     Args:
         writer: with its keys added, and no tensors.
@@ -142,7 +142,7 @@ def finished_header(
 
     for name, shape, kind, size in tensors:
         writer.add_tensor_info(name, shape, np.dtype(np.float32), size, raw_dtype=kind)
-    # The writer knows only files; a buffer in the place of one lets us hash what it writes.
+    # GGUFWriter accepts only files; a buffer in their place allows hashing the header.
     buffer = io.BytesIO()
     writer.fout = cast(Any, [buffer])
     writer.state = WriterState.EMPTY
@@ -154,13 +154,13 @@ def finished_header(
 
 
 def write_identity(writer: GGUFWriter, identity: ModelIdentity, kind: str, parameters: int) -> None:
-    """Adds the keys that say what a file is and where it comes from.
+    """Add the keys describing a file and its origin.
 
     Args:
-        writer: takes them.
-        identity: what to say.
+        writer: receives them.
+        identity: the description.
         kind: ``model`` or ``adapter``.
-        parameters: how many weights the file holds.
+        parameters: number of weights in the file.
     """
     texts: Mapping[str, str | None] = {
         Keys.General.TYPE: kind,
@@ -190,7 +190,7 @@ def write_identity(writer: GGUFWriter, identity: ModelIdentity, kind: str, param
 
 
 def _write_tokenizer(writer: GGUFWriter, tokenizer: Tokenizer, pre_tokenizer: str, vocab_size: int) -> None:
-    """The vocabulary, filled up to the embedding's rows with tokens that are never produced."""
+    """The vocabulary, padded to the rows of the embedding with unused tokens."""
     added = {token.id: token for token in tokenizer.added}
     texts, kinds = [], []
     for number in range(vocab_size):
@@ -220,6 +220,6 @@ def _write_tokenizer(writer: GGUFWriter, tokenizer: Tokenizer, pre_tokenizer: st
 
 
 def _looks_special(text: str) -> bool:
-    """Whether llama.cpp's converter takes a token for a control token whatever the file says."""
+    """True if llama.cpp's converter always treats the token as a control token."""
     enclosed = any(text.startswith(first) and text.endswith(last) for first, last in _SPECIAL_ENDS)
     return enclosed or text in _SPECIAL_TEXTS

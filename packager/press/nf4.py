@@ -1,12 +1,12 @@
-"""Weights through NF4 with double quantisation and back, as QLoRA training saw them, without torch.
+"""Weights through NF4 with double quantisation and back, as in QLoRA training, without torch.
 
-The numbers are those of ``quantize_4bit`` and ``dequantize_4bit`` in bitsandbytes 0.50.2 on a CPU, bit for
-bit: blocks of 64 weights that count through the flattened tensor, each scaled by its largest magnitude; these
-magnitudes less their mean in 8 bits, in blocks of 256 (``backends/default/ops.py``, ``csrc/cpu_ops.cpp``).
+The numbers equal those of ``quantize_4bit`` and ``dequantize_4bit`` in bitsandbytes 0.50.2 on a CPU, bit for
+bit: blocks of 64 weights of the flattened tensor, each scaled by its largest magnitude; the magnitudes minus
+their mean in 8 bits, in blocks of 256 (``backends/default/ops.py``, ``csrc/cpu_ops.cpp``).
 
 Two limits. The mean's last bit depends on the order of additions; here it is torch's with one thread on x86.
-And where rows are not whole blocks, bitsandbytes 0.50.2 reads wrong scales on CPUs with AVX-512; here they
-are the right ones, as on its other paths. No StarCoder has such rows.
+And for rows that are not whole blocks, bitsandbytes 0.50.2 reads wrong scales on CPUs with AVX-512; the
+scales here are correct, as on its other code paths. No StarCoder has such rows.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from concurrent.futures import Future
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
+from starfreight.packager.press.kernels import Floats
 
 BLOCK = 64
-"""Weights that share a scale."""
+"""Weights sharing a scale."""
 
 _SCALES_BLOCK = 256
-"""Scales that share a scale of their own."""
+"""Scales sharing a scale of their own."""
 
 _LEVELS = np.array(
     [
@@ -43,8 +43,8 @@ _SMALLEST = np.float32(1e-38)
 _TILE = 1 << 15
 
 
-class Scales:
-    """The scales of one tensor, which are known when every part of it has been seen.
+class Nf4Scales:
+    """The scales of one tensor, available once every part of it has been processed.
 
     Args:
         parts: the largest magnitudes of the tensor's blocks (:func:`block_maxima`), part by part.
@@ -56,7 +56,7 @@ class Scales:
         self._found: tuple[Floats, Floats] | None = None
 
     def of(self, start: int, stop: int) -> tuple[Floats, Floats]:
-        """What blocks ``start`` to ``stop`` are divided by, and what they are multiplied by again."""
+        """Divisors of blocks ``start`` to ``stop``, and their multipliers on the way back."""
         with self._lock:
             if self._found is None:
                 maxima = np.concatenate([part.result() for part in self._parts])
@@ -74,13 +74,13 @@ def block_maxima(values: Floats) -> Floats:
     return np.append(maxima, np.maximum(np.abs(values[whole:]).max(), _SMALLEST))
 
 
-def round_trip(values: Floats, scales: Scales, first: int) -> Floats:
-    """Flat float32 weights through NF4 and back, before they are rounded to the dtype they were loaded in.
+def round_trip(values: Floats, scales: Nf4Scales, first: int) -> Floats:
+    """Flat float32 weights through NF4 and back, before rounding to the dtype they were loaded in.
 
     Args:
-        values: whole blocks, but for the tensor's last one.
+        values: whole blocks, except the tensor's last one.
         scales: of the whole tensor.
-        first: the number of the first block.
+        first: number of the first block.
     """
     maxima, back = scales.of(first, first + -(-len(values) // BLOCK))
     result = np.empty_like(values)
@@ -101,7 +101,7 @@ def round_trip(values: Floats, scales: Scales, first: int) -> Floats:
 
 
 def double_quantised(maxima: Floats) -> Floats:
-    """A tensor's scales as they come back from 8 bits."""
+    """A tensor's scales after a round trip through 8 bits."""
     offset = _sum(maxima) / np.float32(len(maxima))
     padded = np.zeros(-(-len(maxima) // _SCALES_BLOCK) * _SCALES_BLOCK, dtype=np.float32)
     padded[: len(maxima)] = maxima - offset
@@ -109,7 +109,7 @@ def double_quantised(maxima: Floats) -> Floats:
     largest = np.abs(blocks).max(axis=1, keepdims=True)
     with np.errstate(divide="ignore", over="ignore"):
         factors = np.float32(1) / largest
-    # Differences too small to be divided by are as good as none.
+    # Differences too small to divide by count as zero.
     some = np.isfinite(factors)
     scaled = np.clip(blocks * np.where(some, factors, np.float32(1)), -1, 1)
     values, nearest = _eight_bits()
@@ -120,7 +120,7 @@ def double_quantised(maxima: Floats) -> Floats:
 
 
 def _nearest(scaled: Floats) -> Floats:
-    """The level of NF4 that each number between -1 and 1 goes to; a tie goes to the lower one."""
+    """The NF4 level nearest to each number between -1 and 1; ties go to the lower one."""
     counts = np.zeros(scaled.shape, dtype=np.uint8)
     for bound in _BOUNDS:
         counts += scaled > bound
@@ -129,7 +129,7 @@ def _nearest(scaled: Floats) -> Floats:
 
 @functools.cache
 def _eight_bits() -> tuple[Floats, npt.NDArray[np.uint8]]:
-    """The 256 values of bitsandbytes' dynamic map, and which of them is nearest to each of 65,536 places."""
+    """The 256 values of bitsandbytes' dynamic map, and the nearest one to each of 65,536 positions."""
     values = [np.float32(0), np.float32(1)]
     for exponent in range(7):
         count = 2**exponent + 1
@@ -149,9 +149,9 @@ def _eight_bits() -> tuple[Floats, npt.NDArray[np.uint8]]:
 
 
 def _sum(values: Floats) -> np.float32:
-    """The sum in the order in which torch adds on one thread (``aten/src/ATen/native/cpu/SumKernel.cpp``).
+    """The sum in torch's order of additions on one thread (``aten/src/ATen/native/cpu/SumKernel.cpp``).
 
-    The 8 lanes of four vectors side by side are added apart; long sums cascade through four levels.
+    The 8 lanes of four vectors side by side are added separately; long sums cascade through four levels.
     """
     lanes = 8 if len(values) >= 8 else 1
     vectors = len(values) // lanes

@@ -5,25 +5,36 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from starfreight.checkpoint import Checkpoint, TensorReader, Tokenizer, check_tokenizer, open_checkpoint
+from gguf import GGMLQuantizationType
+
+from starfreight.checkpoint import Checkpoint, TensorReader, Tokenizer, check_tokenizer
 from starfreight.console import Console
 from starfreight.errors import InputError, RecipeError
 from starfreight.files import atomic_write, disk_errors
+from starfreight.packager.hashed_file import QuantizedFile
 from starfreight.packager.press.adapter import Adapter, open_adapter
 from starfreight.packager.press.architectures import TensorPlan, architecture_plan
 from starfreight.packager.press.chunks import Sources, encoded_chunks
+from starfreight.packager.press.file_names import checked_name
+from starfreight.packager.press.gguf_stream import GgufStream
 from starfreight.packager.press.importance import Importance, read_importance
-from starfreight.packager.press.kernels import WEIGHTED, Device, find_accelerator, prepare
+from starfreight.packager.press.kernels import (
+    WEIGHTED,
+    Accelerator,
+    Device,
+    Floats,
+    find_accelerator,
+    prepare,
+)
 from starfreight.packager.press.merge import prepare as prepare_merge
 from starfreight.packager.press.metadata import ModelIdentity, header_bytes
-from starfreight.packager.press.mix import FILE_TYPES, tensor_type
-from starfreight.packager.press.names import checked_name
-from starfreight.packager.press.writer import GgufStream
+from starfreight.packager.press.open_base import open_base
+from starfreight.packager.press.tensor_types import tensor_type
 from starfreight.quantization import Quantization
 from starfreight.recipe.package import MergeBase
 
@@ -32,27 +43,27 @@ LoadDtype = Literal["F32", "BF16"]
 
 @dataclass(frozen=True)
 class PressRequest:
-    """What to press.
+    """Request for GGUF files of one model.
 
     Attributes:
-        base: the base model's folder, in Hugging Face layout.
-        adapter: a LoRA adapter's folder, merged in where given.
-        quantizations: which files to make.
-        out: the folder they go to.
-        name: what their names start with: ``<name>-Q4_K_M.gguf``.
-        identity: what the files say of themselves; ``None`` for the name alone.
-        threads: how many to use; ``None`` for one for each core.
-        merge_base: what the adapter is merged into: ``original``, the base's own weights, or
+        base: the base model, opened, or its directory in Hugging Face layout.
+        adapter: a LoRA adapter's directory; merged in if given.
+        quantizations: one file is written for each.
+        out: directory of the files.
+        name: stem of their names: ``<name>-Q4_K_M.gguf``.
+        identity: metadata of the files; ``None`` for the name alone.
+        threads: number of threads; ``None`` for one per core.
+        merge_base: the weights to merge the adapter into: ``original``, the base's own, or
             ``nf4_roundtrip``, the weights as QLoRA training saw them: every linear layer but the output
             layer through NF4 and back.
-        load_dtype: the dtype that training loaded the base in, which the round trip starts from:
-            ``BF16`` on a GPU, ``F32`` on a CPU.
-        imatrix: an importance matrix in llama.cpp's GGUF format, by which quantisation weighs its errors.
-        device: where to quantise: ``auto``, on the cores and on a GPU where there is one and enough to do;
-            ``cpu``, on the cores alone; ``cuda``, on a GPU what it can do. The bytes are the same.
+        load_dtype: the dtype in which training loaded the base, where the round trip starts: ``BF16`` on a
+            GPU, ``F32`` on a CPU.
+        imatrix: an importance matrix in llama.cpp's GGUF format; quantisation weighs its errors by it.
+        device: where to quantise: ``auto``, on the cores and, if there is a GPU and enough to do, on it too;
+            ``cpu``, on the cores alone; ``cuda``, on a GPU as far as it can. The bytes are the same.
     """
 
-    base: Path
+    base: Path | Checkpoint
     adapter: Path | None
     quantizations: tuple[Quantization | str, ...]
     out: Path
@@ -66,115 +77,139 @@ class PressRequest:
 
 
 @dataclass(frozen=True)
-class PressedFile:
-    """One finished file.
+class _PressPlan:
+    """Everything known before the first weight is read.
 
     Attributes:
-        quantization: how its weights are stored.
-        path: where it lies.
-        digest: ``sha256:<hex>`` of its bytes.
-        size: in bytes.
-        parameters: how many weights it holds.
-        file_type: llama.cpp's number of the quantization.
+        quantizations: one file each, without duplicates.
+        tensors: of the model, in the order of the files.
+        types: the types of each tensor by its name, one for each file.
+        threads: number of threads.
     """
 
-    quantization: Quantization
-    path: Path
-    digest: str
-    size: int
-    parameters: int
-    file_type: int
+    checkpoint: Checkpoint
+    tokenizer: Tokenizer
+    adapter: Adapter | None
+    importance: Importance | None
+    quantizations: tuple[Quantization, ...]
+    tensors: Sequence[TensorPlan]
+    types: Mapping[str, tuple[GGMLQuantizationType, ...]]
+    threads: int
+
+    @property
+    def weights(self) -> Mapping[str, Floats]:
+        """The importance of each tensor's columns; empty without an importance matrix."""
+        return self.importance.weights if self.importance else {}
 
 
-def press(request: PressRequest, console: Console) -> tuple[PressedFile, ...]:
-    """Merges, converts and quantises a model in one pass over its weights.
+def press(request: PressRequest, console: Console) -> tuple[QuantizedFile, ...]:
+    """Merge, convert and quantise a model in one pass over its weights.
 
-    The files appear under their names only when all of them are whole. Memory is bounded by
-    the size of a chunk and the number of threads, not by the model. Only ``nf4_roundtrip`` reads a linear
-    layer's weights twice, one layer at a time. The caller keeps other processes out of ``request.out``.
+    The files appear under their names only when all of them are whole. Memory is bounded by the size of a
+    chunk and the number of threads, not by the model. Only ``nf4_roundtrip`` reads a linear layer's weights
+    twice, one layer at a time. The caller keeps other processes out of ``request.out``.
 
     Raises:
-        InputError: the base, the adapter, the importance matrix or these together cannot be used; a weight
+        InputError: the base, the adapter or the importance matrix is invalid, they do not match, or a weight
             is not finite.
-        RecipeError: the quantizations or the name cannot be used, or there is no such device.
+        RecipeError: a quantization, the name or another option is invalid, or the device does not exist.
         ServiceError: the disk is full.
     """
+    plan = _plan(request, console)
+    accelerator = _prepare(plan, request.device, console)
+    files = _write(plan, request, accelerator, console)
+    _tell([accelerator.trouble] if accelerator else [], console)
+    return files
+
+
+def _plan(request: PressRequest, console: Console) -> _PressPlan:
+    """Open and check all inputs, and choose the type of each tensor in each file."""
     quantizations = _checked(request)
-    checkpoint = open_checkpoint(request.base)
+    checkpoint = open_base(request.base)
     tokenizer = check_tokenizer(checkpoint.folder, checkpoint.architecture)
-    if len(tokenizer.tokens) > checkpoint.shape.vocab_size:
+    shape = checkpoint.shape
+    if len(tokenizer.tokens) > shape.vocab_size:
         raise InputError(
             f"The tokenizer has {len(tokenizer.tokens)} tokens, the model's embedding only "
-            f"{checkpoint.shape.vocab_size} rows.",
-            where=str(request.base),
+            f"{shape.vocab_size} rows.",
+            where=str(checkpoint.folder),
             fix="restore the tokenizer that belongs to the model",
         )
     adapter = open_adapter(request.adapter, checkpoint) if request.adapter is not None else None
-    return _press(request, quantizations, checkpoint, tokenizer, adapter, console)
+    tensors = architecture_plan(shape.architecture).tensors(shape)
+    importance = _importance(request.imatrix, tensors, console) if request.imatrix is not None else None
+    types = {
+        tensor.name: tuple(
+            tensor_type(tensor, shape, item, imatrix=importance is not None) for item in quantizations
+        )
+        for tensor in tensors
+    }
+    threads = request.threads or _cores()
+    return _PressPlan(checkpoint, tokenizer, adapter, importance, quantizations, tensors, types, threads)
 
 
 def _checked(request: PressRequest) -> tuple[Quantization, ...]:
     quantizations = tuple(dict.fromkeys(Quantization.parse(item) for item in request.quantizations))
     if not quantizations:
-        raise RecipeError("No quantization was asked for.", fix="choose from " + ", ".join(Quantization))
+        raise RecipeError("No quantization was given.", fix="choose from " + ", ".join(Quantization))
     checked_name(request.name)
     if request.threads is not None and request.threads < 1:
         raise RecipeError(f"The press cannot run on {request.threads} threads.", fix="give 1 or more")
     if request.adapter is None and request.merge_base != "original":
         raise RecipeError(
-            f"There is no adapter to merge into {request.merge_base}.", fix="name one, or leave this out"
+            f"There is no adapter to merge into {request.merge_base}.",
+            fix="name an adapter, or leave merge_base out",
         )
     return quantizations
 
 
-def _press(
-    request: PressRequest,
-    quantizations: tuple[Quantization, ...],
-    checkpoint: Checkpoint,
-    tokenizer: Tokenizer,
-    adapter: Adapter | None,
-    console: Console,
-) -> tuple[PressedFile, ...]:
-    shape = checkpoint.shape
-    plans = architecture_plan(shape.architecture).tensors(shape)
-    importance = _importance(request.imatrix, plans, console) if request.imatrix is not None else None
-    weights = importance.weights if importance else {}
-    kinds = {
-        plan.name: tuple(
-            tensor_type(plan, shape, item, imatrix=importance is not None) for item in quantizations
+def _importance(path: Path, tensors: Sequence[TensorPlan], console: Console) -> Importance:
+    importance = read_importance(path)
+    importance.check(tensors, str(path))
+    missing = importance.missing(tensors)
+    if missing:
+        console.note(
+            f"{path} does not cover {len(missing)} matrices, which are quantised without it: {missing[0]} ..."
         )
-        for plan in plans
-    }
-    elements = Counter({kind: 0 for row in kinds.values() for kind in row})
-    for plan in plans:
-        # What an importance matrix weighs is not for the fast kernels.
-        fast = set(kinds[plan.name]) - (WEIGHTED if plan.name in weights else set())
-        elements.update(dict.fromkeys(fast, plan.elements))
-    merged = sum(plan.elements for plan in plans if adapter and plan.source in adapter.factors)
-    threads = request.threads or _cores()
-    accelerator = find_accelerator(request.device, elements, threads)
+    return importance
+
+
+def _prepare(plan: _PressPlan, device: Device, console: Console) -> Accelerator | None:
+    """Load the compiled code that is worth its loading time for so many weights, and find a GPU."""
+    elements = Counter({kind: 0 for row in plan.types.values() for kind in row})
+    for tensor in plan.tensors:
+        # The fast kernels do not weigh errors by an importance matrix.
+        fast = set(plan.types[tensor.name]) - (WEIGHTED if tensor.name in plan.weights else set())
+        elements.update(dict.fromkeys(fast, tensor.elements))
+    factors = plan.adapter.factors if plan.adapter else {}
+    merged = sum(tensor.elements for tensor in plan.tensors if tensor.source in factors)
+    accelerator = find_accelerator(device, elements, plan.threads)
     notes = [prepare_merge(merged), *(prepare(kind, count) for kind, count in elements.items())]
     notes += [accelerator.prepare(kind) for kind in elements] if accelerator else []
     _tell(notes, console)
-    identity = request.identity or ModelIdentity(request.name)
-    if adapter is not None:
-        identity = replace(identity, merge_base=request.merge_base)
-    paths = [request.out / f"{request.name}-{item}.gguf" for item in quantizations]
+    return accelerator
+
+
+def _write(
+    plan: _PressPlan, request: PressRequest, accelerator: Accelerator | None, console: Console
+) -> tuple[QuantizedFile, ...]:
+    """Run the pass: read each weight, and write all files side by side."""
+    paths = [request.out / f"{request.name}-{item}.gguf" for item in plan.quantizations]
     files: list[GgufStream] = []
     with contextlib.ExitStack() as stack:
-        for number, (path, item) in enumerate(zip(paths, quantizations, strict=True)):
-            table = [(plan, kinds[plan.name][number]) for plan in plans]
-            stream = stack.enter_context(atomic_write(path))
-            files.append(
-                GgufStream(stream, header_bytes(shape, tokenizer, identity, item, table, importance))
-            )
-        load_dtype = request.load_dtype if request.merge_base == "nf4_roundtrip" else None
+        for number, path in enumerate(paths):
+            files.append(GgufStream(stack.enter_context(atomic_write(path)), _header(plan, request, number)))
         sources = Sources(
-            checkpoint, adapter, stack.enter_context(TensorReader()), load_dtype, weights, accelerator
+            plan.checkpoint,
+            plan.adapter,
+            stack.enter_context(TensorReader()),
+            request.load_dtype if request.merge_base == "nf4_roundtrip" else None,
+            plan.weights,
+            accelerator,
         )
-        total = sum(sources.stored(plan).size for plan in plans)
+        total = sum(sources.stored(tensor).size for tensor in plan.tensors)
         advance = stack.enter_context(console.progress("Pressing", total=total, unit="B"))
-        for chunk, encoded in encoded_chunks(sources, plans, kinds, threads):
+        for chunk, encoded in encoded_chunks(sources, plan.tensors, plan.types, plan.threads):
             with disk_errors(request.out):
                 for file, data in zip(files, encoded, strict=True):
                     file.append(data)
@@ -185,29 +220,26 @@ def _press(
             # None gets its name before all are on the disk.
             for file in files:
                 file.sync()
-    _tell([accelerator.trouble] if accelerator else [], console)
-    parameters = sum(plan.elements for plan in plans)
     return tuple(
-        PressedFile(item, path, file.digest, file.size, parameters, int(FILE_TYPES[item]))
-        for item, path, file in zip(quantizations, paths, files, strict=True)
+        QuantizedFile(path, file.digest, file.size, item)
+        for item, path, file in zip(plan.quantizations, paths, files, strict=True)
     )
+
+
+def _header(plan: _PressPlan, request: PressRequest, number: int) -> bytes:
+    """Everything before the weights in the file of this number."""
+    identity = request.identity or ModelIdentity(request.name)
+    if plan.adapter is not None:
+        identity = replace(identity, merge_base=request.merge_base)
+    table = [(tensor, plan.types[tensor.name][number]) for tensor in plan.tensors]
+    shape = plan.checkpoint.shape
+    return header_bytes(shape, plan.tokenizer, identity, plan.quantizations[number], table, plan.importance)
 
 
 def _tell(notes: Sequence[str | None], console: Console) -> None:
     for note in notes:
         if note:
             console.note(note)
-
-
-def _importance(path: Path, plans: Sequence[TensorPlan], console: Console) -> Importance:
-    importance = read_importance(path)
-    importance.check(plans, str(path))
-    missing = importance.missing(plans)
-    if missing:
-        console.note(
-            f"{path} says nothing of {len(missing)} matrices, which are quantised without: {missing[0]} ..."
-        )
-    return importance
 
 
 def _cores() -> int:

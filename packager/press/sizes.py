@@ -1,11 +1,11 @@
-"""How large a GGUF file will be, from the model's shape alone."""
+"""The size of a GGUF file, predicted from the model's shape alone."""
 
 from __future__ import annotations
 
 from starfreight.checkpoint import ModelShape
 from starfreight.packager.press.architectures import architecture_plan
 from starfreight.packager.press.metadata import ALIGNMENT
-from starfreight.packager.press.mix import tensor_bytes, tensor_type
+from starfreight.packager.press.tensor_types import tensor_bytes, tensor_type
 from starfreight.quantization import Quantization
 
 _BYTES_PER_TOKEN = 40
@@ -18,10 +18,10 @@ def predict_size(shape: ModelShape, quantization: Quantization | str, *, imatrix
     Args:
         shape: of the model.
         quantization: of the file.
-        imatrix: whether it is made with an importance matrix, which changes the type of some tensors.
+        imatrix: true for a file made with an importance matrix, which changes the type of some tensors.
 
     Raises:
-        RecipeError: there is no such quantization.
+        RecipeError: the quantization is unknown.
     """
     chosen = Quantization.parse(quantization)
     total = 4096 + shape.vocab_size * _BYTES_PER_TOKEN

@@ -1,4 +1,4 @@
-"""Where every byte came from, as a statement that machines and people can check."""
+"""The origin of a package, as a statement that machines and people can check."""
 
 from starfreight.packager.provenance.statement import PREDICATE_TYPE, make_statement
 

@@ -1,7 +1,7 @@
 """An in-toto v1 statement with a SLSA v1 provenance predicate, about the files of one package.
 
-The formats are those of https://in-toto.io/Statement/v1 and https://slsa.dev/provenance/v1. What
-the fields hold is told in ``docs/provenance.md``.
+Formats: https://in-toto.io/Statement/v1 and https://slsa.dev/provenance/v1. The fields are listed in
+``docs/provenance.md``.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from starfreight import __version__
+from starfreight.packager.training_method import TRAINING_METHODS
 from starfreight.records import FileDigest
 from starfreight.run import Run
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://slsa.dev/provenance/v1"
-BUILD_TYPE = "urn:starfreight:build:qlora-gguf:v1"
 BUILDER = "urn:starfreight:builder:local"
 
 
@@ -31,10 +31,9 @@ def make_statement(
 
     Args:
         run: the finished run: its recipe, base model, versions, adapter, importance matrix and times.
-        data_manifest: ``data/manifest.json``, every file of which is named with its digest.
-        files: name and digest of each file that the statement is about.
-        quantizations: those that were made, which the recipe's list does not tell when the builder was asked
-            for others.
+        data_manifest: ``data/manifest.json``; each of its files is named with its digest.
+        files: name and digest of each subject of the statement.
+        quantizations: those built; they can differ from the recipe's list.
     """
     assert run.outcome is not None
     package = run.recipe.package
@@ -44,7 +43,7 @@ def make_statement(
         "predicateType": PREDICATE_TYPE,
         "predicate": {
             "buildDefinition": {
-                "buildType": BUILD_TYPE,
+                "buildType": TRAINING_METHODS[run.recipe.training.method].build_type,
                 "externalParameters": {
                     "recipe": run.recipe.model_dump(mode="json"),
                     "quantizations": [str(item) for item in quantizations],
@@ -68,7 +67,7 @@ def make_statement(
 
 
 def _calibration(run: Run) -> dict[str, Any]:
-    """What the importance matrix was computed on; nothing where the files are made without one."""
+    """The data behind the importance matrix; empty without one."""
     if run.imatrix is None:
         return {}
     return {"imatrix": {"blocks": run.imatrix.blocks, "tokens": run.imatrix.tokens}}

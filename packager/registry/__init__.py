@@ -1,4 +1,4 @@
-"""Puts a package into a registry, and nothing a reader could stumble over before it is whole.
+"""Push a package to a registry; readers see it only when it is whole.
 
 reference = parse_reference("registry.example.org/team/acme-coder:1.0")  # from starfreight.registry
 published = publish(Path("packages/acme-coder"), reference, insecure=False, console=console)

@@ -1,23 +1,23 @@
-"""What a registry is known to refuse, said before hours of uploading instead of after."""
+"""Known limits of registries, checked before hours of uploading instead of after."""
 
 from __future__ import annotations
 
 from starfreight.console import human_count
 from starfreight.errors import GateError
 from starfreight.package import Descriptor
-from starfreight.packager.layout.reader import Layout
+from starfreight.packager.layout.reader import ImageLayout
 
 LARGEST_LAYER = {"ghcr.io": 10_000_000_000}
 """Bytes by host. GitHub: "10 GB size limit for each layer" (docs.github.com, container registry)."""
 
 
 def largest_layer(host: str) -> int | None:
-    """How many bytes a layer may have at a host, or ``None`` where no limit is known."""
+    """The largest layer of a host in bytes; ``None`` if no limit is known."""
     return LARGEST_LAYER.get(host.lower())
 
 
-def check_limits(host: str, layout: Layout, blobs: tuple[Descriptor, ...]) -> None:
-    """Refuses a package that the registry would refuse.
+def check_limits(host: str, layout: ImageLayout, blobs: tuple[Descriptor, ...]) -> None:
+    """Refuse a package that the registry would refuse.
 
     Raises:
         GateError: a blob is too large.
@@ -26,7 +26,7 @@ def check_limits(host: str, layout: Layout, blobs: tuple[Descriptor, ...]) -> No
     for blob in blobs:
         if limit is not None and blob.size > limit:
             raise GateError(
-                f"{host} takes no layer over {human_count(limit, 'B')}; "
+                f"{host} accepts layers up to {human_count(limit, 'B')}; "
                 f"one has {human_count(blob.size, 'B')}.",
                 where=str(layout.blob_path(blob.digest)),
                 fix="choose a smaller quantization (plan shows the sizes), or another registry",

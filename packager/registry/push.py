@@ -1,8 +1,8 @@
-"""Publishing: blobs, then manifests, then what refers to them, then the tags.
+"""Publish a package: blobs, then manifests, then attachments, then tags.
 
-A tag moves only when everything it leads to is there, so a reader never meets half a model, and
-publishing that was stopped at any point is completed by the same command: what has arrived is
-asked for by its digest and not sent again.
+A tag moves only when everything it refers to is in the registry, so a reader never finds half a model. After
+an interruption the same command completes the upload: blobs already in the registry are found by their digest
+and not sent again.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from starfreight.console import Console, human_count
 from starfreight.errors import ServiceError
 from starfreight.package import Descriptor, Package
-from starfreight.packager.layout.reader import Layout
+from starfreight.packager.layout.reader import ImageLayout
 from starfreight.packager.layout.verify import verify_layout
 from starfreight.packager.registry.limits import check_limits
 from starfreight.registry import Reference, is_local, parse_reference
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PublishedTag:
-    """A tag and the manifest that it names now."""
+    """A tag and its new manifest."""
 
     tag: str
     format: str
@@ -36,18 +36,18 @@ class PublishedTag:
 
 @dataclass(frozen=True)
 class Published:
-    """What a registry holds after publishing."""
+    """The state of a registry after publishing."""
 
     reference: str
     tags: tuple[PublishedTag, ...]
     attachments: int
-    """Manifests that refer to those at the tags."""
+    """Number of manifests that refer to other manifests."""
     bytes_sent: int
     bytes_present: int
-    """What the registry held already."""
+    """Bytes that were in the registry already."""
 
     def as_dict(self) -> dict[str, Any]:
-        """As ``--json`` prints it."""
+        """The result as ``--json`` prints it."""
         return {
             "reference": self.reference,
             "tags": {tag.tag: tag.digest for tag in self.tags},
@@ -57,10 +57,10 @@ class Published:
         }
 
     def as_text(self) -> str:
-        """As a person reads it: every tag and what it names, and what to type to get the model."""
+        """The result for people: every tag with its manifest, and the command that pulls the model."""
         sent, present = human_count(self.bytes_sent, "B"), human_count(self.bytes_present, "B")
         width = max(len(tag.tag) for tag in self.tags)
-        lines = [f"Published {self.reference} ({sent} sent, {present} there already):"]
+        lines = [f"Published {self.reference} ({sent} sent, {present} already there):"]
         lines += [
             f"  {tag.tag:{width}}  {tag.quantization:6}  {tag.format:9}  {tag.digest}" for tag in self.tags
         ]
@@ -75,15 +75,15 @@ def publish(
     console: Console,
     mount_from: tuple[str, ...] = (),
 ) -> Published:
-    """Puts a package into a registry: each variant at ``TAG-q4_K_M``, the default also at ``TAG``.
+    """Push a package to a registry: each variant at ``TAG-q4_K_M``, the default also at ``TAG``.
 
-    Each of these tags is Ollama's manifest; the ModelPack one is beside it at the tag with ``-oci``.
+    These tags are Ollama's manifests; ModelPack's are at the same tags with ``-oci``.
 
     Args:
-        package_dir: the package's folder.
+        package_dir: the package's directory.
         reference: ``HOST/NAMESPACE/NAME:TAG``.
-        insecure: speak plain http.
-        console: where progress goes.
+        insecure: use plain HTTP.
+        console: shows progress.
         mount_from: repositories of the same registry (``namespace/name``) that may hold the blobs.
 
     Raises:
@@ -91,13 +91,13 @@ def publish(
         GateError: a file of the package is damaged, or too large for the registry.
         ServiceError: the registry cannot be reached, refuses, or keeps failing.
     """
-    # oras and requests take a third of a second to import, and reading a reference needs neither.
+    # oras and requests take a third of a second to import; parsing a reference needs neither.
     from starfreight.registry.publishing import PublishingClient
     from starfreight.registry.referrers import attach
 
     target = parse_reference(reference) if isinstance(reference, str) else reference
     package = Package.load(package_dir)
-    layout = Layout(package_dir)
+    layout = ImageLayout(package_dir)
     manifests = _manifests(layout, package)
     blobs = _blobs(layout, package)
     check_limits(target.host, layout, blobs)
@@ -105,9 +105,7 @@ def publish(
 
     client = PublishingClient(target, insecure=insecure)
     if insecure and client.has_credentials and not is_local(target.host):
-        console.note(
-            f"Warning: the password goes to {target.host} over plain http, where others can read it."
-        )
+        console.note(f"Warning: the password is sent to {target.host} over plain HTTP, readable by others.")
     client.connect()
     sent = 0
     total = sum(blob.size for blob in blobs)
@@ -135,8 +133,8 @@ def publish(
     )
 
 
-def _manifests(layout: Layout, package: Package) -> tuple[Descriptor, ...]:
-    """The manifests that tags name, each once, whose bytes are checked here."""
+def _manifests(layout: ImageLayout, package: Package) -> tuple[Descriptor, ...]:
+    """The manifests at the tags, each once. Their bytes are checked here."""
     found = {
         each.manifest.digest: each.manifest for variant in package.variants for each in variant.manifests
     }
@@ -145,8 +143,8 @@ def _manifests(layout: Layout, package: Package) -> tuple[Descriptor, ...]:
     return tuple(found.values())
 
 
-def _blobs(layout: Layout, package: Package) -> tuple[Descriptor, ...]:
-    """Every blob that a manifest names, the smallest first: what is refused is refused soon."""
+def _blobs(layout: ImageLayout, package: Package) -> tuple[Descriptor, ...]:
+    """Every blob of a manifest, the smallest first: a refusal comes early."""
     descriptors = [each.manifest for variant in package.variants for each in variant.manifests]
     descriptors += [attachment.manifest for attachment in package.attachments]
     blobs = {}
@@ -159,7 +157,7 @@ def _blobs(layout: Layout, package: Package) -> tuple[Descriptor, ...]:
 
 
 def _tags(package: Package, tag: str) -> list[tuple[PublishedTag, Descriptor]]:
-    """The tags in the order of their moving: the plain one last."""
+    """The tags in the order in which they move: the plain one last."""
     named = [(f"{tag}-{variant.tag}", variant) for variant in package.variants]
     named.append((tag, package.default_variant))
     return [
@@ -172,17 +170,17 @@ def _tags(package: Package, tag: str) -> list[tuple[PublishedTag, Descriptor]]:
     ]
 
 
-def _put(client: PublishingClient, layout: Layout, descriptor: Descriptor, tag: str) -> None:
+def _put(client: PublishingClient, layout: ImageLayout, descriptor: Descriptor, tag: str) -> None:
     if client.manifest_digest(tag, descriptor.media_type) != descriptor.digest:
         client.put_manifest(tag, descriptor.media_type, layout.read(descriptor))
 
 
 def _read_back(
-    client: PublishingClient, layout: Layout, descriptor: Descriptor, target: Reference, tag: str
+    client: PublishingClient, layout: ImageLayout, descriptor: Descriptor, target: Reference, tag: str
 ) -> None:
     if client.get_manifest(tag, descriptor.media_type) != layout.read(descriptor):
         raise ServiceError(
-            "The registry answers with another manifest than was written.",
+            "The registry returned another manifest than the one written.",
             where=str(target.with_tag(tag)),
-            fix="check that nobody else publishes to this tag, then run the same command again",
+            fix="make sure that nobody else publishes to this tag, then run the same command again",
         )

@@ -106,6 +106,21 @@ def make_run(make_checkpoint: Callable[..., Path], make_adapter: Callable[..., P
     return make
 
 
+@pytest.fixture
+def config_reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The ``config.json`` of each base model that is opened, once for each time."""
+    from starfreight.checkpoint import model
+
+    read, paths = model.read_config, list[Path]()
+
+    def counted(path: Path) -> Any:
+        paths.append(path)
+        return read(path)
+
+    monkeypatch.setattr(model, "read_config", counted)
+    return paths
+
+
 @pytest.fixture(scope="session")
 def save_imatrix() -> Callable[..., Path]:
     """Writes tensors of float32 as a GGUF file of the kind that ``llama-imatrix`` writes."""

@@ -1,4 +1,4 @@
-"""The architectures that the press can convert, one file each."""
+"""Architectures supported by the press, one file each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the press must know about an architecture."""
+"""Interface of an architecture: its tensors and metadata in GGUF."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Role(Enum):
-    """What a tensor does, as far as llama.cpp's choice of type depends on it."""
+    """The function of a tensor, as far as llama.cpp's choice of type depends on it."""
 
     TOKEN_EMBEDDING = auto()
     POSITION_EMBEDDING = auto()
@@ -35,14 +35,14 @@ class Role(Enum):
 
 @dataclass(frozen=True)
 class TensorPlan:
-    """One tensor on its way from the checkpoint to the GGUF file.
+    """The conversion of one tensor from the checkpoint to the GGUF file.
 
     Attributes:
         name: in the GGUF file.
         source: in the checkpoint.
-        shape: (rows, columns) of a matrix or (columns,), as the checkpoint has it.
+        shape: (rows, columns) of a matrix or (columns,), as in the checkpoint.
         role: decides its type.
-        layer: the decoder layer it belongs to; -1 outside of the layers.
+        layer: the decoder layer it belongs to; -1 outside the layers.
     """
 
     name: str
@@ -63,22 +63,22 @@ class TensorPlan:
 
     @property
     def elements(self) -> int:
-        """How many numbers it holds."""
+        """Number of elements."""
         return self.rows * self.columns
 
 
 class ArchitecturePlan(Protocol):
-    """One architecture: which tensors become which, and the keys that describe it."""
+    """One architecture: the mapping of its tensors, and the keys describing it."""
 
     pre_tokenizer: str
-    """The name under which llama.cpp knows how the tokenizer splits text."""
+    """llama.cpp's name for the pre-tokenizer."""
 
     def tensors(self, shape: ModelShape) -> tuple[TensorPlan, ...]:
-        """Every tensor of the GGUF file in the order in which llama.cpp's quantiser writes them."""
+        """Every tensor of the GGUF file, in the order of llama.cpp's quantiser."""
         ...
 
     def write_metadata(self, writer: GGUFWriter, shape: ModelShape) -> None:
-        """Adds the keys that describe the shape, as llama.cpp's converter does."""
+        """Add the keys describing the shape, as llama.cpp's converter does."""
         ...
 
 
@@ -91,12 +91,12 @@ def plan_tensors(
 ) -> tuple[TensorPlan, ...]:
     """Every tensor of a model, in the order of llama.cpp's quantiser.
 
-    That order is by layer, those outside of the layers first, then by name.
+    The order is by layer, tensors outside the layers first, then by name.
 
     Args:
         shape: the model's shape.
-        outside: the modules outside of the layers.
-        layer_prefix: what stands before a layer's number in transformers.
+        outside: the modules outside the layers.
+        layer_prefix: the prefix of a layer's number in transformers.
         in_layer: the modules of a layer, without prefix and number.
     """
     plans = []

@@ -37,7 +37,7 @@ class StarCoder:
         return plan_tensors(shape, _OUTSIDE, "transformer.h.", _IN_LAYER)
 
     def write_metadata(self, writer: GGUFWriter, shape: ModelShape) -> None:
-        """Adds the keys that describe the shape."""
+        """Add the keys describing the shape."""
         writer.add_context_length(shape.context_length)
         writer.add_embedding_length(shape.hidden)
         writer.add_feed_forward_length(shape.ffn)

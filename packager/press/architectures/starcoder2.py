@@ -38,7 +38,7 @@ class StarCoder2:
         return plan_tensors(shape, _OUTSIDE, "model.layers.", _IN_LAYER)
 
     def write_metadata(self, writer: GGUFWriter, shape: ModelShape) -> None:
-        """Adds the keys that describe the shape."""
+        """Add the keys describing the shape."""
         writer.add_block_count(shape.layers)
         writer.add_context_length(shape.context_length)
         writer.add_embedding_length(shape.hidden)

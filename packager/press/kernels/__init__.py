@@ -1,9 +1,9 @@
-"""Numbers to bytes: quantisation, and the rounding between float types.
+"""Quantisation kernels, and rounding between float types.
 
-Call :func:`prepare` for a type once, then :func:`encode` from as many threads as there are cores.
-ggml's own kernels know every type. Where its search is slow, kernels that work on sixteen sub-blocks at a
-time (``lanes``) do the same arithmetic in the same order, and so does a GPU (``tensors``); they are checked
-against ggml's before use.
+Call :func:`prepare` once per type, then :func:`encode` from any number of threads. ggml's own kernels support
+every type. For types with a slow search in ggml, faster kernels do the same arithmetic in the same order:
+``lanes`` for sixteen sub-blocks at a time on a CPU, ``tensors`` on a GPU. They are checked against ggml's
+before use.
 """
 
 from __future__ import annotations

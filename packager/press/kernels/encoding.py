@@ -1,4 +1,4 @@
-"""Which kernel turns numbers into bytes: the fast one where there is one that proved itself, or ggml's."""
+"""Choice of the kernel for a type: the fast one if it passed its check, else ggml's."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from starfreight.packager.press.kernels.floats import Floats, to_bfloat16, to_fl
 from starfreight.packager.press.kernels.sample import sample_numbers
 
 SMALL_JOB = 1 << 24
-"""Below so many numbers ggml is done about when a fast kernel would be compiled."""
+"""Number of elements below which ggml finishes before a fast kernel is compiled."""
 
 _FLOAT_TYPES = (GGMLQuantizationType.F32, GGMLQuantizationType.F16, GGMLQuantizationType.BF16)
 
@@ -24,17 +24,17 @@ _choosing = threading.Lock()
 
 
 def prepare(kind: GGMLQuantizationType, elements: int | None = None) -> str | None:
-    """Gets the kernel of a type ready. Call it once for each type, before threads use it.
+    """Prepare the kernel of a type. Call it once per type, before threads use it.
 
-    The fast kernel of a type is compiled, and it is checked against ggml's once in a process; from then on
+    The fast kernel of a type is compiled, and checked against ggml's once per process; from then on
     :func:`encode` uses it. Both write the same bytes.
 
     Args:
         kind: the type.
-        elements: how many numbers there are to encode, as far as known: few are not worth a compilation.
+        elements: number of elements to encode, if known: a few are not worth a compilation.
 
     Returns:
-        Why ggml's slow kernel has to do the work of the fast one, if it has to.
+        The reason for using ggml's slow kernel instead of the fast one, if it must be used.
 
     Raises:
         ServiceError: ggml's kernels are not installed.
@@ -62,17 +62,17 @@ def encode(
     weights: Floats | None = None,
     accelerator: Accelerator | None = None,
 ) -> memoryview | None:
-    """Rows of float32 as the bytes of a type.
+    """Encode rows of float32 as the bytes of a type.
 
     Args:
         values: shape (rows, columns), contiguous, finite.
         kind: the type, prepared; columns must be whole blocks of it.
-        weights: how much the error of each column counts, float32 of shape (columns,); for types of
-            :data:`~starfreight.packager.press.kernels.ggml.WEIGHTED`, ggml's kernel does it then.
+        weights: relative cost of an error in each column, float32 of shape (columns,); for types in
+            :data:`~starfreight.packager.press.kernels.ggml.WEIGHTED` they select ggml's kernel.
         accelerator: a GPU that may do it.
 
     Returns:
-        The bytes, or ``None`` if the type cannot hold the numbers because they are too large.
+        The bytes, or ``None`` if the numbers exceed the range of the type.
     """
     if kind == GGMLQuantizationType.F32:
         return _memory(values)
@@ -83,13 +83,13 @@ def encode(
         return _memory(halves) if bool(np.isfinite(halves).all()) else None
     weighted = weights is not None and kind in ggml.WEIGHTED
     out = ggml.quantise(values, kind, weights) if weighted else quantise(values, kind, accelerator)
-    return _memory(out) if ggml.is_sound(out, kind) else None
+    return _memory(out) if ggml.is_valid(out, kind) else None
 
 
 def quantise(
     values: Floats, kind: GGMLQuantizationType, accelerator: Accelerator | None = None
 ) -> ggml.Bytes:
-    """Rows of float32 as the bytes of a quantised type, with the scales they come to, finite or not."""
+    """Quantise rows of float32 to the bytes of a type; the scales are not checked and may be infinite."""
     out = accelerator.quantise(values, kind) if accelerator is not None else None
     if out is not None:
         return out
@@ -104,16 +104,16 @@ def _run(kernel: lanes.Kernel, values: Floats, kind: GGMLQuantizationType) -> gg
 
 
 def _check(kernel: lanes.Kernel, kind: GGMLQuantizationType) -> None:
-    """Compares a kernel's bytes with ggml's for numbers of several kinds."""
+    """Compare a kernel's bytes with ggml's for numbers of several kinds."""
     values = sample_numbers()
     try:
         out = _run(kernel, values, kind)
     except Exception as error:
-        raise lanes.Unavailable(f"the fast one does not run ({type(error).__name__})") from error
+        raise lanes.Unavailable(f"the fast one fails ({type(error).__name__})") from error
     if not np.array_equal(out, ggml.quantise(values, kind)):
         raise lanes.Unavailable("the fast one does not give the same bytes on this machine")
 
 
 def _memory(array: Any) -> memoryview:
-    """The bytes of a contiguous array, not copied."""
+    """The bytes of a contiguous array, without a copy."""
     return memoryview(array.view(np.uint8).reshape(-1).data)

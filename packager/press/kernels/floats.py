@@ -1,4 +1,4 @@
-"""Rounding between the types of floating-point numbers."""
+"""Rounding between floating-point types."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """ggml's own kernels, from the prebuilt ``libggml-base`` in the package libggml-python.
 
-They know every type, and what they write is the measure for all other kernels. ctypes lets go of the
-interpreter's lock while one runs, so threads run them side by side.
+They support every type, and their bytes are the reference for all other kernels. ctypes releases the
+interpreter's lock while one runs, so threads run them in parallel.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ WEIGHTED = frozenset(
     GGMLQuantizationType[name]
     for name in ["Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "IQ4_NL", "IQ4_XS"]
 )
-"""The types whose kernels heed weights of columns; the others write the same bytes with and without."""
+"""The types whose kernels use column weights; the others write the same bytes with and without."""
 
 
 def prepare(kind: GGMLQuantizationType) -> None:
-    """Fills the tables of a type's kernel. Call it once for each type, before threads use it."""
+    """Initialise the tables of a type's kernel. Call it once per type, before threads use it."""
     _library().ggml_quantize_init(int(kind))
 
 
 def quantise(values: Floats, kind: GGMLQuantizationType, weights: Floats | None = None) -> Bytes:
-    """Rows of float32 as the bytes of a type.
+    """Quantise rows of float32 to the bytes of a type.
 
     Args:
         values: shape (rows, columns), contiguous, finite.
         kind: the type, prepared; columns must be whole blocks of it.
-        weights: how much the error of each column counts, shape (columns,), contiguous, not negative;
+        weights: relative cost of an error in each column, shape (columns,), contiguous, not negative;
             ``None`` for the kernel's own choice.
     """
     if weights is not None and weights.shape != values.shape[1:]:
@@ -55,21 +55,21 @@ def quantise(values: Floats, kind: GGMLQuantizationType, weights: Floats | None 
     return out
 
 
-def is_sound(data: Bytes, kind: GGMLQuantizationType) -> bool:
-    """Whether all scales in quantised bytes are finite, as llama.cpp asks for when it checks a file."""
+def is_valid(data: Bytes, kind: GGMLQuantizationType) -> bool:
+    """True if all scales in quantised bytes are finite, as llama.cpp requires when it checks a file."""
     pointer = data.ctypes.data_as(ctypes.c_void_p)
     return bool(_library().ggml_validate_row_data(int(kind), pointer, data.nbytes))
 
 
 def quantised_size(elements: int, kind: GGMLQuantizationType) -> int:
-    """How many bytes whole blocks of a type take."""
+    """Bytes of the given number of elements, in whole blocks of a type."""
     block, size = GGML_QUANT_SIZES[kind]
     return elements // int(block) * int(size)
 
 
 @functools.cache
 def _library() -> ctypes.CDLL:
-    """``libggml-base``, with the few functions we call declared."""
+    """``libggml-base``, with declarations of the functions in use."""
     spec = importlib.util.find_spec("libggml")
     places = list(spec.submodule_search_locations or []) if spec else []
     suffix = {"darwin": "dylib", "win32": "dll"}.get(sys.platform, "so")

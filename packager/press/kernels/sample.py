@@ -1,4 +1,4 @@
-"""The numbers by which a fast kernel is held against ggml's before it is used."""
+"""Sample numbers for checking a fast kernel against ggml's before use."""
 
 from __future__ import annotations
 

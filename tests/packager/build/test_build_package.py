@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from starfreight.packager.build.build_package import build_package
-from starfreight.packager.gguf.keys import read_scalars
-from starfreight.packager.layout import verify_layout
 from starfreight.console import Console
 from starfreight.errors import GateError, InputError, RecipeError
 from starfreight.files import sha256_file
 from starfreight.license_files import keep_in_run, read_beside_recipe
 from starfreight.package import Descriptor, Package
-from starfreight.recipe import Package as Package_
+from starfreight.packager.build.build_package import build_package
+from starfreight.packager.gguf.keys import read_scalars
+from starfreight.packager.layout import verify_layout
+from starfreight.recipe import PackageOptions
 from starfreight.records import FileDigest
 from starfreight.run import Calibration, Run
 
@@ -67,9 +67,9 @@ def test_a_run_without_the_list_of_its_inputs_needs_its_base_named(
 ) -> None:
     run = make_run(tmp_path)
     (run / "inputs.json").unlink()
-    with pytest.raises(InputError, match="does not say where its base model lies") as refused:
+    with pytest.raises(InputError, match="does not record the path of its base model") as refused:
         build_package(run, tmp_path / "p", None, console)
-    assert refused.value.fix == "name the folder of base with --base"
+    assert refused.value.fix == "name the directory of base with --base"
     build_package(run, tmp_path / "p", tmp_path / "base", console)
     verify_layout(tmp_path / "p", console)
 
@@ -93,7 +93,7 @@ def test_another_base_than_the_run_had_is_refused(
     data = bytearray(weights.read_bytes())
     data[-1] ^= 1
     weights.write_bytes(data)
-    with pytest.raises(GateError, match="not the one that the adapter was trained on") as refused:
+    with pytest.raises(GateError, match="not the one the adapter was trained on") as refused:
         build_package(run, tmp_path / "p", None, console)
     assert refused.value.where == str(weights)
     recorded = {file.path: file.digest for file in Run.load(run).base.files}["model.safetensors"]
@@ -107,7 +107,7 @@ def test_another_base_than_the_run_had_is_refused(
 def test_a_run_without_any_license_text_is_refused(
     make_run: Callable[..., Path], console: Console, tmp_path: Path
 ) -> None:
-    with pytest.raises(GateError, match="text of the license MIT is not there"):
+    with pytest.raises(GateError, match="text of the license MIT is missing"):
         build_package(make_run(tmp_path, license_text=None), tmp_path / "p", None, console)
     assert not (tmp_path / "p").exists()
 
@@ -138,7 +138,7 @@ def test_an_adapter_that_was_changed_after_training_is_refused(
     run = make_run(tmp_path)
     with (run / "adapter" / "adapter_model.safetensors").open("ab") as stream:
         stream.write(b"\0")
-    with pytest.raises(GateError, match="adapter is not the one"):
+    with pytest.raises(GateError, match="adapter is not the run's"):
         build_package(run, tmp_path / "p", None, console)
 
 
@@ -178,7 +178,7 @@ def test_other_quantizations_than_the_recipes_can_be_asked_for(
     assert definition["externalParameters"]["quantizations"] == ["Q4_0", "IQ4_XS"]
     verify_layout(tmp_path / "p", console)
     assert build_package(run, tmp_path / "p", None, console, ("q4_0", "iq4_xs")) == package
-    with pytest.raises(RecipeError, match="no quantization 'Q9'"):
+    with pytest.raises(RecipeError, match="Unknown quantization 'Q9'"):
         build_package(run, tmp_path / "other", None, console, ("Q9",))
     assert not (tmp_path / "other").exists()
 
@@ -345,8 +345,8 @@ def test_a_license_file_of_a_run_from_elsewhere_brings_no_file_of_this_machine(
 def test_a_license_file_outside_the_recipes_folder_is_refused(name: str, tmp_path: Path) -> None:
     (tmp_path / "outside").write_text("x")
     (tmp_path / "recipe" / "inside").mkdir(parents=True)
-    with pytest.raises(RecipeError, match="does not lie in the recipe's folder"):
-        read_beside_recipe(Package_(license_files=(name,)), tmp_path / "recipe")
+    with pytest.raises(RecipeError, match="is outside the recipe's directory"):
+        read_beside_recipe(PackageOptions(license_files=(name,)), tmp_path / "recipe")
 
 
 def test_two_builds_at_once_end_with_one_whole_package(
@@ -370,3 +370,11 @@ def test_two_builds_at_once_end_with_one_whole_package(
     assert "built" in outcomes
     assert all(outcome == "built" or "Another process is already" in outcome for outcome in outcomes)
     verify_layout(tmp_path / "packages" / "p", console)
+
+
+@pytest.mark.parametrize("ship", ["merged", "adapter"])
+def test_the_base_model_is_opened_once(
+    ship: str, make_run: Callable[..., Path], console: Console, tmp_path: Path, config_reads: list[Path]
+) -> None:
+    build_package(make_run(tmp_path, ship=ship), tmp_path / "p", None, console)
+    assert config_reads == [tmp_path / "base" / "config.json"]

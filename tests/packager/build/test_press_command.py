@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from starfreight.packager.cli import package
 from starfreight.errors import GateError, InputError, RecipeError
 from starfreight.files import sha256_file
+from starfreight.packager.cli import package
 
 UP = "model.layers.0.mlp.c_fc.weight"
 
@@ -81,11 +81,12 @@ def test_an_importance_matrix_can_be_given(
 @pytest.mark.parametrize(
     ("options", "what"),
     [
-        ((), "No file was asked for"),
-        (("-q", "Q9"), "no quantization 'Q9'"),
-        (("--lora",), "no adapter to write"),
-        (("-q", "Q8_0", "--merge-base", "nf4_roundtrip"), "no adapter to merge"),
-        (("-q", "Q8_0", "--name", "a/b"), "cannot be a file's name"),
+        ((), "No file is requested"),
+        (("-q", "Q9"), "Unknown quantization 'Q9'"),
+        (("--lora",), "--lora needs an adapter"),
+        (("-q", "Q8_0", "--merge-base", "nf4_roundtrip"), "--merge-base nf4_roundtrip needs an adapter"),
+        (("--lora", "--adapter", "a", "--imatrix", "i.gguf"), "--imatrix has no effect without -q"),
+        (("-q", "Q8_0", "--name", "a/b"), "not a valid file name"),
     ],
 )
 def test_what_makes_no_sense_is_refused(
@@ -105,7 +106,7 @@ def test_a_gpu_can_be_left_alone_and_one_that_is_missing_is_named(base: Path, tm
         pytest.skip("there is a GPU")
     result = run(*given, "--name", "other", "--device", "cuda")
     assert isinstance(result.exception, RecipeError)
-    assert "no GPU to quantise on" in result.exception.what
+    assert "No GPU to quantise on" in result.exception.what
     assert [path.name for path in (tmp_path / "out").glob("*other*")] == []
 
 
@@ -113,10 +114,10 @@ def test_a_base_that_is_none_is_named_as_what_it_is(base: Path, tmp_path: Path) 
     result = run("builtin:nope", "-q", "Q8_0", "--out", tmp_path / "out")
     assert isinstance(result.exception, RecipeError)
     assert result.exception.what == "There is no built-in model 'builtin:nope'."
-    assert result.exception.fix == "write builtin:starter"
+    assert result.exception.fix == "use builtin:starter"
     result = run("bigcode/starcoder2-3b", "-q", "Q8_0", "--out", tmp_path / "out")
     assert isinstance(result.exception, InputError)
-    assert "'bigcode/starcoder2-3b' is no folder" in result.exception.what
+    assert "'bigcode/starcoder2-3b' is not a directory" in result.exception.what
     assert not (tmp_path / "out").exists()
 
 
@@ -130,7 +131,7 @@ def test_a_folder_without_an_adapter_is_named_as_that(
     (adapter / missing).unlink()
     result = run(base, "--adapter", adapter, "-q", "Q8_0", "--out", tmp_path / "out")
     assert isinstance(result.exception, InputError)
-    assert result.exception.what == f"The folder holds no adapter: it has no {missing}."
+    assert result.exception.what == f"The directory is not an adapter: it has no {missing}."
     assert result.exception.where == str(adapter)
 
 
@@ -148,7 +149,7 @@ def test_the_adapter_of_a_run_is_merged_into_that_runs_base_only(
     for more in ((), ("--lora",)):
         refused = run(*given, *more).exception
         assert isinstance(refused, GateError)
-        assert "not the one that the adapter was trained on" in refused.what
+        assert "not the one the adapter was trained on" in refused.what
         assert refused.where == str(weights)
         assert recorded in refused.what and sha256_file(weights) in refused.what
     # An adapter that was taken out of its run tells nothing of its base but shapes.
@@ -166,3 +167,11 @@ def test_a_folder_in_which_another_process_is_pressing_is_refused(base: Path, tm
     assert isinstance(result.exception, InputError)
     assert "already pressing" in result.exception.what
     assert [path.name for path in out.iterdir()] == [".lock"]
+
+
+def test_the_base_model_is_opened_once_for_all_files(
+    base: Path, adapter: Path, tmp_path: Path, config_reads: list[Path]
+) -> None:
+    result = run(base, "--adapter", adapter, "-q", "Q8_0", "-q", "F16", "--lora", "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert config_reads == [base / "config.json"]

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from starfreight.packager.build.build_package import build_package
-from starfreight.packager.cli import package as command
-from starfreight.packager.gguf.local_model import LocalModel
-from starfreight.packager.gguf.keys import read_scalars
-from starfreight.packager.layout import Layout, verify_layout
 from starfreight.console import Console
 from starfreight.errors import GateError, RecipeError
 from starfreight.package import PACKAGE_FILE, Package
+from starfreight.packager.build.build_package import build_package
+from starfreight.packager.cli import package as command
+from starfreight.packager.gguf.keys import read_scalars
+from starfreight.packager.gguf.local_model import LocalModel
+from starfreight.packager.layout import ImageLayout, verify_layout
 from starfreight.recipe import recipe_digest, validate_recipe
 from starfreight.run import Inputs, Run
 
@@ -25,7 +25,7 @@ TOKENS = [5, 90, 1, 100, 350, 60, 3, 77, 30, 2]
 
 
 def blob(folder: Path, digest: str) -> Path:
-    return Layout(folder).blob_path(digest)
+    return ImageLayout(folder).blob_path(digest)
 
 
 def likely(gguf: Path, adapter: Path | None = None) -> dict[int, float]:
@@ -99,7 +99,7 @@ def test_the_package_names_the_adapter_wherever_it_names_the_model(
     assert Package.load(tmp_path / "p") == built
     assert built.adapter is not None
     assert verify_layout(tmp_path / "p", console).problems == ()
-    layout = Layout(tmp_path / "p")
+    layout = ImageLayout(tmp_path / "p")
     for variant in built.variants:
         ollama, modelpack = (json.loads(layout.read(each.manifest))["layers"] for each in variant.manifests)
         kinds = [layer["mediaType"].rpartition(".")[2] for layer in ollama]
@@ -192,10 +192,10 @@ def test_the_files_say_where_the_tuned_model_is_made_when_the_recipe_does(
                 "general.architecture", "general.type", "general.size_label",
                 "general.quantization_version", "general.file_type",
             }  # fmt: skip
-        manifest = json.loads(Layout(folder).read(built.default_variant.manifests[1].manifest))
+        manifest = json.loads(ImageLayout(folder).read(built.default_variant.manifests[1].manifest))
         label = manifest["annotations"].get("org.opencontainers.image.source")
         assert label == (links["repository"] if card else None)
-        assert (links["doi"] in Layout(folder).read(built.model_card).decode()) == bool(card)
+        assert (links["doi"] in ImageLayout(folder).read(built.model_card).decode()) == bool(card)
 
 
 @pytest.mark.parametrize(

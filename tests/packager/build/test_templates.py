@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from starfreight.base_model import STARTER_FOLDER
 from starfreight.jobs.data.encoder import Encoder
 from starfreight.jobs.data.formats.instruct import InstructFormat
 from starfreight.jobs.data.formats.interface import IGNORED, Example
 from starfreight.jobs.data.sources.interface import Sample
 from starfreight.packager.build.templates import TEMPLATES, settings, template_text
-from starfreight.base_model import STARTER_FOLDER
 from starfreight.recipe import Data, Recipe, validate_recipe
 
 

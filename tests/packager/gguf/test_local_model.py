@@ -86,6 +86,13 @@ def test_a_file_that_is_no_model_is_refused(gguf: Path, tmp_path: Path) -> None:
             LocalModel(path)
 
 
+def test_without_llama_cpp_the_error_names_the_extra(gguf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "xllamacpp", None)
+    with pytest.raises(InputError, match=r"llama\.cpp, which is not installed") as refused:
+        LocalModel(gguf)
+    assert refused.value.fix == "pip install 'starfreight[llama]'"
+
+
 def test_nothing_but_the_text_is_printed_and_the_process_ends(gguf: Path) -> None:
     code = (
         "from starfreight.packager.gguf.local_model import complete; from pathlib import Path; import sys; "
@@ -122,5 +129,5 @@ def test_single_values_are_read_past_the_vocabulary(gguf: Path) -> None:
 )
 def test_a_header_that_is_not_sound_is_refused(data: bytes, tmp_path: Path) -> None:
     (tmp_path / "bad.gguf").write_bytes(data)
-    with pytest.raises(InputError, match="not a sound GGUF file"):
+    with pytest.raises(InputError, match="not a valid GGUF file"):
         read_scalars(tmp_path / "bad.gguf")

@@ -15,7 +15,7 @@ from starfreight.console import Console
 from starfreight.errors import GateError, InputError
 from starfreight.files import canonical_json, sha256_bytes
 from starfreight.package import Descriptor, Package
-from starfreight.packager.layout import Layout, examine_layout, verify_layout
+from starfreight.packager.layout import ImageLayout, examine_layout, verify_layout
 from starfreight.packager.layout.write_package import PackageContents, write_package
 
 
@@ -27,7 +27,7 @@ def folder(tmp_path: Path, make_contents: Callable[..., PackageContents], consol
 
 
 def blob(folder: Path, descriptor: Descriptor) -> Path:
-    return Layout(folder).blob_path(descriptor.digest)
+    return ImageLayout(folder).blob_path(descriptor.digest)
 
 
 def gguf(folder: Path) -> Path:
@@ -226,5 +226,5 @@ def test_a_blobs_folder_that_leads_elsewhere_is_not_followed(
 ) -> None:
     (folder / "blobs").rename(tmp_path / "blobs")
     (folder / "blobs").symlink_to(tmp_path / "blobs")
-    with pytest.raises(GateError, match="not a folder"):
+    with pytest.raises(GateError, match="not a directory"):
         verify_layout(folder, console)

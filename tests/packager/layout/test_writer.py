@@ -18,8 +18,9 @@ from starfreight.console import Console
 from starfreight.errors import GateError, InputError, RecipeError, ServiceError
 from starfreight.files import only_one, sha256_bytes
 from starfreight.package import Package
-from starfreight.packager.layout import Layout, open_writer, verify_layout
-from starfreight.packager.layout.write_package import GgufFile, PackageContents, write_package
+from starfreight.packager.hashed_file import QuantizedFile
+from starfreight.packager.layout import ImageLayout, open_writer, verify_layout
+from starfreight.packager.layout.write_package import PackageContents, write_package
 from starfreight.quantization import Quantization
 
 Make = Callable[..., PackageContents]
@@ -49,11 +50,11 @@ def test_the_gguf_files_are_moved_and_not_copied(
     tmp_path: Path, make_contents: Make, console: Console
 ) -> None:
     contents = make_contents()
-    nodes = {file.digest: file.path.stat().st_ino for file in contents.ggufs}
+    nodes = {file.digest: file.path.stat().st_ino for file in contents.files}
     write_package(tmp_path / "p", contents, console)
-    for file in contents.ggufs:
+    for file in contents.files:
         assert not file.path.exists()
-        assert Layout(tmp_path / "p").blob_path(file.digest).stat().st_ino == nodes[file.digest]
+        assert ImageLayout(tmp_path / "p").blob_path(file.digest).stat().st_ino == nodes[file.digest]
 
 
 def test_a_file_that_is_to_stay_is_linked(tmp_path: Path, console: Console) -> None:
@@ -63,7 +64,7 @@ def test_a_file_that_is_to_stay_is_linked(tmp_path: Path, console: Console) -> N
         for _ in range(2):
             descriptor = writer.adopt(source, "application/octet-stream", keep=True)
     assert descriptor.digest == sha256_bytes(b"weights")
-    assert Layout(tmp_path / "p").blob_path(descriptor.digest).samefile(source)
+    assert ImageLayout(tmp_path / "p").blob_path(descriptor.digest).samefile(source)
 
 
 def test_a_file_of_another_file_system_is_copied_and_checked(
@@ -82,7 +83,7 @@ def test_a_file_of_another_file_system_is_copied_and_checked(
         with pytest.raises(GateError, match="does not have the digest"):
             writer.adopt(source, "application/octet-stream", digest="sha256:" + "0" * 64, size=7)
         descriptor = writer.adopt(source, "application/octet-stream", digest=sha256_bytes(b"weights"), size=7)
-    assert Layout(tmp_path / "p").read(descriptor) == b"weights"
+    assert ImageLayout(tmp_path / "p").read(descriptor) == b"weights"
     assert not source.exists()
     assert [path.name for path in (tmp_path / "p/blobs/sha256").iterdir()] == [descriptor.digest[7:]]
 
@@ -103,7 +104,7 @@ def test_a_second_call_takes_up_what_lies_there(
 
 def test_a_blob_that_is_wrong_is_written_again(tmp_path: Path, make_contents: Make, console: Console) -> None:
     package = write_package(tmp_path / "p", make_contents(), console)
-    layout = Layout(tmp_path / "p")
+    layout = ImageLayout(tmp_path / "p")
     layout.blob_path(package.model_card.digest).write_bytes(b"# Half a ca")
     layout.blob_path(package.default_variant.gguf.digest).write_bytes(b"GGUF four b")
     write_package(tmp_path / "p", make_contents(), console)
@@ -115,10 +116,10 @@ def test_a_wrong_blob_whose_source_is_gone_is_an_error(
 ) -> None:
     contents = make_contents()
     package = write_package(tmp_path / "p", contents, console)
-    Layout(tmp_path / "p").blob_path(package.default_variant.gguf.digest).write_bytes(b"GGUF four b")
-    with pytest.raises(InputError, match="not there") as caught:
+    ImageLayout(tmp_path / "p").blob_path(package.default_variant.gguf.digest).write_bytes(b"GGUF four b")
+    with pytest.raises(InputError, match="does not exist") as caught:
         write_package(tmp_path / "p", contents, console)
-    assert caught.value.where == str(contents.ggufs[0].path)
+    assert caught.value.where == str(contents.files[0].path)
 
 
 def test_a_title_of_two_lines_becomes_one(tmp_path: Path, make_contents: Make, console: Console) -> None:
@@ -133,7 +134,7 @@ def test_a_changed_package_leaves_nothing_of_the_old_one(
     old = write_package(tmp_path / "p", make_contents(), console)
     new = write_package(tmp_path / "p", make_contents({Quantization.F16: b"GGUF half"}), console)
     assert [variant.quantization for variant in new.variants] == [Quantization.F16]
-    assert not Layout(tmp_path / "p").blob_path(old.default_variant.gguf.digest).exists()
+    assert not ImageLayout(tmp_path / "p").blob_path(old.default_variant.gguf.digest).exists()
     verify_layout(tmp_path / "p", console)
 
 
@@ -184,7 +185,7 @@ def test_no_room_is_an_error_of_the_service_and_leaves_no_half_file(
     tmp_path: Path, make_contents: Make, console: Console
 ) -> None:
     contents = make_contents(model_card=b"x" * 100_000)
-    with largest_file(50_000), pytest.raises(ServiceError, match="no room left") as caught:
+    with largest_file(50_000), pytest.raises(ServiceError, match="No space left to write") as caught:
         write_package(tmp_path / "p", contents, console)
     assert caught.value.exit_code == 4
     assert not (tmp_path / "p/package.json").exists()
@@ -200,10 +201,10 @@ def test_a_folder_with_other_things_is_left_alone(
     folder.mkdir()
     (folder / "chapter.txt").write_text("It was")
     contents = make_contents()
-    with pytest.raises(InputError, match=r"something else than a package: 'chapter\.txt'"):
+    with pytest.raises(InputError, match=r"something other than a package: 'chapter\.txt'"):
         write_package(folder, contents, console)
     assert files(folder) == {"chapter.txt": b"It was"}
-    assert contents.ggufs[0].path.exists()
+    assert contents.files[0].path.exists()
 
 
 def test_a_blobs_folder_that_leads_elsewhere_is_refused(
@@ -229,16 +230,12 @@ def test_what_a_package_cannot_hold_is_refused_before_a_file_moves(
     tmp_path: Path, make_contents: Make, console: Console
 ) -> None:
     contents = make_contents()
-    twice = replace(contents, ggufs=contents.ggufs + contents.ggufs[:1])
-    absent = replace(contents, default=Quantization.F16)
-    for wrong, said in (
-        (twice, "one quantization"),
-        (absent, "none of the package"),
-        (replace(contents, name=""), "needs a name"),
-    ):
+    twice = replace(contents, files=contents.files + contents.files[:1])
+    absent = make_contents(default=Quantization.F16)
+    for wrong, said in ((twice, "one quantization"), (absent, "none of the package")):
         with pytest.raises(RecipeError, match=said):
             write_package(tmp_path / "p", wrong, console)
-    assert all(file.path.exists() for file in contents.ggufs)
+    assert all(file.path.exists() for file in (*contents.files, *absent.files))
     assert not (tmp_path / "p").exists()
 
 
@@ -253,8 +250,8 @@ def test_a_gguf_that_is_not_what_was_written_is_refused(
         path.mkdir()
     else:
         path.write_bytes(b"GG")
-    file = GgufFile(Quantization.F16, path, "sha256:" + "0" * 64, 4)
-    contents = replace(make_contents(), ggufs=(file,), default=Quantization.F16)
+    file = QuantizedFile(path, "sha256:" + "0" * 64, 4, Quantization.F16)
+    contents = make_contents(files=(file,), default=Quantization.F16)
     with pytest.raises(InputError) as caught:
         write_package(tmp_path / "p", contents, console)
     assert caught.value.where == str(path)

@@ -16,12 +16,13 @@ import pytest
 
 from starfreight.console import Console
 from starfreight.files import canonical_json, sha256_bytes
-from starfreight.package import Descriptor, LicenseFile, Package
-from starfreight.packager.layout import Layout, package_entries, verify_layout
+from starfreight.package import BaseOrigin, Descriptor, LicenseFile, Package
+from starfreight.packager.layout import ImageLayout, package_entries, verify_layout
 from starfreight.packager.layout.write_package import PackageContents, write_package
 from starfreight.packager.manifests import FORMATS, ModelPack, ModelParts
 from starfreight.packager.manifests.modelpack import parameter_size
 from starfreight.packager.manifests.ollama import human_number
+from starfreight.packager.model_description import ModelDescription
 from starfreight.quantization import Quantization
 from starfreight.registry.manifests import BuiltManifest, build_attachment
 
@@ -34,15 +35,23 @@ def named(media_type: str, digit: str, size: int) -> Descriptor:
 
 @pytest.fixture
 def parts() -> ModelParts:
-    return ModelParts(
+    model = ModelDescription(
         name="acme-coder",
         title="Acme coder",
         description="Completes Acme's code.",
         created="2026-01-31T12:00:00Z",
-        authors=("Acme <code@acme.example>",),
-        source_url="https://acme.example/coder",
+        run="acme-coder-0123456789",
+        recipe="sha256:" + "1" * 64,
+        base=BaseOrigin(name="base", digest="sha256:" + "2" * 64),
         architecture="starcoder2",
         parameters=3_030_371_328,
+        context_length=16384,
+        default=Quantization.Q4_K_M,
+        authors=("Acme <code@acme.example>",),
+        source_url="https://acme.example/coder",
+    )
+    return ModelParts(
+        model=model,
         quantization=Quantization.Q4_K_M,
         gguf=named("application/octet-stream", "a", 1_850_000_000),
         template=named("text/plain", "b", 100),
@@ -95,7 +104,7 @@ def test_a_package_of_version_1_still_verifies(tmp_path: Path, console: Console)
     assert verify_layout(tmp_path / "p", console).files == 24
     package = Package.load(tmp_path / "p")
     assert package.default == Quantization.Q4_K_M
-    assert set(Layout(tmp_path / "p").index()) == set(package_entries(package))
+    assert set(ImageLayout(tmp_path / "p").index()) == set(package_entries(package))
 
 
 @pytest.mark.parametrize(

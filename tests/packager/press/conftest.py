@@ -48,7 +48,7 @@ def reference() -> Callable[..., bytes]:
 
         llama_cpp.disable_logging()
         params = llama_cpp.LlamaModelQuantizeParams()
-        params.ftype, params.nthread = file_type, 1
+        params.ftype, params.nthread = int(file_type), 1
         kept = _give(params, imatrix) if imatrix is not None else None
         llama_cpp.model_quantize(str(source), str(target), params)
         del kept

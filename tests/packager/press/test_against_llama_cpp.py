@@ -10,6 +10,7 @@ import pytest
 from starfreight.checkpoint import open_checkpoint
 from starfreight.console import Console
 from starfreight.packager.press import PressRequest, Quantization, predict_size, press
+from starfreight.packager.press.tensor_types import FILE_TYPES
 
 FLOATS = (Quantization.F32, Quantization.F16, Quantization.BF16)
 QUANTISED = tuple(item for item in Quantization if item not in FLOATS)
@@ -44,7 +45,7 @@ def test_quantised_files_equal_those_of_llama_cpp(
     wanted = BY_LAYER if "layers" in shape else QUANTISED
     files = press(PressRequest(base, None, (unquantised, *wanted), tmp_path / "out", "m"), console)
     for file in files[1:]:
-        expected = reference(files[0].path, tmp_path / "reference.gguf", file.file_type)
+        expected = reference(files[0].path, tmp_path / "reference.gguf", FILE_TYPES[file.quantization])
         assert file.path.read_bytes() == expected, file.quantization
 
 
@@ -59,7 +60,7 @@ def test_files_of_floats_equal_those_of_llama_cpp(
     base = make_checkpoint(tmp_path / "base", architecture, dtype="F32", tied=False, hidden=40, ffn=50)
     plain, *files = press(PressRequest(base, None, FLOATS, tmp_path / "out", "m"), console)
     for file in files:
-        expected = reference(plain.path, tmp_path / "reference.gguf", file.file_type)
+        expected = reference(plain.path, tmp_path / "reference.gguf", FILE_TYPES[file.quantization])
         assert file.path.read_bytes() == expected, file.quantization
 
 
@@ -78,7 +79,7 @@ def test_rows_of_no_whole_block_become_float16_as_in_llama_cpp(
     mixes = tuple(item for item in QUANTISED if "_K" in item or item == "IQ4_XS")
     plain, *files = press(PressRequest(base, None, ("BF16", *mixes), tmp_path / "out", "m"), console)
     for file in files:
-        expected = reference(plain.path, tmp_path / "reference.gguf", file.file_type)
+        expected = reference(plain.path, tmp_path / "reference.gguf", FILE_TYPES[file.quantization])
         assert file.path.read_bytes() == expected, file.quantization
     small = next(file for file in files if file.quantization == "Q4_K_M")
     kinds = {tensor.name: tensor.tensor_type for tensor in GGUFReader(small.path).tensors}
@@ -103,7 +104,8 @@ def test_an_adapter_is_quantised_as_llama_cpp_quantises_the_merged_model(
     adapter = make_adapter(tmp_path / "adapter", {name: shape})
     request = PressRequest(base, adapter, ("BF16", "Q5_K_M"), tmp_path / "out", "m")
     merged, small = press(request, console)
-    assert small.path.read_bytes() == reference(merged.path, tmp_path / "reference.gguf", small.file_type)
+    expected = reference(merged.path, tmp_path / "reference.gguf", FILE_TYPES[small.quantization])
+    assert small.path.read_bytes() == expected
     (plain,) = press(PressRequest(base, None, ("Q5_K_M",), tmp_path / "plain", "m"), console)
     assert plain.digest != small.digest
 
@@ -133,7 +135,7 @@ def test_files_with_an_importance_matrix_equal_those_of_llama_cpp(
     without = press(PressRequest(base, None, wanted, tmp_path / "without", "m"), console)
     files = press(PressRequest(base, None, wanted, tmp_path / "out", "m", imatrix=imatrix), console)
     for file, other in zip(files, without, strict=True):
-        expected = reference(plain.path, tmp_path / "reference.gguf", file.file_type, imatrix)
+        expected = reference(plain.path, tmp_path / "reference.gguf", FILE_TYPES[file.quantization], imatrix)
         assert file.path.read_bytes() == expected, file.quantization
         assert weights_of(file.path) != weights_of(other.path) or file.quantization == "Q8_0"
         assert 0 <= predict_size(model, file.quantization, imatrix=True) - file.size < 20_000

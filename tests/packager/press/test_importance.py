@@ -107,7 +107,7 @@ def test_a_matrix_without_weights_is_quantised_without_and_a_note_tells(
     (weighted,) = press(
         PressRequest(base, None, ("Q2_K",), tmp_path / "out", "m", imatrix=imatrix), Console()
     )
-    assert "nothing of 5 matrices" in "".join(capsys.readouterr())
+    assert "does not cover 5 matrices" in "".join(capsys.readouterr())
     (plain,) = press(PressRequest(base, None, ("Q2_K",), tmp_path / "plain", "m"), console)
     tensors = [
         {tensor.name: tensor.data.tobytes() for tensor in GGUFReader(file.path).tensors}
@@ -119,21 +119,21 @@ def test_a_matrix_without_weights_is_quantised_without_and_a_note_tells(
 NAN, INF = float("nan"), float("inf")
 UNSOUND: Mapping[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "another kind of file": (entry([1]), {"kind": "model"}, "another kind of GGUF file"),
-    "no chunk count": (entry([1]), {"chunks": None}, "how much text"),
-    "no chunk size": (entry([1]), {"chunk_size": None}, "how much text"),
+    "no chunk count": (entry([1]), {"chunks": None}, "no number of chunks"),
+    "no chunk size": (entry([1]), {"chunk_size": None}, "no number of chunks"),
     "no counts": ({f"{UP}.in_sum2": entry([1])[f"{UP}.in_sum2"]}, {}, "not both"),
     "no sums": ({f"{UP}.counts": entry([1])[f"{UP}.counts"]}, {}, "not both"),
     "neither": ({UP: np.ones((1, 4), np.float32)}, {}, "no sums of squares"),
-    "sums that are no numbers": (entry([1, NAN]), {}, "no numbers"),
-    "infinite sums": (entry([1, INF]), {}, "no numbers"),
+    "sums that are no numbers": (entry([1, NAN]), {}, "negative or not finite"),
+    "infinite sums": (entry([1, INF]), {}, "negative or not finite"),
     "negative sums": (entry([1, -1e-6]), {}, "negative"),
     "enormous sums": (entry([1, 1e30]), {}, "too large"),
     "sums of zero": (entry([0, 0]), {}, "above zero"),
-    "counts that are no numbers": (entry([1], [[NAN]]), {}, "counts that make no sense"),
-    "infinite counts": (entry([1], [[INF]]), {}, "counts that make no sense"),
-    "negative counts": (entry([1], [[-1]]), {}, "counts that make no sense"),
+    "counts that are no numbers": (entry([1], [[NAN]]), {}, "an invalid count"),
+    "infinite counts": (entry([1], [[INF]]), {}, "an invalid count"),
+    "negative counts": (entry([1], [[-1]]), {}, "an invalid count"),
     "counts of zero": (entry([1, 2], [[0]]) | entry([3], [[0.4]], "b"), {}, "no input was counted"),
-    "counts of experts": (entry([1, 2], [[1, 1]]), {}, "counts that make no sense"),
+    "counts of experts": (entry([1, 2], [[1, 1]]), {}, "an invalid count"),
     "sums of experts": (entry([[1], [2]]), {}, "not one row"),
     "another type": (
         {f"{UP}.in_sum2": np.ones((1, 4), np.float16), f"{UP}.counts": np.ones((1, 1), np.float32)},
@@ -163,7 +163,7 @@ def test_a_file_that_is_cut_short_anywhere_is_refused(save_imatrix: Save, tmp_pa
     end = whole.rindex(np.float32(4).tobytes()) + 4
     for size in range(end):
         path.write_bytes(whole[:size])
-        assert "not a sound importance matrix" in refused(path)
+        assert "not a valid importance matrix" in refused(path)
     path.write_bytes(whole[:end])
     assert len(read_importance(path).weights[UP]) == 3
 
@@ -181,7 +181,7 @@ def test_numbers_in_the_header_cannot_make_it_read_elsewhere(save_imatrix: Save,
         changed = bytearray(whole)
         changed[where : where + size] = struct.pack("<I" if size == 4 else "<Q", value)
         path.write_bytes(changed)
-        assert "not a sound importance matrix" in refused(path)
+        assert "not a valid importance matrix" in refused(path)
 
 
 def test_a_tensor_that_is_there_twice_is_refused(save_imatrix: Save, tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ def test_a_tensor_that_is_there_twice_is_refused(save_imatrix: Save, tmp_path: P
 def test_a_file_of_another_format_is_refused(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "imatrix.dat"
     path.write_bytes(content)
-    assert "not a sound importance matrix" in refused(path)
+    assert "not a valid importance matrix" in refused(path)
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
@@ -206,8 +206,8 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     [
         (entry([1.0] * 256, name="blk.1.ffn_up.weight"), "no tensor 'blk.1.ffn_up.weight'"),
         (entry([1.0] * 256, name="\x1b[31mred"), r"no tensor '\x1b[31mred'"),
-        (entry([1.0] * 512), "512 columns, and the model's 256"),
-        (entry([1.0] * 256, name="blk.0.attn_norm.weight"), "of another model"),
+        (entry([1.0] * 512), "512 columns, the model's 256"),
+        (entry([1.0] * 256, name="blk.0.attn_norm.weight"), "belongs to another model"),
     ],
     ids=["another layer", "another name", "another length", "a vector"],
 )

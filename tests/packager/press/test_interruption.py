@@ -113,7 +113,7 @@ def full(process: subprocess.Popen[str], out: Path) -> None:
     said = json.loads(process.communicate()[0])["error"]
     assert process.returncode == 4
     assert said["kind"] == "ServiceError"
-    assert "no room left" in said["what"]
+    assert "No space left to write" in said["what"]
     assert str(out) in said["where"]
 
 

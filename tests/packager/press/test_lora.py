@@ -12,7 +12,14 @@ import pytest
 
 from starfreight.console import Console
 from starfreight.errors import InputError
-from starfreight.packager.press import LoraRequest, ModelIdentity, Origin, PressRequest, press, press_lora
+from starfreight.packager.press import (
+    LoraRequest,
+    ModelIdentity,
+    ModelOrigin,
+    PressRequest,
+    press,
+    press_lora,
+)
 
 TARGETS = {
     "starcoder2": {
@@ -130,7 +137,7 @@ def test_the_file_says_that_it_is_an_adapter_and_to_what(
 
     base = make_checkpoint(tmp_path / "base", hidden=64, ffn=128)
     adapter = make_adapter(tmp_path / "adapter", all_layers("starcoder2"), alpha=12)
-    identity = ModelIdentity("Mine", license="MIT", base_models=(Origin("starcoder2-3b", "bigcode"),))
+    identity = ModelIdentity("Mine", license="MIT", base_models=(ModelOrigin("starcoder2-3b", "bigcode"),))
     lora = press_lora(LoraRequest(base, adapter, tmp_path / "out", "mine", identity), console)
     assert lora.path.name == "mine-F16-LoRA.gguf"
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine-F16-LoRA.gguf"]
@@ -151,7 +158,8 @@ def test_the_file_says_that_it_is_an_adapter_and_to_what(
     names = [tensor.name for tensor in reader.tensors]
     assert len(names) == 24
     assert names[:2] == ["blk.0.attn_k.weight.lora_a", "blk.0.attn_k.weight.lora_b"]
-    assert sum(tensor.n_elements for tensor in reader.tensors) == lora.parameters
+    numbers = sum(4 * (outputs + inputs) for outputs, inputs in all_layers("starcoder2").values())
+    assert sum(tensor.n_elements for tensor in reader.tensors) == numbers
 
 
 def test_the_same_adapter_gives_the_same_bytes(

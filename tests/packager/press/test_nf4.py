@@ -14,8 +14,8 @@ from starfreight.checkpoint import open_checkpoint
 from starfreight.console import Console
 from starfreight.errors import InputError, RecipeError
 from starfreight.packager.press import PressRequest, press
-from starfreight.packager.press.kernels import round_to
-from starfreight.packager.press.nf4 import Floats, Scales, block_maxima, round_trip
+from starfreight.packager.press.kernels import Floats, round_to
+from starfreight.packager.press.nf4 import Nf4Scales, block_maxima, round_trip
 
 UP = "model.layers.0.mlp.c_fc.weight"
 
@@ -27,7 +27,7 @@ def ours(values: Floats, dtype: str, parts: int = 1) -> Floats:
     futures: list[Future[Floats]] = [Future() for _ in pieces]
     for future, piece in zip(futures, pieces, strict=True):
         future.set_result(block_maxima(piece))
-    scales = Scales(futures)
+    scales = Nf4Scales(futures)
     done, first = [], 0
     for piece in pieces:
         done.append(round_to(round_trip(piece, scales, first), dtype))

@@ -197,7 +197,7 @@ def test_an_adapter_of_another_base(
 ) -> None:
     error = refused(base, make_adapter(tmp_path / "adapter", weights), console)
     assert where.removesuffix(".weight") in str(error.where)
-    assert error.fix == "use the base model that the adapter was trained on"
+    assert error.fix == "use the base model the adapter was trained on"
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ def test_an_adapter_of_another_base(
         ({"lora_alpha": None}, "lora_alpha is None"),
         ({"rank_pattern": {"c_fc": 2}}, "rank 2"),
         ({"rank_pattern": {"(a+)+": 2}}, "repetition"),
-        ({"alpha_pattern": {"(c_fc": 2}}, "not sound"),
+        ({"alpha_pattern": {"(c_fc": 2}}, "not a valid regular expression"),
     ],
 )
 def test_an_adapter_that_is_no_plain_lora(

@@ -20,10 +20,10 @@ from starfreight.packager.press.kernels.lanes.rounding import from_half, nearest
 from starfreight.packager.press.kernels.lanes.vectors import LANES
 
 SCALE, MINIMUM, FACTOR, OFFSET = 0, LANES, 2 * LANES, 3 * LANES
-"""Where in the array of results a search puts what it finds, one float for each sub-block:
+"""Positions in the array of results, each with one float per sub-block:
 
-the scale; the minimum with its sign changed, so that it is not negative; and the factor and the offset that
-give the levels found, ``nearest(factor * (x - offset))``.
+the scale; the negated minimum, which is not negative; and the factor and the offset of the levels found,
+``nearest(factor * (x - offset))``.
 """
 
 RESULTS = 4 * LANES
@@ -42,23 +42,23 @@ def find_scale_and_minimum(
     steps: int,
     absolute: bool,
 ) -> None:
-    """Looks for the scale and the minimum that leave the least weighted error.
+    """Find the scale and the minimum with the least weighted error.
 
-    Each lane does what ggml does for one sub-block: a first guess from the range of the numbers, then
-    candidates whose range is stretched or shrunk a little; for each the levels are set, the weighted
-    least-squares fit is solved, and the fit is kept if its error is the least so far. The minimum kept
-    shifts the candidates after it.
+    Each lane does ggml's search for one sub-block: a first guess from the range of the numbers, then
+    candidates with a slightly stretched or shrunk range; for each, set the levels, solve the weighted
+    least-squares fit, and keep the fit if its error is the smallest so far. The minimum kept shifts the
+    candidates after it.
 
     Args:
         x: the numbers, ``size`` vectors.
-        weights: how much each counts, the same.
+        weights: weight of each number, the same.
         levels: scratch, the same.
-        results: what was found; see :data:`SCALE`.
+        results: receives the result; see :data:`SCALE`.
         size: numbers in a sub-block.
         top: the highest level.
-        start: what the first candidate adds to ``top``; each one adds 0.1 more.
+        start: added to ``top`` by the first candidate; each one adds 0.1 more.
         steps: candidates after the first guess.
-        absolute: whether the error is the sum of distances instead of squares.
+        absolute: true to sum distances instead of squares.
     """
     zero, bottom, ceiling = splat(np.float32(0)), splat(np.int32(0)), splat(np.int32(top))
     low = load(x, 0)
@@ -121,11 +121,11 @@ def find_scale_and_minimum(
 
 @inlined
 def put_units(results: Any, first: int, sub_blocks: int, top: Any, out: Any, at: int) -> Any:
-    """Writes a block's own scale and minimum, of which its largest have ``top`` (a float32), as two halves.
+    """Write a block's own scale and minimum as two halves; its largest become ``top`` (a float32) of them.
 
     Returns:
-        What the scales and the minimums of its sub-blocks, from lane ``first`` on, are to be multiplied with
-        to be rounded, and what the two halves stand for.
+        Multipliers for rounding the scales and the minimums of its sub-blocks, from lane ``first`` on, and
+        the values of the two halves.
     """
     most, deepest = np.float32(0), np.float32(0)
     for lane in range(first, first + sub_blocks):

@@ -1,4 +1,4 @@
-"""Between numbers one after the other and numbers side by side, and the bytes of halves."""
+"""Transposition between sequential and side-by-side numbers, and the bytes of halves."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ BLOCK = 256
 """Numbers in a block of every type here."""
 
 _LINE = 16
-"""Numbers in a cache line. A vector that lies across two costs twice."""
+"""Numbers in a cache line. Loading a vector across two lines costs twice."""
 
 
 @inlined
 def side_by_side(values: Any, start: int, count: int, numbers: Any, x: Any, items: int) -> None:
-    """Lays sub-blocks side by side, one in each lane.
+    """Lay sub-blocks side by side, one in each lane.
 
     Args:
         values: all numbers.
-        start: the first one wanted.
-        count: how many are wanted; where they do not fill all lanes, the rest keeps what it had.
-        numbers: scratch of as many numbers as fill all lanes.
-        x: gets the first numbers of all sub-blocks, then the second, and so on.
+        start: index of the first number.
+        count: how many; if they do not fill all lanes, the rest keeps its content.
+        numbers: scratch, enough for all lanes.
+        x: receives the first numbers of all sub-blocks, then the second, and so on.
         items: numbers in a sub-block.
     """
     for item in range(count):
@@ -37,7 +37,7 @@ def side_by_side(values: Any, start: int, count: int, numbers: Any, x: Any, item
 
 @inlined
 def scratch(items: int) -> Any:
-    """Room for a number of each item in each lane, zero at first, from the start of a cache line on."""
+    """An array of one number per item and lane, zeroed, aligned to a cache line."""
     room = np.zeros(items * LANES + _LINE, dtype=np.float32)
     skipped = -(room.ctypes.data // 4) % _LINE
     return room[skipped : skipped + items * LANES]
@@ -45,6 +45,6 @@ def scratch(items: int) -> Any:
 
 @inlined
 def put_half(out: Any, at: int, half: Any) -> None:
-    """Writes the two bytes of a float16's bits, the low one first."""
+    """Write the two bytes of a float16's bits, the low one first."""
     out[at] = half & 0xFF
     out[at + 1] = half >> 8

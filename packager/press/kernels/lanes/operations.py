@@ -1,4 +1,4 @@
-"""What compiled functions can do with vectors, besides the operators."""
+"""Operations on vectors in compiled functions, besides the operators."""
 
 from __future__ import annotations
 
@@ -14,25 +14,29 @@ from numba.extending import intrinsic
 from starfreight.packager.press.kernels.lanes.vectors import FLOATS, INTS, LANES, MASK, VectorType, call
 
 TILE = 16
-"""Rows and columns of the squares that :func:`transpose` turns."""
+"""Rows and columns of the squares turned by :func:`transpose`."""
 
 _I32 = ir.IntType(32)
 
 
 def primitive(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Makes callable in compiled code what returns, for types, a signature and a function that emits code."""
+    """Make a function callable in compiled code.
+
+    Args:
+        function: returns, for the types of its arguments, a signature and a function emitting code.
+    """
     made: Callable[..., Any] = intrinsic(function)
     return made
 
 
 def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compiles a part of a kernel. With NumPy's error model divisions by zero give infinities."""
+    """Compile a part of a kernel. With NumPy's error model, divisions by zero give infinities."""
     made: Callable[..., Any] = njit(error_model="numpy", forceinline=True)(function)
     return made
 
 
 def _address(context: Any, builder: Any, array: Any, value: Any, index: Any, item: Any) -> Any:
-    """Where in memory an ``item`` of an array, given as type and value, lies."""
+    """The address of an ``item`` of an array, given as type and value."""
     data = context.make_array(array)(context, builder, value).data
     return builder.bitcast(builder.gep(data, [index]), item.as_pointer())
 
@@ -67,7 +71,7 @@ def load(typing: Any, array: Any, start: Any) -> Any:
 
 @primitive
 def store(typing: Any, array: Any, start: Any, vector: Any) -> Any:
-    """Writes floats to an array of float32, or the low eight bits of integers to one of bytes."""
+    """Write floats to an array of float32, or the low eight bits of integers to one of bytes."""
 
     def emit(context: Any, builder: Any, sig: Any, args: list[Any]) -> Any:
         value, item, align = args[2], FLOATS.llvm, 4
@@ -82,7 +86,7 @@ def store(typing: Any, array: Any, start: Any, vector: Any) -> Any:
 
 @primitive
 def spread(typing: Any, array: Any, start: Any, copies: Any) -> Any:
-    """One number of an array of float32 in each ``copies`` lanes (a literal), from index ``start`` on."""
+    """Numbers of an array of float32 from index ``start`` on, each in ``copies`` lanes (a literal)."""
     if not isinstance(copies, types.IntegerLiteral):
         raise RequireLiteralValue(copies)
 
@@ -101,7 +105,7 @@ def spread(typing: Any, array: Any, start: Any, copies: Any) -> Any:
 
 @primitive
 def transpose(typing: Any, values: Any, start: Any, step: Any, columns: Any, at: Any) -> Any:
-    """Turns a square of float32, rows ``step`` apart, over: its columns come to lie :data:`LANES` apart."""
+    """Transpose a square of float32 with rows ``step`` apart; the results are :data:`LANES` apart."""
     tile = ir.VectorType(ir.FloatType(), TILE)
 
     def emit(context: Any, builder: Any, sig: Any, args: list[Any]) -> Any:
@@ -110,7 +114,7 @@ def transpose(typing: Any, values: Any, start: Any, step: Any, columns: Any, at:
             return _address(context, builder, array, value, index, tile)
 
         rows = [builder.load(place(values, args[0], args[1], args[2], row), align=4) for row in range(TILE)]
-        # Square by square: the upper right quarter of each changes places with its lower left.
+        # Square by square: swap the upper right quarter of each with its lower left.
         half = TILE // 2
         while half:
             first = [lane if not lane & half else TILE + lane - half for lane in range(TILE)]
@@ -130,7 +134,7 @@ def transpose(typing: Any, values: Any, start: Any, step: Any, columns: Any, at:
 
 @primitive
 def select(typing: Any, mask: Any, yes: Any, no: Any) -> Any:
-    """``yes`` in the lanes where the mask is set and ``no`` in the others."""
+    """``yes`` in the lanes with the mask set and ``no`` in the others."""
     if mask != MASK or yes != no:
         return None
     return signature(yes, mask, yes, no), lambda context, builder, sig, args: builder.select(*args)
@@ -148,7 +152,7 @@ def bits(typing: Any, number: Any) -> Any:
 
 @primitive
 def from_bits(typing: Any, number: Any) -> Any:
-    """The float32 that has these bits (an int32)."""
+    """The float32 with these bits (an int32)."""
     form = signature(types.float32, types.int32)
     return form, lambda context, builder, sig, args: builder.bitcast(args[0], ir.FloatType())
 
@@ -161,7 +165,7 @@ def to_floats(typing: Any, vector: Any) -> Any:
 
 @primitive
 def to_integers(typing: Any, vector: Any) -> Any:
-    """Floats that are whole numbers as int32."""
+    """Floats with integer values as int32."""
     return _simple(FLOATS, INTS, vector, lambda builder, value: builder.fptosi(value, INTS.llvm))
 
 
@@ -179,7 +183,7 @@ def _simple(takes: VectorType, gives: VectorType, kind: Any, emit: Callable[[Any
 
 @primitive
 def between(typing: Any, low: Any, vector: Any, high: Any) -> Any:
-    """Integers cut at ``high`` and raised to ``low``."""
+    """Integers clamped to ``low`` and ``high``."""
     if (low, vector, high) != (INTS, INTS, INTS):
         return None
 
@@ -193,7 +197,7 @@ def between(typing: Any, low: Any, vector: Any, high: Any) -> Any:
 
 @primitive
 def any_lane(typing: Any, mask: Any) -> Any:
-    """Whether a mask is set in any lane."""
+    """True if a mask is set in any lane."""
     if mask != MASK:
         return None
 

@@ -39,12 +39,12 @@ _TOGETHER = LANES // _SUB_BLOCKS
 
 _SIZE = 84
 _LEVELS, _UNITS = 16, 80
-"""Where in a block the levels and its own scale and minimum lie."""
+"""Offsets in a block of the levels, and of its own scale and minimum."""
 
 
 @inlined
 def _put_scales(results: Any, first: int, out: Any, at: int, steps: Any) -> None:
-    """Writes a block's scales and minimums, and keeps what they stand for in ``steps``."""
+    """Write a block's scales and minimums, and store their rounded values in ``steps``."""
     by_scale, by_minimum, scale_unit, minimum_unit = put_units(
         results, first, _SUB_BLOCKS, np.float32(15), out, at + _UNITS
     )
@@ -58,7 +58,7 @@ def _put_scales(results: Any, first: int, out: Any, at: int, steps: Any) -> None
 
 @inlined
 def _levels(values: Any, at: int, sub_block: int, steps: Any, results: Any, first: int) -> Any:
-    """A vector of levels: those of the scales as written, or the search's where the scale is zero."""
+    """A vector of levels: by the rounded scales, or the search's where the scale is zero."""
     value = load(values, at + sub_block * _ITEMS)
     bottom, ceiling = splat(np.int32(0)), splat(np.int32(3))
     scale, minimum = spread(steps, sub_block, _ITEMS), spread(steps, sub_block + _SUB_BLOCKS, _ITEMS)
@@ -97,9 +97,9 @@ def _quantise_blocks(values: Any, out: Any) -> None:
 
 
 def kernel(sources: int) -> Callable[[Any, Any], int]:
-    """Makes the kernel; it returns ``sources``.
+    """Make the kernel; it returns ``sources``.
 
-    Its arguments: numbers (float32, whole blocks of 256), and as many blocks of 84 bytes.
+    Its arguments: numbers (float32, whole blocks of 256), and the same number of blocks of 84 bytes.
     """
 
     def quantise(values: Any, out: Any) -> int:

@@ -35,30 +35,30 @@ from starfreight.packager.press.kernels.lanes.vectors import LANES
 
 _SIZE = 110
 _LOW, _SCALES, _UNIT = 32, 96, 108
-"""Where in a block the lower bits, the scales of its sub-blocks and its own lie."""
+"""Offsets in a block of the lower bits, the scales of its sub-blocks and its own scale."""
 
 _ROUNDS = 5
 
 _FAR = 2**31 - 1
-"""Scales are not cut before they are kept in a byte."""
+"""Scales are not clamped before truncation to a byte."""
 
 _LEAST = np.float32(1e-45)
-"""Any scale but zero counts."""
+"""Any nonzero scale counts."""
 
 
 @inlined
 def _find_scales(x: Any, weights: Any, weighted: Any, levels: Any, scales: Any) -> None:
-    """Looks for scale and levels: one level after the other moves where that leaves less weighted error.
+    """Find scale and levels by moving one level after the other where it reduces the weighted error.
 
-    A round without any change would only be followed by others like it, so that lanes that are done may go
-    on with the rest.
+    After a round without changes all further rounds change nothing either, so finished lanes may go on with
+    the rest.
 
     Args:
         x: the numbers, one sub-block in each lane.
-        weights: scratch, as long.
-        weighted: scratch, as long.
-        levels: gets the levels as floats, -4 to 3.
-        scales: gets the scales; zero where all numbers count as zero, and their levels are -4.
+        weights: scratch, of the same length.
+        weighted: scratch, of the same length.
+        levels: receives the levels as floats, -4 to 3.
+        scales: receives the scales; zero if all numbers count as zero, with levels of -4.
     """
     zero, lowest, highest = splat(np.float32(0)), splat(np.int32(-4)), splat(np.int32(3))
     largest, empty = weigh(x, weights, weighted)
@@ -98,7 +98,7 @@ def _find_scales(x: Any, weights: Any, weighted: Any, levels: Any, scales: Any) 
 
 @inlined
 def _put_scales(whole: Any, first: int, some: bool, out: Any, at: int) -> None:
-    """Writes a block's scales, from 0 on, in twelve bytes: first the lower four bits, then the upper two."""
+    """Write a block's scales, from 0 on, in twelve bytes: first the lower four bits, then the upper two."""
     for lane in range(8):
         low, high = whole[first + lane] + 32, whole[first + lane + 8] + 32
         out[at + lane] = (low & 15) | (high & 15) << 4 if some else 0
@@ -111,7 +111,7 @@ def _put_scales(whole: Any, first: int, some: bool, out: Any, at: int) -> None:
 
 @inlined
 def _levels(values: Any, at: int, lane: int, steps: Any, levels: Any, column: Any) -> Any:
-    """A vector of levels from 0 on: those of the scale as written, or the search's where that is zero."""
+    """A vector of levels from 0 on: by the rounded scale, or the search's where it is zero."""
     lowest, highest, middle = splat(np.int32(-4)), splat(np.int32(3)), splat(np.int32(4))
     scale = spread(steps, lane, ITEMS)
     level = nearest(load(values, at) / scale, lowest, highest)
@@ -155,9 +155,9 @@ def _quantise_blocks(values: Any, out: Any) -> None:
 
 
 def kernel(sources: int) -> Callable[[Any, Any], int]:
-    """Makes the kernel; it returns ``sources``.
+    """Make the kernel; it returns ``sources``.
 
-    Its arguments: numbers (float32, whole blocks of 256), and as many blocks of 110 bytes.
+    Its arguments: numbers (float32, whole blocks of 256), and the same number of blocks of 110 bytes.
     """
 
     def quantise(values: Any, out: Any) -> int:

@@ -33,7 +33,7 @@ _TOGETHER = LANES // _SUB_BLOCKS
 
 @inlined
 def _weigh(x: Any, weights: Any) -> None:
-    """A number counts as much as its size and the root of its sub-block's mean square together."""
+    """Weigh each number by its magnitude plus the root mean square of its sub-block."""
     total = splat(np.float32(0))
     for item in range(_ITEMS):
         value = load(x, item * LANES)
@@ -45,13 +45,13 @@ def _weigh(x: Any, weights: Any) -> None:
 
 @inlined
 def _six_bits(number: Any) -> Any:
-    """A float rounded to an integer as ggml keeps it: its low eight bits, cut at 63."""
+    """A float rounded to an integer as in ggml: its low eight bits, clamped to 63."""
     return min(nearest_one(number) & 0xFF, 63)
 
 
 @inlined
 def _put_scales(results: Any, first: int, out: Any, at: int, steps: Any) -> None:
-    """Writes a block's scales and minimums, and keeps what they stand for in ``steps``."""
+    """Write a block's scales and minimums, and store their rounded values in ``steps``."""
     by_scale, by_minimum, scale_unit, minimum_unit = put_units(
         results, first, _SUB_BLOCKS, np.float32(63), out, at
     )
@@ -69,7 +69,7 @@ def _put_scales(results: Any, first: int, out: Any, at: int, steps: Any) -> None
 
 @inlined
 def _levels(values: Any, at: int, sub_block: int, steps: Any, results: Any, first: int, top: int) -> Any:
-    """A vector of levels: those of the scales as written, or the search's where the scale is zero."""
+    """A vector of levels: by the rounded scales, or the search's where the scale is zero."""
     value = load(values, at)
     bottom, ceiling = splat(np.int32(0)), splat(np.int32(top))
     if steps[sub_block] == np.float32(0):
@@ -81,13 +81,13 @@ def _levels(values: Any, at: int, sub_block: int, steps: Any, results: Any, firs
 
 @inlined
 def quantise_blocks(values: Any, out: Any, top: int, start: Any, tries: int, size: int) -> None:
-    """Quantises whole blocks.
+    """Quantise whole blocks.
 
     Args:
         values: float32, a multiple of 256.
         out: bytes, ``size`` for each block.
         top: the highest level: 15, or 31 for Q5_K.
-        start: what the search's first candidate adds to it.
+        start: added to it by the search's first candidate.
         tries: candidates of the search.
         size: bytes of a block.
     """
@@ -119,9 +119,9 @@ def quantise_blocks(values: Any, out: Any, top: int, start: Any, tries: int, siz
 
 
 def kernel(sources: int) -> Callable[[Any, Any], int]:
-    """Makes the kernel; it returns ``sources``.
+    """Make the kernel; it returns ``sources``.
 
-    Its arguments: numbers (float32, whole blocks of 256), and as many blocks of 144 bytes.
+    Its arguments: numbers (float32, whole blocks of 256), and the same number of blocks of 144 bytes.
     """
 
     def quantise(values: Any, out: Any) -> int:

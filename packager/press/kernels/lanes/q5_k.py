@@ -1,4 +1,4 @@
-"""Q5_K: as Q4_K, with a bit more for each level."""
+"""Q5_K: Q4_K with one more bit per level."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from starfreight.packager.press.kernels.lanes.q4_k import quantise_blocks
 
 
 def kernel(sources: int) -> Callable[[Any, Any], int]:
-    """Makes the kernel; it returns ``sources``.
+    """Make the kernel; it returns ``sources``.
 
-    Its arguments: numbers (float32, whole blocks of 256), and as many blocks of 176 bytes.
+    Its arguments: numbers (float32, whole blocks of 256), and the same number of blocks of 176 bytes.
     """
 
     def quantise(values: Any, out: Any) -> int:

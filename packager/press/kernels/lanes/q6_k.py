@@ -34,7 +34,7 @@ from starfreight.packager.press.kernels.lanes.vectors import LANES
 
 _SIZE = 210
 _HIGH, _SCALES, _UNIT = 128, 192, 208
-"""Where in a block the upper bits, the scales of its sub-blocks and its own lie."""
+"""Offsets in a block of the upper bits, the scales of its sub-blocks and its own scale."""
 
 _TRIES = 9
 """Candidates on either side of the first guess."""
@@ -44,7 +44,7 @@ _TRIES = 9
 def _sums(x: Any, weights: Any, weighted: Any, factor: Any) -> Any:
     """Weighted sums of the numbers times their levels, and of the levels squared.
 
-    No number times its factor exceeds 33, except where all are too small to count.
+    No number times its factor exceeds 33, unless all are too small to count.
     """
     sum_xl, sum_l2 = splat(np.float32(0)), splat(np.float32(0))
     lowest, highest = splat(np.float32(-32)), splat(np.float32(31))
@@ -57,14 +57,14 @@ def _sums(x: Any, weights: Any, weighted: Any, factor: Any) -> Any:
 
 @inlined
 def _find_scales(x: Any, weights: Any, weighted: Any, scales: Any, factors: Any) -> None:
-    """Looks for the scale that leaves the least weighted error.
+    """Find the scale with the least weighted error.
 
     Args:
         x: the numbers, one sub-block in each lane.
-        weights: scratch, as long.
-        weighted: scratch, as long.
-        scales: gets the scales; zero where all numbers count as zero.
-        factors: gets what the numbers are to be multiplied with for the levels found, or zero.
+        weights: scratch, of the same length.
+        weighted: scratch, of the same length.
+        scales: receives the scales; zero if all numbers count as zero.
+        factors: receives the multipliers from numbers to the levels found, or zero.
     """
     zero = splat(np.float32(0))
     largest, empty = weigh(x, weights, weighted)
@@ -88,7 +88,7 @@ def _find_scales(x: Any, weights: Any, weighted: Any, scales: Any, factors: Any)
 
 @inlined
 def _levels(values: Any, at: int, lane: int, steps: Any, factors: Any) -> Any:
-    """A vector of levels: those of the scale as written, or the search's where that is zero."""
+    """A vector of levels: by the rounded scale, or the search's where it is zero."""
     value = load(values, at)
     lowest, highest, middle = splat(np.int32(-32)), splat(np.int32(31)), splat(np.int32(32))
     scale = spread(steps, lane, ITEMS)
@@ -139,9 +139,9 @@ def _quantise_blocks(values: Any, out: Any) -> None:
 
 
 def kernel(sources: int) -> Callable[[Any, Any], int]:
-    """Makes the kernel; it returns ``sources``.
+    """Make the kernel; it returns ``sources``.
 
-    Its arguments: numbers (float32, whole blocks of 256), and as many blocks of 210 bytes.
+    Its arguments: numbers (float32, whole blocks of 256), and the same number of blocks of 210 bytes.
     """
 
     def quantise(values: Any, out: Any) -> int:

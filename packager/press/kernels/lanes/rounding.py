@@ -1,7 +1,7 @@
-"""Rounding as ggml does it: to the nearest integer by way of a large addend, and to half precision.
+"""Rounding as in ggml: to the nearest integer by a large addend, and to half precision.
 
-Nothing here tests whether a number is within range. ggml's scalar code does not either; what it makes of
-infinities and not-a-numbers inside its search is what the bits give, and so it is here.
+Like ggml's scalar code, nothing here checks the range of a number: for infinities and NaNs inside the
+search, the result is whatever the bits give, here as there.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _ZERO = np.int32(0x00400000)
 
 @inlined
 def nearest(vector: Any, low: Any, high: Any) -> Any:
-    """Floats as the nearest integers, ties to even, kept between ``low`` and ``high`` (integer vectors)."""
+    """Floats as the nearest integers, ties to even, clamped to ``low`` and ``high`` (integer vectors)."""
     return between(low, (bits(vector + splat(_ADDEND)) & splat(_FRACTION)) - splat(_ZERO), high)
 
 
 @inlined
 def nearest_small(vector: Any, low: Any, high: Any) -> Any:
-    """The same for numbers known to be below 2^22 in size, with floats for bounds and result: fewer steps."""
+    """The same for numbers below 2^22 in magnitude, with floats for bounds and result: fewer steps."""
     whole = (vector + splat(_ADDEND)) - splat(_ADDEND)
     whole = select(whole > low, whole, low)
     return select(whole < high, whole, high)
@@ -53,17 +53,17 @@ def to_half(number: Any) -> Any:
     whole = bits(number)
     sign = (whole >> 16) & 0x8000
     size = whole & 0x7FFFFFFF
-    if size >= 0x47800000:  # 65536 and more, infinity, not a number
+    if size >= 0x47800000:  # 65536 and more, infinity, NaN
         return sign | (0x7E00 if size > 0x7F800000 else 0x7C00)
     if size < 0x38800000:  # less than the smallest normal half: a sum with 0.5 rounds at 2^-24
         return sign | (bits(np.float32(from_bits(np.int32(size)) + np.float32(0.5))) - 0x3F000000)
-    # The binades are numbered from another start; the addition rounds the thirteen bits that go.
+    # The exponents have another bias; the addition rounds the thirteen bits dropped.
     return sign | ((size + 0xFFF + ((size >> 13) & 1) - 0x38000000) >> 13)
 
 
 @inlined
 def from_half(half: Any) -> Any:
-    """The float32 that bits of a float16 stand for."""
+    """The float32 value of a float16's bits."""
     sign = np.float32(-1) if half & 0x8000 else np.float32(1)
     exponent, fraction = (half >> 10) & 31, half & 0x3FF
     if exponent == 0:

@@ -1,4 +1,4 @@
-"""What the types with a signed scale and no minimum (Q3_K and Q6_K) have in common."""
+"""Shared parts of the types with a signed scale and no minimum (Q3_K and Q6_K)."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ TOGETHER = LANES // SUB_BLOCKS
 """Blocks that fill all lanes."""
 
 NOTHING = np.float32(1e-15)
-"""Sub-blocks whose numbers are all smaller than this count as zero."""
+"""A sub-block counts as zero if the magnitudes of all its numbers are below this."""
 
 
 @inlined
 def weigh(x: Any, weights: Any, weighted: Any) -> Any:
-    """Looks for the number of the greatest size; a number counts as much as its square.
+    """Find the number of the greatest magnitude, and weigh each number by its square.
 
     Args:
         x: the numbers, one sub-block in each lane.
-        weights: gets the squares.
-        weighted: gets the squares times the numbers.
+        weights: receives the squares.
+        weighted: receives the squares times the numbers.
 
     Returns:
-        The number in each lane, sign and all, and whether the sub-block counts as zero.
+        The signed number of the greatest magnitude in each lane, and a mask of the lanes counting as zero.
     """
     most, largest = splat(np.float32(0)), splat(np.float32(0))
     for item in range(ITEMS):
@@ -68,18 +68,18 @@ def round_scales(
     whole: Any,
     steps: Any,
 ) -> None:
-    """Rounds the scales of all blocks so that the largest of each becomes its lowest level.
+    """Round the scales of all blocks, so the largest scale of each block becomes its lowest level.
 
     Args:
         scales: one for each lane.
         lowest: the lowest level.
-        cut: what levels are cut at before they are kept in a signed byte.
-        highest: what they are cut at after that.
+        cut: upper limit of levels before truncation to a signed byte.
+        highest: upper limit after it.
         least: a block whose scales are all smaller counts as zero.
-        some: gets, for each block, whether it does not.
-        units: gets each block's own scale as a half has it, or zero.
-        whole: gets the scales' levels, one byte each.
-        steps: gets what those stand for.
+        some: receives, for each block, true if it does not count as zero.
+        units: receives each block's own scale, rounded to a half, or zero.
+        whole: receives the scales' levels, one byte each.
+        steps: receives the values of those levels.
     """
     for block in range(TOGETHER):
         most, largest = np.float32(0), np.float32(0)

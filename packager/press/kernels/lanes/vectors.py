@@ -1,14 +1,14 @@
 """A vector type for numba: numbers side by side, one sub-block in each lane.
 
-numba's own vectoriser works on loops and has to guess; here a kernel says outright what lies side by side
-and keeps its sums in registers. ``a + b`` on vectors becomes LLVM's ``fadd <32 x float>``, with none of
-the flags that would allow LLVM to reorder or to contract: each lane computes what a scalar routine would,
-in the same order. LLVM splits a vector into registers as wide as the processor has, so that the results are
-the same with AVX-512, AVX2, SSE2 or NEON.
+numba's own vectoriser works on loops and has to guess; here a kernel states explicitly what runs side by side
+and keeps its sums in registers. ``a + b`` on vectors becomes LLVM's ``fadd <32 x float>``, without any
+flag that would allow LLVM to reorder or contract: each lane computes exactly as a scalar routine would,
+in the same order. LLVM splits a vector into registers of the CPU's width, so the results are the same with
+AVX-512, AVX2, SSE2 or NEON.
 
-There are three kinds: :data:`FLOATS` (float32), :data:`INTS` (int32) and :data:`MASK` (one bit). In compiled
+The three kinds are :data:`FLOATS` (float32), :data:`INTS` (int32) and :data:`MASK` (one bit). In compiled
 functions floats take ``+ - * /``, comparisons, ``abs`` and a sign, integers ``+ - & | << >>``, and masks
-``& |``; the rest is in :mod:`starfreight.packager.press.kernels.lanes.operations`.
+``& |``; everything else is in :mod:`starfreight.packager.press.kernels.lanes.operations`.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from numba.extending import lower_builtin, models, register_model
 
 
 def _lanes() -> int:
-    """With AVX-512 two registers, so that one computes while the other waits. Others have few registers."""
-    told = config.CPU_NAME is not None  # NUMBA_CPU_NAME: compile for another processor than this
-    return 32 if not told and get_host_cpu_features().get("avx512f") else 16
+    """With AVX-512 two registers, so one computes while the other waits. Other CPUs have few registers."""
+    cross = config.CPU_NAME is not None  # NUMBA_CPU_NAME: compile for a CPU other than the host
+    return 32 if not cross and get_host_cpu_features().get("avx512f") else 16
 
 
 LANES = _lanes()
@@ -43,7 +43,7 @@ class VectorType(types.Type):  # type: ignore[misc, unused-ignore]
     """The type of a vector in compiled code."""
 
     def __init__(self, element: str) -> None:
-        """Takes ``float32``, ``int32`` or ``mask``."""
+        """Create the type of ``float32``, ``int32`` or ``mask``."""
         self.llvm = ir.VectorType(_ELEMENTS[element], LANES)
         super().__init__(name=f"Vector({LANES} x {element})")
 
@@ -54,7 +54,7 @@ MASK = VectorType("mask")
 
 
 class _Model(models.PrimitiveModel):  # type: ignore[misc, unused-ignore]
-    """A vector is kept as it is, in a register if there is one."""
+    """A vector is kept unchanged, in a register if possible."""
 
     def __init__(self, manager: Any, kind: VectorType) -> None:
         super().__init__(manager, kind, kind.llvm)
@@ -63,18 +63,18 @@ class _Model(models.PrimitiveModel):  # type: ignore[misc, unused-ignore]
 register_model(VectorType)(_Model)
 
 _Emit = Callable[[Any, list[Any]], Any]
-"""Adds instructions to a builder for these arguments, and gives the result."""
+"""Adds instructions to a builder for these arguments, and returns the result."""
 
 
 def call(builder: Any, name: str, kind: VectorType, arguments: list[Any]) -> Any:
-    """Calls a function of LLVM's that takes and returns vectors of one kind: ``llvm.sqrt`` and the like."""
+    """Call an LLVM function that takes and returns vectors of one kind, such as ``llvm.sqrt``."""
     form = ir.FunctionType(kind.llvm, [kind.llvm] * len(arguments))
     full = f"{name}.v{LANES}{'f32' if kind == FLOATS else 'i32'}"
     return builder.call(get_or_insert_function(builder.module, form, full), arguments)
 
 
 def _teach(function: Any, arguments: tuple[VectorType, ...], result: VectorType, emit: _Emit) -> None:
-    """Teaches numba what a Python operator does with vectors."""
+    """Define a Python operator on vectors for numba."""
 
     def generic(_: Any, args: tuple[Any, ...], kws: Any) -> Any:
         return signature(result, *arguments) if not kws and args == arguments else None

@@ -18,14 +18,14 @@ from starfreight.packager.press.kernels.tensors.arithmetic import (
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a search finds, one float for each sub-block.
+class AffineFit:
+    """The result of a search, one float per sub-block.
 
     Attributes:
         scale: the scale.
-        minimum: the minimum with its sign changed, so that it is not negative.
+        minimum: the negated minimum, which is not negative.
         factor: with ``offset`` gives the levels found: ``nearest(factor * (x - offset))``.
-        offset: see there.
+        offset: see ``factor``.
     """
 
     scale: Tensor
@@ -36,12 +36,12 @@ class Found:
 
 @dataclass(frozen=True)
 class Steps:
-    """A block's scales and minimums as they are written.
+    """A block's scales and minimums as written.
 
     Attributes:
-        scales: integers before they are cut, shape (blocks, sub-blocks).
+        scales: integers before clamping, shape (blocks, sub-blocks).
         minimums: the same.
-        scale_unit: the float16 that the scales are multiples of, shape (blocks, 1).
+        scale_unit: the float16 unit of the scales, shape (blocks, 1).
         minimum_unit: the same for the minimums.
     """
 
@@ -53,21 +53,21 @@ class Steps:
 
 def find_scale_and_minimum(
     x: Tensor, weights: Tensor, top: int, start: float, tries: int, absolute: bool
-) -> Found:
-    """Looks for the scale and the minimum that leave the least weighted error.
+) -> AffineFit:
+    """Find the scale and the minimum with the least weighted error.
 
-    Each candidate depends on the minimum that the one before it may have left, so they go one by one.
+    Each candidate depends on the minimum kept by the one before it, so they run one by one.
 
     Args:
         x: the numbers, shape (items, sub-blocks).
-        weights: how much each counts, the same.
+        weights: weight of each number, the same.
         top: the highest level.
-        start: what the first candidate adds to ``top``; each one adds 0.1 more.
+        start: added to ``top`` by the first candidate; each one adds 0.1 more.
         tries: candidates after the first guess.
-        absolute: whether the error is the sum of distances instead of squares.
+        absolute: true to sum distances instead of squares.
     """
     zero, ceiling = constant(0, x), constant(top, x)
-    # Which of two zeros is the least or the greatest shows nowhere.
+    # The sign of a zero as minimum or maximum does not affect the bytes.
     low, high = torch.minimum(x.amin(0), zero), x.amax(0)
     sum_w, sum_x = add_up(weights, -0.0), add_up(weights * x, -0.0)
     flat = high == low
@@ -107,7 +107,7 @@ def find_scale_and_minimum(
         factor, offset = torch.where(better, trial, factor), torch.where(better, low, offset)
         least = torch.where(better, left, least)
         scale, low = torch.where(better, fit_scale, scale), torch.where(better, fit_low, low)
-    return Found(
+    return AffineFit(
         torch.where(flat, zero, scale),
         -low,
         torch.where(flat, zero, factor),
@@ -115,8 +115,8 @@ def find_scale_and_minimum(
     )
 
 
-def round_scales(found: Found, sub_blocks: int, top: int) -> Steps:
-    """Rounds scales and minimums to multiples of a unit, of which the block's largest has ``top``."""
+def round_scales(found: AffineFit, sub_blocks: int, top: int) -> Steps:
+    """Round scales and minimums to multiples of a unit; the block's largest becomes ``top``."""
     scales, scale_unit = _multiples(found.scale.view(-1, sub_blocks), top)
     minimums, minimum_unit = _multiples(found.minimum.view(-1, sub_blocks), top)
     return Steps(scales, minimums, scale_unit, minimum_unit)
@@ -124,19 +124,19 @@ def round_scales(found: Found, sub_blocks: int, top: int) -> Steps:
 
 def _multiples(numbers: Tensor, top: int) -> tuple[Tensor, Tensor]:
     zero, ceiling = constant(0, numbers), constant(top, numbers)
-    # Not-a-numbers are never the largest.
+    # A NaN is never the largest.
     most = torch.where(numbers > zero, numbers, zero).amax(1, keepdim=True)
     inverse = torch.where(most > zero, ceiling / most, zero)
     return nearest_bits(inverse * numbers), to_half(most / ceiling)
 
 
-def set_levels(blocks: Tensor, found: Found, scales: Tensor, minimums: Tensor, top: int) -> Tensor:
-    """The levels for scales and minimums as written, or the search's where a scale is zero.
+def set_levels(blocks: Tensor, found: AffineFit, scales: Tensor, minimums: Tensor, top: int) -> Tensor:
+    """The levels by the rounded scales and minimums, or the search's where a scale is zero.
 
     Args:
         blocks: the numbers, shape (blocks, 256).
-        found: what the search found.
-        scales: what the written ones stand for, shape (blocks, sub-blocks), float32.
+        found: result of the search.
+        scales: values of the rounded scales, shape (blocks, sub-blocks), float32.
         minimums: the same.
         top: the highest level.
 

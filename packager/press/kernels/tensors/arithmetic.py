@@ -1,4 +1,4 @@
-"""The steps that all types share: constants, sums in order, rounding, and bytes."""
+"""Operations shared by all types: constants, ordered sums, rounding, and bytes."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ _ADDEND = 12582912.0
 """1.5 times 2 to the 23: a sum with it has no bits left for fractions."""
 
 _FRACTION, _ZERO = 0x007FFFFF, 0x00400000
-"""Masks the fraction bits of a float32, and those of :data:`_ADDEND` itself."""
+"""Masks of the fraction bits of a float32, and the fraction bits of :data:`_ADDEND` itself."""
 
 _INFINITY = float("inf")
 
 
 def constant(number: float, like: Tensor) -> Tensor:
-    """A float32 on a tensor's device: a quotient with a plain number is a product with its reciprocal."""
+    """A float32 on a tensor's device: dividing by a plain number would multiply by its reciprocal."""
     return torch.full((), number, dtype=torch.float32, device=like.device)
 
 
@@ -25,11 +25,11 @@ def side_by_side(blocks: Tensor, items: int) -> Tensor:
 
 
 def add_up(terms: Tensor, start: float = 0.0) -> Tensor:
-    """Sums over the last dimension but one, one item after the other.
+    """Sum over the last dimension but one, one item after the other.
 
     Args:
         terms: shape (..., items, sub-blocks).
-        start: what the first item is added to. Minus zero leaves it as it is, sign of a zero and all.
+        start: added to the first item. Minus zero leaves it unchanged, including the sign of a zero.
     """
     total = torch.full_like(terms.select(-2, 0), start)
     for item in range(terms.shape[-2]):
@@ -38,31 +38,31 @@ def add_up(terms: Tensor, start: float = 0.0) -> Tensor:
 
 
 def nearest_bits(numbers: Tensor) -> Tensor:
-    """Floats as the nearest integers, ties to even, in their own memory, which they lose.
+    """Round floats to the nearest integers, ties to even, in place.
 
-    What ggml makes of numbers out of range is what the bits of the sum give, and so it is here. Not-a-numbers
-    count as zero: those that arithmetic makes have no fraction bit but the first on x86 and ARM, which is
-    zero's. A GPU's have all of them.
+    For numbers out of range, the result is whatever the bits of the sum give, as in ggml. NaNs count as zero:
+    on x86 and ARM a NaN produced by arithmetic has only the first fraction bit set, which gives zero; on a
+    GPU it has all of them.
     """
     numbers.nan_to_num_(nan=0.0, posinf=_INFINITY, neginf=-_INFINITY)
     return numbers.add_(_ADDEND).view(torch.int32).bitwise_and_(_FRACTION).sub_(_ZERO)
 
 
 def nearest(numbers: Tensor, low: int, high: int) -> Tensor:
-    """The same, kept between ``low`` and ``high``."""
+    """The same, clamped to ``low`` and ``high``."""
     return nearest_bits(numbers).clamp_(low, high)
 
 
 def nearest_small(numbers: Tensor, low: int, high: int) -> Tensor:
-    """The same for numbers known to be below 2^22 in size, with floats as the result: fewer steps."""
+    """The same for numbers below 2^22 in magnitude, with floats as the result: fewer steps."""
     return numbers.add_(_ADDEND).sub_(_ADDEND).clamp_(low, high)
 
 
 def square_root(numbers: Tensor) -> Tensor:
-    """Correctly rounded, which torch's own is not on a CPU: one in six differs in the last bit.
+    """Correctly rounded, unlike torch's own on a CPU: one in six differs in the last bit.
 
-    Rounding the root of a double once more gives the right float32: no such root is near enough to the
-    middle between two.
+    Rounding the root of a double once more gives the right float32: no such root is close enough to the
+    midpoint between two.
     """
     return numbers.to(torch.float64).sqrt_().to(torch.float32)
 
@@ -78,7 +78,7 @@ def half_bytes(halves: Tensor) -> Tensor:
 
 
 def pack(fields: Tensor, bits: int) -> Tensor:
-    """Puts small numbers into one byte: those of the second place above those of the first, and so on.
+    """Pack small numbers into one byte: those of the second place above those of the first, and so on.
 
     Args:
         fields: shape (blocks, places, ...), int32, each below two to the ``bits``.
@@ -94,5 +94,5 @@ def pack(fields: Tensor, bits: int) -> Tensor:
 
 
 def joined(*parts: Tensor) -> Tensor:
-    """The parts of blocks, one after the other, as bytes: shape (blocks, bytes)."""
+    """Concatenate the parts of blocks as bytes: shape (blocks, bytes)."""
     return torch.cat([part.flatten(1).to(torch.uint8) for part in parts], dim=1)

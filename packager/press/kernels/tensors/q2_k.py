@@ -1,4 +1,4 @@
-"""Q2_K; see ``lanes.q2_k`` for what its blocks hold."""
+"""Q2_K; see ``lanes.q2_k`` for the layout of a block."""
 
 from __future__ import annotations
 
@@ -20,6 +20,6 @@ def quantise(blocks: Tensor) -> Tensor:
     scales = steps.scale_unit.to(torch.float32) * (both & 15)
     minimums = steps.minimum_unit.to(torch.float32) * (both >> 4)
     levels = set_levels(blocks, found, scales, minimums, 3)
-    # Two halves of a block, in each four rows of 32 levels that share bytes.
+    # Two halves of a block, each with four rows of 32 levels sharing bytes.
     packed = pack(levels.view(-1, 4, 32), 2).view(-1, 64)
     return joined(both, packed, half_bytes(steps.scale_unit), half_bytes(steps.minimum_unit))

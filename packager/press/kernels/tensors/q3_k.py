@@ -1,4 +1,4 @@
-"""Q3_K; see ``lanes.q3_k`` for what its blocks hold."""
+"""Q3_K; see ``lanes.q3_k`` for the layout of a block."""
 
 from __future__ import annotations
 
@@ -26,14 +26,13 @@ _LOWEST, _HIGHEST = -4, 3
 _ROUNDS = 5
 
 _LEAST = 1e-45
-"""Any scale but zero counts."""
+"""Any nonzero scale counts."""
 
 
 def _find_scales(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Looks for scale and levels: one level after the other moves where that leaves less weighted error.
+    """Find scale and levels by moving one level after the other where it reduces the weighted error.
 
-    All rounds are done, though a round without any change could be the last: to know that, the device
-    would have to be waited for.
+    All rounds are run, even after one without changes: checking for that would mean waiting for the device.
 
     Args:
         x: the numbers, shape (items, sub-blocks).
@@ -69,7 +68,7 @@ def quantise(blocks: Tensor) -> Tensor:
     whole = (written.whole + 32) * written.some
     low = pack(whole.view(-1, 2, 8) & 15, 4)
     high = pack(whole.view(-1, 4, 4) >> 4, 2)
-    # Eight rows of 32 levels share the bytes of their upper bits, four those of their lower ones.
+    # Eight rows of 32 levels share the bytes of the upper bits, four rows those of the lower bits.
     upper = pack(levels.view(-1, 8, 32) >> 2, 1)
     lower = pack(levels.view(-1, 4, 32) & 3, 2).view(-1, 64)
     return joined(upper, lower, low, high, half_bytes(written.unit))

@@ -1,4 +1,4 @@
-"""Q4_K (and Q5_K); see ``lanes.q4_k`` for what their blocks hold."""
+"""Q4_K (and Q5_K); see ``lanes.q4_k`` for the layout of their blocks."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _ITEMS, _SUB_BLOCKS = 32, 8
 
 
 def quantise_blocks(blocks: Tensor, top: int, start: float, tries: int) -> Tensor:
-    """Quantises blocks.
+    """Quantise blocks.
 
     Args:
         blocks: shape (blocks, 256), float32.
         top: the highest level: 15, or 31 for Q5_K.
-        start: what the search's first candidate adds to it.
+        start: added to it by the search's first candidate.
         tries: candidates of the search.
     """
     x = side_by_side(blocks, _ITEMS)
-    # A number counts as much as its size and the root of its sub-block's mean square together.
+    # Each number is weighed by its magnitude plus the root mean square of its sub-block.
     weights = square_root(add_up(x * x) / constant(_ITEMS, x)) + x.abs()
     found = find_scale_and_minimum(x, weights, top, start, tries, False)
     steps = round_scales(found, _SUB_BLOCKS, 63)
@@ -51,7 +51,7 @@ def quantise_blocks(blocks: Tensor, top: int, start: float, tries: int) -> Tenso
 
 
 def _six_bits(numbers: Tensor) -> Tensor:
-    """Integers as ggml keeps them: their low eight bits, cut at 63."""
+    """Integers as stored by ggml: their low eight bits, clamped to 63."""
     return (numbers & 255).clamp_(max=63)
 
 

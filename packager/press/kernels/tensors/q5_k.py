@@ -1,4 +1,4 @@
-"""Q5_K: as Q4_K, with a bit more for each level."""
+"""Q5_K: Q4_K with one more bit per level."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Q6_K; see ``lanes.q6_k`` for what its blocks hold."""
+"""Q6_K; see ``lanes.q6_k`` for the layout of a block."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ _TRIES = 9
 
 
 def _find_scales(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Looks for the scale that leaves the least weighted error.
+    """Find the scale with the least weighted error.
 
     Args:
         x: the numbers, shape (items, sub-blocks).
 
     Returns:
-        The scales, and what the numbers are to be multiplied with for the levels found; both zero where all
-        numbers count as zero.
+        The scales, and the multipliers from numbers to the levels found; both zero where all numbers
+        count as zero.
     """
     zero = constant(0, x)
     weights, weighted, largest, empty = weigh(x)
     levels, products = torch.empty_like(x), x.new_empty((2, *x.shape))
 
     def sums(factor: Tensor) -> Tensor:
-        # No number times its factor exceeds 33, except where all are too small to count.
+        # No number times its factor exceeds 33, unless all are too small to count.
         nearest_small(torch.mul(x, factor, out=levels), _LOWEST, _HIGHEST)
         torch.mul(weighted, levels, out=products[0])
         torch.mul(weights, levels, out=products[1]).mul_(levels)
@@ -74,8 +74,8 @@ def quantise(blocks: Tensor) -> Tensor:
     found = nearest(blocks.view(-1, SUB_BLOCKS, ITEMS) * factor, _LOWEST, _HIGHEST).sub_(_LOWEST)
     found *= factor != constant(0, blocks)
     levels = set_levels(blocks, written.steps, found, _LOWEST, _HIGHEST)
-    # Two halves of a block: in each the first 64 levels share bytes with the last 64, and four rows of 32
-    # those of their upper bits.
+    # Two halves of a block: in each, the first 64 levels share bytes with the last 64, and four rows of 32
+    # share the bytes of their upper bits.
     low = pack((levels & 15).view(-1, 2, 64), 4).view(-1, 128)
     high = pack((levels >> 4).view(-1, 4, 32), 2).view(-1, 64)
     return joined(low, high, written.whole & 255, half_bytes(written.unit)) * written.some

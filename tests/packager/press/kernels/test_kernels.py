@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import subprocess
 import sys
@@ -223,9 +222,17 @@ def test_a_damaged_cache_of_machine_code_does_no_harm(tmp_path: Path) -> None:
 
 def test_where_no_cache_can_be_written_kernels_are_compiled_all_the_same(tmp_path: Path) -> None:
     root = Path(__file__).parents[4]
-    shutil.copytree(root / "packager", tmp_path / "packager", ignore=shutil.ignore_patterns("__pycache__"))
-    (tmp_path / "packager/press/kernels/lanes/__pycache__").write_text("a file where numba wants a folder")
-    assert run(PREPARE, PYTHONPATH=f"{tmp_path}{os.pathsep}{root}", HOME=__file__) == "None"
+    # Through the links: the rooms become part of the copy.
+    ignored = shutil.ignore_patterns("__pycache__", "starter")
+    shutil.copytree(root / "starfreight", tmp_path / "starfreight", ignore=ignored)
+    kernels = tmp_path / "starfreight/packager/press/kernels/lanes"
+    (kernels / "__pycache__").write_text("a file where numba wants a directory")
+    printed = run(
+        PREPARE + "from starfreight.packager.press.kernels import lanes; print(lanes.__file__)",
+        PYTHONPATH=str(tmp_path),
+        HOME=__file__,
+    )
+    assert printed.splitlines() == ["None", str(kernels / "__init__.py")]
     assert not list(tmp_path.rglob("*.nbi"))
 
 

@@ -21,7 +21,7 @@ from starfreight.console import Console
 from starfreight.packager.press import (
     LoraRequest,
     ModelIdentity,
-    Origin,
+    ModelOrigin,
     PressRequest,
     Quantization,
     press,
@@ -93,7 +93,7 @@ def test_every_file_is_the_one_it_has_always_been(
     save_tensors(adapter / "adapter_model.safetensors", factors)
     (adapter / "adapter_config.json").write_text('{"peft_type": "LORA", "r": 8, "lora_alpha": 16}')
 
-    identity = ModelIdentity("Golden", license="MIT", base_models=(Origin("base", version="1"),))
+    identity = ModelIdentity("Golden", license="MIT", base_models=(ModelOrigin("base", version="1"),))
     request = PressRequest(base, adapter, tuple(Quantization), tmp_path / "out", "m", identity)
     found = {str(file.quantization): file.digest for file in press(request, console)}
     for dtype in ("F32", "BF16"):

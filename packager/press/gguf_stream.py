@@ -1,4 +1,4 @@
-"""One GGUF file being written from front to back and hashed on the way."""
+"""A GGUF file, written from front to back and hashed on the way."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ class GgufStream:
         self.append(header)
 
     def append(self, data: bytes | memoryview) -> None:
-        """Writes bytes of the tensor at hand."""
+        """Append bytes of the current tensor."""
         self._stream.write(data)
         self._digest.update(data)
         self.size += len(data)
 
     def end_tensor(self) -> None:
-        """Pads to where the next tensor starts. The last one is padded too, as llama.cpp does."""
+        """Pad to the start of the next tensor. The last one is padded too, as in llama.cpp."""
         self.append(bytes(-self.size % ALIGNMENT))
 
     def sync(self) -> None:
-        """Waits until everything is on the disk, which may turn out to be full only then."""
+        """Flush everything to disk; a full disk may show up only then."""
         self._stream.flush()
         os.fsync(self._stream.fileno())
 
     @property
     def digest(self) -> str:
-        """``sha256:<hex>`` of what was written so far."""
+        """``sha256:<hex>`` of the bytes written so far."""
         return "sha256:" + self._digest.hexdigest()

@@ -1,4 +1,4 @@
-"""What a file that the press writes may be called."""
+"""Names of the files written by the press."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 def model_stem(name: str, *, with_adapter: bool) -> str:
-    """What stands before the quantization in a model file's name: beside an adapter it is the base."""
+    """The part of a model file's name before the quantization; beside an adapter it names the base."""
     return f"{name}-base" if with_adapter else name
 
 
@@ -20,14 +20,14 @@ def lora_name(name: str, kind: str = "F16") -> str:
 
 
 def checked_name(name: str) -> str:
-    """The name itself, when it can start a file's name everywhere.
+    """The name itself, if it is valid as the start of a file name on any system.
 
     Raises:
-        RecipeError: it cannot.
+        RecipeError: it is not.
     """
     if not _SAFE_NAME.fullmatch(name):
         raise RecipeError(
-            f"The name {name[:40]!r} cannot be a file's name.",
+            f"The name {name[:40]!r} is not a valid file name.",
             fix="use letters, digits, dots, dashes and underscores",
         )
     return name

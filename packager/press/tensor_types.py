@@ -1,8 +1,8 @@
-"""Which type each tensor gets in a file of a quantization: llama.cpp's rules.
+"""The type of each tensor in a file of a quantization, by llama.cpp's rules.
 
-Source: ``llama_tensor_get_type`` in llama.cpp's ``src/llama-quant.cpp``; a test holds the result against
-``llama_model_quantize`` itself, with and without an importance matrix. One thing goes further: where
-llama.cpp gives up because rows are not whole blocks of the type, such a matrix is stored as F16.
+Source: ``llama_tensor_get_type`` in llama.cpp's ``src/llama-quant.cpp``; a test compares the result with
+``llama_model_quantize`` itself, with and without an importance matrix. One rule goes further: where
+llama.cpp gives up because rows are not whole blocks of the type, the matrix is stored as F16.
 """
 
 from __future__ import annotations
@@ -54,10 +54,10 @@ _MATRIX = {
     Q.Q3_K_S: Type.Q3_K,
     Q.Q2_K: Type.Q2_K,
 }
-"""What a matrix gets that no rule singles out."""
+"""The type of a matrix not covered by a special rule."""
 
-_OUTPUT_AS_ASKED = (Q.F32, Q.F16, Q.BF16, Q.Q8_0)
-"""Where the output layer is stored like every other matrix; elsewhere it gets Q6_K."""
+_PLAIN_OUTPUT = (Q.F32, Q.F16, Q.BF16, Q.Q8_0)
+"""Quantizations whose output layer is stored like every other matrix; in the others it gets Q6_K."""
 
 _SHORT_ROWS = {
     Type.Q2_K: Type.Q4_0,
@@ -67,26 +67,26 @@ _SHORT_ROWS = {
     Type.Q6_K: Type.Q8_0,
     Type.IQ4_XS: Type.IQ4_NL,
 }
-"""A type in blocks of 256, and the one in blocks of 32 that stands in for it."""
+"""Types in blocks of 256, and their replacements in blocks of 32."""
 
 
 def tensor_type(
     plan: TensorPlan, shape: ModelShape, quantization: Quantization, *, imatrix: bool = False
 ) -> GGMLQuantizationType:
-    """The type of one tensor in the file of one quantization, made with or without an importance matrix."""
+    """The type of one tensor in the file of one quantization, with or without an importance matrix."""
     if plan.role in (Role.VECTOR, Role.POSITION_EMBEDDING):
         return Type.F32
     is_output = plan.role is Role.OUTPUT or (plan.role is Role.TOKEN_EMBEDDING and shape.tied)
     wanted = _MATRIX[quantization]
     if is_output:
-        wanted = wanted if quantization in _OUTPUT_AS_ASKED else Type.Q6_K
+        wanted = wanted if quantization in _PLAIN_OUTPUT else Type.Q6_K
     elif plan.role is Role.VALUE:
         wanted = _value(quantization, plan.layer, shape) or wanted
     elif plan.role is Role.DOWN:
         wanted = _down(quantization, plan.layer, shape.layers, imatrix) or wanted
     elif plan.role is Role.ATTENTION_OUTPUT:
         wanted = {Q.Q3_K_M: Type.Q4_K, Q.Q2_K: Type.Q3_K}.get(quantization, wanted)
-    return _that_fits(wanted, plan.columns)
+    return _fitting_type(wanted, plan.columns)
 
 
 def tensor_bytes(plan: TensorPlan, kind: GGMLQuantizationType) -> int:
@@ -96,7 +96,7 @@ def tensor_bytes(plan: TensorPlan, kind: GGMLQuantizationType) -> int:
 
 
 def _value(quantization: Quantization, layer: int, shape: ModelShape) -> GGMLQuantizationType | None:
-    """What the value projection gets: more, above all where many heads share one."""
+    """The type of the value projection: more bits, above all if many heads share one."""
     shared = shape.heads // shape.kv_heads >= 4
     match quantization:
         case Q.Q5_K_M | Q.Q4_K_M if _more_bits(layer, shape.layers):
@@ -113,7 +113,7 @@ def _value(quantization: Quantization, layer: int, shape: ModelShape) -> GGMLQua
 
 
 def _down(quantization: Quantization, layer: int, layers: int, imatrix: bool) -> GGMLQuantizationType | None:
-    """What the projection out of the feed-forward block gets."""
+    """The type of the projection out of the feed-forward block."""
     early = layer < layers // 8
     match quantization:
         case Q.Q5_K_M | Q.Q4_K_M if _more_bits(layer, layers):
@@ -134,13 +134,13 @@ def _down(quantization: Quantization, layer: int, layers: int, imatrix: bool) ->
 
 
 def _more_bits(layer: int, layers: int) -> bool:
-    """The layers in which a mix spends more: the first and last eighth, and every third between."""
+    """True for the layers with more bits: the first and last eighth, and every third in between."""
     eighth = layers // 8
     return layer < eighth or layer >= 7 * layers // 8 or (layer - eighth) % 3 == 2
 
 
-def _that_fits(kind: GGMLQuantizationType, columns: int) -> GGMLQuantizationType:
-    """The type itself if rows of this length are whole blocks of it, else what llama.cpp takes instead."""
+def _fitting_type(kind: GGMLQuantizationType, columns: int) -> GGMLQuantizationType:
+    """The type itself if rows of this length are whole blocks of it, else llama.cpp's replacement."""
     if columns % GGML_QUANT_SIZES[kind][0] == 0:
         return kind
     kind = _SHORT_ROWS.get(kind, Type.F16)

@@ -1,0 +1,68 @@
+"""Cost of packaging a recipe: file sizes, license duties and the registry's limit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from starfreight.checkpoint import ModelShape
+from starfreight.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class PackagePlan:
+    """Figures for the package of one variant.
+
+    Attributes:
+        files: bytes by quantization; an adapter shipped on its own is called ``LoRA``.
+        license: name of the package's license; ``None`` if unknown.
+        license_duty: what remains to be done for the license; ``None`` if nothing.
+        registry: host of ``publish.reference``; ``None`` if the recipe does not publish.
+        registry_limit: largest file accepted there, in bytes; ``None`` if unlimited or unknown.
+    """
+
+    files: Mapping[str, int]
+    license: str | None
+    license_duty: str | None
+    registry: str | None
+    registry_limit: int | None
+
+    @property
+    def total(self) -> int:
+        """Bytes of all files."""
+        return sum(self.files.values())
+
+
+def plan_package(recipe: Recipe, shape: ModelShape, adapter_parameters: int) -> PackagePlan:
+    """Predict the package of one variant.
+
+    Args:
+        recipe: a recipe without a sweep.
+        shape: shape of the base model.
+        adapter_parameters: size of the adapter, shipped as F16.
+
+    Raises:
+        InputError: ``publish.reference`` is not a valid reference.
+    """
+    from starfreight.base_model import STARTER, known_license
+    from starfreight.packager.press import predict_size
+    from starfreight.packager.registry.limits import largest_layer
+    from starfreight.registry import parse_reference
+
+    package = recipe.package
+    imatrix = package.imatrix is not None
+    files = {name.value: predict_size(shape, name, imatrix=imatrix) for name in package.quantizations}
+    if package.ship == "adapter":
+        files["LoRA"] = 2 * adapter_parameters
+    has_text = recipe.base.model == STARTER or bool(package.license_files)
+    registry = parse_reference(recipe.publish.reference).host if recipe.publish else None
+    return PackagePlan(
+        files=files,
+        license=package.license or known_license(recipe.base),
+        license_duty=None
+        if has_text
+        else "ship the license's text: list it in package.license_files, "
+        "unless the base model's directory has a LICENSE file",
+        registry=registry,
+        registry_limit=largest_layer(registry) if registry else None,
+    )

@@ -1,0 +1,16 @@
+"""Open a base model once, however many files are made from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from starfreight.checkpoint import Checkpoint, open_checkpoint
+
+
+def open_base(base: Path | Checkpoint) -> Checkpoint:
+    """The base model of a request, opened unless it is already.
+
+    Raises:
+        InputError: the base model is invalid.
+    """
+    return base if isinstance(base, Checkpoint) else open_checkpoint(base)

@@ -1,0 +1,62 @@
+"""Packages of finished runs that an earlier version wrote: found again, and built again byte for byte."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from starfreight import __version__
+from starfreight.console import Console
+from starfreight.package import Package
+from starfreight.packager.build.build_package import build_package
+from starfreight.packager.layout import verify_layout
+from starfreight.packager.provenance import statement
+
+GOLDEN = Path(__file__).parents[2] / "golden"
+PACKAGES = sorted(path for path in (GOLDEN / "finished-packages").iterdir() if path.is_dir())
+EARLIER_VERSION = "0.1.0"
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.name)
+def test_an_earlier_package_verifies_as_it_did(package: Path, tmp_path: Path, console: Console) -> None:
+    shutil.copytree(package, tmp_path / "p")
+    report = verify_layout(tmp_path / "p", console)
+    earlier = json.loads(package.with_name(package.name + ".verify.json").read_bytes())
+    assert (report.files, report.bytes) == (earlier["files"], earlier["bytes"])
+    assert tree(tmp_path / "p") == tree(package)
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.name)
+def test_an_earlier_run_gives_the_same_package(
+    package: Path, tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = shutil.copytree(GOLDEN / "finished-runs" / package.name, tmp_path / "run")
+    # The one thing in a package that tells which version made it.
+    monkeypatch.setattr(statement, "__version__", EARLIER_VERSION)
+    build_package(run, tmp_path / "p", GOLDEN / "inputs" / "base", console)
+    assert tree(tmp_path / "p") == tree(package)
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.name)
+def test_an_earlier_package_is_not_built_again(
+    package: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = shutil.copytree(GOLDEN / "finished-runs" / package.name, tmp_path / "run")
+    shutil.copytree(package, tmp_path / "p")
+    assert build_package(run, tmp_path / "p", None, Console()) == Package.load(package)
+    assert "is built already" in capsys.readouterr().err
+
+
+def test_the_version_is_in_the_statement_only(tmp_path: Path, console: Console) -> None:
+    run = shutil.copytree(GOLDEN / "finished-runs" / PACKAGES[0].name, tmp_path / "run")
+    built = build_package(run, tmp_path / "p", GOLDEN / "inputs" / "base", console)
+    blob = tmp_path / "p/blobs/sha256" / built.provenance.digest.removeprefix("sha256:")
+    builder = json.loads(blob.read_bytes())["predicate"]["runDetails"]["builder"]
+    assert builder["version"] == {"starfreight": __version__}
