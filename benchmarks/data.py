@@ -1,13 +1,13 @@
-"""Preparation of data against plain ``datasets.map`` with the same work: files/s, MB/s, peak memory.
+"""Data preparation against plain ``datasets.map`` with the same work: files/s, MB/s, peak memory.
 
     python benchmarks/data.py                      # 2,000 files of this environment's packages
     python benchmarks/data.py --files 10000 --folder ~/src --processes 8
 
-Both read every file, look at it with the same filters (the ``Examiner``, one for each process) and keep
-what was found of it. Ours also finds duplicates, splits, and writes the manifest; ``datasets.map`` does
-not. The memory is the proportional set size of the process and its children, at its highest. The last
-line shows that ours does not grow with the data. Each side is a process of its own, and each corpus was
-read once before, so that the disk counts for neither.
+Both read every file, run the same filters on it (one ``FilterPipeline`` per process) and keep the findings.
+Ours also finds duplicates, splits the data and writes the manifest; ``datasets.map`` does not. Memory is the
+peak proportional set size of the process and its children. The last line compares ours on four times as much
+data. Each side runs in a process of its own, and each corpus was read once before, so that neither waits for
+the disk.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ RULES = {"source": ".", "license": "MIT", "filters": {"licenses": "any", "vendor
 
 
 def ours(folder: Path, work: Path, processes: int) -> int:
-    """Our preparation of a folder, from its files to its manifest; returns how many files it kept."""
+    """Prepares a directory, from its files to the manifest; returns the number of files kept."""
     from starfreight.console import Console
-    from starfreight.jobs.data.manifest.gather import gather_data
+    from starfreight.jobs.data.manifest.build_manifest import build_manifest
     from starfreight.jobs.data.manifest.manifest import DataManifest
     from starfreight.recipe.data import Data
 
     data = [Data.model_validate_json(json.dumps(RULES))]
-    gather_data(data, [folder], folder, work, Console(quiet=True), processes)
+    build_manifest(data, [folder], folder, work, Console(quiet=True), processes)
     (summary,) = DataManifest.load(work / "manifest.json").sources
     return summary.train.samples + summary.held_out.samples
 
 
 def plain(folder: Path, work: Path, processes: int) -> int:
-    """The same look at each file by ``datasets.map``; returns how many files stay."""
+    """Examines each file with ``datasets.map``; returns the number of files kept."""
     import datasets
 
     datasets.disable_progress_bars()
@@ -58,25 +58,25 @@ def plain(folder: Path, work: Path, processes: int) -> int:
     return sum(reason is None for reason in found["rejected_by"])
 
 
-_examiners: dict[str, Any] = {}
+_pipelines: dict[str, Any] = {}
 
 
 def examine_row(row: dict[str, Any], folder: str) -> dict[str, Any]:
-    """What the Examiner finds of a file, as columns."""
+    """The result of the FilterPipeline for a file, as columns."""
     import dataclasses
 
     from starfreight.files import sha256_bytes
-    from starfreight.jobs.data.examine import Examiner
+    from starfreight.jobs.data.filters.pipeline import FilterPipeline
     from starfreight.jobs.data.sources.interface import Sample
     from starfreight.recipe.data import Data
 
-    if folder not in _examiners:
-        _examiners[folder] = Examiner(Data.model_validate_json(json.dumps(RULES)), Path(folder))
+    if folder not in _pipelines:
+        _pipelines[folder] = FilterPipeline(Data.model_validate_json(json.dumps(RULES)), Path(folder))
     content = (Path(folder) / row["name"]).read_bytes()
     sample = Sample(
         row["name"], content.decode(errors="replace"), sha256_bytes(content), len(content), path=row["name"]
     )
-    found = dataclasses.asdict(_examiners[folder].examine(sample))
+    found = dataclasses.asdict(_pipelines[folder].run(sample))
     return {**found, "replaced": json.dumps(found["replaced"])}
 
 
@@ -84,7 +84,7 @@ SIDES = {"ours": ours, "datasets.map": plain}
 
 
 def measure(side: str, folder: Path, processes: int) -> dict[str, float]:
-    """Runs a side in a process of its own; its seconds, peak memory in MB, and the files it kept."""
+    """Runs a side in a process of its own; returns seconds, peak memory in MB, and files kept."""
     with tempfile.TemporaryDirectory() as work:
         command = [sys.executable, str(Path(__file__).resolve()), "--side", side, "--folder", str(folder),
                    "--work", work, "--processes", str(processes)]  # fmt: skip
@@ -121,8 +121,8 @@ def _memory(process: int) -> int:
 
 
 def gather_corpus(source: Path, out: Path, count: int) -> tuple[int, int]:
-    """Copies ``count`` Python files, spread evenly over a folder; their number and bytes."""
-    from starfreight.jobs.data.sources.texts import MAX_FILE_BYTES
+    """Copies ``count`` Python files, evenly spread over a directory; returns their number and bytes."""
+    from starfreight.jobs.data.sources.text_files import MAX_FILE_BYTES
 
     paths = sorted(path for path in source.rglob("*.py") if 0 < path.stat().st_size <= MAX_FILE_BYTES)
     step = max(1, len(paths) // count)

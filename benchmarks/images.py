@@ -1,12 +1,12 @@
-"""What a change of one line costs: an image of ours beside a plain Dockerfile of the same content.
+"""The cost of a change of one line: our image against a plain Dockerfile with the same contents.
 
     python benchmarks/images.py --base-image debian:bookworm --wheelhouse wheelhouse
 
-Both are built from nothing, pushed to a registry that has their base image, changed by one line, built and
-pushed again. The plain one is what people write first: one stage, ``COPY . .`` and ``pip install .``. Base
-image and wheels are the same, so no network is needed. The base image needs python3 with venv, git and tini;
-the wheelhouse is what ``docs/images.md`` says, with torch for CPUs; ``docker-registry`` (Debian's package) is
-started on a free port.
+Both are built without a cache and pushed to a registry that has their base image; then one line is changed,
+and both are built and pushed again. The plain Dockerfile is the usual first attempt: one stage, ``COPY . .``
+and ``pip install .``. Base image and wheels are the same, so no network is needed. The base image needs
+python3 with venv, git and tini; ``docs/images.md`` describes the wheelhouse (with torch for CPUs);
+``docker-registry`` (Debian's package) is started on a free port.
 """
 
 from __future__ import annotations
@@ -42,20 +42,20 @@ CMD ["/opt/venv/bin/starfreight", "--help"]
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one build and its push: seconds, and bytes that the registry keeps since."""
+    """Cost of a build and its push: seconds, and bytes added to the registry."""
 
     build: float
     push: float
     stored: int
 
     def __str__(self) -> str:
-        """A line of the table."""
+        """A row of the table."""
         return f"{self.build:8.1f} s {self.push:8.1f} s {self.stored / 1e6:10.2f} MB"
 
 
 @contextmanager
 def registry(folder: Path) -> Iterator[str]:
-    """A registry on a free port of this machine that keeps its blobs in ``folder``."""
+    """A registry on a free port of this machine, with its blobs in ``folder``."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         host = f"127.0.0.1:{probe.getsockname()[1]}"
@@ -74,14 +74,14 @@ def registry(folder: Path) -> Iterator[str]:
 
 
 class Bench:
-    """One comparison, in a folder of its own.
+    """One comparison, in a directory of its own.
 
     Args:
-        folder: temporary.
-        host: the registry.
+        folder: a temporary directory.
+        host: the registry's host and port.
         base: the base image.
-        wheelhouse: the wheels.
-        docker: a docker command that has BuildKit.
+        wheelhouse: the directory of wheels.
+        docker: a docker command with BuildKit.
     """
 
     def __init__(self, folder: Path, host: str, base: str, wheelhouse: Path, docker: str) -> None:
@@ -99,15 +99,15 @@ class Bench:
         }  # fmt: skip
 
     def prepare(self) -> None:
-        """A checkout of its own with what is not committed here, the wheels beside it, the base pushed."""
+        """Copies the checkout with its uncommitted changes, adds the wheels, and pushes the base image."""
         listed = subprocess.run(
             ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
             cwd=ROOT, check=True, capture_output=True, text=True,
         ).stdout  # fmt: skip
         for name in filter(None, listed.split("\0")):
-            if (ROOT / name).is_file():
+            if (ROOT / name).is_symlink() or (ROOT / name).is_file():
                 (self.project / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / name, self.project / name)
+                shutil.copy2(ROOT / name, self.project / name, follow_symlinks=False)
         self.make_base()
         shutil.copytree(self.wheelhouse, self.folder / "context" / "wheelhouse")
         (self.folder / "context" / "Dockerfile").write_text(PLAIN)
@@ -116,13 +116,13 @@ class Bench:
         reference = f"{self.host}/benchmark/base:1"
         self.call(self.docker, "tag", self.base, reference)
         self.call(self.docker, "push", "--quiet", reference)
-        # The name of an image that is the user's is not left behind.
+        # Leave no extra name on the user's image.
         self.call(self.docker, "rmi", "--no-prune", reference)
 
     def make_base(self) -> None:
-        """A base image with one more file, so that nothing was ever built on it.
+        """Makes a base image with one more file, so that nothing was built on it before.
 
-        Building without the cache is no way to begin: what was built before stays, and BuildKit takes any.
+        Building without the cache would not do: earlier results stay, and BuildKit may reuse any of them.
         """
         folder = self.folder / "base"
         folder.mkdir()
@@ -145,7 +145,7 @@ class Bench:
         self.call("git", *identity, "commit", "--quiet", "--message", "change")
 
     def ours(self) -> Cost:
-        """Builds and pushes the trainer as its users do."""
+        """Builds and pushes the trainer with its commands."""
         command = (sys.executable, "-m", "starfreight", "images")
         build = (
             *command,
@@ -176,7 +176,7 @@ class Bench:
         return self.cost((*build, str(self.folder / "context")), (self.docker, "push", "--quiet", reference))
 
     def cost(self, build: tuple[str, ...], push: tuple[str, ...]) -> Cost:
-        """Times both, and weighs what the registry has got."""
+        """Times both, and measures the growth of the registry."""
         before = self.stored()
         began = time.perf_counter()
         self.call(*build)
@@ -185,7 +185,7 @@ class Bench:
         return Cost(built - began, time.perf_counter() - built, self.stored() - before)
 
     def stored(self) -> int:
-        """Bytes that the registry keeps."""
+        """Bytes in the registry."""
         return sum(path.stat().st_size for path in (self.folder / "registry").rglob("data"))
 
     def call(self, *command: str) -> None:
@@ -197,10 +197,10 @@ class Bench:
 
 def main() -> None:
     """Prints the table."""
-    parser = argparse.ArgumentParser(description="The cost of a change of one line.")
+    parser = argparse.ArgumentParser(description="Measure the cost of a change of one line.")
     parser.add_argument("--base-image", required=True)
     parser.add_argument("--wheelhouse", type=Path, required=True)
-    parser.add_argument("--docker", default="docker", help="a docker command that has BuildKit")
+    parser.add_argument("--docker", default="docker", help="a docker command with BuildKit")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

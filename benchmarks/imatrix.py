@@ -1,10 +1,10 @@
-"""What an importance matrix is worth: each quantization with the run's own one and without, on held-out data.
+"""The value of an importance matrix: quantizations with and without the run's own, on held-out data.
 
     python benchmarks/imatrix.py RUN [-q Q4_K_M -q Q2_K ...]
 
-RUN is a finished run whose recipe has ``package.imatrix``. Its merged model in F32 is the reference: the
-divergence (KL, nats a token) is of the quantised model's predictions from the reference's, the loss is that
-on the tokens which count. Both come from the dequantised weights in torch, in float32.
+RUN is a finished run of a recipe with ``package.imatrix``. Its merged model in F32 is the reference. KL is
+the divergence of the quantised model's predictions from the reference's in nats per token; loss is over the
+tokens that count. Both use the dequantised weights in torch, in float32.
 """
 
 from __future__ import annotations
@@ -21,9 +21,8 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from starfreight.checkpoint import open_checkpoint
 from starfreight.console import Console
-from starfreight.jobs.data.blocks.packing import Block
-from starfreight.jobs.data.blocks.training_data import make_blocks
-from starfreight.jobs.data.encoder import Encoder
+from starfreight.jobs.data.blocks.block_file import Block
+from starfreight.jobs.data.blocks.training_data import Corpus, make_blocks
 from starfreight.jobs.data.formats import IGNORED
 from starfreight.jobs.data.manifest.manifest import DataManifest
 from starfreight.jobs.train.batches import collate
@@ -48,7 +47,7 @@ def main() -> None:
         parser.error("the run has no importance matrix")
     base = Path(inputs.base)
     manifest = DataManifest.load(folder / DATA_MANIFEST)
-    data = make_blocks(run.recipe, manifest, [Path(path) for path in inputs.data], Encoder(base))
+    data = make_blocks(Corpus(run.recipe, manifest, [Path(path) for path in inputs.data], base), folder)
     model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(base), dtype=torch.float32).eval()
     with tempfile.TemporaryDirectory() as work:
         out = Path(work)
@@ -77,7 +76,7 @@ def main() -> None:
 
 
 def predictions(model: Any, base: Path, file: Path, blocks: Sequence[Block]) -> Iterator[torch.Tensor]:
-    """The logits of a GGUF file's weights on every batch, float32."""
+    """Yields the logits of a GGUF file's weights for each batch, float32."""
     shape = open_checkpoint(base).shape
     sources = {plan.name: plan.source for plan in architecture_plan(shape.architecture).tensors(shape)}
     weights = {}
@@ -98,7 +97,7 @@ def measure(
     reference: list[torch.Tensor],
     blocks: Sequence[Block],
 ) -> tuple[float, float]:
-    """Divergence from the reference, and loss, both the mean over the tokens that count."""
+    """Mean divergence from the reference and mean loss, over the tokens that count."""
     divergence = loss = 0.0
     for number, (found, wanted) in enumerate(zip(logits, reference, strict=True)):
         labels = collate(blocks[number * BATCH : (number + 1) * BATCH])["labels"][:, 1:]
@@ -111,7 +110,7 @@ def measure(
 
 
 def count(blocks: Sequence[Block]) -> int:
-    """How many tokens are predicted."""
+    """The number of predicted tokens."""
     return sum(label != IGNORED for block in blocks for label in block.labels[1:])
 
 

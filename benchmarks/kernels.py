@@ -1,10 +1,10 @@
-"""How fast the press's own kernels are, as a ratio to ggml's, and whether they write the same bytes.
+"""Speed of the press's own kernels as a ratio to ggml's, and equality of their bytes.
 
     python benchmarks/kernels.py [TYPE ...] [--check BLOCKS] [--device cuda|cpu]
 
-Both run in turn on one core, so that a busy machine slows both. ``--check`` compares that many blocks of
-256 numbers for each type, in all kinds of distributions, instead of measuring. ``--device`` measures or
-compares the kernels for a GPU, too, on that device of torch's; the way of the numbers there and back counts.
+Both run in turn on one core, so that a busy machine slows both. ``--check`` compares the given number of
+blocks of 256 numbers for each type, from many distributions, instead of measuring. ``--device`` also measures
+or compares the kernels for a GPU on that torch device, including the transfers.
 """
 
 from __future__ import annotations
@@ -29,11 +29,17 @@ def main() -> None:
     """Measures, or compares."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "types", nargs="*", metavar="TYPE", default=sorted(lanes.KERNELS), help="Q4_K and so on"
+        "types",
+        nargs="*",
+        metavar="TYPE",
+        default=sorted(lanes.KERNELS),
+        help="types such as Q4_K (default: all)",
     )
-    parser.add_argument("--check", type=int, metavar="BLOCKS", help="compare so many blocks of each type")
     parser.add_argument(
-        "--device", choices=["cuda", "cpu"], help="the kernels for a GPU, too, on this device"
+        "--check", type=int, metavar="BLOCKS", help="compare this number of blocks of each type"
+    )
+    parser.add_argument(
+        "--device", choices=["cuda", "cpu"], help="also run the kernels for a GPU, on this device"
     )
     wanted = parser.parse_args()
     for name in wanted.types:
@@ -48,7 +54,7 @@ def main() -> None:
 
 
 def measure(kind: GGMLQuantizationType, device: str | None) -> None:
-    """Prints how many numbers a second each kernel does on one core, and on the device if there is one."""
+    """Prints each kernel's speed in numbers per second, on one core and on the device if given."""
     values = round_to(np.random.default_rng(1).standard_normal((ROWS, COLUMNS), dtype=np.float32), "BF16")
     ours, theirs = [], []
     for _ in range(ROUNDS):
@@ -69,7 +75,7 @@ def measure(kind: GGMLQuantizationType, device: str | None) -> None:
 
 
 def measure_device(kind: GGMLQuantizationType, device: str, slow: float) -> None:
-    """Prints how many numbers a second the device does, in pieces as large as the press gives it."""
+    """Prints the device's speed in numbers per second, in pieces of the press's size."""
     values = np.random.default_rng(1).standard_normal((ACCELERATED_ELEMENTS // COLUMNS, COLUMNS))
     piece = round_to(values.astype(np.float32), "BF16")
     times = []
@@ -77,14 +83,14 @@ def measure_device(kind: GGMLQuantizationType, device: str, slow: float) -> None
         began = time.perf_counter()
         encode_tensors(piece, kind.name, device)
         times.append(time.perf_counter() - began)
-    rate = piece.size / min(times[1:]) / 1e6  # The first gets the device ready.
+    rate = piece.size / min(times[1:]) / 1e6  # The first run prepares the device.
     print(
         f"{kind.name} on {device}: {rate:.0f} million numbers a second, {rate / slow:.1f} times ggml's core"
     )
 
 
 def check(kind: GGMLQuantizationType, blocks: int, device: str | None) -> None:
-    """Compares the kernels' bytes; ends the program if any differ."""
+    """Compares the kernels' bytes; exits if any differ."""
     done, seed = 0, 0
     while done < blocks:
         for label, values in distributions(seed):
@@ -100,7 +106,7 @@ def check(kind: GGMLQuantizationType, blocks: int, device: str | None) -> None:
 
 
 def distributions(seed: int) -> list[tuple[str, Floats]]:
-    """Numbers of all kinds, 37 rows of 256 each."""
+    """Numbers from many distributions, 37 rows of 256 each."""
     random = np.random.default_rng(seed)
     shape = (37, 256)
     normal = random.standard_normal(shape)

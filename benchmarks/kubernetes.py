@@ -3,10 +3,9 @@
     python benchmarks/kubernetes.py                       # 1,000 jobs in a namespace of its own
     python benchmarks/kubernetes.py --jobs 5000 --kubectl ~/bin/kubectl
 
-The jobs are rendered ones with no pods (``parallelism: 0``), so that the figures are those of the API and of
-the clients. Listings are the best of three, each client a process of its own from start to end, and the
-memory is the highest resident size of that process. Submitting and watching happen once, and ours without the
-start of a process, so they stand beside the peer's figures without a ratio.
+The jobs have no pods (``parallelism: 0``), so that the figures are those of the API and the clients. Listings
+are the best of three, each client a whole process; memory is that process's peak resident size. Submitting
+and watching happen once, and ours without starting a process, so they have no ratio to the peer's figures.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[0] = str(ROOT)  # Not this folder, in which this file has the name of the official client.
+sys.path[0] = str(ROOT)  # Not this directory: this file has the name of the official client.
 IMAGE = f"registry.example/starfreight/trainer@sha256:{'0' * 64}"
 RECIPE = {
     "version": 1,
@@ -40,7 +39,7 @@ RECIPE = {
 
 
 def measured(command: list[str]) -> tuple[float, float, str]:
-    """Seconds and peak resident MB of a process, and what it printed."""
+    """Seconds, peak resident MB, and output of a process."""
     began = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT)
     assert process.stdout is not None
@@ -53,14 +52,14 @@ def measured(command: list[str]) -> tuple[float, float, str]:
 
 
 def best(command: list[str]) -> tuple[float, float]:
-    """Of three runs, after one that fills the caches."""
+    """The best of three runs, after one to fill the caches."""
     measured(command)
     found = [measured(command)[:2] for _ in range(3)]
     return min(found)
 
 
 class Counting:
-    """Counts what a cluster is asked, in place of its client."""
+    """Counts the requests to a cluster, in place of its client."""
 
     def __init__(self, cluster: Any) -> None:
         self.requests: list[tuple[str, str]] = []
@@ -74,7 +73,7 @@ class Counting:
 
 
 def sweep_file(folder: Path, variants: int) -> Path:
-    """A recipe with so many variants, of a name that no other benchmark has."""
+    """A recipe with the given number of variants and a unique name."""
     path = folder / "sweep.yaml"
     name = f"bench-{secrets.token_hex(3)}"
     path.write_text(json.dumps({**RECIPE, "name": name, "sweep": {"training.seed": list(range(variants))}}))
@@ -82,13 +81,13 @@ def sweep_file(folder: Path, variants: int) -> Path:
 
 
 def submitting(cluster: Any, kubectl: str, folder: Path) -> None:
-    """A sweep of 100 variants: one write of a Job."""
+    """Submits a sweep of 100 variants: one write of a Job."""
     from starfreight.jobs.backends.kubernetes.client.submit import submit
     from starfreight.jobs.backends.kubernetes.manifests.render import render
     from starfreight.recipe import load_recipe
 
     began = time.perf_counter()
-    # As for a server of today: an old one drops what it does not know, and the Job is one all the same.
+    # Rendered for a current server: an old one drops unknown fields and keeps the Job.
     rendered = render(load_recipe(sweep_file(folder, 100)))
     rendering = time.perf_counter() - began
     for document in rendered.documents:
@@ -114,7 +113,7 @@ def submitting(cluster: Any, kubectl: str, folder: Path) -> None:
 
 
 def fill(cluster: Any, count: int) -> None:
-    """So many jobs, as eight people submit them."""
+    """Creates jobs, eight at a time."""
     from starfreight.jobs.backends.kubernetes.manifests.render import render
     from starfreight.recipe import load_recipe
 
@@ -147,7 +146,7 @@ def listing(cluster: Any, kubectl: str, count: int) -> None:
 
 
 def watching(cluster: Any, kubectl: str, count: int) -> None:
-    """A change of each of the jobs, seen through one watch."""
+    """Changes each job, and follows the changes through one watch."""
     from starfreight.jobs.backends.kubernetes.client.watch import changes
 
     counting = Counting(cluster)
@@ -178,7 +177,7 @@ def watching(cluster: Any, kubectl: str, count: int) -> None:
     kinds = [kind for kind, _ in counting.requests]
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"watching {count:,} jobs: {kinds.count('watch')} watch, {kinds.count('GET')} pages; "
-          f"{len(seen):,} changes in {seconds:.1f} s ({memory:.0f} MB, with what writes them)")  # fmt: skip
+          f"{len(seen):,} changes in {seconds:.1f} s ({memory:.0f} MB, including the writer)")  # fmt: skip
     began = time.perf_counter()
     process = subprocess.Popen(
         [kubectl, "get", "jobs", "-n", cluster.namespace, "--watch", "-o", "name"],
@@ -197,7 +196,7 @@ def watching(cluster: Any, kubectl: str, count: int) -> None:
 
 @contextmanager
 def a_namespace(cluster: Any) -> Iterator[None]:
-    """A namespace that is deleted at the end."""
+    """Creates a namespace, and deletes it at the end."""
     body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": cluster.namespace}}
     cluster.create("/api/v1/namespaces", body)
     try:
@@ -209,8 +208,8 @@ def a_namespace(cluster: Any) -> Iterator[None]:
 def main() -> None:
     """Prints a line for each figure, and the peer's below it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--jobs", type=int, default=1000, help="how many there are")
-    parser.add_argument("--kubectl", default="kubectl", help="the peer")
+    parser.add_argument("--jobs", type=int, default=1000, help="number of jobs")
+    parser.add_argument("--kubectl", default="kubectl", help="the peer's program")
     options = parser.parse_args()
     from starfreight.console import Console
     from starfreight.jobs.backends.kubernetes.client.connect import connect

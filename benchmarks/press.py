@@ -4,12 +4,12 @@
     python benchmarks/press.py --model 7b --layers 4 -q Q4_K_M -q Q5_K_M -q Q8_0
     python benchmarks/press.py --converter llama.cpp/convert_hf_to_gguf.py
 
-The chain is the one in use everywhere: peft merges the adapter in float32 and saves a copy of the model,
-llama.cpp's converter writes it as one GGUF file, llama.cpp's quantiser makes each type of that, and each file
-is hashed. Without ``--converter`` our own conversion stands in for llama.cpp's, to the chain's advantage.
-Each step is a process of its own that measures itself, after its inputs have left the page cache, so that the
-bytes read are those that a machine without room for a second copy of the model would read. The press flushes
-its files to the disk and pays for it; the chain's steps leave that to the system.
+The usual chain: peft merges the adapter in float32 and saves a copy of the model, llama.cpp's converter
+writes it as one GGUF file, llama.cpp's quantiser makes each type from it, and each file is hashed. Without
+``--converter`` our own conversion replaces llama.cpp's, to the chain's advantage. Each step is a process that
+measures itself, after its inputs have left the page cache, so that it reads as many bytes as on a machine
+without room for a second copy of the model. The press flushes its files to the disk, and its time includes
+that; the chain's steps leave it to the system.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ FIGURES = {
 
 
 def step(name: str, inputs: Sequence[Path], *arguments: object) -> dict[str, Any]:
-    """Runs a step in a process of its own and returns its figures."""
+    """Runs a step in its own process and returns its figures."""
     for folder in inputs:
         for path in [folder] if folder.is_file() else folder.iterdir():
             with path.open("rb") as stream:
@@ -51,7 +51,7 @@ def step(name: str, inputs: Sequence[Path], *arguments: object) -> dict[str, Any
 
 
 def chain(work: Path, options: argparse.Namespace) -> dict[str, dict[str, Any]]:
-    """The figures of each step of the usual chain."""
+    """Runs the usual chain and returns each step's figures."""
     base, adapter, merged, plain = (work / name for name in ("base", "adapter", "merged", "plain.gguf"))
     steps = {"merge (peft)": step("merge", [base, adapter], base, adapter, merged)}
     if options.converter:
@@ -68,7 +68,7 @@ def chain(work: Path, options: argparse.Namespace) -> dict[str, dict[str, Any]]:
 
 
 def same_weights(ours: Path, theirs: Path) -> bool:
-    """Whether two GGUF files hold the same tensors, byte for byte."""
+    """True if two GGUF files hold the same tensors, byte for byte."""
     from gguf import GGUFReader
 
     found, expected = ({t.name: t for t in GGUFReader(path).tensors} for path in (ours, theirs))
@@ -80,7 +80,7 @@ def same_weights(ours: Path, theirs: Path) -> bool:
 
 
 def table(rows: Mapping[str, Mapping[str, Any]], total: float) -> None:
-    """Prints the figures of some steps, with each one's share of the time."""
+    """Prints the steps' figures, with each one's share of the time."""
     for name, figures in rows.items():
         print(
             f"  {name:22} {figures['seconds']:8.1f} s {figures['cpu']:8.1f} CPU-s"
@@ -94,14 +94,20 @@ def main() -> None:
     """Makes the model, runs both, and prints the ratios."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--model", choices=["tiny", "3b", "7b", "15b"], default="3b")
-    parser.add_argument("--layers", type=int, default=2, help="fewer than the model has, to be done sooner")
-    parser.add_argument("--vocabulary", type=int, default=8192, help="StarCoder2 has 49152")
-    parser.add_argument("--rank", type=int, default=16, help="the adapter's")
+    parser.add_argument(
+        "--layers", type=int, default=2, help="fewer layers than in the model, for a shorter run"
+    )
+    parser.add_argument(
+        "--vocabulary", type=int, default=8192, help="size of the vocabulary; 49152 in StarCoder2"
+    )
+    parser.add_argument("--rank", type=int, default=16, help="rank of the adapter")
     parser.add_argument("-q", "--quantize", action="append", help="default: Q4_K_M and Q8_0")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--converter", type=Path, help="llama.cpp's convert_hf_to_gguf.py")
-    parser.add_argument("--only-press", action="store_true", help="leave the chain out")
-    parser.add_argument("--work", type=Path, help="a folder on the disk to measure; else a temporary one")
+    parser.add_argument("--only-press", action="store_true", help="skip the chain")
+    parser.add_argument(
+        "--work", type=Path, help="a directory on the disk to measure (default: a temporary one)"
+    )
     options = parser.parse_args()
     options.quantize = options.quantize or ["Q4_K_M", "Q8_0"]
     work = Path(tempfile.mkdtemp(prefix="press-", dir=options.work))

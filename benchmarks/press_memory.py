@@ -1,13 +1,13 @@
-"""What a press of a model of true size takes: memory, bytes, time, and nothing on the disk but its files.
+"""Memory, bytes and time of pressing a model of real size, with nothing on the disk but its files.
 
     python benchmarks/press_memory.py                          # StarCoder2's 3B and 7B, to Q4_K_M
     python benchmarks/press_memory.py --model 3b -q Q4_K_M -q Q8_0 --threads 2 --work /some/large/disk
 
-Each model has every layer, the whole vocabulary, random bfloat16 weights and an adapter of every linear
-layer: 6 and 14 GB on the disk, 2 and 5 GB more for each file. What is measured is the command itself,
-``starfreight package press``, looked at from outside through ``/proc`` (Linux only). Anonymous memory is
-``RssAnon``, seen every 5 ms; the whole resident set (``VmHWM``, which the kernel keeps) counts the mapped
-files of numpy and llvmlite, too. The model's files leave the page cache first, so that all are read.
+Each model has all layers, the whole vocabulary, random bfloat16 weights and an adapter for every linear
+layer: 6 and 14 GB on the disk, and 2 and 5 GB more for each file. The command ``starfreight package press``
+is measured from outside through ``/proc`` (Linux only). Anonymous memory is ``RssAnon``, sampled every 5 ms;
+the whole resident set (``VmHWM``, kept by the kernel) includes the mapped files of numpy and llvmlite. The
+model's files leave the page cache first, so that all are read.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
 
 @dataclass
 class Figures:
-    """What was seen of a process; bytes and seconds."""
+    """Measurements of a process, in bytes and seconds."""
 
     anonymous: int = 0
     resident: int = 0
@@ -44,7 +44,7 @@ class Figures:
 
 
 def make(work: Path, model: str, vocabulary: int, rank: int) -> int:
-    """Makes the model and its adapter in ``work`` and returns how many weights it has."""
+    """Makes the model and its adapter in ``work``; returns its number of weights."""
     command = [
         sys.executable, "-P", str(ROOT / "benchmarks" / "press_steps.py"), "make",
         str(work), model, str(LAYERS[model]), str(vocabulary), str(rank),
@@ -54,7 +54,7 @@ def make(work: Path, model: str, vocabulary: int, rank: int) -> int:
 
 
 def forget(folder: Path) -> None:
-    """Makes the kernel drop a folder's files from the page cache."""
+    """Drops a directory's files from the page cache."""
     for path in folder.iterdir():
         with path.open("rb") as stream:
             os.fsync(stream.fileno())
@@ -62,7 +62,7 @@ def forget(folder: Path) -> None:
 
 
 def press(work: Path, quantizations: list[str], threads: int | None) -> Figures:
-    """Runs the command and watches it."""
+    """Runs the command and samples it."""
     out = work / "out"
     command = [
         sys.executable, "-m", "starfreight", "package", "press", str(work / "base"),
@@ -87,7 +87,7 @@ def press(work: Path, quantizations: list[str], threads: int | None) -> Figures:
 
 
 def look(process: Path, out: Path, figures: Figures, *, closely: bool) -> None:
-    """Looks at a process once; ``closely`` at its files, too."""
+    """Samples a process once; ``closely`` includes its files."""
     try:
         status = (process / "status").read_text()
         io = dict(line.split(": ") for line in (process / "io").read_text().splitlines())
@@ -107,7 +107,7 @@ def look(process: Path, out: Path, figures: Figures, *, closely: bool) -> None:
 
 
 def written_elsewhere(process: Path, out: Path) -> set[str]:
-    """The files outside of ``out`` that a process has open to write to."""
+    """The files outside ``out`` that a process has open for writing."""
     found = set()
     for link in (process / "fd").iterdir():
         words = (process / "fdinfo" / link.name).read_text().split()
@@ -120,15 +120,17 @@ def written_elsewhere(process: Path, out: Path) -> set[str]:
 
 
 def main() -> None:
-    """Makes each model, presses it, and prints what it took."""
+    """Makes each model, presses it, and prints the measurements."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--model", action="append", choices=list(LAYERS), help="default: 3b and 7b")
     parser.add_argument("-q", "--quantize", action="append", help="default: Q4_K_M")
-    parser.add_argument("--threads", type=int, help="default: one for each core")
+    parser.add_argument("--threads", type=int, help="default: one per core")
     parser.add_argument("--vocabulary", type=int, default=49152)
-    parser.add_argument("--rank", type=int, default=16, help="the adapter's")
-    parser.add_argument("--work", type=Path, help="a folder on the disk to measure; else a temporary one")
-    parser.add_argument("--keep", action="store_true", help="leave the models in --work, for the next time")
+    parser.add_argument("--rank", type=int, default=16, help="rank of the adapter")
+    parser.add_argument(
+        "--work", type=Path, help="a directory on the disk to measure (default: a temporary one)"
+    )
+    parser.add_argument("--keep", action="store_true", help="keep the models in --work for the next run")
     options = parser.parse_args()
     kinds = options.quantize or ["Q4_K_M"]
     top = options.work or Path(tempfile.mkdtemp(prefix="press-"))

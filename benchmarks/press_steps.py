@@ -1,7 +1,8 @@
-"""One step of ``benchmarks/press.py`` in a process of its own, which prints its figures as JSON.
+"""One step of ``benchmarks/press.py``: a process that prints its figures as JSON.
 
-Memory is the anonymous part of the resident set (``RssAnon``), looked at every 5 ms: the kernel can drop
-pages of mapped files, which do not count. Bytes are those of ``/proc/self/io``, from and to the disk.
+Memory is the anonymous part of the resident set (``RssAnon``), sampled every 5 ms: pages of mapped files do
+not count, since the kernel can drop them. Bytes are those read from and written to the disk
+(``/proc/self/io``).
 """
 
 from __future__ import annotations
@@ -34,26 +35,26 @@ SPECIAL = (
 
 
 class Memory(threading.Thread):
-    """Watches this process's anonymous memory."""
+    """Samples this process's anonymous memory."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
         self.most = 0
 
     def run(self) -> None:
-        """Looks every 5 ms."""
+        """Samples every 5 ms."""
         while True:
             self.look()
             time.sleep(0.005)
 
     def look(self) -> None:
-        """Looks once."""
+        """Samples once."""
         found = re.search(r"RssAnon:\s+(\d+)", Path("/proc/self/status").read_text())
         self.most = max(self.most, int(found[1]) * 1024 if found else 0)
 
 
 def make(work: str, model: str, layers: str, vocabulary: str, rank: str) -> dict[str, Any]:
-    """A checkpoint of StarCoder2's shape with random weights, and an adapter of every linear layer."""
+    """Makes a checkpoint of StarCoder2's shape with random weights, and an adapter for every linear layer."""
     import numpy as np
 
     from starfreight.checkpoint import read_config
@@ -95,7 +96,7 @@ def make(work: str, model: str, layers: str, vocabulary: str, rank: str) -> dict
 
 
 def tokenizer(size: int) -> dict[str, Any]:
-    """StarCoder2's rules with a vocabulary of the bytes and of pairs of them."""
+    """StarCoder2's rules with a vocabulary of bytes and pairs of bytes."""
     visible = [*range(33, 127), *range(161, 173), *range(174, 256)]
     alphabet = [chr(byte) for byte in visible] + [chr(256 + n) for n in range(256 - len(visible))]
     flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
@@ -139,7 +140,7 @@ def write(
 
 
 def merge(base: str, adapter: str, merged: str) -> dict[str, Any]:
-    """Peft's merge in float32, rounded to the base's dtype and saved."""
+    """Merges with peft in float32, rounds to the base's dtype and saves."""
     import torch
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
@@ -153,10 +154,10 @@ def merge(base: str, adapter: str, merged: str) -> dict[str, Any]:
 
 
 def convert(merged: str, target: str, converter: str) -> dict[str, Any]:
-    """llama.cpp's converter, in this process, so that it is measured."""
+    """Runs llama.cpp's converter in this process, so that it is measured."""
     sys.argv = [converter, merged, "--outtype", "bf16", "--outfile", target]
     sys.path.insert(0, str(Path(converter).parent))
-    # It knows tokenizers by what they make of a text, and has not met one that consists of bytes.
+    # It recognises tokenizers by their output for a text, and does not know this one.
     model: Any = importlib.import_module("conversion.base").TextModel
     model.get_vocab_base_pre = lambda self, tokenizer: "starcoder"
     runpy.run_path(converter, run_name="__main__")
@@ -164,11 +165,11 @@ def convert(merged: str, target: str, converter: str) -> dict[str, Any]:
 
 
 def quantise(source: str, target: str, kind: str, threads: str) -> dict[str, Any]:
-    """llama.cpp's quantiser."""
+    """Runs llama.cpp's quantiser."""
     from cyllama.llama import llama_cpp
 
     from starfreight.packager.press import Quantization
-    from starfreight.packager.press.mix import FILE_TYPES
+    from starfreight.packager.press.tensor_types import FILE_TYPES
 
     llama_cpp.disable_logging()
     params = llama_cpp.LlamaModelQuantizeParams()
@@ -184,11 +185,11 @@ def hashed(path: str) -> dict[str, Any]:
 
 
 def press(base: str, adapter: str, name: str, threads: str, *kinds: str) -> dict[str, Any]:
-    """The press, with the CPU time of its parts."""
+    """Runs the press; returns the CPU time of its parts."""
     from starfreight.console import Console
     from starfreight.packager.press import PressRequest, chunks
     from starfreight.packager.press import press as press_all
-    from starfreight.packager.press.writer import GgufStream
+    from starfreight.packager.press.gguf_stream import GgufStream
 
     parts: dict[str, float] = defaultdict(float)
 
@@ -218,7 +219,7 @@ def press(base: str, adapter: str, name: str, threads: str, *kinds: str) -> dict
 
 
 def main() -> None:
-    """Runs the step that the command line names."""
+    """Runs the step named on the command line."""
     memory = Memory()
     memory.start()
     steps: dict[str, Callable[..., dict[str, Any]]] = {

@@ -1,4 +1,4 @@
-"""How long ``starfreight --help`` takes, as a ratio to ``pip --help`` of the same environment.
+"""Time of ``starfreight --help`` as a ratio to ``pip --help`` in the same environment.
 
     python benchmarks/startup.py
 
@@ -17,7 +17,7 @@ RUNS = 15
 
 
 def seconds(command: list[str]) -> float:
-    """The wall time of one run."""
+    """Wall time of one run."""
     began = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - began

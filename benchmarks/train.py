@@ -1,12 +1,12 @@
-"""Our training job against TRL's SFTTrainer, side by side: tokens a second and peak memory, as ratios.
+"""Our training job against TRL's SFTTrainer: tokens per second and peak memory, as ratios.
 
     python benchmarks/train.py                                   # a small model, on the CPU
     python benchmarks/train.py --shape 3b --sequence 2048 --batch 4 --steps 20
 
-Both train the same random StarCoder2 in NF4 with the same adapter, optimizer, schedule and packed blocks, so
-that what is left is the loop around them. Each runs in a process of its own, in turns. The first steps are
-not counted. On a GPU the part of its peak in bfloat16 is printed too, counted as 6N operations a token, since
-activations are computed again there. Needs: pip install trl
+Both train the same random StarCoder2 in NF4 with the same adapter, optimizer, schedule and packed blocks;
+only the loop around them differs. They run in turns, each in its own process. The first steps do not count.
+On a GPU it also prints the share of the peak in bfloat16, at 6N operations per token, since activations are
+recomputed there. Needs: pip install trl
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ PEAKS = {"H200": 989e12, "H100": 989e12, "A100": 312e12}
 
 
 def make_base(folder: Path, shape: str) -> None:
-    """Saves a model of random weights."""
+    """Saves a model with random weights."""
     import torch
     from transformers import Starcoder2Config, Starcoder2ForCausalLM
 
@@ -64,7 +64,7 @@ def settings(options: argparse.Namespace) -> Any:
 
 
 def make_blocks(options: argparse.Namespace) -> list[Any]:
-    """Packed blocks of random tokens: each of a few examples."""
+    """Packed blocks of random tokens, each with a few examples."""
     import numpy as np
 
     from starfreight.jobs.data.blocks.block_file import Block
@@ -82,7 +82,7 @@ def make_blocks(options: argparse.Namespace) -> list[Any]:
 
 
 def clock(times: list[float]) -> Any:
-    """A callback that notes when each step has ended."""
+    """A callback that records the end of each step."""
     from transformers import TrainerCallback
 
     class Clock(TrainerCallback):
@@ -97,7 +97,7 @@ def clock(times: list[float]) -> Any:
 
 
 def ours(model: Any, training: Any, options: argparse.Namespace, work: Path) -> list[float]:
-    """Our loop, with all that it does beside training: figures, checkpoints, events."""
+    """Runs our loop with its metrics, checkpoints and events."""
     from transformers import Trainer
 
     from starfreight.jobs.data.blocks.training_data import TrainingData
@@ -113,14 +113,14 @@ def ours(model: Any, training: Any, options: argparse.Namespace, work: Path) -> 
         self.add_callback(clock(times))
 
     Trainer.__init__ = with_clock
-    data: Any = TrainingData(make_blocks(options), [], (), None)  # Blocks in memory will do here.
+    data: Any = TrainingData(make_blocks(options), [], (), None)  # Here blocks in memory are enough.
     metrics = Metrics(work / "metrics.jsonl")
     loop.train(model, loop.Loop(data, training, work / "checkpoints", metrics, StopRequest(), lambda: None))
     return times
 
 
 def trl(model: Any, training: Any, options: argparse.Namespace, work: Path) -> list[float]:
-    """TRL's SFTTrainer over the same blocks, with its own defaults for all the rest."""
+    """Runs TRL's SFTTrainer on the same blocks, otherwise with its defaults."""
     from datasets import Dataset
     from tokenizers import Tokenizer, models
     from transformers import PreTrainedTokenizerFast
@@ -156,7 +156,7 @@ def trl(model: Any, training: Any, options: argparse.Namespace, work: Path) -> l
 
 
 def measure(options: argparse.Namespace) -> None:
-    """One of the two, in this process."""
+    """Runs one side in this process."""
     import resource
 
     import torch
@@ -193,7 +193,7 @@ def measure(options: argparse.Namespace) -> None:
 
 
 def one(side: str, base: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """One side in a process of its own."""
+    """Runs one side in its own process."""
     names = ("shape", "sequence", "batch", "steps", "threads")
     command = [sys.executable, "-P", __file__, "--side", side, "--base", str(base)]
     command += [part for name in names for part in (f"--{name}", str(getattr(options, name)))]
@@ -216,7 +216,7 @@ def main() -> None:
     parser.add_argument("--sequence", type=int, default=256, help="tokens in a block")
     parser.add_argument("--batch", type=int, default=4, help="blocks in a step")
     parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--rounds", type=int, default=3, help="how often each runs")
+    parser.add_argument("--rounds", type=int, default=3, help="number of runs of each side")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--side", choices=["ours", "trl"], help=argparse.SUPPRESS)
     parser.add_argument("--base", type=Path, help=argparse.SUPPRESS)
@@ -241,9 +241,9 @@ def main() -> None:
     faster, larger = speed["ours"] / speed["trl"], memory["ours"] / memory["trl"]
     print(f"  {'ratio':18} {faster:10.2f}            {larger:6.2f}")
     peak = next((peak for name, peak in PEAKS.items() if name in device), None)
-    if peak is not None:  # On a GPU activations are computed again.
+    if peak is not None:  # On a GPU, activations are recomputed.
         part = speed["ours"] * 6 * found["ours"][0]["weights"] / peak
-        print(f"  part of the bfloat16 peak, counted as 6N a token: {part:.0%}")
+        print(f"  share of the bfloat16 peak, at 6N per token: {part:.0%}")
 
 
 if __name__ == "__main__":

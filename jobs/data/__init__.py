@@ -1,1 +1,1 @@
-"""Where examples come from, how they are made, and the record of what was used."""
+"""Training data: sources, filters, formats, the manifest, and the token blocks."""

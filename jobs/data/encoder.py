@@ -1,4 +1,4 @@
-"""Text to token ids, exactly as the packaged model will see it."""
+"""Conversion of text to token ids, exactly as in the packaged model."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _WORD_END = re.compile(r"[!-~]\n")
 
 @dataclass(frozen=True)
 class RepositoryTokens:
-    """The ids of the tokens that name repositories and files.
+    """The ids of the tokens for names of repositories and files.
 
     Attributes:
         repository: ``<repo_name>`` of StarCoder 2, ``<reponame>`` of StarCoder 1.
         file: ``<file_sep>`` or ``<filename>``.
-        separates: whether ``file`` stands before every file, as in StarCoder 2. StarCoder 1's
-            stands before a path, and where there is no path it cannot stand.
+        separates: true if ``file`` precedes every file, as in StarCoder 2. In StarCoder 1 it precedes a path,
+            and cannot be used without one.
     """
 
     repository: int
@@ -35,10 +35,10 @@ class RepositoryTokens:
 
 
 class Encoder:
-    """The tokenizer of a base model, read from its ``tokenizer.json`` and from nothing else.
+    """The tokenizer of a base model, read from its ``tokenizer.json`` alone.
 
-    transformers 5 would build StarCoder2's tokenizer anew and lose the rule that splits digits;
-    and a special token that is spelled out in somebody's source code is text here, not a command.
+    transformers 5 would rebuild StarCoder2's tokenizer without the rule that splits digits. Special tokens
+    spelled out in source code are encoded as text.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -54,22 +54,22 @@ class Encoder:
         )
         self.repository = self._repository()
         self.splits_lines = _splits_lines(json.loads(self._tokenizer.to_str()))
-        """Whether the newline at the end of a word always begins a token, whatever stands around it."""
+        """True if the newline at the end of a word always begins a token, in any context."""
         self.size: int = self._tokenizer.get_vocab_size(with_added_tokens=True)
-        """How many token ids there are."""
+        """Number of token ids."""
 
     def encode(self, text: str) -> list[int]:
-        """The token ids of a text."""
+        """Return the token ids of a text."""
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
         return ids
 
     def encode_file(self, text: str) -> EncodedText:
-        """A text of which pieces are wanted as token ids."""
+        """Encode a text of which pieces will be encoded, too."""
         encoding = self._tokenizer.encode(text, add_special_tokens=False)
         return EncodedText(self, text, encoding.ids, [start for start, _ in encoding.offsets])
 
     def decode(self, ids: list[int]) -> str:
-        """The text of token ids, special tokens spelled out."""
+        """Return the text of token ids, with special tokens spelled out."""
         text: str = self._tokenizer.decode(ids, skip_special_tokens=False)
         return text
 
@@ -85,27 +85,27 @@ class Encoder:
 
     def _special(self, token: str) -> int:
         number = self._tokenizer.token_to_id(token)
-        if number is None:  # The base model was checked before, so this is a fault of ours.
+        if number is None:  # The base model was checked before, so this is a bug.
             raise ValueError(f"the tokenizer has no {token}")
         return int(number)
 
 
 class EncodedText:
-    """A text with its token ids, so that the ids of a piece of it cost next to nothing.
+    """A text with its token ids, from which the ids of its pieces are obtained cheaply.
 
-    Encoding is nearly all the work of making examples, and a file is needed twice: as a whole, to see
-    where windows end, and in pieces. The inside of a piece is taken from the whole; only the lines at
-    its ends are encoded again, which gives exactly the ids of the piece by itself.
+    Encoding takes nearly all the time of making examples, and a file is encoded twice: as a whole, to find
+    the ends of windows, and in pieces. The inner ids of a piece are taken from the whole; only the lines at
+    its ends are encoded again. The result is exactly that of encoding the piece by itself.
     """
 
     def __init__(self, encoder: Encoder, text: str, ids: list[int], starts: list[int]) -> None:
         self._encoder, self._ids = encoder, ids
         self.text = text
         self.starts = starts
-        """At which character each token starts."""
+        """Character at which each token starts."""
 
     def encode(self, begin: int, end: int, before: str = "") -> list[int]:
-        """The token ids of ``before + text[begin:end]``."""
+        """Return the token ids of ``before + text[begin:end]``."""
         text = self.text
         first = _WORD_END.search(text, begin, end) if self._encoder.splits_lines else None
         last = text.rfind("\n", begin, end)
@@ -120,10 +120,10 @@ class EncodedText:
 
 
 def _splits_lines(tokenizer: Mapping[str, Any]) -> bool:
-    """Whether the tokenizer is one of GPT-2's family, as StarCoder's are.
+    """Return true for a tokenizer of GPT-2's family, such as StarCoder's.
 
-    Their pattern never puts white space after another character into one word, and words are encoded
-    one by one.
+    Its pattern never joins white space to a preceding character in one word, and words are encoded one by
+    one.
     """
     rules = tokenizer.get("pre_tokenizer") or {}
     steps = rules.get("pretokenizers", [rules])

@@ -1,7 +1,7 @@
-"""Fetches what a recipe names elsewhere: ``python -P -m starfreight.jobs.data.fetch RECIPE --folder DATA``.
+"""Fetches the remote inputs of a recipe: ``python -P -m starfreight.jobs.data.fetch RECIPE --folder DATA``.
 
-A step of its own in a pod, before training: it alone sees the network and the credentials, and training finds
-everything in the cache. What is there already is not fetched again.
+In a pod this is a step of its own before training: only this step has network access and credentials, and
+training reads everything from the cache. Inputs in the cache are not fetched again.
 """
 
 from __future__ import annotations
@@ -12,18 +12,21 @@ from pathlib import Path
 
 from starfreight.base_model import locate_base
 from starfreight.errors import RecipeError, StarfreightError
-from starfreight.jobs.backends.kubernetes.entrypoint import EventConsole, variant_of_pod
+from starfreight.jobs.backends.kubernetes.entrypoint import variant_of_pod
 from starfreight.jobs.data.sources import locate_source
 from starfreight.jobs.protocol import events
+from starfreight.jobs.protocol.event_console import EventConsole
 from starfreight.recipe import expand, load_recipe
 
 
 def main(arguments: list[str]) -> int:
-    """Fetches the base model and the data of one variant; returns the documented exit code."""
+    """Fetch the base model and the data of one variant; return a documented exit code."""
     parser = argparse.ArgumentParser(prog="python -P -m starfreight.jobs.data.fetch", description=__doc__)
     parser.add_argument("recipe", type=Path)
-    parser.add_argument("--folder", type=Path, help="where the recipe's relative paths start")
-    parser.add_argument("--variant", type=int, default=variant_of_pod() or 0, help="which one of a sweep")
+    parser.add_argument("--folder", type=Path, help="base of the recipe's relative paths")
+    parser.add_argument(
+        "--variant", type=int, default=variant_of_pod() or 0, help="number of the variant in a sweep"
+    )
     options = parser.parse_args(arguments)
     console = EventConsole()
     try:
@@ -31,9 +34,9 @@ def main(arguments: list[str]) -> int:
         variants = expand(file.recipe)
         if not 0 <= options.variant < len(variants):
             raise RecipeError(
-                f"The sweep has {len(variants)} variants, and there is no number {options.variant}.",
+                f"Variant {options.variant} does not exist: the sweep has {len(variants)}.",
                 where=str(options.recipe),
-                fix="submit the recipe again: the job was made for another one",
+                fix="submit the recipe again: the job was rendered from another version of it",
             )
         recipe = variants[options.variant]
         folder = (options.folder or file.folder).resolve()

@@ -1,11 +1,11 @@
-"""Fill-in-the-middle: where a text is cut, and the order in which a model reads the pieces.
+"""Fill-in-the-middle: cuts of a text, and the order in which a model reads the pieces.
 
     cut = cut_line(text, random.Random(7))
     ids = arrange(encode(cut.prefix), encode(cut.middle), encode(cut.suffix), STARCODER2, spm=False)
 
-The orders are those of Bavarian et al. 2022, "Efficient Training of Language Models to Fill in the
-Middle", and of the StarCoder2 paper, section 5.1. Everything here is pure: text and token ids in,
-token ids out, and the only randomness is the generator that is passed in.
+The orders are those of Bavarian et al. 2022, "Efficient Training of Language Models to Fill in the Middle",
+and of the StarCoder2 paper, section 5.1. All functions are pure; the only randomness is the generator passed
+in.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class FimTokens:
-    """The ids of the tokens that mark the pieces. StarCoder 1 and 2 agree on these four."""
+    """The ids of the marks of the pieces, the same four in StarCoder 1 and 2."""
 
     prefix: int
     middle: int
@@ -26,7 +26,7 @@ class FimTokens:
 
 @dataclass(frozen=True)
 class Cut:
-    """A text in three pieces: ``prefix + middle + suffix`` is the text again."""
+    """A text in three pieces: ``prefix + middle + suffix`` is the text."""
 
     prefix: str
     middle: str
@@ -34,13 +34,13 @@ class Cut:
 
 
 def cut_line(text: str, rng: random.Random) -> Cut | None:
-    """Takes out one line, or the end of one, without its newline: what an editor asks for.
+    """Cut out one line, or the end of one, without its newline, as in an editor's request.
 
-    Half of the cuts take the whole line after its indentation, the others start at a random place in
-    it. Lines without a letter or digit (closing brackets, blank ones) are not cut.
+    Half of the cuts take the whole line after its indentation, the others start at a random position in it.
+    Lines without a letter or digit (closing brackets, blank lines) are not cut.
 
     Returns:
-        ``None`` when no line can be cut.
+        ``None`` if no line can be cut.
     """
     starts = []
     position = 0
@@ -60,10 +60,10 @@ def cut_line(text: str, rng: random.Random) -> Cut | None:
 
 
 def cut_characters(text: str, rng: random.Random) -> Cut | None:
-    """Takes out what lies between two places drawn evenly over the text.
+    """Cut out the text between two positions drawn uniformly.
 
     Returns:
-        ``None`` when the text is shorter than two characters.
+        ``None`` if the text is shorter than two characters.
     """
     if len(text) < 2:
         return None
@@ -74,7 +74,7 @@ def cut_characters(text: str, rng: random.Random) -> Cut | None:
 def arrange(
     prefix: list[int], middle: list[int], suffix: list[int], tokens: FimTokens, *, spm: bool
 ) -> list[int]:
-    """The token ids of one example, ended by the end-of-text token.
+    """Return the token ids of one example, ending with the end-of-text token.
 
     Args:
         prefix: token ids before the hole.
@@ -91,19 +91,19 @@ def arrange(
 
 
 MARKS = 4
-"""How many tokens :func:`arrange` adds to those of the three pieces."""
+"""Tokens added by :func:`arrange` to those of the three pieces."""
 
 
 def shorten(
     prefix: list[int], middle: list[int], suffix: list[int], room: int
 ) -> tuple[list[int], list[int]] | None:
-    """Cuts the far ends of prefix and suffix so that all three pieces fit in ``room`` tokens.
+    """Truncate prefix and suffix so that all three pieces fit in ``room`` tokens.
 
-    The prefix loses tokens on the left and the suffix on the right, the middle never. A quarter of
-    the room that the middle leaves is kept for the suffix, more when the prefix needs less.
+    The prefix is truncated on the left and the suffix on the right, the middle never. A quarter of the room
+    left by the middle is reserved for the suffix, more if the prefix is short.
 
     Returns:
-        prefix and suffix, or ``None`` when the middle alone does not fit.
+        prefix and suffix, or ``None`` if the middle alone does not fit.
     """
     left = room - len(middle)
     if left < 0:

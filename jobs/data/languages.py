@@ -1,9 +1,9 @@
 """The language of a file, by its name.
 
-``languages.json`` holds 800 endings and names of files, taken from Pygments 2.21 where one language alone
-claims them and decided by hand where several do (``.h`` is C, ``.m`` Objective-C). It is a file here and no
-question to a library because the answer goes into the record of a run, which must be the same whatever is
-installed.
+``languages.json`` lists 800 extensions and file names: those that Pygments 2.21 assigns to a single
+language, and ambiguous ones decided by hand (``.h`` is C, ``.m`` Objective-C). It is a table rather than a
+call to a library, because the language is part of a run's record, which must not depend on installed
+versions.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from importlib.resources import files
 
 
 def language_of(path: str | None) -> str | None:
-    """``Python`` for ``src/app.py``, ``Makefile`` for ``Makefile``; ``None`` for what is not known."""
+    """Return ``Python`` for ``src/app.py``, ``Makefile`` for ``Makefile``; ``None`` if it is unknown."""
     if path is None:
         return None
     extensions, names = _tables()

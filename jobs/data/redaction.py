@@ -1,4 +1,4 @@
-"""Marks in place of secrets and personal data, the same when data is examined and when it is trained on."""
+"""Redaction of secrets and personal data, the same for filtering and for training."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from starfreight.jobs.data.filters.spans import replaced
 from starfreight.recipe.data import Filters
 
 _DEEPEST = 16
-"""Objects inside objects are looked through this deep; nothing that is trained on lies deeper."""
+"""Nested objects are searched to this depth; training reads nothing below it."""
 
 
 def redact(
     content: str | Mapping[str, Any], filters: Filters
 ) -> tuple[str | Mapping[str, Any], dict[str, int]]:
-    """The content with marks in place of what the filters say is to be replaced.
+    """Replace secrets and personal data with marks where the filters are set to ``replace``.
 
     Args:
-        content: a text, or a record, of which all texts are looked at, each by itself.
+        content: a text, or a record, in which each text is searched by itself.
         filters: of the source.
 
     Returns:
-        The content, of the same shape, and how many pieces were replaced, by kind in alphabetical order.
+        The content, in the same shape, and the number of redactions by kind, in alphabetical order.
     """
     counts: Counter[str] = Counter()
     if "replace" in (filters.secrets, filters.personal_data):
@@ -44,7 +44,7 @@ def _redacted(value: Any, filters: Filters, counts: Counter[str], depth: int) ->
 
 
 def _text(text: str, filters: Filters, counts: Counter[str]) -> str:
-    # Secrets first: the password of a web address and its host look like an e-mail address.
+    # Secrets first: the password and host of a URL look like an e-mail address.
     for mode, find in ((filters.secrets, find_secrets), (filters.personal_data, find_personal_data)):
         if mode == "replace":
             spans = find(text)

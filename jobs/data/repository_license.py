@@ -1,8 +1,8 @@
 """The license of a repository, from the license texts at its root.
 
-The texts are recognised by `licenseclassifier`, which matches templates word by word as Google's licensecheck
-does. Measures of likeness will not do here: MIT's text with "for non-commercial use" or "for Good, not Evil"
-put into it is more than 95% MIT's text, and another license.
+The texts are recognised by `licenseclassifier`, which matches templates word by word, like Google's
+licensecheck. Similarity measures are not sufficient: the text of the MIT license with "for non-commercial
+use" or "for Good, not Evil" added is more than 95% similar to it, but another license.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable
 
 MAX_LICENSE_BYTES = 128 << 10
-"""Of one license file. GPL-3.0 has 35 kB; larger files list the licenses of other people's code."""
+"""Size of one license file. GPL-3.0 has 35 kB; larger files list the licenses of third-party code."""
 
 _FILE = re.compile(r"(?:licen[sc]e|copying|unlicense)(?P<which>[-_.].+)?", re.I)
 _TEXT_SUFFIX = re.compile(r"\.(?:txt|md|rst|markdown)$", re.I)
@@ -36,22 +36,21 @@ _GNU = re.compile(r"(?:A|L)?GPL-[\d.]+|GFDL-[\d.]+")
 
 
 def is_license_file(name: str) -> bool:
-    """Whether a file at a repository's root, by its name, holds the license of its own code."""
+    """Return true if a file at the root of a repository has the name of a license file for its own code."""
     match = _FILE.fullmatch(_TEXT_SUFFIX.sub("", name))
     return match is not None and not _OF_OTHERS.search(match["which"] or "")
 
 
 def repository_license(names: Iterable[str], read: Callable[[str], bytes | None]) -> str | None:
-    """The license of a repository as an SPDX expression; ``None`` when there is none or it is not recognised.
+    """Return the license of a repository as an SPDX expression; ``None`` if it has none or an unknown one.
 
-    ``LICENSE-MIT`` beside ``LICENSE-APACHE`` is a choice (``Apache-2.0 OR MIT``); a plain ``LICENSE``
-    holds in any case, and others beside it hold as well. One text that is not recognised makes the
-    whole unknown.
+    ``LICENSE-MIT`` beside ``LICENSE-APACHE`` is a choice (``Apache-2.0 OR MIT``); a plain ``LICENSE`` always
+    applies, and so do others beside it. One unrecognised text makes the result unknown.
 
     Args:
-        names: of the files at the repository's root.
-        read: the bytes of one of them, or ``None`` when they cannot be had. It need not read more than one
-            byte above :data:`MAX_LICENSE_BYTES`.
+        names: of the files at the root of the repository.
+        read: returns the bytes of one of them, or ``None`` if it cannot be read. It need not read more than
+            one byte beyond :data:`MAX_LICENSE_BYTES`.
     """
     plain: list[str | None] = []
     choices: list[str | None] = []
@@ -64,10 +63,10 @@ def repository_license(names: Iterable[str], read: Callable[[str], bytes | None]
 
 
 def license_of_text(data: bytes) -> str | None:
-    """The license whose text ``data`` is, as an SPDX expression; ``None`` when it is not exactly that.
+    """Return the license with this exact text, as an SPDX expression; ``None`` if there is none.
 
-    Only headings and copyright lines may stand around it: one more condition makes it another license.
-    Several texts in one file all hold: ``BSD-3-Clause AND MIT``. The text of a GNU license does not say
+    Only headings and copyright lines are allowed around it: a further condition makes it another license.
+    Several texts in one file all apply: ``BSD-3-Clause AND MIT``. The text of a GNU license does not include
     "or later", so its identifier ends in ``-only``.
     """
     if len(data) > MAX_LICENSE_BYTES:
@@ -79,7 +78,7 @@ def license_of_text(data: bytes) -> str | None:
     end, around = 0, []
     for each in found:
         around.append(text[end : each.start])
-        # The library counts a copyright line, and all between it and the terms, as a part of the license.
+        # The library includes a copyright line, and all text between it and the terms, in the license.
         terms, has_notice = _after_notices(text[each.start : each.end])
         if has_notice:
             again = identify_license(terms)
@@ -87,24 +86,24 @@ def license_of_text(data: bytes) -> str | None:
                 return None
             around.append(terms[: again[0].start])
         end = max(end, each.end)
-    if not all(map(_says_nothing, [*around, text[end:]])):
+    if not all(map(_is_heading, [*around, text[end:]])):
         return None
     return _joined([each.id + ("-only" if _GNU.fullmatch(each.id) else "") for each in found], "AND")
 
 
-def _says_nothing(text: str) -> bool:
+def _is_heading(text: str) -> bool:
     words = [word for line in text.splitlines() if not _is_notice(line) for word in _words(line)]
     return len(words) <= 24 and all(word in _HEADING or word.isdigit() for word in words)
 
 
 def _after_notices(text: str) -> tuple[str, bool]:
-    """What follows the copyright lines that a text begins with, and whether there is any."""
+    """Return the text after its initial copyright lines, and true if it has such lines."""
     lines, count, has_notice = text.splitlines(keepends=True), 0, False
     while count < len(lines) and (_is_notice(lines[count]) or not _words(lines[count])):
         has_notice |= bool(_words(lines[count]))
         count += 1
-    starts_so = count < len(lines) and _starts_with_notice(lines[count])
-    return "".join(lines[count:]), has_notice or starts_so
+    starts_with_notice = count < len(lines) and _starts_with_notice(lines[count])
+    return "".join(lines[count:]), has_notice or starts_with_notice
 
 
 def _is_notice(line: str) -> bool:

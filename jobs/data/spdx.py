@@ -1,4 +1,4 @@
-"""Licenses as SPDX expressions: `MIT OR Apache-2.0`."""
+"""SPDX license expressions: `MIT OR Apache-2.0`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ LONGEST_EXPRESSION = 200
 
 @lru_cache(maxsize=4096)
 def parse_license(expression: str) -> Any | None:
-    """A tree of the library's own, or ``None`` for what is no expression."""
+    """Return the parsed expression, as the library's tree, or ``None`` if it is invalid."""
     if len(expression) > LONGEST_EXPRESSION:
         return None
     from license_expression import ExpressionError
@@ -19,7 +19,7 @@ def parse_license(expression: str) -> Any | None:
         tree = licensing().parse(expression)
     except (ExpressionError, AttributeError, RecursionError, ValueError, TypeError):
         return None
-    # The library takes a few words for one name: "MIT or so they say".
+    # The library accepts several words as one name: "MIT or so they say".
     if tree is None or any(
         " " in part for symbol in tree.symbols for part in symbol.render().split(" WITH ")
     ):
@@ -29,14 +29,14 @@ def parse_license(expression: str) -> Any | None:
 
 @lru_cache(maxsize=1)
 def licensing() -> Any:
-    """The library's list of what SPDX knows."""
+    """Return the library's list of SPDX licenses."""
     from license_expression import get_spdx_licensing
 
     return get_spdx_licensing()
 
 
 def is_license(expression: str) -> bool:
-    """Whether it is an SPDX expression of licenses that SPDX lists, or of a ``LicenseRef-`` of one's own."""
+    """Return true for an SPDX expression of licenses on the SPDX list and custom ``LicenseRef-`` names."""
     tree = parse_license(expression)
     known = licensing().known_symbols
     return tree is not None and all(

@@ -1,4 +1,4 @@
-"""Software Heritage identifiers (SWHID 1.2, ISO/IEC 18670): names worked out from the bytes alone."""
+"""Software Heritage identifiers (SWHID 1.2, ISO/IEC 18670), computed from the contents alone."""
 
 from __future__ import annotations
 
@@ -6,14 +6,9 @@ import hashlib
 
 
 def content_swhid(content: bytes) -> str:
-    """``swh:1:cnt:<40 hex digits>`` of a file's bytes.
+    """Return ``swh:1:cnt:<40 hex digits>`` for the bytes of a file.
 
-    The digits are those of git's blob, as section 5.1 of the specification (www.swhid.org) says.
+    The digits are those of git's blob (www.swhid.org, section 5.1).
     """
     header = b"blob %d\0" % len(content)
     return "swh:1:cnt:" + hashlib.sha1(header + content, usedforsecurity=False).hexdigest()
-
-
-def revision_swhid(commit: str) -> str:
-    """``swh:1:rev:<40 hex digits>`` of a git commit, whose digits it shares (section 5.3)."""
-    return f"swh:1:rev:{commit}"

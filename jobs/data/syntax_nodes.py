@@ -1,9 +1,9 @@
-"""Cuts along the syntax tree: what is taken out is an expression, a statement or a body.
+"""Cuts along the syntax tree: an expression, a statement or a body is cut out.
 
     cut = cut_node(text, "src/app.py", random.Random(7))
 
-The trees are tree-sitter's, which also reads files with mistakes in them and pieces of files. The
-grammars come as packages of fixed versions, since a tree that changes changes the cuts.
+The parser is tree-sitter, which also parses incomplete and incorrect files. The versions of the grammars are
+pinned, since another tree gives other cuts.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from starfreight.jobs.data.fim import Cut
 if TYPE_CHECKING:
     from tree_sitter import Parser
 
-# A grammar's module and function, by the ending of a file's name.
+# A grammar's module and function, by file extension.
 _GRAMMARS = {
     ending: grammar
     for endings, grammar in (
@@ -40,7 +40,7 @@ _GRAMMARS = {
     for ending in endings.split()
 }
 
-# Grammars differ in their names, but nearly all of them end alike.
+# Grammars name their nodes differently, but with nearly the same endings.
 _BODIES = frozenset(
     ("block", "suite", "compound_statement", "do_group", "declaration_list", "field_declaration_list")
 )
@@ -60,18 +60,18 @@ _EXPRESSION_ENDINGS = (
 
 
 def cut_node(text: str, path: str | None, rng: random.Random) -> Cut | None:
-    """Takes out one node of the syntax tree.
+    """Cut out one node of the syntax tree.
 
-    The kind (expression, statement, body) is drawn first, among those that there are, since a file
-    has a hundred expressions for each body. A node that is the whole text is not cut.
+    The kind (expression, statement, body) is drawn first, among those present, since a file has a hundred
+    expressions per body. A node spanning the whole text is not cut.
 
     Args:
         text: a file, or whole lines of one.
-        path: the file's name, whose ending says the language.
-        rng: draws.
+        path: of the file; its extension gives the language.
+        rng: the random number generator.
 
     Returns:
-        ``None`` when the grammar is not known or nothing can be cut.
+        ``None`` if the language has no grammar here or nothing can be cut.
     """
     parser = _parser(path.rsplit(".", 1)[-1].lower()) if path and "." in path else None
     if parser is None:
@@ -89,7 +89,7 @@ def cut_node(text: str, path: str | None, rng: random.Random) -> Cut | None:
 
 
 def _nodes(parser: Parser, encoded: bytes) -> Iterator[tuple[str, int, int]]:
-    """Kind, first and last byte of every node that may be cut, in the order of the text."""
+    """Yield the kind, start and end in bytes of every node to choose from, in the order of the text."""
     cursor = parser.parse(encoded).walk()
     while True:
         node = cursor.node

@@ -1,11 +1,11 @@
-"""Work spread over processes, with its results in order.
+"""A map over several processes, with results in order.
 
-    for finding in ordered_map(make_examiner, (recipe.data,), samples, cost=size_of):
+    for finding in ordered_map(make_filter_worker, (recipe.data,), samples, cost=size_of):
         ...
 
-Each process makes its worker once, from arguments that can be pickled, and never imports torch. The
-results are the same for any number of processes, and memory does not grow with the items: only a few
-batches are on their way at a time.
+Each process makes its worker once, from picklable arguments, and never imports torch. The results
+are the same for any number of processes, and memory does not grow with the items: only a few batches are in
+progress at a time.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _FOR_EACH = 2
-"""Batches that a process has at a time: one in work, one waiting, so that it never waits for us."""
+"""Batches sent to a process at a time: one in progress and one waiting, so that it is never idle."""
 
 _AHEAD = 4
-"""Batches for each process that may be done before an earlier one is."""
+"""Batches per process that may be done before an earlier one."""
 
 
 @dataclass(frozen=True)
 class Batching:
-    """How items are put together. What an item costs is said by the caller, in bytes say.
+    """The size of batches. The caller supplies the cost of an item, e.g. in bytes.
 
     Attributes:
-        cost: of one batch, about.
-        start_after: processes are started only when there is more to do than this; what is less is done
-            here, sooner than a process starts.
-        most: items in one batch.
+        cost: of one batch, approximately.
+        start_after: total cost above which processes are started; less work is done in this process sooner
+            than another one starts.
+        most: maximum number of items in a batch.
     """
 
     cost: int = 1 << 18
@@ -55,7 +55,7 @@ BATCHING = Batching()
 
 
 def usable_processors() -> int:
-    """How many processors this process may use: those it is bound to, fewer when its container is limited."""
+    """Return the number of processors this process may use: by its affinity and its container's limit."""
     try:
         count = len(os.sched_getaffinity(0))
     except AttributeError:  # Not on macOS.
@@ -76,22 +76,22 @@ def ordered_map(
     processes: int | None = None,
     batching: Batching = BATCHING,
 ) -> Iterator[Result]:
-    """The result for each item, in the order of the items.
+    """Yield the result for each item, in the order of the items.
 
-    When the iteration ends early, by an error, an interrupt or the caller's wish, all processes end. An
-    error in a worker is raised here as itself.
+    All processes end when the iteration ends early, through an error, an interrupt or the caller. An error
+    in a worker is raised here unchanged.
 
     Args:
-        make_worker: called with ``arguments`` once in each process; gives the function that does the work. It
-            must be importable by name.
-        arguments: can be pickled.
-        items: read as they are needed, by this process alone.
-        cost: what an item costs, in the unit of ``batching``.
-        processes: how many at most; as many as there are processors when ``None``; with 1, none but this.
-        batching: how items are put together.
+        make_worker: called with ``arguments`` once in each process; returns the function applied to the
+            items. It must be importable by name.
+        arguments: for ``make_worker``; must be picklable.
+        items: read as needed, by this process alone.
+        cost: returns the cost of an item, in the unit of ``batching``.
+        processes: maximum number of processes, by default one per processor; 1 starts no other process.
+        batching: the size of batches.
 
     Raises:
-        ServiceError: a process was ended from outside, by the system for want of memory most likely.
+        ServiceError: a process was killed, most likely by the system for lack of memory.
     """
     count = usable_processors() if processes is None else processes
     waiting = iter(items)
@@ -133,7 +133,7 @@ def _batches(items: Iterable[Item], cost: Callable[[Item], int], batching: Batch
 
 
 class _Pool:
-    """Processes with a pipe to each. Started fresh ("spawn"): a fork would copy locks that threads hold."""
+    """Processes, each with a pipe. They are spawned: a fork would copy locks held by threads."""
 
     def __init__(self, make_worker: Callable[..., Any], arguments: Sequence[Any], count: int) -> None:
         context = get_context("spawn")
@@ -148,7 +148,7 @@ class _Pool:
             self._pipes.append(ours)
 
     def run(self, batches: Iterator[list[Any]]) -> Iterator[list[Any]]:
-        """The results of each batch, in order."""
+        """Yield the results of each batch, in order."""
         loads = dict.fromkeys(self._pipes, 0)
         done: dict[int, tuple[list[Any], BaseException | None]] = {}
         sent = given = 0
@@ -156,7 +156,7 @@ class _Pool:
         while True:
             while given in done:
                 results, error = done.pop(given)
-                if error is not None:  # In its turn, so that it is always the first one that is raised.
+                if error is not None:  # In order, so that the first error is always the one raised.
                     raise error
                 yield results
                 given += 1
@@ -180,7 +180,7 @@ class _Pool:
                 loads[ready] -= 1
 
     def end(self) -> None:
-        """Ends all processes, whatever they are doing."""
+        """Terminate all processes at once."""
         for process in self._processes:
             process.terminate()
         for pipe in self._pipes:
@@ -208,18 +208,19 @@ class _Pool:
         process = self._processes[self._pipes.index(pipe)]
         process.join(5)
         return ServiceError(
-            f"A process that reads the data was ended from outside (exit code {process.exitcode}), "
-            "most likely for want of memory.",
+            f"A process that reads the data was killed (exit code {process.exitcode}), "
+            "most likely for lack of memory.",
             fix="free some memory or lower run.threads in the recipe, then run the same command again",
         )
 
 
 def _work(pipe: connection.Connection, make_worker: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-    """The life of a process: batches in, results out, until the pipe is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all of a terminal; the parent ends us.
+    """Run a process: receive batches and send results until the pipe is closed."""
+    # A terminal sends Ctrl-C to all its processes; the parent ends this one.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # A process has one processor.
-    # Read by a thread, so that the parent can hand over the next batch while this one is in work.
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # One processor per process.
+    # A thread reads, so that the parent can send the next batch while this one is in progress.
     batches: queue.SimpleQueue[tuple[int, list[Any]] | None] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(pipe, batches), daemon=True).start()
     worker = None
@@ -247,7 +248,7 @@ def _read(pipe: connection.Connection, batches: queue.SimpleQueue[tuple[int, lis
 
 
 def _portable(error: Exception) -> Exception:
-    """An error that can be sent: itself, or its text when a library's error cannot be pickled."""
+    """Return an error that can be pickled: itself, or its text if a library's error cannot."""
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:

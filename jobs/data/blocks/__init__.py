@@ -1,1 +1,1 @@
-"""Token blocks: from samples to the file that training reads."""
+"""Token blocks: the file that training reads, and how it is made from samples."""

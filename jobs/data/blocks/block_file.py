@@ -1,15 +1,15 @@
-"""Blocks on disk, read without being loaded: ``data/blocks.bin``, and ``data/blocks.json`` beside it.
+"""The memory-mapped file of blocks, ``data/blocks.bin``, and its description, ``data/blocks.json``.
 
-The file is one record after another and nothing else. A record is a block of ``length`` tokens: their
-ids, little-endian unsigned integers of ``id_bytes`` bytes, and then a byte of flags for each:
+The file is a sequence of records of equal size. A record is a block of ``length`` tokens: their ids, as
+little-endian unsigned integers of ``id_bytes`` bytes, followed by a byte of flags for each token:
 
 - bit 0: the loss counts this token;
-- bit 1: an example begins here. What stays empty is filled with the end-of-text token and counts as an
-  example of its own, so that nothing looks at it or from it.
+- bit 1: an example begins here. Unused space is filled with the end-of-text token and is an example of its
+  own, so that no attention crosses its boundary.
 
-First come ``train`` blocks in the order in which they are learned, then ``held_out`` blocks to measure
-the loss with, then ``probes``: a block with one example each, in which the tokens that count are those
-that greedy decoding must give.
+The ``train`` blocks come first, in the order of training, then the ``held_out`` blocks for the evaluation
+loss, then the ``probes``: blocks with one example each, whose counted tokens are the ones that greedy
+decoding has to produce.
 """
 
 from __future__ import annotations
@@ -37,29 +37,29 @@ _Count = Annotated[int, Field(ge=0)]
 
 
 class BlocksRecord(Record):
-    """``data/blocks.json``: what ``data/blocks.bin`` holds."""
+    """``data/blocks.json``: the description of ``data/blocks.bin``."""
 
     digest: Digest
     """Of ``blocks.bin``."""
     made_from: Digest
-    """Of everything that decides it: the manifest, the tokenizer, the recipe's data and training keys."""
+    """Of all inputs: the manifest, the tokenizer, the recipe's data and training keys."""
     length: Annotated[int, Field(ge=1)]
     id_bytes: Literal[2, 4]
     train: _Count
     repeated: _Count
-    """The last so many of ``train`` are the first ones again and fill up the last step."""
+    """Blocks at the end of ``train`` that repeat the first ones to complete the last step."""
     held_out: _Count
     probes: _Count
     examples: _Count
-    """In the blocks to learn from, all passes together."""
+    """In the training blocks of all passes."""
     tokens: _Count
     """Of these examples."""
     left_out: dict[str, int]
-    """What did not fit, by reason, in all that was read."""
+    """Number of examples left out, by reason."""
 
     @classmethod
     def load(cls, path: Path) -> BlocksRecord:
-        """Reads the record.
+        """Read the record.
 
         Raises:
             InputError: as :meth:`Record.read`.
@@ -73,11 +73,11 @@ class Block:
 
     Attributes:
         ids: token ids; the end is filled with the end-of-text token.
-        labels: what the loss counts. The first token of each example is not counted, since what
-            stands before it belongs to another one.
-        positions: where each token stands in its own example. They begin at 0 again with every
-            example, and attention is kept inside the runs that this makes.
-        filled: how many of them are tokens of examples; the fill comes after those.
+        labels: the ids counted by the loss, and -100 elsewhere. The first token of each example is not
+            counted, since the token before it belongs to another example.
+        positions: of each token in its example. They restart at 0 with every example, which confines
+            attention to the example.
+        filled: number of tokens of examples; the fill follows them.
     """
 
     ids: NDArray[np.int64]
@@ -87,7 +87,7 @@ class Block:
 
 
 def join_examples(examples: Iterable[bytes], length: int, id_bytes: int, fill: int) -> bytes:
-    """The record of a block that holds these examples, none empty."""
+    """Return the record of a block with these examples, none of which is empty."""
     ids, flags = [], []
     for example in examples:
         tokens = len(example) // (id_bytes + 1)
@@ -102,7 +102,7 @@ def join_examples(examples: Iterable[bytes], length: int, id_bytes: int, fill: i
 
 
 class Blocks(Sequence[Block]):
-    """A part of a block file. It holds the place of the file, and reads a block when it is asked for it."""
+    """A part of a block file. Blocks are read from the mapped file on access."""
 
     def __init__(self, path: Path, record: BlocksRecord, first: int, count: int) -> None:
         import numpy as np
@@ -114,7 +114,7 @@ class Blocks(Sequence[Block]):
         self._map: NDArray[Any] = np.memmap(path, layout, "r", shape=(size,)) if size else np.zeros(0, layout)
 
     def __len__(self) -> int:
-        """How many blocks."""
+        """Return the number of blocks."""
         return self._count
 
     @overload
@@ -124,7 +124,7 @@ class Blocks(Sequence[Block]):
     def __getitem__(self, index: slice) -> list[Block]: ...
 
     def __getitem__(self, index: int | slice) -> Block | list[Block]:
-        """One block, or several."""
+        """Return one block, or several."""
         if isinstance(index, slice):
             return [self[number] for number in range(*index.indices(self._count))]
         if not -self._count <= index < self._count:
@@ -133,11 +133,11 @@ class Blocks(Sequence[Block]):
         return parse_block(row["ids"], row["flags"])
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """The place of the file, for a process that reads batches ahead."""
+        """Pickle the path of the file rather than its contents, for processes that load batches."""
         return Blocks, (self._path, self._record, self._first, self._count)
 
     def probes(self) -> list[Probe]:
-        """These blocks as lines to complete."""
+        """Return these blocks as probes."""
         import numpy as np
 
         found = []
@@ -151,26 +151,26 @@ class Blocks(Sequence[Block]):
 
 
 def parse_block(stored: NDArray[Any], flags: NDArray[np.uint8]) -> Block:
-    """A block from its ids and flags as they are stored."""
+    """Return a block from its stored ids and flags."""
     import numpy as np
 
     ids = stored.astype(np.int64)
     places = np.arange(len(ids))
     begins = np.maximum.accumulate(np.where(flags & BEGINS, places, 0))
     last = int(begins[-1])
-    # Of an example some token counts, of the fill none.
+    # An example has at least one token that counts, the fill has none.
     filled = len(ids) if (flags[last:] & COUNTED).any() else last
     return Block(ids, np.where(flags & COUNTED, ids, IGNORED), places - begins, filled)
 
 
 def encode_probe(probe: Probe, length: int, id_bytes: int, fill: int) -> bytes:
-    """A line to complete as the record of a block."""
+    """Return a probe as the record of a block."""
     labels = [IGNORED] * probe.start + probe.ids[probe.start :]
     return join_examples([encode_example(Example(probe.ids, labels), id_bytes)], length, id_bytes, fill)
 
 
 class BlockWriter:
-    """Writes records and keeps their digest."""
+    """Writes records and computes their digest."""
 
     def __init__(self, stream: IO[bytes], path: Path) -> None:
         self._stream, self._path = stream, path
@@ -178,7 +178,7 @@ class BlockWriter:
         self.count = self.repeated = 0
 
     def write(self, record: bytes) -> None:
-        """Adds a block.
+        """Add a block.
 
         Raises:
             ServiceError: the disk is full.
@@ -189,20 +189,20 @@ class BlockWriter:
         self.count += 1
 
     def repeat(self, number: int, size: int) -> None:
-        """Adds a block of ``size`` bytes again that was written before."""
+        """Add a copy of an earlier block of ``size`` bytes."""
         self._stream.flush()
-        # The file was opened for reading, too, as every temporary file is.
+        # Temporary files are opened for reading, too.
         self.write(os.pread(self._stream.fileno(), size, number * size))
         self.repeated += 1
 
     @property
     def digest(self) -> str:
-        """``sha256:<hex>`` of all that was written."""
+        """``sha256:<hex>`` of everything written."""
         return "sha256:" + self._hash.hexdigest()
 
 
 def summary(record: BlocksRecord) -> Mapping[str, Any]:
-    """What a person wants to know of blocks."""
+    """Return the figures of blocks to show to the user."""
     room = (record.train - record.repeated) * record.length
     return {
         "blocks": record.train,

@@ -1,9 +1,8 @@
-"""The blocks of a run, from samples to the file.
+"""Builds the block file of a run from samples.
 
-Samples are read one after another, examples are made of them by as many processes as there are
-processors and kept in a file, packed by their lengths alone, and written block by block. The same
-recipe, data and seed give the same bytes on any machine and with any number of processes. In memory
-there are a few dozen bytes for each example and none of their tokens.
+Samples are read in order, converted to examples by one process per processor, spilled to a file, packed by
+their lengths alone, and written block by block. The same recipe, data and seed give the same bytes on any
+machine and with any number of processes. Memory holds a few dozen bytes per example, and none of the tokens.
 """
 
 from __future__ import annotations
@@ -25,13 +24,13 @@ from starfreight.jobs.data.blocks.block_file import (
     encode_probe,
     join_examples,
 )
-from starfreight.jobs.data.blocks.example_worker import Task, draw, groups, make_maker, seeds
+from starfreight.jobs.data.blocks.example_worker import ExampleTask, draw, groups, make_example_worker, seeds
 from starfreight.jobs.data.blocks.examples_file import ExamplesFile
 from starfreight.jobs.data.blocks.packing import best_fit, scramble
 from starfreight.jobs.data.encoder import Encoder
 from starfreight.jobs.data.formats import Probe
 from starfreight.jobs.data.manifest.manifest import DataManifest
-from starfreight.jobs.data.manifest.samples import Split, used_samples
+from starfreight.jobs.data.manifest.samples import Split, verified_samples
 from starfreight.jobs.data.sources import open_source
 from starfreight.jobs.data.worker_pool import ordered_map
 from starfreight.recipe import Recipe
@@ -41,23 +40,23 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _METHOD = 1
-"""Raised when the same inputs give other blocks, so that a run does not go on with half of each."""
+"""Incremented when the same inputs give different blocks, so that no run continues with a mixture."""
 _TOKEN_BYTES = 4
-"""Bytes of text to a token, a little more than there are, to see how much of the data is needed."""
+"""Bytes of text per token, a slight overestimate, to estimate the part of the data needed."""
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """What blocks are made from.
+    """The inputs of a block file.
 
     Attributes:
-        recipe: how.
-        manifest: says which samples are used, and on which side.
-        paths: where each source lies.
-        base: the folder of the base model, for its tokenizer.
-        processes: to make examples with; as many as there are processors when ``None``.
-        check: called now and then; may raise to stop.
-        progress: called with the bytes of text that were read since, and with those of a whole pass.
+        recipe: of the run.
+        manifest: lists the samples used, with their splits.
+        paths: the local path of each source.
+        base: the directory of the base model, for its tokenizer.
+        processes: number of worker processes; by default one per processor.
+        check: called regularly; may raise to stop.
+        progress: called with the bytes of text read since the last call, and those of a whole pass.
     """
 
     recipe: Recipe
@@ -70,7 +69,7 @@ class Corpus:
 
     @property
     def digest(self) -> str:
-        """``sha256:<hex>`` of all that the blocks depend on."""
+        """``sha256:<hex>`` of all inputs of the blocks."""
         training = self.recipe.training
         keys = (
             "sequence_length", "batch_size", "gradient_accumulation", "steps", "epochs", "seed",
@@ -90,10 +89,10 @@ class Corpus:
 
 
 def build(corpus: Corpus, path: Path) -> BlocksRecord:
-    """Writes a block file.
+    """Write a block file.
 
     Raises:
-        InputError: a file has changed, a record is not of its format, or nothing is left to learn from.
+        InputError: a file has changed, a record does not follow its format, or there is no example.
         ServiceError: the disk is full.
     """
     sweep_partials(path.parent)
@@ -101,7 +100,7 @@ def build(corpus: Corpus, path: Path) -> BlocksRecord:
 
 
 class _Builder:
-    """One block file on its way."""
+    """One block file in construction."""
 
     def __init__(self, corpus: Corpus, path: Path) -> None:
         encoder = Encoder(corpus.base)
@@ -159,12 +158,12 @@ class _Builder:
                 self._require_some(spill)
                 packed = _pack(spill, self._length, self._order(number))
                 wanted = math.ceil(min(1.0, epochs - number) * packed.count)
-                if number + 1 == passes:  # The last step is filled up with the rest of the pass.
+                if number + 1 == passes:  # Complete the last step with the rest of the pass.
                     wanted = min(_up_to(writer.count + wanted, in_step) - writer.count, packed.count)
                 self._write(writer, spill, packed, wanted)
         record = self._length * (self._id_bytes + 1)
         for number in range(_up_to(writer.count, in_step) - writer.count):
-            writer.repeat(number, record)  # Or, if the pass is at its end, with the first blocks again.
+            writer.repeat(number, record)  # After the end of the pass, with the first blocks.
 
     def _gather(
         self,
@@ -174,9 +173,9 @@ class _Builder:
         needed: int | None,
         lines: list[tuple[int, Probe]],
     ) -> None:
-        """Fills a file with the examples of a pass: all of them, or of as many texts as are needed.
+        """Fill a file with the examples of a pass: all of them, or those of as many texts as needed.
 
-        Which texts these are is drawn by their names, so that they come from all of the data.
+        The texts are drawn by their names, so that they come from all of the data.
         """
         done, until = 0.0, 1.0
         if not self._size(side):
@@ -186,7 +185,7 @@ class _Builder:
         wanted = self._training.evaluation_completions if side == "held_out" else 0
         while True:
             for made in ordered_map(
-                make_maker,
+                make_example_worker,
                 (self._corpus.recipe.data, str(self._corpus.base), self._length, self._id_bytes),
                 self._tasks(side, number, (done, until)),
                 cost=lambda task: task.size,
@@ -207,24 +206,24 @@ class _Builder:
             more = 1.1 * until * needed * self._length / max(1, spill.tokens)
             done, until = until, min(1.0, max(more, 2 * until) if not enough else 4 * until)
 
-    def _tasks(self, side: Split, number: int, part: tuple[float, float]) -> Iterator[Task]:
+    def _tasks(self, side: Split, number: int, part: tuple[float, float]) -> Iterator[ExampleTask]:
         corpus, seed = self._corpus, self._training.seed
         for source, (data, path) in enumerate(zip(corpus.recipe.data, corpus.paths, strict=True)):
             of_side = (
                 sample
-                for sample, split in used_samples(open_source(data, path), corpus.manifest, source)
+                for sample, split in verified_samples(open_source(data, path), corpus.manifest, source)
                 if split == side
             )
-            # What is held out is cut once, so that every run measures the same.
+            # Held-out texts are cut once, so that every run is evaluated on the same examples.
             weight = data.weight if side == "train" else 1.0
             for samples in groups(of_side, whole_repositories=data.format == "repository"):
                 key = f"{side} {seed} {number} {source} {samples[0].name}"
                 found = seeds(key, weight, part)
                 if found:
-                    yield Task(source, samples, found, side == "held_out")
+                    yield ExampleTask(source, samples, found, side == "held_out")
 
     def _write(self, writer: BlockWriter, spill: ExamplesFile, packed: _Packed, limit: int) -> None:
-        """Writes the first blocks of a pass."""
+        """Write the first blocks of a pass."""
         start = 0
         for end in packed.ends[:limit].tolist():
             self._corpus.check()
@@ -238,13 +237,13 @@ class _Builder:
     def _require_some(self, spill: ExamplesFile) -> None:
         if spill.tokens == 0:
             raise InputError(
-                "The data gives no example to learn from.",
+                "The data gives no training example.",
                 where="key data",
                 fix="add files, or raise training.sequence_length so that examples fit",
             )
 
     def _size(self, side: Split) -> float:
-        """Bytes of text in one pass."""
+        """Return the bytes of text in one pass."""
         sources = self._corpus.manifest.sources
         if side == "held_out":
             return sum(source.held_out.bytes for source in sources)
@@ -259,13 +258,13 @@ class _Builder:
 
 @dataclass(frozen=True)
 class _Packed:
-    """Examples in the order in which they are read.
+    """Examples in the order of training.
 
     Attributes:
         offsets: tokens before each in the examples file.
         lengths: tokens of each.
-        ends: how many examples there are up to the end of each block.
-        count: of the blocks.
+        ends: number of examples up to the end of each block.
+        count: number of blocks.
     """
 
     offsets: NDArray[np.int64]
@@ -275,7 +274,7 @@ class _Packed:
 
 
 def _pack(spill: ExamplesFile, length: int, seed: int) -> _Packed:
-    """Blocks in an order that the seed gives, and in each its examples likewise."""
+    """Pack examples into blocks; shuffle the blocks, and the examples in each, by the seed."""
     import numpy as np
 
     lengths = spill.finish()

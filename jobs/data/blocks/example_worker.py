@@ -1,4 +1,4 @@
-"""From samples to examples, in whatever process: what comes out depends on the task alone."""
+"""The worker that converts samples to examples; its result depends on the task alone."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from pathlib import Path
 
 from starfreight.jobs.data.blocks.examples_file import encode_example
 from starfreight.jobs.data.encoder import Encoder
-from starfreight.jobs.data.formats import LeftOut, Probe, make_format
+from starfreight.jobs.data.formats import LeftOutExample, Probe, make_format
 from starfreight.jobs.data.redaction import redact
 from starfreight.jobs.data.sources.interface import Sample
 from starfreight.recipe.data import Data
 
 MAX_REPOSITORY_BYTES = 32 << 20
-"""A repository that is larger is read in parts, so that memory stays bounded."""
+"""Larger repositories are read in parts, so that memory stays bounded."""
 
 
 @dataclass(frozen=True)
-class Task:
-    """Samples to make examples of.
+class ExampleTask:
+    """Samples to convert to examples.
 
     Attributes:
         source: its number in the recipe.
         samples: one, or those of one repository.
         seeds: examples are made once with each of them.
-        probes: whether lines to complete are wanted, too.
+        probes: true to make probes, too.
     """
 
     source: int
@@ -41,20 +41,20 @@ class Task:
 
     @property
     def size(self) -> int:
-        """In bytes of text to encode."""
+        """Bytes of text to encode."""
         return len(self.seeds) * sum(sample.size for sample in self.samples)
 
 
 @dataclass(frozen=True)
-class Made:
-    """What a task gives.
+class ExampleBatch:
+    """The result of a task.
 
     Attributes:
-        examples: one after another, as an examples file has them.
+        examples: concatenated, in the encoding of an examples file.
         lengths: tokens of each.
-        probes: lines to complete, each with a key to draw by.
-        left_out: how many examples did not fit, by reason.
-        size: bytes of the texts that they were made of.
+        probes: each with a key for drawing.
+        left_out: number of examples left out, by reason.
+        size: bytes of their texts.
     """
 
     examples: bytes
@@ -64,19 +64,21 @@ class Made:
     size: int
 
 
-def make_maker(data: Sequence[Data], base: str, length: int, id_bytes: int) -> Callable[[Task], Made]:
-    """A worker for :func:`starfreight.jobs.data.worker_pool.ordered_map`.
+def make_example_worker(
+    data: Sequence[Data], base: str, length: int, id_bytes: int
+) -> Callable[[ExampleTask], ExampleBatch]:
+    """Return a worker for :func:`starfreight.jobs.data.worker_pool.ordered_map`.
 
     Args:
-        data: the recipe's sources.
-        base: the folder of the base model, for its tokenizer.
+        data: the sources of the recipe.
+        base: the directory of the base model, for its tokenizer.
         length: tokens of a block.
         id_bytes: of an id in an examples file.
     """
     encoder = Encoder(Path(base))
     formats = [make_format(each, encoder, length) for each in data]
 
-    def make(task: Task) -> Made:
+    def make(task: ExampleTask) -> ExampleBatch:
         filters, form = data[task.source].filters, formats[task.source]
         samples = [
             dataclasses.replace(sample, content=redact(sample.content, filters)[0]) for sample in task.samples
@@ -88,26 +90,26 @@ def make_maker(data: Sequence[Data], base: str, length: int, id_bytes: int) -> C
         for seed in task.seeds:
             rng = random.Random(seed)
             for made in form.examples(samples, rng):
-                if isinstance(made, LeftOut):
+                if isinstance(made, LeftOutExample):
                     left_out[made.reason] += 1
-                elif len(made.ids) > 1:  # Of a single token there is nothing to learn.
+                elif len(made.ids) > 1:  # The loss does not count a first token.
                     pieces.append(encode_example(made, id_bytes))
                     lengths.append(len(made.ids))
             if task.probes:
                 for number, probe in enumerate(form.probes(samples, rng)):
                     probes.append((draw(f"{seed} probe {number}"), probe))
-        return Made(b"".join(pieces), lengths, probes, dict(left_out), task.size)
+        return ExampleBatch(b"".join(pieces), lengths, probes, dict(left_out), task.size)
 
     return make
 
 
 def draw(text: str) -> int:
-    """A number of 64 bits that depends on nothing but ``text``."""
+    """Return a 64-bit number that depends on ``text`` alone."""
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
 def groups(samples: Iterable[Sample], *, whole_repositories: bool) -> Iterator[tuple[Sample, ...]]:
-    """Samples that belong together: those of one repository, which come one after another, or each alone."""
+    """Group samples: consecutive ones of one repository together, or each alone."""
     together: list[Sample] = []
     size = 0
     for sample in samples:
@@ -127,12 +129,12 @@ def groups(samples: Iterable[Sample], *, whole_repositories: bool) -> Iterator[t
 
 
 def seeds(key: str, weight: float, part: tuple[float, float]) -> tuple[str, ...]:
-    """The seeds to make examples with: ``weight`` of them on average, and of these the ones in ``part``.
+    """Return the seeds for making examples: ``weight`` of them on average, limited to those in ``part``.
 
     Args:
-        key: names the pass and what the examples are made of.
+        key: identifies the pass and the samples.
         weight: of the source.
-        part: from where to where in 0 to 1, over all that there is.
+        part: bounds between 0 and 1; the interval from 0 to 1 selects all seeds.
     """
     found = []
     for copy in range(math.ceil(weight)):

@@ -1,6 +1,6 @@
-"""Examples on disk while they wait to be packed: each is a run of bytes, and memory holds their lengths.
+"""The temporary file of examples before packing; memory holds only their lengths.
 
-An example of n tokens is n ids (little-endian, 2 or 4 bytes each) and then n bytes of flags, see
+An example of n tokens is stored as n ids (little-endian, 2 or 4 bytes each) followed by n bytes of flags, see
 :mod:`starfreight.jobs.data.blocks.block_file`.
 """
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 COUNTED = 1
-"""The flag of a token that the loss counts."""
+"""Flag of a token counted by the loss."""
 BEGINS = 2
-"""The flag of the first token of an example."""
+"""Flag of the first token of an example."""
 
 
 def encode_example(example: Example, id_bytes: int) -> bytes:
-    """An example as it lies on disk. Its first token is never counted: nothing of it stands before that."""
+    """Encode an example. The loss never counts its first token, which has no token before it."""
     import numpy as np
 
     ids = np.asarray(example.ids, dtype=f"<u{id_bytes}")
@@ -41,10 +41,10 @@ def encode_example(example: Example, id_bytes: int) -> bytes:
 
 
 class ExamplesFile:
-    """A file without a name, which is gone when it is closed, however this process ends.
+    """An unnamed file, which is deleted when it is closed or this process ends.
 
     Args:
-        folder: where the room for it is.
+        folder: a directory on a disk with enough space.
         id_bytes: 2 or 4.
     """
 
@@ -58,17 +58,17 @@ class ExamplesFile:
         self.tokens = 0
 
     def __enter__(self) -> Self:
-        """The open file."""
+        """Return the open file."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Gives the room back."""
+        """Close and delete the file."""
         self._stream.close()
 
     def append(self, examples: bytes, lengths: Sequence[int]) -> None:
-        """Adds examples that lie one after another.
+        """Add concatenated examples.
 
         Raises:
             ServiceError: the disk is full.
@@ -79,7 +79,7 @@ class ExamplesFile:
         self.tokens += sum(lengths)
 
     def finish(self) -> NDArray[np.uint32]:
-        """Writes out what is still in a buffer; the tokens of each example."""
+        """Flush the buffer and return the number of tokens of each example."""
         import numpy as np
 
         with disk_errors(self._folder):
@@ -87,5 +87,5 @@ class ExamplesFile:
         return np.frombuffer(self._lengths, dtype=np.uint32) if self._lengths else np.zeros(0, np.uint32)
 
     def read(self, offset: int, length: int) -> bytes:
-        """The example of ``length`` tokens before which there are ``offset`` tokens."""
+        """Return the example of ``length`` tokens at an ``offset`` in tokens."""
         return os.pread(self._stream.fileno(), length * self._width, offset * self._width)

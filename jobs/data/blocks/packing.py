@@ -1,4 +1,4 @@
-"""Which examples share a block, decided over their lengths alone."""
+"""Packing of examples into blocks, by their lengths alone."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ if TYPE_CHECKING:
 
 
 def best_fit(lengths: NDArray[np.uint32], length: int, seed: int) -> tuple[NDArray[np.int64], int]:
-    """Best fit, longest first: each example goes where it leaves the least room.
+    """Pack by best fit, longest first: each example goes into the fullest block that has room for it.
 
-    All examples of one length are placed together, which gives the same blocks as one after another:
-    the fullest blocks that take one are filled until they take no more. So the work does not grow with
-    the examples but with the number of different lengths: O(n log n) for sorting, and at most about
-    ``length`` log ``length`` steps for placing.
+    All examples of one length are placed together, which gives the same blocks as placing them one by one:
+    the fullest blocks with room for one are filled until they have none. So the work grows with the number
+    of different lengths rather than that of examples: O(n log n) for sorting, and at most about ``length``
+    log ``length`` steps for placing.
 
     Args:
-        lengths: tokens of each example, none more than ``length``.
+        lengths: tokens of each example, at most ``length``.
         length: tokens of a block.
-        seed: decides which of two examples of one length goes where.
+        seed: decides the order of examples of equal length.
 
     Returns:
-        the block of each example, and how many blocks there are.
+        the block of each example, and the number of blocks.
     """
     import numpy as np
 
@@ -38,7 +38,7 @@ def best_fit(lengths: NDArray[np.uint32], length: int, seed: int) -> tuple[NDArr
         while start < end:
             room, blocks = rooms.take(size)
             each = room // size
-            if not len(blocks):  # None takes one more.
+            if not len(blocks):  # No block has room.
                 each = length // size
                 blocks = np.arange(count, count + -(-(end - start) // each))
                 room, count = length, count + len(blocks)
@@ -54,14 +54,14 @@ def best_fit(lengths: NDArray[np.uint32], length: int, seed: int) -> tuple[NDArr
 
 
 class _Rooms:
-    """Blocks by the room that is left in them."""
+    """Blocks by the room left in them, in tokens."""
 
     def __init__(self) -> None:
         self._blocks: dict[int, list[NDArray[np.int64]]] = {}
         self._sorted: list[int] = []
 
     def take(self, size: int) -> tuple[int, NDArray[np.int64]]:
-        """All blocks with the least room that ``size`` tokens fit in, and that room; none with 0."""
+        """Remove the fullest blocks with room for ``size`` tokens; return their room (0 if none) and them."""
         import numpy as np
 
         place = bisect.bisect_left(self._sorted, size)
@@ -71,7 +71,7 @@ class _Rooms:
         return room, np.concatenate(self._blocks.pop(room))
 
     def give(self, room: int, blocks: NDArray[np.int64]) -> None:
-        """Adds blocks; those that are full are forgotten."""
+        """Add blocks, ignoring full ones."""
         if not len(blocks) or not room:
             return
         if room not in self._blocks:
@@ -81,7 +81,7 @@ class _Rooms:
 
 
 def scramble(count: int, seed: int) -> NDArray[np.uint64]:
-    """``count`` numbers to sort by: SplitMix64 (Steele et al. 2014), which no version of numpy changes."""
+    """Return ``count`` numbers to shuffle by: SplitMix64 (Steele et al. 2014), the same with any numpy."""
     import numpy as np
 
     with np.errstate(over="ignore"):

@@ -1,7 +1,7 @@
-"""From a manifest to what training reads: blocks to learn from, and blocks and lines to measure with.
+"""The data that training reads: training blocks, held-out blocks, and probes.
 
-Everything lies in one file in the run's folder (:mod:`starfreight.jobs.data.blocks.block_file`), which is
-made once and read from there, so that training holds nothing of the data in memory.
+All of it is in one file in the directory of the run (:mod:`starfreight.jobs.data.blocks.block_file`), which
+is made once and memory-mapped, so that training holds no data in memory.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ __all__ = ["Corpus", "TrainingData", "make_blocks"]
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Everything that one run reads.
+    """The data of one run.
 
     Attributes:
-        blocks: in the order in which they are learned; a whole number of steps.
-        held_out: blocks to measure the loss with.
+        blocks: in the order of training; a whole number of steps.
+        held_out: blocks for the evaluation loss.
         probes: held-out lines to complete.
-        record: what they were made from, and their digest.
+        record: their inputs and their digest.
     """
 
     blocks: Blocks
@@ -37,30 +37,30 @@ class TrainingData:
 
 
 def make_blocks(corpus: Corpus, folder: Path, expected: str | None = None) -> TrainingData:
-    """Makes the blocks of the run in ``folder``, or finds them made.
+    """Make the blocks of the run in ``folder``, or reuse them if they were made before.
 
     Args:
-        corpus: what they are made from.
-        folder: of the run.
-        expected: the digest of the blocks that the run began with.
+        corpus: the inputs.
+        folder: the directory of the run.
+        expected: the digest of the blocks at the start of the run.
 
     Raises:
-        InputError: a file has changed, a record is not of its format, nothing is left to learn from, or
-            the blocks are not the expected ones.
+        InputError: a file has changed, a record does not follow its format, there is no example, or the
+            blocks differ from the expected ones.
         ServiceError: the disk is full.
     """
     path = folder / BLOCKS_FILE
     described = path.with_suffix(".json")
-    record = _found(path, described, corpus.digest)
+    record = _existing(path, described, corpus.digest)
     if record is None:
         record = build(corpus, path)
         record.write(described)
     if expected is not None and record.digest != expected:
         raise InputError(
-            "The blocks made from the data are not those that the run began with: "
+            "The blocks made from the data differ from those that the run began with: "
             "a library that cuts or encodes texts has changed.",
             where=str(path),
-            fix="install the versions that run.json names, or start a new run",
+            fix="install the versions in run.json, or start a new run",
         )
     first = record.train + record.held_out
     return TrainingData(
@@ -71,7 +71,7 @@ def make_blocks(corpus: Corpus, folder: Path, expected: str | None = None) -> Tr
     )
 
 
-def _found(path: Path, described: Path, made_from: str) -> BlocksRecord | None:
+def _existing(path: Path, described: Path, made_from: str) -> BlocksRecord | None:
     if not (path.is_file() and described.is_file()):
         return None
     record = BlocksRecord.load(described)

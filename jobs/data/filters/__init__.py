@@ -1,1 +1,1 @@
-"""What is left out of the data: one file for each reason, behind one interface."""
+"""Filters that leave samples out of the training data: one file per reason, behind one interface."""

@@ -1,4 +1,4 @@
-"""What every filter that looks at one text at a time offers."""
+"""The interface of filters for single texts."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ class Document:
     """A sample as filters see it.
 
     Attributes:
-        sample: where it comes from.
+        sample: the sample itself.
         text: its text, or all texts of a record, one after another.
-        language: ``Python``, ``C++``; ``None`` when it is not known.
+        language: ``Python``, ``C++``; ``None`` if unknown.
         license: an SPDX expression: the file's own, otherwise its repository's, otherwise its source's;
-            ``None`` when nobody says.
+            ``None`` if unknown.
         swhid: ``swh:1:cnt:<hex>`` of a file's bytes; ``None`` for a record.
     """
 
@@ -32,19 +32,19 @@ class Filter(Protocol):
     """A reason to leave a text out."""
 
     name: str
-    """What it is called in reports: ``license``, ``secrets``."""
+    """The name in recipes and reports: ``license``, ``secrets``."""
 
     def reject(self, document: Document) -> str | None:
-        """What is wrong with a text, in a few words and without quoting a secret; ``None`` when nothing is.
+        """Return why a text is left out, in a few words and without quoting a secret; ``None`` to keep it.
 
-        What differs from text to text (a line, a number) stands in brackets at the end, so that reports can
-        count what comes before.
+        Details that differ between texts (a line, a number) come last, in brackets, so that reports can group
+        by the words before them.
         """
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found out about one sample, without its text. It travels between processes.
+    """The result of filtering one sample, without its text; it is passed between processes.
 
     Attributes:
         sample_name: as :attr:`Sample.name`.
@@ -56,11 +56,11 @@ class Finding:
         commit: as :attr:`Sample.commit`.
         license: as :attr:`Document.license`.
         language: as :attr:`Document.language`.
-        rejected_by: the filter that leaves it out; ``None`` when it stays, as far as one text can tell.
-        detail: what that filter said.
-        replaced: how many pieces were replaced, by kind (``e-mail address``).
-        key: 16 bytes that equal texts have in common (white space at line ends does not count).
-        signature: its MinHash, 128 values of 32 bits, little-endian; ``None`` for a text that is left out or
+        rejected_by: the name of the rejecting filter; ``None`` if all of them keep it.
+        detail: the reason returned by the filter.
+        replaced: number of redactions, by kind (``e-mail address``).
+        key: 16 bytes, the same for equal texts (trailing white space is ignored).
+        signature: its MinHash, 128 values of 32 bits, little-endian; ``None`` for a text that is rejected or
             too short to compare.
     """
 

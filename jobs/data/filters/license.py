@@ -1,9 +1,9 @@
-"""The license of each text, and whether it is one that the recipe allows.
+"""The license of each text, compared with the licenses allowed by the recipe.
 
-What counts is, in this order: an ``SPDX-License-Identifier`` in the file, a license's notice at its head,
-what the source says of it (the LICENSE file of its repository, a column of a dataset), what the recipe says
-of the source. ``NOASSERTION`` says nothing; what has no license then is unknown, and is left out unless the
-recipe lets in ``any``.
+The first of these that states a license counts: an ``SPDX-License-Identifier`` in the file, a license notice
+at its head, the license given by the source (the LICENSE file of its repository, a column of a dataset), the
+license given by the recipe for the source. ``NOASSERTION`` states nothing. A text without a license is left
+out unless the recipe allows ``any``.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ _SPDX = re.compile(r"SPDX-License-Identifier:[ \t]{0,20}([A-Za-z0-9.+() \t-]{1,2
 _UNKNOWN = "NOASSERTION"
 
 
-def license_of(text: str, said_of_it: str | None, data: Data) -> str | None:
-    """The license of a text as an SPDX expression, or as it is written when it is no such expression.
+def license_of(text: str, stated_by_source: str | None, data: Data) -> str | None:
+    """Return the license of a text as an SPDX expression, or as written if it is not one.
 
     Args:
-        text: the file's.
-        said_of_it: what the source says of this file.
+        text: of the file.
+        stated_by_source: the source's license for this file.
         data: the source, in the recipe.
     """
-    for license in (_license_in(text), said_of_it, data.license):
+    for license in (_license_in(text), stated_by_source, data.license):
         if license and license != _UNKNOWN:
             return _normal(license)
     return None
 
 
 class LicenseFilter:
-    """Leaves out what the allowed licenses do not cover, and what has none that is known."""
+    """Rejects texts whose license is not allowed or unknown."""
 
     name = "license"
 
@@ -44,14 +44,14 @@ class LicenseFilter:
         licenses = data.filters.licenses
         self._allowed: frozenset[str] | None = None
         if licenses != "any":
-            # What the recipe says of the source, its user has already decided.
+            # The license that the recipe gives for the source is the user's own decision.
             own = () if data.license == _UNKNOWN else (data.license, *_identifiers(data.license))
             self._allowed = frozenset(
                 name.lower() for item in (*licenses, *own) for name in (item, _normal(item))
             )
 
     def reject(self, document: Document) -> str | None:
-        """The license that is not allowed, or that none is known."""
+        """Return the disallowed license, or ``license unknown``."""
         if self._allowed is None:
             return None
         if document.license is None:
@@ -71,7 +71,7 @@ def _license_in(text: str) -> str | None:
 
 
 def _clean(expression: str) -> str:
-    """An expression without what closes a comment after it."""
+    """Remove the end of a comment from an expression."""
     expression = expression.strip(" \t-")
     while expression.endswith(")") and expression.count(")") > expression.count("("):
         expression = expression[:-1].rstrip()
@@ -101,6 +101,6 @@ def _covers(tree: Any, allowed: frozenset[str]) -> bool:
         return any(_covers(part, allowed) for part in tree.args)
     if isinstance(tree, licensing().AND):
         return all(_covers(part, allowed) for part in tree.args)
-    # An exception adds permissions to its license and takes none away.
+    # An exception only adds permissions to its license.
     license = getattr(tree, "license_symbol", None)
     return license is not None and str(license.render()).lower() in allowed

@@ -1,7 +1,7 @@
-"""Licenses that a file states in words, in the text that a license tells authors to put there.
+"""License notices: the words that a license tells authors to put at the head of each file.
 
-Only texts that state a license count, not those that mention one, and only at the head of a file. A file with
-several is taken to be under all of them: to choose between them is for a person to do, with an SPDX line.
+Only notices that state a license count, not texts that mention one. A file with several notices is taken to
+be under all of them; a person can choose one with an SPDX line.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 
 HEAD = 8192
-"""Characters of a file that are its head, at most."""
+"""Longest head of a file, in characters."""
 HEAD_LINES = 50
 
-# A notice's words, one blank between each, in small letters, without the marks of comments.
+# The words of each notice in lower case, separated by one blank, without comment marks.
 _VERSIONED = (
     ("terms of the gnu affero general public license", "AGPL"),
     ("terms of the gnu lesser general public license", "LGPL"),
@@ -53,16 +53,16 @@ _FIXED = (
     ("distributed under the boost software license version 1.0", "BSL-1.0"),
 )
 _WORDS = ("licen", "gpl", "commons", "proprietary", "copying", "permission is", "redistribution")
-"""Every notice has one of them."""
+"""Every notice contains one of them."""
 _COMMENT_MARKS = re.compile(r"[\s#*/;,()\"'`|%!<>]+")
 _VERSION = re.compile(r"(?:version|license v\.?|gpl ?v?\.?) ?([123](?:\.[01])?)\b")
 
 
 def stated_licenses(head: str) -> tuple[str, ...]:
-    """The licenses that the head of a file states, as SPDX identifiers, in alphabetical order.
+    """Return the licenses stated at the head of a file, as SPDX identifiers in alphabetical order.
 
-    A member of the GPL's family that names no version is taken to be the oldest one that is common, and later
-    ones only when the notice says so.
+    A GPL, LGPL or AGPL notice without a version is taken to be the oldest version in common use; later
+    versions are included only if the notice includes them.
     """
     words = " ".join(_COMMENT_MARKS.split(head.lower()))
     if not any(word in words for word in _WORDS):

@@ -1,14 +1,15 @@
-"""Code that was made small, and data in the shape of code, by the rules of The Stack and StarCoder2.
+"""Minified code and data written as code, recognised by the rules of The Stack and StarCoder2.
 
-A line of more than 1,000 characters, lines of more than 100 on average, or letters and digits in less than a
-quarter of the text (Kocetkov et al. 2022); a long encoded block (Lozhkov et al. 2024, who also say which
-languages have long lines by nature).
+The Stack (Kocetkov et al. 2022): a line of more than 1,000 characters, lines of more than 100 on average, or
+less than a quarter letters and digits. StarCoder2 (Lozhkov et al. 2024): a long encoded block, and the list
+of languages with long lines by nature.
 """
 
 from __future__ import annotations
 
 import re
 
+from starfreight.jobs.data.filters.file_filter import FileFilter
 from starfreight.jobs.data.filters.interface import Document
 
 LONGEST_LINE = 1000
@@ -22,8 +23,7 @@ _PROSE = frozenset({
     "HTML", "JSON", "Jupyter Notebook", "Markdown", "Org Mode", "Roff", "SMT", "TeX", "Text", "XML",
     "reStructuredText",
 })  # fmt: skip
-_NAMES = re.compile(r".{0,200}[.-]min\.(?:js|mjs|cjs|css|html)|.{0,200}\.(?:map|bundle\.js|chunk\.js)")
-# Each starts with a letter or a line end of its own, which is quick to find.
+# Each starts with a letter or a newline of its own, which is quick to find.
 _BASE64_LINE = re.compile(r"\n[ \t\"']{0,200}[A-Za-z0-9+/=]{60}")
 _BASE64 = re.compile(r"(?:\n[ \t\"']{0,200}[A-Za-z0-9+/=]{60,}+[ \t\"',\\]{0,8}\r?(?=\n)){16,}")
 _HEX = tuple(
@@ -33,18 +33,16 @@ _HEX = tuple(
 _NOT_ALPHANUMERIC = bytes(code for code in range(0x80) if not chr(code).isalnum())
 
 
-class MinifiedFilter:
-    """Leaves out files that nobody wrote in that shape. Records are left alone: an answer may be one line."""
+class MinifiedFilter(FileFilter):
+    """Rejects minified files. Records pass: an answer may be one long line."""
 
     name = "minified"
+    file_names = re.compile(
+        r".{0,200}[.-]min\.(?:js|mjs|cjs|css|html)|.{0,200}\.(?:map|bundle\.js|chunk\.js)"
+    )
 
-    def reject(self, document: Document) -> str | None:
-        """Which rule a text breaks."""
-        if not isinstance(document.sample.content, str):
-            return None
-        path = document.sample.path
-        if path is not None and _NAMES.fullmatch(path.rsplit("/", 1)[-1].lower()):
-            return "by its name"
+    def reject_text(self, document: Document) -> str | None:
+        """Return the rule broken by the text."""
         return _broken_rule(document.text, document.language in _PROSE)
 
 

@@ -1,6 +1,6 @@
-"""Who asked to be left out: repositories and contents named in a file, one on each line.
+"""The opt-out list: repositories and contents to leave out, one per line.
 
-# Comments and empty lines are fine.
+# Comments and empty lines are ignored.
 owner/name
 https://github.com/owner/name
 swh:1:cnt:94a9ed024d3859793618152ea559a168bbcbb5e2
@@ -25,15 +25,15 @@ _REPOSITORY = re.compile(r"[^\s/][^\s]{0,500}")
 
 
 class OptOutFilter:
-    """Leaves out the repositories, commits and contents that a list names."""
+    """Rejects the repositories, commits and contents on a list."""
 
     name = "opt_out"
 
     def __init__(self, path: Path) -> None:
-        """Reads the list at ``path``.
+        """Read the list at ``path``.
 
         Raises:
-            InputError: the file cannot be read, is larger than 256 MiB, or has a line that names nothing.
+            InputError: the file cannot be read, is larger than 256 MiB, or has an invalid line.
         """
         self._swhids: set[str] = set()
         self._repositories: set[str] = set()
@@ -49,7 +49,7 @@ class OptOutFilter:
                 self._add(entry, f"{path}, line {number}")
 
     def reject(self, document: Document) -> str | None:
-        """Which of its names is on the list."""
+        """Return what is on the list: the content, the commit or the repository."""
         sample = document.sample
         if document.swhid in self._swhids:
             return "its content"
@@ -61,27 +61,28 @@ class OptOutFilter:
 
     def _add(self, entry: str, where: str) -> None:
         if entry.lower().startswith("swh:"):
-            # Qualifiers (;origin=...) say where a content was seen, and it is the same content elsewhere.
+            # Qualifiers (;origin=...) tell where a content was found; the same content is left out
+            # everywhere.
             core = entry.lower().split(";", 1)[0]
             if not _SWHID.fullmatch(core):
                 raise InputError(
-                    "A SWHID of the opt-out list names neither a content nor a revision.",
+                    "A SWHID of the opt-out list is neither a content nor a revision.",
                     where=where,
-                    fix="name contents (swh:1:cnt:<40 hex digits>), commits (swh:1:rev:...) or repositories",
+                    fix="write swh:1:cnt:<40 hex digits> for a file, swh:1:rev:<40 hex digits> for a commit",
                 )
             self._swhids.add(core)
         elif _REPOSITORY.fullmatch(entry):
             self._repositories.add(_full_name(entry))
         else:
             raise InputError(
-                "A line of the opt-out list names no repository.",
+                "A line of the opt-out list is not a repository or a SWHID.",
                 where=where,
-                fix="write owner/name, a repository's address, or a SWHID; comments start with #",
+                fix="write owner/name, the URL of a repository, or a SWHID; comments start with #",
             )
 
 
 def _full_name(repository: str) -> str:
-    """``github.com/owner/name`` for any address of it, ``owner/name`` for that."""
+    """Return ``github.com/owner/name`` for any URL of a repository, and ``owner/name`` unchanged."""
     name = repository.strip().lower()
     address = _SCHEME.match(name)
     if address and address.end():
@@ -95,10 +96,9 @@ def _full_name(repository: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _names(repository: str) -> frozenset[str]:
-    """What a list may call a repository: with its host and without.
+    """Return the names of a repository, with its host and without.
 
-    One whose host is not known is taken to be GitHub's, GitLab's or Bitbucket's: datasets name them
-    ``owner/name``.
+    One without a host may be GitHub's, GitLab's or Bitbucket's: datasets give only ``owner/name``.
     """
     full = _full_name(repository)
     host, slash, rest = full.partition("/")

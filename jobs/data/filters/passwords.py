@@ -1,8 +1,8 @@
-"""Passwords and keys of no known shape: what a line calls a secret, when it looks like one.
+"""Passwords and keys without a known format: values that a line names a secret and that look random.
 
-`detect-secrets` finds such lines by the name (its keyword plugin) and by the value (its entropy plugins). In
-4,598 files of Python (the standard library with its tests, torch, numpy, click, requests; 88 MB) the first
-alone finds 40 values in 12 files and the second 923 in 90. With the rules here it is one, a digest in a test.
+`detect-secrets` finds such lines by the name (keyword plugin) and by the value (entropy plugins). In 4,598
+files of Python (the standard library with its tests, torch, numpy, click, requests; 88 MB) the first alone
+finds 40 values in 12 files and the second 923 in 90. With the rules here one is left, a digest in a test.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from starfreight.jobs.data.filters.secret_detectors import Trigger, pieces
 from starfreight.jobs.data.filters.spans import Span
 
 PASSWORD = "<PASSWORD>"
-"""What StarCoder's training data has in place of a password."""
+"""The replacement of a password, as in StarCoder's training data."""
 
 _NAMES = ("passw", "pwd", "_pass", "secret", "token", "credential")
 _KEYS = ("access", "account", "api", "auth", "client", "database", "db", "priv", "private", "service")
-# The word can stand after the value (`"..." == password`), or some way before it. A pattern that starts with
-# letters is found ten times as fast as an alternative of several, so each has its own.
+# The word may follow the value (`"..." == password`) or precede it at some distance. A pattern that starts
+# with letters is found ten times as fast as an alternation, so each word has its own.
 _TRIGGERS = tuple(
     Trigger(re.compile(pattern), before=128, after=256, in_lower_case=True)
     for pattern in (
@@ -32,21 +32,21 @@ _TRIGGERS = tuple(
 
 
 def passwords(text: str, lowered: str) -> Iterator[Span]:
-    """Where a text holds what it calls a password or a key, and what looks like one."""
+    """Yield the values in a text that are named a password or a key and look like one."""
     from detect_secrets.filters import heuristic
 
     keyword, entropy = _plugins()
-    found = {place for trigger in _TRIGGERS for place in pieces(text, lowered, trigger)}
+    found = {piece for trigger in _TRIGGERS for piece in pieces(text, lowered, trigger)}
     for start, end in sorted(found):
         piece = text[start:end]
-        if not _QUOTED.search(piece):  # Both plugins want quotes, and looks_made no blanks.
+        if not _QUOTED.search(piece):  # Both plugins need quotes, and looks_random no blanks.
             continue
-        values = [(value, keyword) for value in keyword.analyze_string(piece) if looks_made(value, 8)]
+        values = [(value, keyword) for value in keyword.analyze_string(piece) if looks_random(value, 8)]
         for plugin in entropy:
             values += [
                 (value, plugin)
                 for value in plugin.analyze_string(piece)
-                if plugin.calculate_shannon_entropy(value) > plugin.entropy_limit and looks_made(value, 20)
+                if plugin.calculate_shannon_entropy(value) > plugin.entropy_limit and looks_random(value, 20)
             ]
         for value, plugin in values:
             at = text.find(value, start, end)
@@ -57,8 +57,8 @@ def passwords(text: str, lowered: str) -> Iterator[Span]:
             yield Span(at, at + len(value), plugin.secret_type, PASSWORD)
 
 
-def looks_made(value: str, shortest: int) -> bool:
-    """Whether a value may be a password or a key: a word, a sentence or a template is none."""
+def looks_random(value: str, shortest: int) -> bool:
+    """Return true if a value may be a password or a key, rather than a word, a sentence or a template."""
     return (
         len(value) >= shortest
         and len(set(value)) >= 5

@@ -1,8 +1,7 @@
-"""E-mail and IP addresses: what says who or where somebody is, and has a shape.
+"""Personal data with a recognisable form: e-mail addresses and public IP addresses.
 
-Names have no shape, and telephone numbers have that of any other number: in code nearly all that look like
-one are none, so they are left alone, as in StarCoder's training data. Keys and passwords are secrets
-(:mod:`.secrets`).
+Names have no such form, and in code nearly all numbers that look like telephone numbers are not, so both are
+left alone, as in StarCoder's training data. For keys and passwords see :mod:`.secrets`.
 """
 
 from __future__ import annotations
@@ -10,14 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from starfreight.jobs.data.filters import addresses
 from starfreight.jobs.data.filters.interface import Document
-from starfreight.jobs.data.filters.spans import Span, disjoint, what_and_where
+from starfreight.jobs.data.filters.ip_addresses import find_addresses
+from starfreight.jobs.data.filters.spans import Span, disjoint, first_kind_and_line
 
 EMAIL = "<EMAIL>"
-"""What StarCoder's training data has in place of an e-mail address (Li et al. 2023)."""
+"""The replacement of an e-mail address, as in StarCoder's training data (Li et al. 2023)."""
 
-# Letters of ASCII and of other scripts, by number: \w changes with Python's version of Unicode.
+# Letters of ASCII and of other scripts by code point: \w changes with Python's version of Unicode.
 _LETTER = "A-Za-z\u00c0-\u1fff\u2c00-\u2dff\u3040-\u9fff\uac00-\ud7af"
 _DOMAIN = re.compile(
     rf"@((?:[{_LETTER}0-9-]{{1,63}}\.){{1,6}}([{_LETTER}]{{2,24}}))(?![{_LETTER}0-9_(\[@]|\.[{_LETTER}])"
@@ -30,7 +29,7 @@ _NOWHERE = frozenset({"example", "test", "invalid", "localhost", "localdomain"})
 _EXAMPLE_DOMAINS = frozenset(
     {"example.com", "example.net", "example.org", "example.edu", "users.noreply.github.com"}
 )
-# What follows the last dot in `matrix@self.weight` and in `left@right.T.shape`, and in names of files.
+# The part after the last dot in `matrix@self.weight`, in `left@right.T.shape` and in file names.
 _NO_DOMAIN = frozenset({
     "contiguous", "data", "detach", "dtype", "grad", "item", "jit", "mean", "ndim", "pkl", "py", "self",
     "shape", "size", "sum", "transpose", "txt", "value", "values", "view", "weight", "weights",
@@ -38,18 +37,18 @@ _NO_DOMAIN = frozenset({
 
 
 class PersonalDataFilter:
-    """Leaves out a text that holds an e-mail address or an IP address."""
+    """Rejects texts with an e-mail address or a public IP address."""
 
     name = "personal_data"
 
     def reject(self, document: Document) -> str | None:
-        """The kind of the first, and its line."""
-        return what_and_where(document.text, find_personal_data(document.text))
+        """Return the kind and the line of the first one."""
+        return first_kind_and_line(document.text, find_personal_data(document.text))
 
 
 def find_personal_data(text: str) -> list[Span]:
-    """Where a text holds personal data, in order; spans do not overlap."""
-    return disjoint([*_emails(text), *addresses.find_addresses(text)])
+    """Return the personal data in a text as disjoint spans, in order."""
+    return disjoint([*_emails(text), *find_addresses(text)])
 
 
 def _emails(text: str) -> Iterator[Span]:

@@ -1,8 +1,8 @@
-"""Which of `detect-secrets`' plugins look where.
+"""The plugins of `detect-secrets`, and the patterns triggering each of them.
 
-Each plugin sees short pieces of a text around a trigger: a pattern that is cheap, linear, and found in
-whatever the plugin finds. That is twenty times as fast as showing every line to every plugin, and bounds the
-time that a hostile text can take, since some plugins' patterns are quadratic in the length of a line.
+A plugin is run on short pieces of a text around its triggers: patterns that are cheap, linear, and part of
+every match of the plugin. This is twenty times as fast as running every plugin on every line, and bounds the
+time spent on a hostile text, since some plugins' patterns are quadratic in the length of a line.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from detect_secrets.plugins.base import BasePlugin
 
-# What stands before a key of a cloud is a name of at most 30 letters, and up to 8 blanks on each side of `=`.
+# A cloud provider's key follows a name of at most 30 letters and `=` with up to 8 blanks on each side.
 _NAME = 64
 
 
 @dataclass(frozen=True)
 class Trigger:
-    """Where a plugin has to look.
+    """A pattern near which a plugin can match.
 
     Attributes:
         pattern: linear in the length of the text.
-        before: characters before the pattern's start that the plugin may need.
+        before: characters before the start of the pattern that the plugin may need.
         after: characters after it.
-        in_lower_case: whether the pattern is to be found in the text in small letters.
+        in_lower_case: true if the pattern is matched against the text in lower case.
     """
 
     pattern: re.Pattern[str]
@@ -43,10 +43,10 @@ def _trigger(pattern: str, before: int, after: int, in_lower_case: bool = False)
 _A_SECRET = _trigger("secret", _NAME, 160, in_lower_case=True)
 _AN_URL = _trigger("://", 8, 512)
 
-# By the names of detect-secrets' classes. Patterns start with letters where they can: such are found at
-# 1 GB/s, others at a tenth of it. Not here: IPPublicDetector (an address is personal data, see
-# personal_data.py); the entropy and keyword detectors (see passwords.py); and PrivateKeyDetector, which takes
-# the name of a key for the key (see secrets.py).
+# By the names of detect-secrets' classes. Patterns start with letters where possible: these are found at 1
+# GB/s, others at a tenth of it. Omitted: IPPublicDetector (an address is personal data, see
+# personal_data.py); the entropy and keyword detectors (see passwords.py); and PrivateKeyDetector, which
+# matches the header of a key without the key (see secrets.py).
 TRIGGERS: dict[str, tuple[Trigger, ...]] = {
     "ArtifactoryDetector": (_trigger("AKC|AP[0-9A-F]", 1, 160),),
     "AWSKeyDetector": (
@@ -89,10 +89,9 @@ TRIGGERS: dict[str, tuple[Trigger, ...]] = {
 
 
 def plugins() -> dict[str, BasePlugin]:
-    """The plugins of :data:`TRIGGERS`, by name.
+    """Return the plugins of :data:`TRIGGERS`, by name.
 
-    They are used by ``analyze_string`` alone, which reads no setting of the process and asks no service
-    whether a key is valid.
+    Only their ``analyze_string`` is used, which reads no settings and does not verify keys with a service.
     """
     import importlib
     import pkgutil
@@ -107,9 +106,9 @@ def plugins() -> dict[str, BasePlugin]:
 
 
 def pieces(text: str, lowered: str, trigger: Trigger) -> Iterator[tuple[int, int]]:
-    """Where to look, in order: at least ``before`` and ``after`` around each trigger, inside its line.
+    """Yield the pieces to run a plugin on: each trigger with ``before`` and ``after`` around it, in its line.
 
-    A character is in two pieces at most, however many triggers there are.
+    A character is in two pieces at most, regardless of the number of triggers.
     """
     seen = 0
     for match in trigger.pattern.finditer(lowered if trigger.in_lower_case else text):
@@ -123,7 +122,7 @@ def pieces(text: str, lowered: str, trigger: Trigger) -> Iterator[tuple[int, int
 
 
 def lower_case(text: str) -> str:
-    """``text`` in small letters, each where it was."""
+    """Return ``text`` in lower case, with every character at its old position."""
     lowered = text.lower()
     return lowered if len(lowered) == len(text) else text.translate(_ASCII_LOWER)
 

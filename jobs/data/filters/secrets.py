@@ -1,15 +1,14 @@
-"""Keys, tokens and passwords, found with `detect-secrets`. What is found is never quoted, only where it is.
+"""Keys, tokens and passwords, found with `detect-secrets`. Findings give the position, never the value.
 
-Chosen for source code, in which the defaults of `detect-secrets` take many a harmless string for a key:
+The rules are chosen for source code, where the defaults of `detect-secrets` have many false positives:
 
-- the 22 plugins that know the shape of one service's key are all used (:mod:`.secret_detectors`);
-- a password or a key of no known shape counts when its line calls it so and it looks like one
-  (:mod:`.passwords`): the entropy plugins alone take every digest in a test for a key;
-- a private key counts when a key follows its first line: programs that read keys hold that line, too;
-- placeholders do not count: UUIDs, sequences, ``{templates}``, what says that it is an example.
+- all 22 plugins for the key format of one service are used (:mod:`.secret_detectors`);
+- a password or a key without a known format counts if its line names it so and it looks like one
+  (:mod:`.passwords`): the entropy plugins alone match every digest in a test;
+- a private key counts if a key follows its first line: programs that read keys contain that line, too;
+- placeholders do not count: UUIDs, sequences, ``{templates}``, values with "example" in them.
 
-Comments that tell `detect-secrets` to look away (``pragma: allowlist secret``) are not obeyed: that a key may
-be in a repository does not mean that it may be in a model.
+The comment ``pragma: allowlist secret`` is ignored: it permits a key in a repository, not in a model.
 """
 
 from __future__ import annotations
@@ -20,17 +19,17 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from starfreight.jobs.data.filters.interface import Document
-from starfreight.jobs.data.filters.passwords import PASSWORD, looks_made, passwords
+from starfreight.jobs.data.filters.passwords import PASSWORD, looks_random, passwords
 from starfreight.jobs.data.filters.secret_detectors import TRIGGERS, lower_case, pieces, plugins
-from starfreight.jobs.data.filters.spans import Span, disjoint, what_and_where
+from starfreight.jobs.data.filters.spans import Span, disjoint, first_kind_and_line
 
 if TYPE_CHECKING:
     from detect_secrets.plugins.base import BasePlugin
 
 KEY = "<KEY>"
-"""What StarCoder's training data has in place of a key (Li et al. 2023)."""
+"""The replacement of a key, as in StarCoder's training data (Li et al. 2023)."""
 
-# With the letters first, which is quick; the dashes before them are added later.
+# Starting with letters, which is quick; the dashes before them are added later.
 _PRIVATE_KEYS = (
     re.compile(r"BEGIN (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY"),
     re.compile(r"PuTTY-User-Key-File-[23]"),
@@ -38,24 +37,24 @@ _PRIVATE_KEYS = (
 _KEY_LINE = re.compile(r"[A-Za-z0-9+/]{40}")
 _KEY_END = re.compile(r"PRIVATE KEY(?: BLOCK)?-----|Private-MAC: [0-9a-f]+")
 _KEY_HEAD = 400
-"""A key's first full line starts at most this many characters after its heading."""
+"""The first full line of a key starts at most this many characters after its heading."""
 _LONGEST_KEY = 16384
 _MOST_REPEATED = 64
-"""The values of so many findings are looked for in the whole text, wherever else they stand."""
+"""Findings whose values are searched for in the whole text."""
 
 
 class SecretsFilter:
-    """Leaves out a text that holds a key, a token or a password."""
+    """Rejects texts with a key, a token or a password."""
 
     name = "secrets"
 
     def reject(self, document: Document) -> str | None:
-        """The kind of the first, and its line."""
-        return what_and_where(document.text, find_secrets(document.text))
+        """Return the kind and the line of the first one."""
+        return first_kind_and_line(document.text, find_secrets(document.text))
 
 
 def find_secrets(text: str) -> list[Span]:
-    """Where the secrets of a text are, in order; spans do not overlap."""
+    """Return the secrets in a text as disjoint spans, in order."""
     lowered = lower_case(text)
     found = list(_private_keys(text))
     for name, plugin in _plugins().items():
@@ -67,20 +66,20 @@ def find_secrets(text: str) -> list[Span]:
 
 
 def _in_piece(text: str, start: int, end: int, plugin: BasePlugin) -> Iterator[Span]:
-    # Blanks in a row make some patterns slow, and the patterns know no line end but \n.
+    # Long runs of blanks make some patterns slow.
     piece = _BLANKS.sub(" " * 8, text[start:end])
     for value in values_in(piece, plugin):
         at = text.find(value, start, end)
         if at < 0 or is_placeholder(value):
             continue
-        if plugin.secret_type in _NEEDS_A_LOOK and not looks_made(value, 6):
+        if plugin.secret_type in _NEEDS_RANDOM_VALUE and not looks_random(value, 6):
             continue
         mark = PASSWORD if plugin.secret_type == "Basic Auth Credentials" else KEY
         yield Span(at, at + len(value), plugin.secret_type, mark)
 
 
 def values_in(piece: str, plugin: BasePlugin) -> Iterator[str]:
-    """What a plugin finds in a piece of a text, in full."""
+    """Yield the full values that a plugin finds in a piece of a text."""
     if plugin.secret_type in _FOUND_BY_PREFIX:
         for pattern in plugin.denylist:
             for match in pattern.finditer(piece):
@@ -90,13 +89,13 @@ def values_in(piece: str, plugin: BasePlugin) -> Iterator[str]:
 
 
 _FOUND_BY_PREFIX = frozenset({"GitHub Token", "GitLab Token"})
-"""``analyze_string`` of these gives the first letters of a token alone: the group in their patterns."""
+"""Their ``analyze_string`` returns only the prefix of a token: the group in their patterns."""
 _BLANKS = re.compile(r"[ \t]{9,}")
-_NEEDS_A_LOOK = frozenset({"Basic Auth Credentials", "Artifactory Credentials", "Cloudant Credentials"})
+_NEEDS_RANDOM_VALUE = frozenset({"Basic Auth Credentials", "Artifactory Credentials", "Cloudant Credentials"})
 
 
 def is_placeholder(value: str) -> bool:
-    """Whether a value stands for a secret and is none."""
+    """Return true if a value is a placeholder rather than a secret."""
     from detect_secrets.filters import heuristic
 
     return (
@@ -125,7 +124,7 @@ def _private_keys(text: str) -> Iterator[Span]:
 
 
 def _repeated(text: str, found: list[Span]) -> Iterator[Span]:
-    """The same secrets where nothing else gives them away."""
+    """Yield further occurrences of the same secrets, which no trigger is near."""
     values = {text[span.start : span.end]: span for span in found}
     for value, span in list(values.items())[:_MOST_REPEATED]:
         at = text.find(value)

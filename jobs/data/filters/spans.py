@@ -1,4 +1,4 @@
-"""Places in a text, and marks to put there."""
+"""Spans of a text and their replacements."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Span:
-    """A place in a text.
+    """A span of a text.
 
     Attributes:
         start: in characters.
-        end: the first character after it.
-        kind: what is there, in the words of a report.
-        mark: what to put in its place.
+        end: in characters, exclusive.
+        kind: its content, in the words of a report.
+        mark: the text to replace it with.
     """
 
     start: int
@@ -24,7 +24,7 @@ class Span:
 
 
 def disjoint(spans: Iterable[Span]) -> list[Span]:
-    """The spans in order; those that overlap become one, of the kind of the first, or of the first given."""
+    """Sort spans and merge those that overlap; the kind is that of the first (on a tie, first given)."""
     result: list[Span] = []
     for span in sorted(spans, key=lambda span: (span.start, -span.end)):
         if result and span.start < result[-1].end:
@@ -36,7 +36,7 @@ def disjoint(spans: Iterable[Span]) -> list[Span]:
 
 
 def replaced(text: str, spans: Sequence[Span]) -> str:
-    """``text`` with each span's mark in its place. The spans are disjoint and in order."""
+    """Replace each span of ``text`` with its mark. The spans are disjoint and sorted."""
     parts = []
     at = 0
     for span in spans:
@@ -45,8 +45,8 @@ def replaced(text: str, spans: Sequence[Span]) -> str:
     return "".join([*parts, text[at:]])
 
 
-def what_and_where(text: str, spans: Sequence[Span]) -> str | None:
-    """What is there first and on which line, without quoting it; ``None`` when there is nothing."""
+def first_kind_and_line(text: str, spans: Sequence[Span]) -> str | None:
+    """Return the kind and the line of the first span, without quoting it; ``None`` if there are no spans."""
     if not spans:
         return None
     line = text.count("\n", 0, spans[0].start) + 1

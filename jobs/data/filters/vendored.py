@@ -1,4 +1,4 @@
-"""Other people's code in a folder of its own: its license and its place are elsewhere."""
+"""Vendored code: copies of other projects, which are licensed and maintained elsewhere."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 from starfreight.jobs.data.filters.interface import Document
 
-# Names that package managers and habit give to such folders; github-linguist's vendor.yml knows most of them.
+# Directory names used by package managers and by convention; most are in github-linguist's vendor.yml.
 _FOLDERS = frozenset({
     "3rdparty", "3rd-party", "3rd_party", "_vendor", "_vendored", "bower_components", "carthage", "deps",
     "dist-packages", "extern", "externals", "external", "godeps", "jspm_packages", "node_modules", "pods",
@@ -22,12 +22,12 @@ _FILES = re.compile(
 
 
 class VendoredFilter:
-    """Leaves out files that a repository only carries along."""
+    """Rejects vendored files."""
 
     name = "vendored"
 
     def reject(self, document: Document) -> str | None:
-        """The folder or the file that tells."""
+        """Return the directory or file name that marks it as vendored."""
         if document.sample.path is None:
             return None
         *folders, name = document.sample.path.lower().split("/")

@@ -1,4 +1,4 @@
-"""Files as they are, read from left to right."""
+"""Files read from left to right."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 from starfreight.jobs.data.encoder import Encoder
-from starfreight.jobs.data.formats.interface import Example, LeftOut, Probe
+from starfreight.jobs.data.formats.interface import Example, LeftOutExample, Probe
 from starfreight.jobs.data.formats.windows import required_text, windows
 from starfreight.jobs.data.sources.interface import Sample
 from starfreight.recipe.data import Data
 
 
 class CodeFormat:
-    """Long files are read in windows of whole lines; only the last one says that the text ends."""
+    """Long files are read in windows of whole lines; only the last one ends with the end-of-text token."""
 
     whole_repositories: ClassVar[bool] = False
 
@@ -23,8 +23,8 @@ class CodeFormat:
         self._encoder = encoder
         self._length = length
 
-    def examples(self, samples: Sequence[Sample], rng: random.Random) -> Iterator[Example | LeftOut]:
-        """One example for each window."""
+    def examples(self, samples: Sequence[Sample], rng: random.Random) -> Iterator[Example | LeftOutExample]:
+        """Yield one example per window."""
         for sample in samples:
             for window in windows(required_text(sample, "code"), self._encoder, self._length - 1, rng):
                 ids = window.encode()[: self._length - 1]
@@ -33,5 +33,5 @@ class CodeFormat:
                 yield Example(ids, ids)
 
     def probes(self, samples: Sequence[Sample], rng: random.Random) -> Iterator[Probe]:
-        """None: where a line ends is not asked of a model that goes on."""
+        """Yield none: without fill-in-the-middle, the end of a line is not predicted."""
         return iter(())

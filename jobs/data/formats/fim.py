@@ -1,4 +1,4 @@
-"""Fill-in-the-middle examples, cut from files or given as triples."""
+"""Fill-in-the-middle examples, cut from files or given as triples of prefix, middle and suffix."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from starfreight.errors import InputError
 from starfreight.jobs.data.encoder import Encoder
 from starfreight.jobs.data.fim import MARKS, Cut, arrange, cut_characters, cut_line, shorten
-from starfreight.jobs.data.formats.interface import Example, LeftOut, Probe
+from starfreight.jobs.data.formats.interface import Example, LeftOutExample, Probe
 from starfreight.jobs.data.formats.windows import file_text, windows
 from starfreight.jobs.data.sources.interface import Sample
 from starfreight.jobs.data.syntax_nodes import cut_node
@@ -18,11 +18,11 @@ from starfreight.recipe.data import Data, Fim
 _Pieces = tuple[list[int], list[int], list[int]]
 """Prefix, middle and suffix as token ids."""
 
-TOO_LONG = LeftOut("middle longer than the sequence")
+TOO_LONG = LeftOutExample("middle longer than the sequence")
 
 
 def draw_cut(text: str, path: str | None, rules: Fim, rng: random.Random) -> Cut | None:
-    """A cut of the kind that the rates of ``rules`` give; a line where the grammar is not known."""
+    """Draw a cut of a kind with the rates of ``rules``; a line if the language has no grammar."""
     kind = rng.random()
     if kind < rules.line_rate:
         return cut_line(text, rng)
@@ -32,7 +32,7 @@ def draw_cut(text: str, path: str | None, rules: Fim, rng: random.Random) -> Cut
 
 
 class FimFormat:
-    """Long files are read in windows of whole lines; each window gives one example a pass."""
+    """Long files are read in windows of whole lines; each window gives one example per pass."""
 
     whole_repositories: ClassVar[bool] = False
 
@@ -41,8 +41,8 @@ class FimFormat:
         self._encoder = encoder
         self._room = length - MARKS
 
-    def examples(self, samples: Sequence[Sample], rng: random.Random) -> Iterator[Example | LeftOut]:
-        """One example for each window, or one for a triple."""
+    def examples(self, samples: Sequence[Sample], rng: random.Random) -> Iterator[Example | LeftOutExample]:
+        """Yield one example per window, or one per triple."""
         for sample in samples:
             text = file_text(sample)
             if text is None:
@@ -56,12 +56,12 @@ class FimFormat:
                     yield self._arranged(window.encode_cut(cut), spm=rng.random() < self._rules.spm_rate)
                     continue
                 ids = window.encode()[: self._room]
-                # In the middle of a file the text does not end.
+                # The text ends with its last window only.
                 ids += [self._encoder.fim.end_of_text] if window.last else []
                 yield Example(ids, ids)
 
     def probes(self, samples: Sequence[Sample], rng: random.Random) -> Iterator[Probe]:
-        """A line of each window, in the order that editors use: prefix, suffix, middle."""
+        """Yield a line of each window, in the order used by editors: prefix, suffix, middle."""
         for sample in samples:
             text = file_text(sample)
             pieces: list[_Pieces] = []
@@ -80,10 +80,10 @@ class FimFormat:
         prefix, middle, suffix = (self._encoder.encode(part) for part in _triple(sample))
         return prefix, middle, suffix
 
-    def _arranged(self, pieces: _Pieces, *, spm: bool) -> Example | LeftOut:
+    def _arranged(self, pieces: _Pieces, *, spm: bool) -> Example | LeftOutExample:
         prefix, middle, suffix = pieces
         if not middle:
-            return LeftOut("middle empty")
+            return LeftOutExample("middle empty")
         kept = shorten(prefix, middle, suffix, self._room)
         if kept is None:
             return TOO_LONG
@@ -96,9 +96,9 @@ def _triple(sample: Sample) -> tuple[str, str, str]:
     parts = [record.get(part) for part in ("prefix", "middle", "suffix")]
     if not all(isinstance(part, str) for part in parts):
         raise InputError(
-            "A record of format fim has neither prefix, middle and suffix nor a file's content.",
+            "A record of format fim has neither prefix, middle and suffix nor the content of a file.",
             where=sample.name,
-            fix="add the fields, or set the format of this source to instruct",
+            fix="add the fields, or set data.format to instruct",
         )
     prefix, middle, suffix = (str(part) for part in parts)
     return prefix, middle, suffix

@@ -1,7 +1,7 @@
 """Instructions and their answers; the loss counts the answers only.
 
-The text is the one that the package's `instruct` template builds again at inference
-(``packager/templates``); a test holds the two together.
+The text is the same as that of the package's `instruct` template at inference (``packager/templates``),
+which a test verifies.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from starfreight.errors import InputError
 from starfreight.jobs.data.encoder import Encoder
-from starfreight.jobs.data.formats.interface import IGNORED, Example, LeftOut, Probe
+from starfreight.jobs.data.formats.interface import IGNORED, Example, LeftOutExample, Probe
 from starfreight.jobs.data.sources.interface import Sample
 from starfreight.recipe.data import Data
 
@@ -22,8 +22,8 @@ _HEADINGS = {"user": "### Instruction\n{}\n\n### Response\n", "system": "{}\n\n"
 class InstructFormat:
     """``prompt`` and ``response``, or ``messages`` with the roles system, user and assistant.
 
-    What does not fit is left out from the end, whole turns at a time: an answer without its end would
-    teach not to stop, and one without its beginning to begin anywhere.
+    Turns that do not fit are left out from the end, as a whole: a model trained on an answer without its end
+    learns not to stop, and on one without its beginning to begin anywhere.
     """
 
     whole_repositories: ClassVar[bool] = False
@@ -33,8 +33,8 @@ class InstructFormat:
         self._encoder = encoder
         self._length = length
 
-    def examples(self, samples: Sequence[Sample], rng: random.Random) -> Iterator[Example | LeftOut]:
-        """One example for each sample, up to the last answer that fits; none when no answer does."""
+    def examples(self, samples: Sequence[Sample], rng: random.Random) -> Iterator[Example | LeftOutExample]:
+        """Yield one example per sample, up to the last answer that fits; none if no answer does."""
         for sample in samples:
             ids: list[int] = []
             labels: list[int] = []
@@ -53,12 +53,12 @@ class InstructFormat:
             if end:
                 yield Example(ids[:end], labels[:end])
             if answers:
-                yield LeftOut(
+                yield LeftOutExample(
                     "later turns longer than the sequence" if end else "answer longer than the sequence"
                 )
 
     def probes(self, samples: Sequence[Sample], rng: random.Random) -> Iterator[Probe]:
-        """None: an answer in other words can be as good."""
+        """Yield none: an answer in other words can be equally good."""
         return iter(())
 
 
@@ -75,7 +75,7 @@ def _messages(sample: Sample) -> list[tuple[str, str]]:
     raise InputError(
         "A record of format instruct has neither prompt and response nor messages with an answer.",
         where=sample.name,
-        fix="add the fields, or set the format of this source to fim",
+        fix="add the fields, or set data.format to fim",
     )
 
 
@@ -84,15 +84,15 @@ def _message(message: Any, name: str) -> tuple[str, str]:
     text = _text(message.get("content")) if isinstance(message, dict) else None
     if role not in ("system", "user", "assistant") or text is None:
         raise InputError(
-            "A message needs the role system, user or assistant, and a content of text.",
+            "A message needs the role system, user or assistant, and a text as its content.",
             where=name,
-            fix="correct that record",
+            fix="correct the record",
         )
     return role, text
 
 
 def _text(content: Any) -> str | None:
-    """A message's text, given as such or in parts of type ``text``, as OpenAI's chat API has it."""
+    """Return the text of a message, given directly or in parts of type ``text``, as in OpenAI's chat API."""
     if isinstance(content, str):
         return content
     if not isinstance(content, list) or not content:

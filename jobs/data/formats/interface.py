@@ -1,4 +1,4 @@
-"""What every format offers."""
+"""The interface of formats."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from starfreight.jobs.data.sources.interface import Sample
 from starfreight.recipe.data import Data
 
 IGNORED = -100
-"""The label of a token that the loss does not count, as PyTorch's cross-entropy has it."""
+"""The label of a token ignored by the loss, as defined by PyTorch's cross-entropy."""
 
 
 @dataclass(frozen=True)
@@ -24,38 +24,38 @@ class Example:
 
 
 @dataclass(frozen=True)
-class LeftOut:
-    """What would have been an example, or a part of one, if it fitted; ``reason`` in a few words."""
+class LeftOutExample:
+    """An example, or a part of one, left out; ``reason`` in a few words."""
 
     reason: str
 
 
 @dataclass(frozen=True)
 class Probe:
-    """A line to complete: the ids from ``start`` on are what greedy decoding must give."""
+    """A line to complete: the ids from ``start`` on are the ones that greedy decoding has to produce."""
 
     ids: list[int]
     start: int
 
 
 class Format(Protocol):
-    """A way to make examples.
+    """A conversion of samples to examples.
 
-    It gets samples in groups: all of one repository where ``whole_repositories`` says so, otherwise
-    one at a time. What it makes depends on the group and the generator alone.
+    Samples are passed in groups: those of one repository if ``whole_repositories`` is true, otherwise one at
+    a time. The result depends on the group and the generator alone.
     """
 
     whole_repositories: ClassVar[bool]
 
     def __init__(self, data: Data, encoder: Encoder, length: int) -> None:
-        """Makes examples of at most ``length`` tokens by the rules of ``data``."""
+        """Make examples of at most ``length`` tokens by the rules of ``data``."""
 
-    def examples(self, samples: Sequence[Sample], rng: random.Random) -> Iterator[Example | LeftOut]:
-        """The examples of a group, new ones at each call with a generator that has moved on.
+    def examples(self, samples: Sequence[Sample], rng: random.Random) -> Iterator[Example | LeftOutExample]:
+        """Yield the examples of a group; further calls with the same generator give new ones.
 
         Raises:
-            InputError: a sample does not have the fields that this format needs.
+            InputError: a sample lacks fields required by this format.
         """
 
     def probes(self, samples: Sequence[Sample], rng: random.Random) -> Iterator[Probe]:
-        """Lines of a group to complete; none where a format has no such thing."""
+        """Yield lines of a group to complete; none if the format has no such lines."""

@@ -1,13 +1,12 @@
-"""Whole repositories: files after one another, what is imported before its users.
+"""Whole repositories: their files in one text, imported files before the files that import them.
 
-StarCoder 2 (Lozhkov et al. 2024, section 5.1) reads, half of the time with names and paths and half without::
+StarCoder 2 (Lozhkov et al. 2024, section 5.1) was trained on these forms, with and without names, half each::
 
     <repo_name>R<file_sep>a.py\\ncode<file_sep><fim_prefix>b.py\\npre<fim_suffix>suf<fim_middle>mid<file_sep>...<|endoftext|>
     <file_sep>code<file_sep>code<|endoftext|>
 
-StarCoder 1 (Li et al. 2023) spells them ``<reponame>`` and ``<filename>``. There ``<filename>`` stands
-before a path and nowhere else, also inside ``<fim_prefix>``, and files without a path are set apart by
-``<|endoftext|>``.
+StarCoder 1 (Li et al. 2023) has ``<reponame>`` and ``<filename>`` instead. Its ``<filename>`` only precedes a
+path, also inside ``<fim_prefix>``, and files without a path are separated by ``<|endoftext|>``.
 """
 
 from __future__ import annotations
@@ -21,19 +20,19 @@ from starfreight.errors import InputError
 from starfreight.jobs.data.encoder import Encoder
 from starfreight.jobs.data.fim import MARKS, Cut, arrange, cut_line, shorten
 from starfreight.jobs.data.formats.fim import draw_cut
-from starfreight.jobs.data.formats.interface import Example, LeftOut, Probe
+from starfreight.jobs.data.formats.interface import Example, LeftOutExample, Probe
 from starfreight.jobs.data.formats.windows import Window, required_text, windows
-from starfreight.jobs.data.imports import order_by_imports
+from starfreight.jobs.data.import_order import order_by_imports
 from starfreight.jobs.data.sources.interface import Sample
 from starfreight.recipe.data import Data
 
 _SPARE = 8
-"""Tokens that a text may gain by being cut in three."""
+"""Tokens a text may gain when cut in three."""
 
 
 @dataclass(frozen=True)
 class _Style:
-    """The ids around a file, and at the beginning and the end of what is read at once."""
+    """The ids around a file, and at the beginning and the end of an example."""
 
     begin: list[int]
     before: list[int]
@@ -47,7 +46,7 @@ class _Style:
 
 @dataclass(frozen=True)
 class _Piece:
-    """A file, or a window of one, as it is read."""
+    """A file, or a window of one, in an example."""
 
     ids: list[int]
     title: str
@@ -55,16 +54,16 @@ class _Piece:
 
 
 class RepositoryFormat:
-    """Windows of whole files; each begins with the repository's name, and only the last one ends."""
+    """Examples of whole files; each begins with the repository's name, and only the last ends the text."""
 
     whole_repositories: ClassVar[bool] = True
 
     def __init__(self, data: Data, encoder: Encoder, length: int) -> None:
         if encoder.repository is None:
             raise InputError(
-                "The tokenizer has no tokens for the name of a repository and of a file.",
+                "The tokenizer has no tokens for repository and file names.",
                 where="key data.format",
-                fix="use the format fim, or a base model that has them, such as StarCoder 2",
+                fix="use the format fim, or a base model with such tokens, such as StarCoder 2",
             )
         self._fim = data.fim
         self._rules = data.repository
@@ -72,11 +71,11 @@ class RepositoryFormat:
         self._tokens = encoder.repository
         self._length = length
 
-    def examples(self, samples: Sequence[Sample], rng: random.Random) -> Iterator[Example | LeftOut]:
-        """The windows of one repository."""
+    def examples(self, samples: Sequence[Sample], rng: random.Random) -> Iterator[Example | LeftOutExample]:
+        """Yield the examples of one repository."""
         style = self._style(samples[0], named=rng.random() < self._rules.metadata_rate)
         rate = self._rules.file_fim_rate if rng.random() < self._rules.fim_rate else 0.0
-        left_out: list[LeftOut] = []
+        left_out: list[LeftOutExample] = []
         for pieces, last in self._windows(samples, style, rate, rng, left_out):
             ids = [*style.begin, *(number for piece in pieces for number in piece.ids)]
             ids += style.ends if last else style.goes_on
@@ -84,7 +83,7 @@ class RepositoryFormat:
         yield from left_out
 
     def probes(self, samples: Sequence[Sample], rng: random.Random) -> Iterator[Probe]:
-        """A line of each window's last file, after all files before it."""
+        """Yield a line of the last file of each example, after all files before it."""
         style = self._style(samples[0], named=True)
         for pieces, last in self._windows(samples, style, 0.0, rng, []):
             cut = cut_line(pieces[-1].window.text, rng)
@@ -100,7 +99,7 @@ class RepositoryFormat:
     def _style(self, sample: Sample, *, named: bool) -> _Style:
         tokens, end = self._tokens, self._encoder.fim.end_of_text
         name = [tokens.repository, *self._encoder.encode(sample.repository)] if sample.repository else []
-        # A name that fills the window leaves nothing to learn.
+        # A very long name would leave too little space for the files.
         paths = named and sample.path is not None and len(name) < self._length // 4
         begin = name if paths else []
         if tokens.separates:
@@ -115,9 +114,9 @@ class RepositoryFormat:
         style: _Style,
         rate: float,
         rng: random.Random,
-        left_out: list[LeftOut],
+        left_out: list[LeftOutExample],
     ) -> Iterator[tuple[list[_Piece], bool]]:
-        """Pieces that are read together, and whether the repository ends with them."""
+        """Yield the pieces of each example, and true if the repository ends with them."""
         room = self._length - len(style.begin) - 1
         together: list[_Piece] = []
         taken = 0
@@ -137,7 +136,7 @@ class RepositoryFormat:
         rate: float,
         rng: random.Random,
         room: int,
-        left_out: list[LeftOut],
+        left_out: list[LeftOutExample],
     ) -> Iterator[_Piece]:
         files = [(sample.path or sample.name, required_text(sample, "repository")) for sample in samples]
         for number in order_by_imports(files):
@@ -146,7 +145,7 @@ class RepositoryFormat:
             around = len(style.before) + len(style.named) + len(style.after)
             space = room - around - len(self._encoder.encode(title)) - MARKS - _SPARE
             if space < self._length // 4:
-                left_out.append(LeftOut("path longer than the sequence"))
+                left_out.append(LeftOutExample("path longer than the sequence"))
                 continue
             cut_file = rng.random() < rate
             for window in windows(text, self._encoder, space, rng):
@@ -160,11 +159,11 @@ class RepositoryFormat:
                 yield _Piece([*ids, *style.after], title, window)
 
     def _cut(self, piece: _Piece, cut: Cut, style: _Style, room: int, *, spm: bool) -> list[int] | None:
-        """A file in three pieces, without an end of its own; ``None`` when it does not fit."""
+        """Return a file in three pieces, without an end-of-text token; ``None`` if it does not fit."""
         prefix, middle, suffix = piece.window.encode_cut(cut, piece.title)
         prefix = [*style.named, *prefix]
         left = room - len(style.before) - (MARKS - 1) - len(prefix)
-        # The path stands at the far end of the prefix, which is therefore never cut.
+        # The prefix begins with the path and is therefore never truncated.
         kept = shorten([], middle, suffix, left) if left > 0 else None
         if kept is None or not middle:
             return None

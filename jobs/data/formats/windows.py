@@ -1,4 +1,4 @@
-"""The text of a file, and long texts in windows of whole lines."""
+"""Windows: pieces of long texts, made of whole lines."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TRIPLE = ("prefix", "middle", "suffix")
 
 @dataclass(frozen=True)
 class Window:
-    """A piece of a text, from ``begin`` to ``end``; ``last`` when the text ends with it."""
+    """A piece of a text, from ``begin`` to ``end``; ``last`` is true if the text ends with it."""
 
     whole: EncodedText
     begin: int
@@ -27,15 +27,15 @@ class Window:
 
     @property
     def text(self) -> str:
-        """What stands in it."""
+        """The text of the window."""
         return self.whole.text[self.begin : self.end]
 
     def encode(self, before: str = "") -> list[int]:
-        """The token ids of ``before`` and the window."""
+        """Return the token ids of ``before`` and the window."""
         return self.whole.encode(self.begin, self.end, before)
 
     def encode_cut(self, cut: Cut, before: str = "") -> tuple[list[int], list[int], list[int]]:
-        """The token ids of the three pieces of a cut of this window, the first with ``before`` before it."""
+        """Return the token ids of the three pieces of a cut of this window, the first after ``before``."""
         first = self.begin + len(cut.prefix)
         last = first + len(cut.middle)
         encode = self.whole.encode
@@ -43,7 +43,7 @@ class Window:
 
 
 def file_text(sample: Sample) -> str | None:
-    """The text of a file, or of a record that holds one; ``None`` for any other record."""
+    """Return the text of a file, or of a record with the content of one; ``None`` for any other record."""
     if isinstance(sample.content, str):
         return sample.content
     if any(part in sample.content for part in _TRIPLE):
@@ -56,7 +56,7 @@ def file_text(sample: Sample) -> str | None:
 
 
 def required_text(sample: Sample, kind: str) -> str:
-    """As :func:`file_text`, for the format ``kind`` that can do with nothing else.
+    """Return :func:`file_text`, for the format ``kind``, which needs it.
 
     Raises:
         InputError: the sample is another kind of record.
@@ -64,18 +64,18 @@ def required_text(sample: Sample, kind: str) -> str:
     text = file_text(sample)
     if text is None:
         raise InputError(
-            f"A record of format {kind} does not hold the content of a file.",
+            f"A record of format {kind} lacks the content of a file.",
             where=sample.name,
-            fix="add the field content, or set another format for this source",
+            fix="add the field content, or set data.format to another format",
         )
     return text
 
 
 def windows(text: str, encoder: Encoder, room: int, rng: random.Random) -> Iterator[Window]:
-    """Pieces of whole lines, each of about ``room`` tokens at most; a line that is longer is cut.
+    """Divide a text into windows of whole lines, each of about ``room`` tokens at most; longer lines are cut.
 
-    The first piece ends at a place drawn from the room, so that each pass over the data cuts the file
-    elsewhere. Pieces of nothing but white space are left out.
+    The first window ends at a random position, so that each pass over the data divides the file differently.
+    Windows of white space alone are left out.
     """
     whole = encoder.encode_file(text)
     starts = whole.starts

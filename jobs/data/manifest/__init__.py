@@ -1,1 +1,1 @@
-"""What goes in and what is left out, decided once and written down file by file."""
+"""The data manifest: which samples a run uses and leaves out, decided once and recorded file by file."""

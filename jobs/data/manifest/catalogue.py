@@ -1,8 +1,8 @@
-"""The table of all samples of a recipe while it is prepared: duplicates, and what is held out.
+"""The table of all samples of a recipe during its preparation: finds duplicates and holds out samples.
 
-It is a SQLite file, so that memory does not grow with the data; only :data:`_CACHE` of it is held. Samples
-come in the order of the recipe and of their sources, and of equal or like ones the first stays. The file is
-a work file: it is never read again after the command that wrote it.
+It is a SQLite file, so that memory does not grow with the data; only :data:`_CACHE` of it is cached. Samples
+are added in the order of the recipe and of their sources, and the first of several duplicates is kept. The
+file is temporary: no other command reads it.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from typing import Literal
 
 from starfreight.errors import ServiceError
 from starfreight.jobs.data.filters.interface import Finding
-from starfreight.jobs.data.manifest.near_duplicates import BANDS, band_hashes, first_alike
+from starfreight.jobs.data.manifest.near_duplicates import BANDS, band_hashes, first_near_duplicate
 from starfreight.jobs.data.sources.interface import Unusable
 from starfreight.recipe.data import Data
 
 _CACHE = 64 << 10
-"""KiB of the file that SQLite holds in memory."""
+"""KiB of the file that SQLite caches in memory."""
 
 _CANDIDATES = 500
-"""At most so many texts are compared with one: those with the most bands in common."""
+"""Texts compared with a new one: those with the most bands in common."""
 
 _TABLES = """
 CREATE TABLE samples (
@@ -42,8 +42,8 @@ CREATE TABLE units (source INTEGER, name TEXT, hash BLOB, PRIMARY KEY (source, h
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A sample as the catalogue knows it. Attributes as those of a :class:`Finding`."""
+class CatalogueEntry:
+    """A sample in the catalogue. Its attributes are those of a :class:`Finding`."""
 
     name: str
     digest: str
@@ -57,8 +57,8 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class LeftOut:
-    """A sample that stays out. ``twin`` is the source's number and the name of the one it is like."""
+class LeftOutSample:
+    """A sample left out. ``twin`` is the source number and the name of the one it duplicates."""
 
     source: int
     name: str
@@ -68,18 +68,18 @@ class LeftOut:
 
 
 class Catalogue:
-    """All samples of a recipe. Use it in a ``with`` block, which closes the file.
+    """All samples of a recipe, to be used in a ``with`` block, which closes the file.
 
     Args:
-        path: a file that is not there yet.
-        sources: the recipe's sources, in order.
+        path: of the file, which does not exist yet.
+        sources: of the recipe, in order.
     """
 
     def __init__(self, path: Path, sources: Sequence[Data]) -> None:
         self._sources = sources
         self._path = path
         self._count = 0
-        # The one who writes is the one who reads, and a file that is not whole is thrown away.
+        # Only this process uses the file, and an incomplete one is deleted, so durability is not needed.
         self._table = sqlite3.connect(path, isolation_level=None)
         for pragma in (f"cache_size = -{_CACHE}", "journal_mode = OFF", "synchronous = OFF",
                        "locking_mode = EXCLUSIVE", "temp_store = FILE"):  # fmt: skip
@@ -95,7 +95,7 @@ class Catalogue:
         self._table.close()
 
     def add(self, source: int, found: Finding | Unusable) -> None:
-        """Takes the next sample of a source, and finds out whether it is there already.
+        """Add the next sample of a source, unless it is a duplicate.
 
         Raises:
             ServiceError: the disk is full.
@@ -112,15 +112,15 @@ class Catalogue:
             self._count += 1
 
     def split(self, records: Sequence[bool]) -> None:
-        """Decides what is held out, when all samples are there.
+        """Choose the samples to hold out, after all samples are added.
 
-        A source with several repositories is divided by repository, another one by file or record; equal
-        texts of a source are always on one side. Which ones are held out follows from their names alone (a
-        record's name is its text), so that a file more or less moves few of the others. Nothing that is
-        held out is learned from another source.
+        A source with several repositories is split by repository, any other by file or record; equal texts
+        of a source are always in the same split. The choice depends on the names alone (for a record, on its
+        text), so that adding or removing a file moves few others. Held-out texts are not trained on
+        from another source.
 
         Args:
-            records: for each source, whether it holds records and not files.
+            records: for each source, true if it consists of records.
         """
         with self._disk_errors():
             for number, data in enumerate(self._sources):
@@ -140,27 +140,29 @@ class Catalogue:
                 "WHERE filter IS NULL AND NOT held_out AND key IN (SELECT key FROM apart)"
             )
 
-    def kept(self, source: int) -> Iterator[Entry]:
-        """The samples of a source that stay, in its order."""
+    def kept(self, source: int) -> Iterator[CatalogueEntry]:
+        """Yield the samples kept from a source, in order."""
         rows = self._table.execute(
             'SELECT name, digest, size, swhid, license, repository, "commit", language, held_out '
             "FROM samples WHERE source = ? AND filter IS NULL ORDER BY number",
             (source,),
         )
-        for name, digest, size, swhid, license_name, repository, commit, language, apart in rows:
-            yield Entry(name, digest, size, swhid, license_name, repository, commit, language, bool(apart))
+        for name, digest, size, swhid, license_name, repository, commit, language, held_out in rows:
+            yield CatalogueEntry(
+                name, digest, size, swhid, license_name, repository, commit, language, bool(held_out)
+            )
 
-    def left_out(self) -> Iterator[LeftOut]:
-        """Every sample that stays out, in order."""
+    def left_out(self) -> Iterator[LeftOutSample]:
+        """Yield the samples left out, in order."""
         rows = self._table.execute(
             "SELECT a.source, a.name, a.filter, a.detail, b.source, b.name FROM samples a "
             "LEFT JOIN samples b ON b.number = a.twin WHERE a.filter IS NOT NULL ORDER BY a.number"
         )
         for source, name, by, detail, twin_source, twin in rows:
-            yield LeftOut(source, name, by, detail, None if twin is None else (twin_source, twin))
+            yield LeftOutSample(source, name, by, detail, None if twin is None else (twin_source, twin))
 
     def reasons(self, source: int) -> Iterator[tuple[str, str, int]]:
-        """How many samples of a source stay out: by filter, and by what it said, the most frequent first."""
+        """Yield the number of samples of a source left out, by filter and reason, the most frequent first."""
         return iter(
             self._table.execute(
                 "SELECT filter, detail, count(*) FROM samples WHERE source = ? AND filter IS NOT NULL "
@@ -170,19 +172,19 @@ class Catalogue:
         )
 
     def totals(self, source: int) -> dict[bool, tuple[int, int]]:
-        """Number and bytes of the samples that stay, of those held out (``True``) and of the others."""
+        """Return the number and bytes of the samples kept, for those held out (``True``) and the others."""
         rows = self._table.execute(
             "SELECT held_out, count(*), sum(size) FROM samples "
             "WHERE source = ? AND filter IS NULL GROUP BY 1",
             (source,),
         )
-        found = {bool(apart): (count, size) for apart, count, size in rows}
-        return {apart: found.get(apart, (0, 0)) for apart in (False, True)}
+        found = {bool(held_out): (count, size) for held_out, count, size in rows}
+        return {held_out: found.get(held_out, (0, 0)) for held_out in (False, True)}
 
-    def used_by(
+    def kept_by(
         self, source: int, column: Literal["license", "language"]
     ) -> Iterator[tuple[str | None, int, int]]:
-        """Number and bytes of the samples that stay, by license or language, the most bytes first."""
+        """Yield the number and bytes of the samples kept, by license or language, the most bytes first."""
         return iter(
             self._table.execute(
                 f"SELECT {column}, count(*), sum(size) FROM samples WHERE source = ? AND filter IS NULL "
@@ -191,18 +193,18 @@ class Catalogue:
             )
         )
 
-    def seen(self, source: int) -> int:
-        """How many samples a source has, those left out among them."""
+    def found(self, source: int) -> int:
+        """Return the number of samples of a source, including those left out."""
         return self._one("SELECT count(*) FROM samples WHERE source = ?", source)
 
     def repositories(self, source: int) -> int:
-        """How many repositories the samples of a source that stay come from."""
+        """Return the number of repositories among the samples kept from a source."""
         return self._one(
             "SELECT count(DISTINCT repository) FROM samples WHERE source = ? AND filter IS NULL", source
         )
 
     def replaced(self, source: int) -> dict[str, int]:
-        """How many pieces were replaced in the samples that stay, by kind."""
+        """Return the number of redactions in the samples kept, by kind."""
         rows = self._table.execute(
             "SELECT j.key, sum(j.value) FROM samples, json_each(replaced) j "
             "WHERE source = ? AND filter IS NULL AND replaced IS NOT NULL GROUP BY 1 ORDER BY 1",
@@ -215,10 +217,10 @@ class Catalogue:
         by, detail, twin = found.rejected_by, found.detail, None
         bands = band_hashes(found.signature) if by is None and found.signature is not None else []
         if by is None and rules.exact_duplicates:
-            twin = self._equal(found.key)
+            twin = self._exact_duplicate(found.key)
             by = "exact_duplicates" if twin else None
         if by is None and rules.near_duplicates is not False and found.signature is not None:
-            twin = self._like(found.signature, bands, rules.near_duplicates)
+            twin = self._near_duplicate(found.signature, bands, rules.near_duplicates)
             by = "near_duplicates" if twin else None
         if twin:
             same = self._one("SELECT source FROM samples WHERE number = ?", twin) == source
@@ -238,14 +240,14 @@ class Catalogue:
                 [(band, number) for band in bands],
             )
 
-    def _equal(self, key: bytes) -> int | None:
+    def _exact_duplicate(self, key: bytes) -> int | None:
         row = self._table.execute(
             "SELECT number FROM samples WHERE key = ? AND filter IS NULL ORDER BY number LIMIT 1", (key,)
         ).fetchone()
         return int(row[0]) if row else None
 
-    def _like(self, signature: bytes, bands: list[int], threshold: float) -> int | None:
-        """The first sample with a signature that agrees in at least ``threshold`` of its values."""
+    def _near_duplicate(self, signature: bytes, bands: list[int], threshold: float) -> int | None:
+        """Return the first sample whose signature has at least ``threshold`` of the values in common."""
         marks = ", ".join("?" * BANDS)
         rows = self._table.execute(
             "SELECT number, signature FROM signatures WHERE number IN (SELECT number FROM bands "
@@ -253,11 +255,11 @@ class Catalogue:
             "ORDER BY number",
             bands,
         ).fetchall()
-        near = first_alike(signature, [row[1] for row in rows], threshold) if rows else None
+        near = first_near_duplicate(signature, [row[1] for row in rows], threshold) if rows else None
         return None if near is None else int(rows[near][0])
 
     def _name_units(self, source: int, *, is_records: bool) -> None:
-        """Says of each sample what it is divided by: its repository, its text, or the first file like it."""
+        """Set the unit of each sample for the split: its repository, its text, or the first equal file."""
         own = (
             "lower(hex(key))"
             if is_records
@@ -285,12 +287,12 @@ class Catalogue:
             raise ServiceError(
                 f"The catalogue of the data cannot be written: {error}.",
                 where=str(self._path),
-                fix="free some space or choose another folder, then run the same command again",
+                fix="free some space or choose another directory, then run the same command again",
             ) from error
 
 
 def held_out_count(units: int, fraction: float) -> int:
-    """How many of so many are held out: at least one when there are two or more, and at least one stays."""
+    """Return the number of units to hold out: at least one of two or more, but never all."""
     if fraction == 0 or units < 2:
         return 0
     return min(max(1, round(units * fraction)), units - 1)

@@ -1,11 +1,10 @@
-"""The record of everything that a run learns from: ``data/manifest.json`` and the lists beside it.
+"""The record of the data of a run: ``data/manifest.json`` and the lists beside it.
 
-``data/manifest.json`` names every file that is used, and counts what is left out and why. It is plain JSON
-that any program can read; here it is written and read line by line, one file on each, so that memory does
-not grow with the data. Beside it lie ``data/left_out.jsonl``, a line for each sample that stays out, and for
-a source of records ``data/records-<number>.jsonl``, a line for each record that is used. Their digests are
-in the manifest, and the manifest's own digest is in ``run.json``. Nothing of it tells where files lie on
-this machine.
+``data/manifest.json`` lists every file used, and counts the samples left out by reason. It is plain
+JSON for any program; here it is written and read line by line, one file per line, so that memory does not
+grow with the data. Beside it are ``data/left_out.jsonl``, with a line per sample left out, and for a source
+of records ``data/records-<number>.jsonl``, with a line per record used. Their digests are in the manifest,
+and the digest of the manifest is in ``run.json``. None of them contains a local path.
 """
 
 from __future__ import annotations
@@ -29,14 +28,14 @@ LEFT_OUT_FILE = "left_out.jsonl"
 
 _MAX_LINE = 1 << 20
 _OPEN, _CLOSE = b'"files": [\n', b"]}"
-_FIX = "restore the run's folder, or prepare the run again: starfreight jobs run RECIPE"
+_FIX = "restore the directory of the run, or prepare the run again: starfreight jobs run RECIPE"
 
 
-class Used(Part):
-    """A file or record that is used.
+class ManifestEntry(Part):
+    """A file or record in use.
 
-    ``path`` is the name in the source: nothing is ever opened by it. ``swhid`` is ``None`` for a record, and
-    ``split`` is ``records`` for a file that holds records. A record's digest is that of its canonical JSON.
+    ``path`` is the name in the source; it is never opened. ``swhid`` is ``None`` for a record, and ``split``
+    is ``records`` for a file of records. The digest of a record is that of its canonical JSON.
     """
 
     path: Annotated[str, Field(min_length=1, max_length=4096)]
@@ -51,43 +50,43 @@ class Used(Part):
 
 
 class Count(Part):
-    """How many, and their bytes together."""
+    """The number of samples, and their total bytes."""
 
     samples: int
     bytes: int
 
 
 class EntryList(FileDigest):
-    """A list in a file of its own beside the manifest, with the number of its lines."""
+    """A list in a file beside the manifest, with the number of its lines."""
 
     entries: int
 
 
 class SourceSummary(Part):
-    """One source without its files."""
+    """A source without its files."""
 
     source: str
-    """As the recipe spells it, of a path that starts at the root only the last name."""
+    """As written in the recipe; of an absolute path only the last part."""
     revision: str | None
     format: str
     license: str
     weight: float
     repositories: int
-    """How many different ones are named; 0 when none is."""
+    """Number of distinct repositories; 0 if none is known."""
     found: int
-    """Samples that the source has, with those that stay out."""
+    """Number of samples in the source, including those left out."""
     train: Count
     held_out: Count
     left_out: dict[str, dict[str, int]]
-    """How many samples stay out: by filter, and by what it said."""
+    """Number of samples left out, by filter and reason."""
     licenses: dict[str, Count]
-    """What is used, by license; `NOASSERTION` where none is known."""
+    """Samples used, by license; `NOASSERTION` if unknown."""
     languages: dict[str, Count]
-    """What is used, by language."""
+    """Samples used, by language."""
     replaced: dict[str, int]
-    """How many pieces were replaced in the texts that are used, by kind."""
+    """Number of redactions in the texts used, by kind."""
     records: EntryList | None
-    """The list of the records that are used; ``None`` for a source of files."""
+    """The list of the records used; ``None`` for a source of files."""
 
 
 class _End(Part):
@@ -96,12 +95,12 @@ class _End(Part):
 
 @dataclass(frozen=True)
 class DataManifest:
-    """A manifest that was read to its end and found whole. The entries stay on disk.
+    """A complete, verified manifest, whose entries stay on disk.
 
     Attributes:
         path: of ``manifest.json``.
-        sources: in the recipe's order.
-        left_out: the list of what stays out.
+        sources: in the order of the recipe.
+        left_out: the list of samples left out.
         digest: of ``manifest.json``.
     """
 
@@ -113,10 +112,10 @@ class DataManifest:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Reads a manifest and checks the lists beside it.
+        """Read a manifest and verify the lists beside it.
 
         Raises:
-            InputError: missing, of another version, damaged, or with a list that is not the one it names.
+            InputError: it is missing, of another version or damaged, or a list does not match its digest.
         """
         sources, starts, end, digest = _read(path)
         lists = [end.left_out, *(source.records for source in sources if source.records)]
@@ -124,15 +123,15 @@ class DataManifest:
             _check_list(path.parent / each.path, each)
         return cls(path, tuple(sources), end.left_out, digest, tuple(starts))
 
-    def files(self, source: int) -> Iterator[Used]:
-        """The files of a source that are used; of a source of records the files that hold them."""
+    def files(self, source: int) -> Iterator[ManifestEntry]:
+        """Yield the files used from a source; for a source of records, the files with the records."""
         with self.path.open("rb") as stream:
             stream.seek(self._starts[source])
             while (line := stream.readline(_MAX_LINE)).startswith(b"{"):
-                yield _parse(Used, line.rstrip(b",\n"), self.path)
+                yield _parse(ManifestEntry, line.rstrip(b",\n"), self.path)
 
-    def kept(self, source: int) -> Iterator[Used]:
-        """The samples of a source that are used, in its order."""
+    def kept(self, source: int) -> Iterator[ManifestEntry]:
+        """Yield the samples used from a source, in order."""
         records = self.sources[source].records
         if records is None:
             yield from self.files(source)
@@ -140,14 +139,14 @@ class DataManifest:
         path = self.path.parent / records.path
         with path.open("rb") as stream:
             while line := stream.readline(_MAX_LINE):
-                yield _parse(Used, line, path)
+                yield _parse(ManifestEntry, line, path)
 
     def left_out_names(self, source: int) -> Iterator[str]:
-        """The names of the samples of a source that stay out, in its order."""
+        """Yield the names of the samples left out of a source, in order."""
         return (str(json.loads(line)["name"]) for line in self.left_out_lines(source))
 
     def left_out_lines(self, source: int) -> Iterator[bytes]:
-        """The lines of ``left_out.jsonl`` that belong to a source: JSON objects."""
+        """Yield the lines of ``left_out.jsonl`` for a source: JSON objects."""
         path = self.path.parent / self.left_out.path
         begin = left_out_start(source)
         with path.open("rb") as stream:
@@ -157,27 +156,27 @@ class DataManifest:
 
 
 def left_out_start(source: int) -> bytes:
-    """How the lines of a source begin in ``left_out.jsonl``."""
+    """Return the start of the lines of a source in ``left_out.jsonl``."""
     return b'{"source": %d, ' % source
 
 
 def json_line(value: Any) -> bytes:
-    """A value as the lines of a manifest and its lists have it."""
+    """Encode a value as in the lines of a manifest and its lists."""
     return json.dumps(value, ensure_ascii=False).encode()
 
 
 def source_line(summary: SourceSummary) -> bytes:
-    """The line of a manifest that a source's files follow."""
+    """Return the line of a manifest before the files of a source."""
     return json_line(summary.model_dump())[:-1] + b", " + _OPEN
 
 
 def first_line() -> bytes:
-    """The line that every manifest begins with."""
+    """Return the first line of every manifest."""
     return b'{"version": %d, "sources": [\n' % NEWEST_VERSION
 
 
 def last_lines(left_out: EntryList) -> bytes:
-    """What every manifest ends with."""
+    """Return the last lines of every manifest."""
     return b"],\n" + json_line({"left_out": left_out.model_dump()})[1:] + b"\n"
 
 
@@ -208,7 +207,7 @@ def _read(path: Path) -> tuple[list[SourceSummary], list[int], _End, str]:
             sources.append(_parse(SourceSummary, line[: -len(_OPEN)].rstrip(b", ") + b"}", path))
             starts.append(position)
             while (line := take()).startswith(b"{"):
-                _parse(Used, line.rstrip(b",\n"), path)
+                _parse(ManifestEntry, line.rstrip(b",\n"), path)
             if not line.startswith(_CLOSE):
                 raise _damaged(path)
             line = take()
@@ -221,7 +220,7 @@ def _read(path: Path) -> tuple[list[SourceSummary], list[int], _End, str]:
 
 
 def _of_another_version(path: Path) -> InputError:
-    """Manifests of version 1 were one indented JSON text."""
+    """Return the error for an unknown first line; a manifest of version 1 was one indented JSON text."""
     data = read_json(path, 1 << 30, "data manifest")
     version = data.get("version") if isinstance(data, dict) else None
     if not isinstance(version, int) or version == NEWEST_VERSION:
@@ -246,7 +245,7 @@ def _check_list(path: Path, listed: EntryList) -> None:
         ) from error
     if (f"sha256:{digest.hexdigest()}", entries) != (listed.digest, listed.entries):
         raise InputError(
-            "A list of the data is not the one that the manifest names.", where=str(path), fix=_FIX
+            "A list of the data does not match its digest in the manifest.", where=str(path), fix=_FIX
         )
 
 

@@ -1,4 +1,4 @@
-"""What training reads: the samples of a source that a manifest names, each proved to be the one it names."""
+"""The samples of a manifest, read from their source and verified."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from starfreight.jobs.data.sources.interface import Sample, Source, Unusable
 Split = Literal["train", "held_out"]
 
 
-def used_samples(source: Source, manifest: DataManifest, number: int) -> Iterator[tuple[Sample, Split]]:
-    """The samples of a source that are used, in its order, and the side of each.
+def verified_samples(source: Source, manifest: DataManifest, number: int) -> Iterator[tuple[Sample, Split]]:
+    """Yield the samples of a source in the manifest, in order, each with its split.
 
-    The source is read from its beginning to its end beside the manifest and the list of what stays out, which
-    are in the same order; memory does not grow with it.
+    The whole source is read in parallel with the manifest and the list of samples left out, which have the
+    same order; memory does not grow with it.
 
     Args:
-        source: opened where it lies now.
+        source: the opened source.
         manifest: of the run.
         number: of the source in the recipe.
 
     Raises:
-        InputError: the source does not hold exactly what it held when the run was prepared.
+        InputError: the source has changed since the run was prepared.
     """
     spelled = manifest.sources[number].source
     kept, out = manifest.kept(number), manifest.left_out_names(number)
@@ -32,16 +32,16 @@ def used_samples(source: Source, manifest: DataManifest, number: int) -> Iterato
     for found in source.samples():
         if expected is not None and found.name == expected.path:
             if isinstance(found, Unusable) or found.digest != expected.digest:
-                _changed(spelled, found.name, "is another text now")
+                _changed(spelled, found.name, "has different content")
             yield found, cast(Split, expected.split)
             expected = next(kept, None)
         elif found.name == skipped:
             skipped = next(out, None)
         else:
-            _changed(spelled, found.name, "was not there, or one before it is gone")
+            _changed(spelled, found.name, "is new, or the one before it is missing")
     missing = expected.path if expected is not None else skipped
     if missing is not None:
-        _changed(spelled, missing, "is gone")
+        _changed(spelled, missing, "is missing")
 
 
 def _changed(source: str, name: str, how: str) -> NoReturn:

@@ -1,4 +1,4 @@
-"""From a catalogue to ``manifest.json`` and the lists beside it, line by line."""
+"""Writes ``manifest.json`` and the lists beside it from a catalogue, line by line."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from starfreight.files import disk_errors
-from starfreight.jobs.data.manifest.catalogue import Catalogue, Entry
+from starfreight.jobs.data.manifest.catalogue import Catalogue, CatalogueEntry
 from starfreight.jobs.data.manifest.manifest import (
     LEFT_OUT_FILE,
     MANIFEST_FILE,
     Count,
     EntryList,
+    ManifestEntry,
     SourceSummary,
-    Used,
     first_line,
     json_line,
     last_lines,
@@ -28,10 +28,10 @@ from starfreight.recipe.data import Data
 from starfreight.records import FileDigest
 
 _REASONS = 20
-"""Reasons that are counted one by one for each filter; those that are rarer are counted together."""
+"""Reasons counted one by one for each filter; the rarer ones are counted together."""
 
 _KINDS = 200
-"""Licenses and languages that are counted one by one for each source."""
+"""Licenses and languages counted one by one for each source."""
 
 _OTHER = "others"
 
@@ -39,13 +39,13 @@ _OTHER = "others"
 def write_manifest(
     catalogue: Catalogue, sources: Sequence[Data], containers: Sequence[Sequence[FileDigest]], folder: Path
 ) -> FileDigest:
-    """Writes everything that ``data/`` of a run holds into ``folder``, synced to the disk.
+    """Write the contents of the ``data/`` directory of a run into ``folder``, synced to the disk.
 
     Args:
-        catalogue: of samples that are split.
-        sources: the recipe's.
-        containers: for each source the files that hold its records; none for a source of files.
-        folder: is there, and empty.
+        catalogue: after the split.
+        sources: of the recipe.
+        containers: for each source the files of its records; empty for a source of files.
+        folder: an existing, empty directory.
 
     Returns:
         name, digest and size of the manifest.
@@ -55,7 +55,7 @@ def write_manifest(
     """
     with disk_errors(folder):
         left_out = _write_left_out(catalogue, folder)
-        with _Lines(folder / MANIFEST_FILE) as lines:
+        with _DigestedFile(folder / MANIFEST_FILE) as lines:
             lines.write(first_line())
             for number, data in enumerate(sources):
                 entries: Iterable[bytes] = map(_entry_line, catalogue.kept(number))
@@ -70,8 +70,8 @@ def write_manifest(
         return FileDigest(path=MANIFEST_FILE, digest=lines.digest, size=lines.size)
 
 
-class _Lines:
-    """A file that is written from its beginning to its end and digested on the way."""
+class _DigestedFile:
+    """A file hashed while it is written."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -91,7 +91,7 @@ class _Lines:
     def listed(self) -> EntryList:
         return EntryList(path=self._path.name, digest=self.digest, size=self.size, entries=self.count)
 
-    def __enter__(self) -> _Lines:
+    def __enter__(self) -> _DigestedFile:
         self._stream = self._path.open("wb")
         return self
 
@@ -102,24 +102,24 @@ class _Lines:
 
 
 def _write_left_out(catalogue: Catalogue, folder: Path) -> EntryList:
-    with _Lines(folder / LEFT_OUT_FILE) as lines:
+    with _DigestedFile(folder / LEFT_OUT_FILE) as lines:
         for each in catalogue.left_out():
-            said: dict[str, Any] = {"name": each.name, "filter": each.filter, "detail": each.detail}
+            line: dict[str, Any] = {"name": each.name, "filter": each.filter, "detail": each.detail}
             if each.twin:
-                said["twin"] = {"source": each.twin[0], "name": each.twin[1]}
-            lines.write(left_out_start(each.source) + json_line(said)[1:] + b"\n")
+                line["twin"] = {"source": each.twin[0], "name": each.twin[1]}
+            lines.write(left_out_start(each.source) + json_line(line)[1:] + b"\n")
     return lines.listed()
 
 
 def _write_records(entries: Iterable[bytes], path: Path) -> EntryList:
-    with _Lines(path) as lines:
+    with _DigestedFile(path) as lines:
         for entry in entries:
             lines.write(entry + b"\n")
     return lines.listed()
 
 
-def _write_entries(lines: _Lines, entries: Iterable[bytes]) -> None:
-    """One on each line, with the commas that JSON wants between them."""
+def _write_entries(lines: _DigestedFile, entries: Iterable[bytes]) -> None:
+    """Write one entry per line, with commas between them."""
     ahead = iter(entries)
     line = next(ahead, None)
     while line is not None:
@@ -128,7 +128,7 @@ def _write_entries(lines: _Lines, entries: Iterable[bytes]) -> None:
         line = following
 
 
-def _entry_line(entry: Entry) -> bytes:
+def _entry_line(entry: CatalogueEntry) -> bytes:
     return json_line(
         {
             "path": entry.name,
@@ -145,7 +145,7 @@ def _entry_line(entry: Entry) -> bytes:
 
 
 def _container(file: FileDigest) -> dict[str, object]:
-    return Used(path=file.path, digest=file.digest, size=file.size, split="records").model_dump()
+    return ManifestEntry(path=file.path, digest=file.digest, size=file.size, split="records").model_dump()
 
 
 def _summary(catalogue: Catalogue, number: int, data: Data, records: EntryList | None) -> SourceSummary:
@@ -164,12 +164,12 @@ def _summary(catalogue: Catalogue, number: int, data: Data, records: EntryList |
         license=data.license,
         weight=data.weight,
         repositories=catalogue.repositories(number),
-        found=catalogue.seen(number),
+        found=catalogue.found(number),
         train=Count(samples=totals[False][0], bytes=totals[False][1]),
         held_out=Count(samples=totals[True][0], bytes=totals[True][1]),
         left_out=left_out,
-        licenses=_counts(catalogue.used_by(number, "license"), "NOASSERTION"),
-        languages=_counts(catalogue.used_by(number, "language"), "unknown"),
+        licenses=_counts(catalogue.kept_by(number, "license"), "NOASSERTION"),
+        languages=_counts(catalogue.kept_by(number, "language"), "unknown"),
         replaced=catalogue.replaced(number),
         records=records,
     )

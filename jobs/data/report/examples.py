@@ -1,4 +1,4 @@
-"""Examples as training reads them, in pieces that can be coloured."""
+"""Examples as training reads them, divided into pieces for colouring."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from starfreight.jobs.data.blocks.example_worker import draw, groups
 from starfreight.jobs.data.encoder import Encoder
 from starfreight.jobs.data.formats import IGNORED, Example, make_format
 from starfreight.jobs.data.manifest.manifest import DataManifest
-from starfreight.jobs.data.manifest.samples import used_samples
+from starfreight.jobs.data.manifest.samples import verified_samples
 from starfreight.jobs.data.redaction import redact
 from starfreight.jobs.data.sources.interface import Sample, Source
 from starfreight.recipe.data import Data
 
 Role = Literal["mark", "plain", "prefix", "suffix", "middle", "both"]
-"""What a piece is; ``both`` is prefix and middle in one, as they stand when the suffix comes first."""
+"""The role of a piece; ``both`` is prefix and middle together, as in suffix-first examples."""
 
 _FOR_EACH = 1
-"""Examples that are shown of one sample or repository."""
+"""Examples shown for one sample or repository."""
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Some tokens of one role. ``learned`` tells whether the loss counts them."""
+    """Some tokens of one role. ``learned`` is true if the loss counts them."""
 
     role: Role
     text: str
@@ -36,7 +36,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class RenderedExample:
-    """An example of the sample with that name."""
+    """An example, with the name of its sample."""
 
     name: str
     tokens: int
@@ -47,23 +47,23 @@ class RenderedExample:
 def draw_examples(
     data: Data, source: Source, manifest: DataManifest, number: int, base: Path, length: int, count: int
 ) -> list[RenderedExample]:
-    """Examples of a few samples, or repositories, that are drawn from all over a source.
+    """Return examples of a few samples or repositories, drawn at random from a source.
 
     Args:
         data: the source.
         source: the same, opened.
-        manifest: says what is used.
+        manifest: lists the samples used.
         number: of the source.
-        base: the folder of the base model, for its tokenizer.
-        length: tokens of an example at most.
-        count: how many.
+        base: the directory of the base model, for its tokenizer.
+        length: maximum number of tokens of an example.
+        count: number of samples or repositories.
 
     Raises:
-        InputError: a sample does not have the fields that its format needs.
+        InputError: a sample lacks fields required by its format.
     """
     encoder = Encoder(base)
     form = make_format(data, encoder, length)
-    train = (sample for sample, split in used_samples(source, manifest, number) if split == "train")
+    train = (sample for sample, split in verified_samples(source, manifest, number) if split == "train")
     together = groups(train, whole_repositories=form.whole_repositories)
     drawn = heapq.nsmallest(count, together, key=lambda group: draw(f"inspect {group[0].name}"))
     rendered = []
@@ -76,7 +76,7 @@ def draw_examples(
 
 
 def render_example(example: Example, name: str, encoder: Encoder) -> RenderedExample:
-    """An example in pieces. What is a mark is told by token ids, so that no text can pretend to be one."""
+    """Divide an example into pieces. Marks are recognised by token ids, so that no text can imitate them."""
     pieces = [Piece(role, encoder.decode(ids), learned) for role, learned, ids in _runs(example, encoder)]
     learned = sum(label != IGNORED for label in example.labels)
     return RenderedExample(name, len(example.ids), learned, tuple(pieces))

@@ -1,7 +1,7 @@
-"""The report as one HTML file that needs nothing else, and as text for a terminal.
+"""The data report as a self-contained HTML page, and as text for a terminal.
 
-The contents of files are hostile: everything is escaped, characters that could change how others are read
-are spelled out, and the page allows no script and no address.
+The contents of files are untrusted: everything is escaped, including characters that change the display of
+others, and the page allows neither scripts nor external addresses.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from typing import Any
 
 from starfreight.console import human_count
 from starfreight.jobs.data.manifest.manifest import Count
-from starfreight.jobs.data.report.make import Report, SourceReport
+from starfreight.jobs.data.report.data_report import DataReport, SourceReport
 
 _NOT_SHOWN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
 )
-"""Control characters, those that turn the direction of writing, and those that take no room."""
+"""Control characters, those that change the direction of writing, and zero-width ones."""
 
 
 def visible(text: str) -> str:
-    r"""A text with every character that hides or moves others spelled out, as ``\u202e``."""
+    r"""Return a text with invisible and control characters escaped, as ``\u202e``."""
     return _NOT_SHOWN.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
-def render_page(report: Report) -> bytes:
-    """The report as an HTML page."""
+def render_page(report: DataReport) -> bytes:
+    """Return the report as an HTML page."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -40,17 +40,17 @@ def render_page(report: Report) -> bytes:
     return page.render(report=report, total=_total(report), rows=_rows).encode()
 
 
-def render_text(report: Report) -> str:
-    """The report in lines."""
+def render_text(report: DataReport) -> str:
+    """Return the report as lines of text."""
     lines: list[str] = []
     for number, source in enumerate(report.sources):
         summary = source.summary
         lines += [] if number == 0 else [""]
         lines.append(f"{visible(summary.source)}  ({summary.format}, license {visible(summary.license)})")
         lines.append("                      files or records       bytes      tokens")
-        for name, counted in (("to learn from", summary.train), ("held out", summary.held_out)):
-            side = "train" if name == "to learn from" else "held_out"
-            lines.append(f"  {name:24}{_figures(counted, source.tokens.get(side))}")
+        for split, counted in (("train", summary.train), ("held_out", summary.held_out)):
+            title = "for training" if split == "train" else "held out"
+            lines.append(f"  {title:24}{_figures(counted, source.tokens.get(split))}")
         if summary.repositories > 1:
             lines.append(f"  from {_thousands(summary.repositories)} repositories")
         for title, counts, tokens in (
@@ -71,28 +71,28 @@ def render_text(report: Report) -> str:
             pieces = ", ".join(
                 f"{_thousands(count)} {visible(kind)}" for kind, count in summary.replaced.items()
             )
-            lines.append(f"  replaced by a mark: {pieces}")
+            lines.append(f"  redacted: {pieces}")
     lines.append("")
     if report.no_tokens:
         lines.append(f"Tokens were not counted: {report.no_tokens}")
-    seconds = max(report.gathered.seconds, 1e-3)
-    texts = "1 text" if report.gathered.samples == 1 else f"{_thousands(report.gathered.samples)} texts"
-    read = f"{texts}, {_size(report.gathered.bytes)}"
+    seconds = max(report.build.seconds, 1e-3)
+    texts = "1 text" if report.build.samples == 1 else f"{_thousands(report.build.samples)} texts"
+    read = f"{texts}, {_size(report.build.bytes)}"
     lines.append(
-        f"Examined {read} in {seconds:.1f} s: "
-        f"{report.gathered.samples / seconds:,.0f} files/s, {report.gathered.bytes / seconds / 1e6:.1f} MB/s"
+        f"Read and filtered {read} in {seconds:.1f} s: "
+        f"{report.build.samples / seconds:,.0f} files/s, {report.build.bytes / seconds / 1e6:.1f} MB/s"
     )
     return "\n".join(lines)
 
 
-def as_data(report: Report) -> dict[str, Any]:
-    """The report as JSON has it, without the examples."""
+def as_data(report: DataReport) -> dict[str, Any]:
+    """Return the report for ``--json``, without the examples."""
     return {
         "recipe": report.recipe,
         "base": report.base,
-        "manifest": report.gathered.manifest.digest,
+        "manifest": report.build.manifest.digest,
         "no_tokens": report.no_tokens,
-        "seconds": round(report.gathered.seconds, 3),
+        "seconds": round(report.build.seconds, 3),
         "sources": [
             {
                 **source.summary.model_dump(),
@@ -117,7 +117,7 @@ def _rows(counts: Mapping[str, Count], tokens: Mapping[str, int]) -> Iterator[di
         }  # fmt: skip
 
 
-def _total(report: Report) -> dict[str, int | None]:
+def _total(report: DataReport) -> dict[str, int | None]:
     summaries = [source.summary for source in report.sources]
     return {
         "train": sum(summary.train.samples for summary in summaries),
@@ -133,8 +133,8 @@ def _left(source: SourceReport) -> int:
 
 
 def _figures(count: Count, tokens: int | None) -> str:
-    said = "-" if tokens is None else _thousands(tokens)
-    return f"{_thousands(count.samples):>14}{_size(count.bytes):>12}{said:>12}"
+    shown = "-" if tokens is None else _thousands(tokens)
+    return f"{_thousands(count.samples):>14}{_size(count.bytes):>12}{shown:>12}"
 
 
 def _thousands(number: int) -> str:

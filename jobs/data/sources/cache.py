@@ -1,4 +1,4 @@
-"""What sources have fetched, kept in the user's cache under names that say exactly what it is."""
+"""The user's cache of fetched sources, each under a name that identifies its contents."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from starfreight.files import PARTIAL_PREFIX, disk_errors
 
 
 def cache_folder(kind: str) -> Path:
-    """The folder of one kind of thing: ``$XDG_CACHE_HOME/starfreight/<kind>``, or below ``~/.cache``."""
+    """Return ``$XDG_CACHE_HOME/starfreight/<kind>``, by default below ``~/.cache``."""
     home = os.environ.get("XDG_CACHE_HOME", "")
-    # Relative ones are to be ignored (XDG Base Directory Specification).
+    # A relative path is to be ignored (XDG Base Directory Specification).
     folder = Path(home) if Path(home).is_absolute() else Path("~/.cache").expanduser()
     return folder / "starfreight" / kind
 
 
 def made_once(final: Path, make: Callable[[Path], None]) -> Path:
-    """A folder of the cache, which is made when it is not there yet; it is there only when it is whole.
+    """Return a directory of the cache, creating it unless it exists; it only exists when it is complete.
 
     Args:
-        final: the folder.
-        make: makes it at the path that it is given, where nothing lies.
+        final: the directory.
+        make: creates it at a given path, which does not exist yet.
 
     Raises:
         ServiceError: the disk is full or not writable.
@@ -33,7 +33,7 @@ def made_once(final: Path, make: Callable[[Path], None]) -> Path:
         final.parent.mkdir(parents=True, exist_ok=True)
         lock = final.with_suffix(".lock").open("a+b")
     with lock, disk_errors(final):
-        # Another command that makes the same one is waited for; the lock ends with its process.
+        # Wait for a command that creates the same directory; its lock ends with its process.
         fcntl.flock(lock, fcntl.LOCK_EX)
         if final.is_dir():
             return final

@@ -1,39 +1,95 @@
-"""A folder of code, or the source of an installed Python package."""
+"""A directory of code."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from starfreight.errors import InputError
+from starfreight.console import Console
+from starfreight.errors import InputError, RecipeError
 from starfreight.files import sha256_bytes
 from starfreight.jobs.data.repository_license import MAX_LICENSE_BYTES, repository_license
 from starfreight.jobs.data.sources.interface import Sample, Unusable
-from starfreight.jobs.data.sources.oci import OCI, oci_repository
-from starfreight.jobs.data.sources.python_package import PYTHON, package_license
-from starfreight.jobs.data.sources.texts import MAX_FILE_BYTES, is_skipped, is_wanted, shown, why_no_text
+from starfreight.jobs.data.sources.local_path import existing_path
+from starfreight.jobs.data.sources.text_files import (
+    MAX_FILE_BYTES,
+    is_skipped,
+    is_wanted,
+    printable_name,
+    why_not_text,
+)
 from starfreight.recipe.data import Data
 from starfreight.records import FileDigest
 
 
-class FolderSource:
-    """Text files below a folder. Hidden ones, empty ones, large ones and binary ones are left out.
+class FolderKind:
+    """A directory, named by its path. Claims every path, also that of an unknown file."""
 
-    A symbolic link that points out of the folder is refused, since what it brings in has another
-    origin than the folder's; one that stays inside is left out, since its file is there already.
+    has_repositories = True
+
+    def claims(self, source: str, path: Path) -> bool:
+        """Return true."""
+        return True
+
+    def check(self, data: Data, folder: Path) -> None:
+        """Require a directory.
+
+        Raises:
+            RecipeError: the path does not exist, or is a file.
+        """
+        path = existing_path(data.source, folder)
+        if not path.is_dir():
+            raise RecipeError(
+                f"The data source {data.source!r} is neither a directory nor a JSONL or Parquet file.",
+                where=f"key data.source, {path}",
+                fix="name a directory of code, or a file that ends in .jsonl, .ndjson or .parquet",
+            )
+
+    def locate(self, data: Data, folder: Path, console: Console) -> Path:
+        """Return the resolved path."""
+        return existing_path(data.source, folder).resolve()
+
+    def open(self, data: Data, path: Path) -> FolderSource:
+        """Return the reader of the directory, which is a repository of the same name."""
+        return FolderSource(path, data, path.name)
+
+    def is_remote(self, source: str) -> bool:
+        """Return false."""
+        return False
+
+    def local_path(self, source: str) -> str | None:
+        """Return the source itself."""
+        return source
+
+
+class FolderSource:
+    """The text files below a directory, except hidden, empty, large and binary ones.
+
+    A symbolic link out of the directory is an error, since its target has another origin; a link inside it is
+    left out, since its target is read anyway.
+
+    Args:
+        root: the directory.
+        data: the source.
+        repository: the name of the repository, unless each subdirectory is one.
+        license_of: returns the license of the repository; read from its LICENSE files by default.
     """
 
-    def __init__(self, path: Path, data: Data) -> None:
-        self._root = path
+    def __init__(
+        self, root: Path, data: Data, repository: str, license_of: Callable[[], str | None] | None = None
+    ) -> None:
+        self._root = root
         self._data = data
+        self._repository = repository
+        self._license_of = license_of
 
     def containers(self) -> tuple[FileDigest, ...]:
-        """None: each sample is a file."""
+        """Return nothing: each sample is a file."""
         return ()
 
     def samples(self) -> Iterator[Sample | Unusable]:
-        """The files, sorted by their whole paths in the order of code points, as git sorts them."""
+        """Yield the files, sorted by their whole paths in code point order, as git sorts them."""
         repository, license_name = "", None
         for name, path, reason in self._walk():
             if self._data.repositories == "subfolders":
@@ -41,11 +97,11 @@ class FolderSource:
                 if reason is None and not inside:
                     reason = "in no repository"
             else:
-                home, inside = self._name(), name
+                home, inside = self._repository, name
             content = b"" if reason else _read(path)
-            reason = reason or ("unreadable" if content is None else why_no_text(content))
+            reason = reason or ("unreadable" if content is None else why_not_text(content))
             if reason or content is None:
-                yield Unusable(shown(name), reason or "unreadable")
+                yield Unusable(printable_name(name), reason or "unreadable")
                 continue
             if home != repository:
                 repository, license_name = home, self._license(home)
@@ -59,16 +115,9 @@ class FolderSource:
                 license=license_name,
             )
 
-    def _name(self) -> str:
-        if self._data.source.startswith(PYTHON):
-            return self._data.source.removeprefix(PYTHON)
-        if self._data.source.startswith(OCI):
-            return oci_repository(self._data.source)
-        return self._root.name
-
     def _license(self, repository: str) -> str | None:
-        if self._data.source.startswith(PYTHON):
-            return package_license(self._name())
+        if self._license_of is not None:
+            return self._license_of()
         folder = self._root / repository if self._data.repositories == "subfolders" else self._root
 
         def read(name: str) -> bytes | None:
@@ -78,9 +127,9 @@ class FolderSource:
         return repository_license([path.name for path in folder.iterdir()], read)
 
     def _walk(self) -> Iterator[tuple[str, Path, str | None]]:
-        """Each file that is wanted: its name, its path, and why it cannot be used.
+        """Yield the name and path of each selected file, and the reason if it cannot be used.
 
-        The stack holds one folder's names for each level of depth.
+        The stack holds the names of one directory per level of depth.
         """
         waiting = [iter(self._entries(self._root, ""))]
         while waiting:
@@ -90,7 +139,7 @@ class FolderSource:
                 continue
             name, path, kind = entry
             if not path.name.isprintable():
-                # Surrogates, that is bytes that are no UTF-8, and control characters.
+                # Surrogates, which stand for invalid UTF-8, and control characters.
                 yield name, path, "name not text"
             elif kind == "folder":
                 waiting.append(iter(self._entries(path, name)))
@@ -108,7 +157,7 @@ class FolderSource:
                 for entry in entries:
                     if is_skipped(entry.name):
                         continue
-                    # As in a whole path, a folder's name is followed by a slash: "a-b/x" < "a/x" < "a0".
+                    # As in a whole path, a directory's name is followed by a slash: "a-b/x" < "a/x" < "a0".
                     name = prefix + entry.name
                     if entry.is_symlink():
                         found.append((name, folder / entry.name, "link"))
@@ -118,27 +167,27 @@ class FolderSource:
                         found.append((name, folder / entry.name, "file"))
         except OSError as error:
             raise InputError(
-                f"The folder cannot be read: {error.strerror or error}.",
+                f"The directory cannot be read: {error.strerror or error}.",
                 where=str(folder),
-                fix="check its permissions, or exclude it by moving it out of the source",
+                fix="check its permissions, or move it out of the source",
             ) from error
         return sorted(found)
 
     def _check_link(self, path: Path) -> None:
         try:
             target = path.resolve()
-        except RuntimeError:  # A link to itself leads nowhere.
+        except RuntimeError:  # A loop of links.
             return
         if not target.is_relative_to(self._root.resolve()):
             raise InputError(
-                "A symbolic link leads out of the data folder.",
+                "A symbolic link leads out of the data directory.",
                 where=f"{path} -> {path.readlink()}",
-                fix="copy what it points to, name that as a source of its own, or exclude the link",
+                fix="copy the target, name it as a source of its own, or exclude the link",
             )
 
 
 def _read(path: Path, limit: int = MAX_FILE_BYTES) -> bytes | None:
-    """A file, or one byte more than ``limit`` of it; ``None`` when it cannot be read."""
+    """Return a file, or the first ``limit`` + 1 bytes of it; ``None`` if it cannot be read."""
     try:
         with path.open("rb") as stream:
             return stream.read(limit + 1)

@@ -1,4 +1,4 @@
-"""Which git repositories a recipe may name, and what they are called."""
+"""Addresses of git repositories: validation, and the names of the repositories."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from urllib.parse import unquote, urlsplit
 
 from starfreight.errors import RecipeError
 
-GIT = "git:"
-
 _SCP = re.compile(r"(?P<user>[\w.-]+)@(?P<host>[\w.-]+):(?P<path>[^:\s][^\s]*)", re.A)
 _USER = re.compile(r"\w[\w.-]*", re.A)
 _HOST = re.compile(r"(?:\w[\w.-]*|\[[0-9a-fA-F:.]+\])(?::\d{1,5})?", re.A)
@@ -18,11 +16,11 @@ _HOST = re.compile(r"(?:\w[\w.-]*|\[[0-9a-fA-F:.]+\])(?::\d{1,5})?", re.A)
 
 @dataclass(frozen=True)
 class GitAddress:
-    """A repository.
+    """The address of a repository.
 
     Attributes:
-        url: as git wants it; a folder as its whole path.
-        name: ``organisation/name`` of one on a server, the folder's name of a local one.
+        url: for git; the absolute path of a local repository.
+        name: ``organisation/name``, or the directory name of a local repository.
     """
 
     url: str
@@ -30,14 +28,15 @@ class GitAddress:
 
 
 def parse_git_address(text: str, folder: Path) -> GitAddress:
-    """The repository that a source means: ``https:``, ``ssh:``, ``git@host:path``, ``file:`` or a folder.
+    """Parse an address: ``https:``, ``ssh:``, ``git@host:path``, ``file:`` or the path of a directory.
 
     Args:
-        text: what follows ``git:`` in the recipe.
-        folder: where relative paths start.
+        text: the part of the source after ``git:``.
+        folder: the base of relative paths.
 
     Raises:
-        RecipeError: another kind of address, one with a password or token, or a folder that does not exist.
+        RecipeError: another kind of address, one with a password or token, or a directory that does not
+            exist.
     """
     if not text.isprintable():
         raise _refused("has a character that cannot be printed", "remove it")
@@ -52,18 +51,18 @@ def parse_git_address(text: str, folder: Path) -> GitAddress:
     if scheme[0] not in ("https", "ssh", "file") or text.startswith(scheme[0] + "::"):
         raise _refused(
             f"starts with {scheme[0]!r}",
-            "write https://..., ssh://..., git@host:path, or the path of a folder",
+            "write https://..., ssh://..., git@host:path, or the path of a directory",
         )
     try:
         parts = urlsplit(text)
         user, password = parts.username, parts.password
     except ValueError:
-        raise _refused("is no URL", "correct it") from None
+        raise _refused("is not a valid URL", "correct it") from None
     if password is not None or (user is not None and scheme[0] != "ssh") or parts.query or parts.fragment:
-        # It would be written into the run's record and be published with the model.
+        # It would be recorded with the run and published with the model.
         raise _refused(
-            "has a user, a password, a token or a query in it",
-            "remove that, and let git's credential helper or an ssh key give it: git help credentials",
+            "contains a user, a password, a token or a query",
+            "remove it, and use git's credential helper or an ssh key instead: git help credentials",
         )
     if scheme[0] == "file":
         if parts.netloc not in ("", "localhost"):
@@ -71,9 +70,9 @@ def parse_git_address(text: str, folder: Path) -> GitAddress:
         return _local(Path(unquote(parts.path)), text)
     host = parts.netloc.rpartition("@")[2]
     if not _HOST.fullmatch(host) or (user is not None and not _USER.fullmatch(user)):
-        raise _refused("has no proper host", "correct it")
+        raise _refused("has no valid host", "correct it")
     if not parts.path.strip("/") or re.search(r"\s", text):
-        raise _refused("has no proper path", "correct it")
+        raise _refused("has no valid path", "correct it")
     return GitAddress(text, _name(parts.path))
 
 
@@ -86,7 +85,7 @@ def _local(path: Path, text: str) -> GitAddress:
         raise RecipeError(
             "The git repository does not exist.",
             where=f"key data.source, looked for at {path}",
-            fix="correct the path, which starts at the recipe's folder, or write a URL",
+            fix="correct the path, which is relative to the recipe's directory, or write a URL",
         )
     home = path.resolve()
     return GitAddress(str(home), (home.parent if home.name == ".git" else home).name.removesuffix(".git"))
@@ -98,5 +97,5 @@ def _name(path: str) -> str:
 
 
 def _refused(why: str, fix: str) -> RecipeError:
-    # The address itself is not told: it may hold a secret.
+    # The address itself is not shown, since it may contain a secret.
     return RecipeError(f"The address of the git repository {why}.", where="key data.source", fix=fix)

@@ -1,4 +1,4 @@
-"""Runs git so that it asks nothing, runs no hook, and goes on waiting for nobody."""
+"""Runs git without prompts, without hooks, and with a limit on stalls."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from starfreight.console import printable
 from starfreight.errors import RecipeError, ServiceError
 
 STALLED_SECONDS = 300
-"""Git is ended when it has said nothing for so long; it reports its progress every second."""
+"""Seconds without output after which git is killed; it reports progress every second."""
 
 _HARDENED = {
     "core.hooksPath": os.devnull,
@@ -24,7 +24,7 @@ _HARDENED = {
     "gc.auto": "0",
     "maintenance.auto": "false",
     "protocol.version": "2",
-    # "user": only as the recipe or the user's configuration says, never because a server redirects to it.
+    # "user": only for the address in the recipe or in the user's configuration, never for a redirect.
     "protocol.allow": "never",
     "protocol.https.allow": "always",
     "protocol.http.allow": "user",
@@ -34,7 +34,7 @@ _HARDENED = {
     "http.lowSpeedTime": "60",
     "transfer.bundleURI": "false",
     "fetch.fsckObjects": "true",
-    # Found in sound repositories that are old; none of them changes what a file holds.
+    # Found in intact old repositories; none of them affects the contents of files.
     "fetch.fsck.badTimezone": "ignore",
     "fetch.fsck.missingSpaceBeforeDate": "ignore",
     "fetch.fsck.zeroPaddedFilemode": "ignore",
@@ -46,17 +46,17 @@ _FROM_ANOTHER_REPOSITORY = (
     "GIT_NAMESPACE", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX", "GIT_PROTOCOL_FROM_USER", "GIT_REPLACE_REF_BASE",
     "GIT_SHALLOW_FILE", "GIT_TEMPLATE_DIR", "GIT_WORK_TREE",
 )  # fmt: skip
-_SAID_BYTES = 64 << 10
+_OUTPUT_BYTES = 64 << 10
 
 
 def git_arguments(repository: Path, *arguments: str) -> list[str]:
-    """The whole command line of git in a bare repository."""
+    """Return the whole command line of git in a bare repository."""
     settings = [part for key, value in _HARDENED.items() for part in ("-c", f"{key}={value}")]
     return ["git", "--no-pager", f"--git-dir={repository}", *settings, *arguments]
 
 
 def git_environment() -> dict[str, str]:
-    """The user's environment, so that credential helpers and proxies work, without what would mislead git."""
+    """Return the user's environment, which credential helpers and proxies need, without what misleads git."""
     environment = {
         key: value
         for key, value in os.environ.items()
@@ -69,10 +69,10 @@ def git_environment() -> dict[str, str]:
 
 
 def run_git(repository: Path, *arguments: str) -> tuple[int, str]:
-    """Runs git to its end.
+    """Run git until it exits.
 
     Returns:
-        its exit code, and what it said: both streams, at most the last 64 kB.
+        its exit code and its output: both streams, at most the last 64 kB.
 
     Raises:
         RecipeError: git is not installed.
@@ -80,13 +80,13 @@ def run_git(repository: Path, *arguments: str) -> tuple[int, str]:
     """
     with started_git(repository, *arguments, stderr=subprocess.STDOUT) as process:
         assert process.stdout is not None
-        said, heard = b"", time.monotonic()
+        output, heard = b"", time.monotonic()
         while True:
             if select.select([process.stdout], [], [], 1.0)[0]:
-                piece = os.read(process.stdout.fileno(), _SAID_BYTES)
+                piece = os.read(process.stdout.fileno(), _OUTPUT_BYTES)
                 if not piece:
-                    return process.wait(), said.decode("utf-8", errors="replace")
-                said, heard = (said + piece)[-_SAID_BYTES:], time.monotonic()
+                    return process.wait(), output.decode("utf-8", errors="replace")
+                output, heard = (output + piece)[-_OUTPUT_BYTES:], time.monotonic()
             elif time.monotonic() - heard > STALLED_SECONDS:
                 raise ServiceError(
                     f"git made no progress for {STALLED_SECONDS} seconds.",
@@ -99,7 +99,7 @@ def run_git(repository: Path, *arguments: str) -> tuple[int, str]:
 def started_git(
     repository: Path, *arguments: str, stdin: int = subprocess.DEVNULL, stderr: int = subprocess.DEVNULL
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Git as a process that ends with this block, and all that it has started with it.
+    """Start git; it is killed at the end of the block, with all processes that it started.
 
     Raises:
         RecipeError: git is not installed.
@@ -111,13 +111,13 @@ def started_git(
             stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=stderr,
-            start_new_session=True,  # Without a terminal nothing of it can ask for a password.
+            start_new_session=True,  # Without a terminal it cannot prompt for a password.
         )
     except FileNotFoundError:
         raise RecipeError(
             "The program git is not installed.",
             where="key data.source",
-            fix="install git, or name a folder that holds the code",
+            fix="install git, or name a directory with the code",
         ) from None
     try:
         yield process
@@ -132,9 +132,9 @@ def started_git(
         process.wait()
 
 
-def last_words(said: str) -> str:
-    """What git said last, on one line that can be shown: no control characters, no password in a URL."""
-    lines = [line.strip() for line in re.split(r"[\r\n]", said) if line.strip()]
+def last_error(output: str) -> str:
+    """Return git's last error on one printable line, without passwords in URLs."""
+    lines = [line.strip() for line in re.split(r"[\r\n]", output) if line.strip()]
     errors = [line for line in lines if line.startswith(("fatal:", "error:", "ERROR:"))] or lines[-1:]
     text = printable("; ".join(errors[-2:]))
-    return re.sub(r"//[^/@\s]+@", "//", text)[:300] or "it said nothing"
+    return re.sub(r"//[^/@\s]+@", "//", text)[:300] or "no output"

@@ -1,4 +1,4 @@
-"""What every source of training data offers."""
+"""The interfaces of data sources: kinds of source, and their readers."""
 
 from __future__ import annotations
 
@@ -7,24 +7,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from starfreight.console import Console
 from starfreight.recipe.data import Data
 from starfreight.records import FileDigest
 
 
 @dataclass(frozen=True)
 class Sample:
-    """What examples are made of: the text of a file, or a record with named fields.
+    """A unit of training data: the text of a file, or a record with named fields.
 
     Attributes:
         name: unique in its source: ``src/app.py`` for a file, ``pairs.jsonl:12`` for a record.
         content: a text, or a record.
         digest: ``sha256:<hex>`` of the file's bytes, or of the record as canonical JSON.
-        size: in bytes, of the same.
-        path: inside its repository; says the language. ``None`` for a record that has none.
-        repository: what is split and opted out as a whole; ``None`` where there is no such thing.
-        commit: of the repository, 40 hex digits, where it is known.
-        license: what the source says of this one (a dataset's column, the LICENSE file of its repository), as
-            an SPDX expression; ``None`` when it says nothing.
+        size: of the same, in bytes.
+        path: in its repository; its extension gives the language. ``None`` for a record without a path.
+        repository: the unit of splits and opt-outs; ``None`` if there is none.
+        commit: of the repository, 40 hex digits; ``None`` if unknown.
+        license: the source's license for this sample (a dataset's column, the LICENSE file of
+            its repository), as an SPDX expression; ``None`` if it gives none.
     """
 
     name: str
@@ -39,7 +40,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Unusable:
-    """Something of a source that can be no sample.
+    """A file or record of a source that cannot be a sample.
 
     Attributes:
         name: as a sample's.
@@ -51,24 +52,77 @@ class Unusable:
 
 
 class Source(Protocol):
-    """A place that training data comes from."""
-
-    def __init__(self, path: Path, data: Data) -> None:
-        """Opens the source at ``path`` by the rules of ``data``."""
+    """The reader of a local source."""
 
     def containers(self) -> tuple[FileDigest, ...]:
-        """The files that hold records, with their digests; none where each sample is a file itself.
+        """Return the files of records, with their digests; empty if each sample is a file itself.
 
         Raises:
-            InputError: something that must not be used.
+            InputError: a forbidden file.
         """
 
     def samples(self) -> Iterator[Sample | Unusable]:
-        """Everything in the source, in an order that is the same on any machine, one at a time.
+        """Yield everything in the source, one at a time, in an order that is the same on any machine.
 
-        Files come sorted by repository and path; records in their order. Memory does not grow with
-        the source.
+        Files are sorted by repository and path; records keep their order. Memory does not grow with the
+        source.
 
         Raises:
-            InputError: something that must not be used, or not what its format says.
+            InputError: a forbidden file, or a record in the wrong format.
         """
+
+
+class SourceKind(Protocol):
+    """A kind of source, named by ``data.source`` in a recipe: ``./src``, ``pairs.jsonl``, ``git:https://...``.
+
+    To add a kind, implement it in a file of its own and list it in
+    :mod:`starfreight.jobs.data.sources.kinds`. Only :meth:`locate` and :meth:`open` may import heavy
+    libraries: plans and manifests use the other methods.
+    """
+
+    @property
+    def has_repositories(self) -> bool:
+        """True if the source can be a directory of repositories (``repositories: subfolders``)."""
+
+    def claims(self, source: str, path: Path) -> bool:
+        """Return true if a source string is of this kind.
+
+        Args:
+            source: as written in the recipe.
+            path: the local path if the string is a path; it need not exist.
+        """
+
+    def check(self, data: Data, folder: Path) -> None:
+        """Validate a source as far as possible without fetching it.
+
+        Args:
+            data: a source of this kind.
+            folder: the base of relative paths.
+
+        Raises:
+            RecipeError: the source does not exist, or the recipe lacks something needed to fetch it.
+        """
+
+    def locate(self, data: Data, folder: Path, console: Console) -> Path:
+        """Return the local file or directory of a valid source, fetching it unless it is in the cache.
+
+        Args:
+            data: a source accepted by :meth:`check`.
+            folder: the base of relative paths.
+            console: shows the progress of a fetch.
+
+        Raises:
+            RecipeError: the commit does not exist.
+            InputError: the repository, dataset or artifact does not exist or cannot be accessed.
+            GateError: a registry sends bytes with another digest.
+            ServiceError: the source could not be fetched.
+        """
+
+    def open(self, data: Data, path: Path) -> Source:
+        """Return the reader of a source located at ``path``."""
+
+    def is_remote(self, source: str) -> bool:
+        """Return true if the source is fetched over the network before training."""
+
+    def local_path(self, source: str) -> str | None:
+        """Return the path that the source reads in the recipe's directory, as written; ``None`` if none."""

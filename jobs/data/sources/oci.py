@@ -1,4 +1,4 @@
-"""Training data from an OCI registry, by the digest of its manifest."""
+"""An artifact of an OCI registry, by the digest of its manifest."""
 
 from __future__ import annotations
 
@@ -8,68 +8,99 @@ from pathlib import Path
 from starfreight.console import Console
 from starfreight.errors import InputError, RecipeError
 from starfreight.jobs.data.repository_license import is_license_file
-from starfreight.jobs.data.sources.jsonl import SUFFIXES
-from starfreight.jobs.data.sources.oci_cache import fetch_artifact
-from starfreight.jobs.data.sources.parquet import SUFFIX
-from starfreight.jobs.data.sources.texts import is_skipped
+from starfreight.jobs.data.sources.folder import FolderSource
+from starfreight.jobs.data.sources.interface import Source
+from starfreight.jobs.data.sources.record_file import RecordFileKind
+from starfreight.jobs.data.sources.text_files import is_skipped
 from starfreight.recipe.data import Data
 from starfreight.registry import DigestReference, parse_digest_reference
 
-OCI = "oci://"
+_PREFIX = "oci://"
 
 
-def check_oci(data: Data) -> DigestReference:
-    """What a source of a registry means, without asking the registry.
+class OciKind:
+    """``oci://HOST/NAMESPACE/NAME@sha256:...``: one file of records, or a directory of code."""
 
-    Raises:
-        RecipeError: no digest, or an address that cannot be used.
-    """
+    has_repositories = True  # Unless it is a file of records, which is known after the fetch.
+
+    def claims(self, source: str, path: Path) -> bool:
+        """Return true for the prefix ``oci://``."""
+        return source.startswith(_PREFIX)
+
+    def check(self, data: Data, folder: Path) -> None:
+        """Require a valid address with a digest, without a request to the registry.
+
+        Raises:
+            RecipeError: there is no digest, or the address cannot be used.
+        """
+        _reference(data)
+
+    def locate(self, data: Data, folder: Path, console: Console) -> Path:
+        """Return the artifact's file of records or the directory of its files, fetching it if necessary.
+
+        Raises:
+            RecipeError: it holds records, and the recipe has ``repositories: subfolders``.
+            InputError: the artifact does not exist, or is neither one file of records nor files of code.
+            GateError: the registry sends bytes with another digest.
+            ServiceError: the registry cannot be reached, refuses or keeps failing, or the disk is full.
+        """
+        from starfreight.jobs.data.sources.oci_cache import fetch_artifact
+
+        reference = _reference(data)
+        artifact = fetch_artifact(reference, console)
+        records = _only_records(artifact)
+        if len(records) > 1:
+            raise InputError(
+                "The artifact holds several files of records and nothing else.",
+                where=f"{reference}: {', '.join(path.name[:80] for path in records)}",
+                fix="push each as an artifact of its own, or all records in one file",
+            )
+        if records and data.repositories == "subfolders":
+            raise RecipeError(
+                f"The source {data.source!r} is not a directory of repositories.",
+                where="key data.repositories",
+                fix="remove the key: the artifact is a file of records",
+            )
+        return records[0] if records else artifact
+
+    def open(self, data: Data, path: Path) -> Source:
+        """Return the reader of the file of records, or of the directory as the registry's repository."""
+        kind = _record_file_kind(path)
+        if kind is not None:
+            return kind.open(data, path)
+        return FolderSource(path, data, _reference(data).repository)
+
+    def is_remote(self, source: str) -> bool:
+        """Return true."""
+        return True
+
+    def local_path(self, source: str) -> str | None:
+        """Return nothing: the artifact is read from the cache."""
+        return None
+
+
+def _reference(data: Data) -> DigestReference:
     if data.revision is not None:
         raise RecipeError(
-            "The artifact has a revision, and its digest says already which one it is.",
+            "The artifact has a revision in addition to its digest.",
             where="key data.revision",
-            fix="remove that key",
+            fix="remove the key",
         )
     try:
-        return parse_digest_reference(data.source.removeprefix(OCI))
+        return parse_digest_reference(data.source.removeprefix(_PREFIX))
     except InputError as error:
         raise RecipeError(error.what, where=f"key data.source, {error.where}", fix=error.fix) from None
 
 
-def locate_oci(data: Data, console: Console) -> Path:
-    """The artifact's one file of records, or the folder of its files, which are fetched when they have to be.
+def _record_file_kind(path: Path) -> RecordFileKind | None:
+    from starfreight.jobs.data.sources.kinds import kind_of  # The table lists this kind, too.
 
-    Raises:
-        RecipeError: as :func:`check_oci`, or subfolders are asked for where there are records.
-        InputError: no such artifact, or one that is neither records nor files of code.
-        GateError: the registry sends other bytes than a digest stands for.
-        ServiceError: the registry cannot be reached, refuses or keeps failing, or the disk is full.
-    """
-    reference = check_oci(data)
-    folder = fetch_artifact(reference, console)
-    records = _only_records(folder)
-    if len(records) > 1:
-        raise InputError(
-            "The artifact holds several files of records and nothing else.",
-            where=f"{reference}: {', '.join(path.name[:80] for path in records)}",
-            fix="push each as an artifact of its own, or all records in one file",
-        )
-    if records and data.repositories == "subfolders":
-        raise RecipeError(
-            f"The source {data.source!r} is no folder of repositories.",
-            where="key data.repositories",
-            fix="remove that key: the artifact is a file of records",
-        )
-    return records[0] if records else folder
-
-
-def oci_repository(source: str) -> str:
-    """What the files of an artifact are said to come from: the repository's path, ``namespace/name``."""
-    return parse_digest_reference(source.removeprefix(OCI)).repository
+    kind = kind_of(path.name, path)
+    return kind if isinstance(kind, RecordFileKind) else None
 
 
 def _only_records(folder: Path) -> list[Path]:
-    """At most two files of records, when there is nothing else but licenses and a README beside them."""
+    """Return up to two files of records if there is nothing else but licenses and a README beside them."""
     found: list[Path] = []
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not is_skipped(name)]
@@ -77,7 +108,7 @@ def _only_records(folder: Path) -> list[Path]:
             if is_skipped(name) or is_license_file(name) or name.upper().startswith("README"):
                 continue
             path = Path(place) / name
-            if path.suffix not in (*SUFFIXES, SUFFIX):
+            if _record_file_kind(path) is None:
                 return []
             found.append(path)
     return sorted(found)[:2]

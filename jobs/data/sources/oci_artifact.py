@@ -1,8 +1,8 @@
-"""Which files an OCI artifact is made of, by its manifest.
+"""The files of an OCI artifact, listed by its manifest.
 
-Two ways of writing data into a registry are read: a layer for each file, with its name as the
-annotation ``org.opencontainers.image.title`` (what ``oras push`` writes), and ModelPack's dataset
-layers (https://github.com/modelpack/model-spec), of which an artifact may hold others beside.
+Two layouts are read: one layer per file, named by the annotation ``org.opencontainers.image.title`` (written
+by ``oras push``), and ModelPack's dataset layers (https://github.com/modelpack/model-spec), beside which the
+artifact may have other layers.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from starfreight.registry.media_types import DOCKER_INDEX, DOCKER_MANIFEST, OCI_
 
 TITLE = "org.opencontainers.image.title"
 UNPACK = "io.deis.oras.content.unpack"
-"""Set where oras has packed a folder."""
+"""Set by oras on a packed directory."""
 FILE_PATH = "org.cncf.model.filepath"
 MODEL_PACK = "application/vnd.cncf.model."
 DATASET = MODEL_PACK + "dataset.v1."
 
 ACCEPTED = ", ".join((OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_INDEX))
-"""What a registry is asked for: also what is refused, so that it can be called by its name."""
+"""Media types to request, including those that are refused with an error of their own."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Layer:
 
     Attributes:
         blob: its type, digest and size.
-        name: the file that it is, as a relative path; ``None`` where it is a tar archive of files.
+        name: the relative path of the file in it; ``None`` for a tar archive of files.
     """
 
     blob: Descriptor
@@ -45,14 +45,14 @@ class Layer:
 
 
 def read_artifact(data: bytes, where: str) -> tuple[Layer, ...]:
-    """The layers to fetch, files before archives.
+    """Return the layers to fetch, files before archives.
 
     Args:
         data: the manifest.
-        where: what an error names.
+        where: for errors.
 
     Raises:
-        InputError: it is no manifest of an artifact that holds files.
+        InputError: it is not the manifest of an artifact with files.
     """
     layers = _layers(data, where)
     packed = [each for each in layers if _media_type(each).startswith(DATASET)]
@@ -66,17 +66,17 @@ def _layers(data: bytes, where: str) -> list[dict[str, Any]]:
     try:
         manifest = json.loads(data)
     except (ValueError, RecursionError):
-        raise _refused("is no JSON", where) from None
+        raise _refused("is not JSON", where) from None
     kind = manifest.get("mediaType", OCI_MANIFEST) if isinstance(manifest, dict) else None
     if kind in (OCI_INDEX, DOCKER_INDEX) or (isinstance(manifest, dict) and "manifests" in manifest):
-        raise _refused("is an index of several artifacts", where, "name the digest of the one that you mean")
+        raise _refused("is an index of several artifacts", where, "name the digest of one of them")
     if kind != OCI_MANIFEST:
-        raise _refused(f"is {str(kind)[:100]!r}, and no OCI manifest", where)
+        raise _refused(f"is {str(kind)[:100]!r}, not an OCI manifest", where)
     layers = manifest.get("layers")
     if not isinstance(layers, list) or not layers:
-        raise _refused("names no layers", where)
+        raise _refused("has no layers", where)
     if not all(isinstance(each, dict) for each in layers):
-        raise _refused("has a layer that is none", where)
+        raise _refused("has a layer that is not an object", where)
     return layers
 
 
@@ -86,7 +86,7 @@ def _dataset_layer(layer: dict[str, Any], where: str) -> Layer:
         return Layer(_descriptor(layer, where), None)
     if kind != "raw":
         raise _refused(
-            f"has a layer of type {_media_type(layer)[:100]!r}, which is not read",
+            f"has a layer of type {_media_type(layer)[:100]!r}, which is not supported",
             where,
             f"pack the data without compression, as {DATASET}tar or {DATASET}raw",
         )
@@ -96,9 +96,9 @@ def _dataset_layer(layer: dict[str, Any], where: str) -> Layer:
 def _file_layer(layer: dict[str, Any], where: str) -> Layer:
     if _annotation(layer, UNPACK) == "true" or _media_type(layer).endswith(("+gzip", "+zstd")):
         raise _refused(
-            f"has a compressed layer of type {_media_type(layer)[:100]!r}, which is not read",
+            f"has a compressed layer of type {_media_type(layer)[:100]!r}, which is not supported",
             where,
-            "push the files themselves, each as a layer: oras push HOST/NAMESPACE/NAME:TAG FILE...",
+            "push each file as a layer of its own: oras push HOST/NAMESPACE/NAME:TAG FILE...",
         )
     return Layer(_descriptor(layer, where), _name(layer, TITLE, where))
 
@@ -108,7 +108,7 @@ def _name(layer: dict[str, Any], annotation: str, where: str) -> str:
     if name is None:
         raise _refused(
             f"has a layer of type {_media_type(layer)[:100]!r} without the annotation {annotation}, "
-            "so it is no file",
+            "which names its file",
             where,
         )
     if reason := why_unsafe(name):
@@ -125,7 +125,7 @@ def _check_names(names: Iterable[str], where: str) -> None:
         seen.add(name)
         folders.update(str(each) for each in PurePosixPath(name).parents)
     if both := seen & folders:
-        raise _refused(f"names {min(both)[:100]!r} as a file and as a folder", where)
+        raise _refused(f"names {min(both)[:100]!r} as a file and as a directory", where)
 
 
 def _media_type(layer: dict[str, Any]) -> str:
@@ -144,12 +144,12 @@ def _descriptor(layer: dict[str, Any], where: str) -> Descriptor:
             {"media_type": layer.get("mediaType"), "digest": layer.get("digest"), "size": layer.get("size")}
         )
     except ValidationError:
-        raise _refused("has a layer without a sound type, SHA-256 digest and size", where) from None
+        raise _refused("has a layer without a valid type, SHA-256 digest and size", where) from None
 
 
 def _refused(
     what: str,
     where: str,
-    fix: str = "name an artifact of files, such as oras push makes; docs/data.md says which are read",
+    fix: str = "name an artifact of files, as made by oras push; docs/data.md lists the supported layouts",
 ) -> InputError:
     return InputError(f"The artifact's manifest {what}.", where=where, fix=fix)

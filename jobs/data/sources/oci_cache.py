@@ -1,4 +1,4 @@
-"""Artifacts of registries in the user's cache, each a folder of its files under its manifest's digest."""
+"""Artifacts of registries in the user's cache: one directory of files per digest of a manifest."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from starfreight.registry import DigestReference, is_local
 
 
 def fetch_artifact(reference: DigestReference, console: Console) -> Path:
-    """The folder with an artifact's files, which are fetched when they are not there yet.
+    """Return the directory of an artifact's files, fetching them unless they are in the cache.
 
-    Every byte is checked against the digests that lead from the reference to it. In a cluster the kubelet may
-    have done all that, and mounted the files below ``$STARFREIGHT_OCI_VOLUMES``.
+    Every byte is verified against the digest in the reference, directly or through the manifest. In a
+    cluster, files that the kubelet has mounted below ``$STARFREIGHT_OCI_VOLUMES`` are used instead.
 
     Raises:
-        InputError: no such artifact, or one that is not made of files.
-        GateError: the registry sends other bytes than a digest stands for.
+        InputError: the artifact does not exist, or does not consist of files.
+        GateError: the registry sends bytes with another digest.
         ServiceError: the registry cannot be reached, refuses or keeps failing, or the disk is full.
     """
     volumes = os.environ.get("STARFREIGHT_OCI_VOLUMES")
@@ -38,27 +38,27 @@ def _fetch(reference: DigestReference, console: Console, folder: Path) -> None:
     data, insecure = _fetch_manifest(reference)
     if sha256_bytes(data) != reference.digest:
         raise GateError(
-            "The registry sends another manifest than the digest stands for.",
+            "The registry sends a manifest that does not match the digest.",
             where=str(reference),
-            fix="do not use it; ask who runs the registry",
+            fix="do not use it; ask the operator of the registry",
         )
     layers = read_artifact(data, str(reference))
     total = sum(layer.blob.size for layer in layers)
-    # An archive lies beside its files until it is unpacked.
+    # An archive is kept beside its files until it is unpacked.
     needed = total + max((layer.blob.size for layer in layers if layer.name is None), default=0)
     folder.mkdir()
     if needed > shutil.disk_usage(folder).free:
         raise ServiceError(
-            f"There is no room for the data, which takes {human_count(needed, 'B')}.",
+            f"The disk has too little space for the data, which needs {human_count(needed, 'B')}.",
             where=str(folder.parent),
-            fix="free some space, or set XDG_CACHE_HOME to a folder with more",
+            fix="free some space, or set XDG_CACHE_HOME to a directory on a larger disk",
         )
     with console.progress("Fetching data", total=total, unit="B") as advance:
         _fetch_layers(reference, layers, folder, insecure, advance)
 
 
 def _fetch_manifest(reference: DigestReference) -> tuple[bytes, bool]:
-    """The manifest, and whether it came over plain http, which only registries of this machine may speak."""
+    """Return the manifest, and true if it came over plain http, which only local registries may use."""
     # oras and requests take a third of a second to import.
     from starfreight.registry.client import RegistryClient
     from starfreight.registry.failures import speaks_no_tls
@@ -73,9 +73,9 @@ def _fetch_manifest(reference: DigestReference) -> tuple[bytes, bool]:
         data = RegistryClient(reference, insecure=True).get_manifest(reference.digest, ACCEPTED)
     if data is None:
         raise InputError(
-            "The registry has no such artifact, or does not show it to you.",
+            "The artifact does not exist or cannot be accessed.",
             where=str(reference),
-            fix="check the path and the digest; for a private one run docker login, or set "
+            fix="check the path and the digest; for a private artifact run docker login, or set "
             "STARFREIGHT_REGISTRY_USERNAME and STARFREIGHT_REGISTRY_PASSWORD",
         )
     return data, insecure
@@ -91,7 +91,7 @@ def _fetch_layers(
         if layer.name is not None:
             client.pull_blob(layer.blob, folder / layer.name, advance)
             continue
-        # Beside the folder, where no name of the artifact's can be its own.
+        # Beside the directory, where it cannot collide with a file of the artifact.
         archive = folder.with_name(f"{PARTIAL_PREFIX}tar-{folder.name}")
         try:
             client.pull_blob(layer.blob, archive, advance)

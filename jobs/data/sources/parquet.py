@@ -1,40 +1,24 @@
-"""A Parquet file: one record in each row."""
+"""A Parquet file: one record per row."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from starfreight.errors import InputError
-from starfreight.files import sha256_file
-from starfreight.jobs.data.sources.interface import Sample, Unusable
-from starfreight.jobs.data.sources.records import MAX_RECORD_BYTES, container, read_records
-from starfreight.recipe.data import Data
-from starfreight.records import FileDigest
-
-SUFFIX = ".parquet"
+from starfreight.jobs.data.sources.record_file import RecordFile, RecordFileKind
+from starfreight.jobs.data.sources.records import MAX_RECORD_BYTES
 
 _ROWS_AT_ONCE = 16
 _BUFFER_BYTES = 1 << 20
 _FOOTER_BYTES = 64 << 20
 
 
-class ParquetSource:
-    """The rows of a file, a few at a time: memory depends on the size of a row, not of a row group."""
+class ParquetFile(RecordFile):
+    """The rows of a file, numbered from 1 and read a few at a time.
 
-    def __init__(self, path: Path, data: Data) -> None:
-        self._path = path
-        self._data = data
-
-    def containers(self) -> tuple[FileDigest, ...]:
-        """The one file."""
-        size = self._path.stat().st_size
-        return (container(self._path.name, sha256_file(self._path), size, str(self._path)),)
-
-    def samples(self) -> Iterator[Sample | Unusable]:
-        """A sample for each row, called ``code.parquet:12`` after its number from 1 on."""
-        return read_records(self._records(), self._data, str(self._path))
+    Memory depends on the size of a row, not of a row group.
+    """
 
     def _records(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
         try:
@@ -42,7 +26,7 @@ class ParquetSource:
             from pyarrow import parquet
         except ImportError as error:
             raise InputError(
-                "Parquet files are read with pyarrow, which is not installed.",
+                "Parquet files need pyarrow, which is not installed.",
                 where=str(self._path),
                 fix="pip install 'starfreight[train]', or convert the file to JSONL",
             ) from error
@@ -67,10 +51,13 @@ class ParquetSource:
                     for row in batch.to_pylist():
                         number += 1
                         yield f"{self._path.name}:{number}", row
-        # pyarrow has no one class of its own for damaged files; hostile ones reach all of these.
+        # pyarrow has no single exception for damaged files; hostile ones raise all of these.
         except (pyarrow.ArrowException, ValueError, OSError, OverflowError, MemoryError) as error:
             raise InputError(
                 f"The Parquet file cannot be read: {str(error)[:200] or type(error).__name__}.",
                 where=f"{self._path}, row {number + 1} or soon after",
-                fix="check that this is the file you meant, and that it is whole",
+                fix="check that this is the right file and that it is complete",
             ) from error
+
+
+PARQUET = RecordFileKind((".parquet",), ParquetFile)

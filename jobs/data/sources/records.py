@@ -1,4 +1,4 @@
-"""What sources of records share: from a record to a sample, by the names of its columns."""
+"""Conversion of records to samples by the names of their columns, for all sources of records."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ import pydantic
 from starfreight.errors import InputError
 from starfreight.files import canonical_json, sha256_bytes
 from starfreight.jobs.data.sources.interface import Sample, Unusable
-from starfreight.jobs.data.sources.texts import is_wanted, why_no_text
+from starfreight.jobs.data.sources.text_files import is_wanted, why_not_text
 from starfreight.recipe.data import Data
 from starfreight.records import FileDigest
 
 MAX_RECORD_BYTES = 16 << 20
-"""Of one record, in whichever form its file has it."""
+"""Size of one record in the format of its file."""
 
 _COMMON = {
     "content": ("content", "text", "code"),
@@ -33,18 +33,18 @@ _CUT = ("prefix", "middle", "suffix")
 def read_records(
     records: Iterable[tuple[str, Mapping[str, Any]]], data: Data, where: str
 ) -> Iterator[Sample | Unusable]:
-    """The samples that records are.
+    """Convert records to samples.
 
-    A record that has a file's text in a column is that text, for the formats that are made of files; it
-    is left out by the same rules as a file. Every other record is passed on as it is.
+    For the formats made from files, a record with a file's text in a column becomes that text, subject to the
+    same rules as a file. Every other record is passed on unchanged.
 
     Args:
-        records: a name that is unique in the source, and the fields.
-        data: the source; says which columns hold what.
-        where: the file or folder, for errors.
+        records: a name, unique in the source, and the fields.
+        data: the source, which names the columns.
+        where: the file or directory, for errors.
 
     Raises:
-        InputError: a column is missing, or holds what it must not.
+        InputError: a column is missing or has an invalid value.
     """
     for name, record in records:
         found = _sample(name, record, data, f"{where}, {name}")
@@ -53,17 +53,19 @@ def read_records(
 
 
 def container(path: str, digest: str, size: int, where: str) -> FileDigest:
-    """A file that holds records.
+    """Describe a file of records.
 
     Raises:
-        InputError: its name is nothing that a manifest can hold.
+        InputError: its name is not valid in a manifest.
     """
     try:
         path.encode()
         return FileDigest(path=path, digest=digest, size=size)
     except (pydantic.ValidationError, UnicodeEncodeError) as error:
         raise InputError(
-            "The data file's name is no text, or has a backslash.", where=ascii(where), fix="rename the file"
+            "The name of the data file is not valid UTF-8, or has a backslash.",
+            where=ascii(where),
+            fix="rename the file",
         ) from error
 
 
@@ -77,7 +79,7 @@ def _sample(name: str, record: Mapping[str, Any], data: Data, where: str) -> Sam
     if _is_text(record, data):
         content = _text(_column(record, "content", data, where), "content", where, limit=None) or ""
         encoded = _encoded(content, where)
-        reason = why_no_text(encoded)
+        reason = why_not_text(encoded)
         if reason:
             return Unusable(name, reason)
     else:
@@ -110,7 +112,7 @@ def _column(record: Mapping[str, Any], kind: str, data: Data, where: str) -> Any
         raise InputError(
             f"A record has no column {name!r}.",
             where=where,
-            fix=f"correct data.columns.{kind}, or the record; it has: {has}",
+            fix=f"correct data.columns.{kind}, or the record; its columns: {has}",
         )
     return record[name]
 
@@ -123,7 +125,7 @@ def _text(value: Any, kind: str, where: str, limit: int | None = 500) -> str | N
             f"A record's {kind} is not a text"
             + (f" on one line of at most {limit} characters." if limit else "."),
             where=where,
-            fix=f"correct it, or name another column in data.columns.{kind}",
+            fix=f"correct it, or set data.columns.{kind} to another column",
         )
     return value or None
 
@@ -137,16 +139,16 @@ def _path(value: Any, where: str) -> str | None:
         raise InputError(
             "A record's path leads out of its repository.",
             where=where,
-            fix="correct it, or name another column in data.columns.path",
+            fix="correct it, or set data.columns.path to another column",
         )
     return "/".join(parts)
 
 
 def _license(value: Any, where: str) -> str | None:
-    """One license, or all of a list: each may hold for the file, so each has to be allowed."""
+    """Return one license, or all of a list joined by AND: each may apply, so each has to be allowed."""
     values = value if isinstance(value, list | tuple) else [value]
     if len(values) > 100:
-        values = [0]  # An error, as for anything else that is no list of licenses.
+        values = [0]  # An error, as for any other value that is not a list of licenses.
     names = sorted({name for each in values if (name := _text(each, "license", where))})
     if len(names) < 2:
         return names[0] if names else None
@@ -156,34 +158,36 @@ def _license(value: Any, where: str) -> str | None:
 def _encoded(text: str, where: str) -> bytes:
     try:
         return text.encode()
-    except UnicodeEncodeError as error:  # Half of a surrogate pair, which JSON lets pass.
-        raise _no_text(where) from error
+    except UnicodeEncodeError as error:  # Half of a surrogate pair, which JSON permits.
+        raise _not_text(where) from error
 
 
 def _canonical(record: Mapping[str, Any], where: str) -> bytes:
     try:
         encoded = canonical_json(_plain(record))
     except UnicodeEncodeError as error:
-        raise _no_text(where) from error
+        raise _not_text(where) from error
     except (TypeError, ValueError, RecursionError) as error:
         raise InputError(
-            f"A record holds something that is neither text nor number: {error}.",
+            f"A record has a value that is neither text nor number: {error}.",
             where=where,
-            fix="remove that column",
+            fix="remove the column",
         ) from error
     if len(encoded) > MAX_RECORD_BYTES:
         raise InputError("A record is larger than 16 MiB.", where=where, fix="split the record")
     return encoded
 
 
-def _no_text(where: str) -> InputError:
+def _not_text(where: str) -> InputError:
     return InputError(
-        "A record holds half of a surrogate pair, which is no text.", where=where, fix="correct that record"
+        "A record has half of a surrogate pair, which is not valid text.",
+        where=where,
+        fix="correct the record",
     )
 
 
 def _plain(value: Any) -> Any:
-    """Dates, numbers and bytes of a dataset's row as JSON can have them, always the same way."""
+    """Convert the dates, numbers and bytes of a dataset's row to JSON, always in the same way."""
     if value is None or isinstance(value, str | int | float):
         return value
     if isinstance(value, Mapping):

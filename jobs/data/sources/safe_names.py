@@ -1,4 +1,4 @@
-"""Names of files that somebody else chose: they stay in the folder that they are meant for."""
+"""Validation of untrusted file names, so that files stay in their directory."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ _MAX_PART = 255
 
 
 def why_unsafe(name: str) -> str | None:
-    """Why a relative path, written with slashes, cannot be a file's, in a few words; ``None`` when it can."""
+    """Return why a relative path with slashes is not safe, in a few words; ``None`` if it is."""
     if not name or len(name) > _MAX_NAME:
         return "is empty or very long"
-    if not name.isprintable():  # Control characters, and surrogates, which are bytes that are no UTF-8.
+    if not name.isprintable():  # Control characters, and surrogates, which stand for invalid UTF-8.
         return "has a character that cannot be printed"
     if "\\" in name:
         return "has a backslash"

@@ -1,4 +1,4 @@
-"""The step before training in a pod: it fetches, and training finds everything without a network."""
+"""The fetch step of a pod: training then needs no network."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ data:
 
 @pytest.fixture
 def fetch(tmp_path: Path) -> Callable[..., tuple[int, list[Mapping[str, Any]]]]:
-    """Runs the step on a recipe's text; its exit code and its events. The cache is below ``tmp_path``."""
+    """Runs the step on a recipe; returns its exit code and events. The cache is below ``tmp_path``."""
 
     def run(text: str, *arguments: str, **variables: str) -> tuple[int, list[Mapping[str, Any]]]:
         recipe = tmp_path / "recipe.yaml"
@@ -67,8 +67,8 @@ def test_a_repository_is_in_the_cache_afterwards(fetch: Callable[..., Any], tmp_
     ("arguments", "variables", "said"),
     [
         ([], {}, "does not exist"),
-        (["--variant", "7"], {}, "no number 7"),
-        ([], {"JOB_COMPLETION_INDEX": "3"}, "no number 3"),
+        (["--variant", "7"], {}, "Variant 7 does not exist"),
+        ([], {"JOB_COMPLETION_INDEX": "3"}, "Variant 3 does not exist"),
     ],
 )
 def test_what_cannot_be_fetched_is_an_event_and_the_documented_exit_code(

@@ -10,7 +10,7 @@ import pytest
 
 from starfreight.jobs.data.encoder import Encoder
 from starfreight.jobs.data.fim import MARKS, FimTokens, arrange, cut_characters, cut_line, shorten
-from starfreight.jobs.data.formats import LeftOut, make_format
+from starfreight.jobs.data.formats import LeftOutExample, make_format
 from starfreight.jobs.data.formats.windows import windows
 from starfreight.jobs.data.sources.interface import Sample
 from starfreight.recipe import Data
@@ -229,7 +229,7 @@ def test_a_middle_that_does_not_fit_is_left_out_and_counted(
 ) -> None:
     sample = make_sample({"prefix": "a", "middle": "b " * 100, "suffix": "c"})
     (left_out,) = make(encoder).examples([sample], random.Random(0))
-    assert isinstance(left_out, LeftOut)
+    assert isinstance(left_out, LeftOutExample)
 
 
 def test_the_ids_of_a_piece_of_a_file_are_those_of_the_piece_alone(encoder: Encoder) -> None:

@@ -1,4 +1,4 @@
-"""Results in order, whatever happens to the processes."""
+"""Results are in order, and failures of processes are reported."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from starfreight.jobs.data.worker_pool import Batching, ordered_map
 
 @pytest.fixture(autouse=True)
 def _in_every_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lets the processes that are started find this very module, whichever way pytest was started."""
+    """Makes this module importable in the started processes."""
     monkeypatch.syspath_prepend(str(Path(__file__).parents[3]))
 
 
@@ -37,7 +37,7 @@ def make_square(offset: int) -> Callable[[int], tuple[int, int]]:
 
 
 def make_picky() -> Callable[[int], int]:
-    """A worker that refuses everything from 20 on."""
+    """A worker that raises for items from 20 on."""
 
     def work(item: int) -> int:
         if item >= 20:
@@ -48,7 +48,7 @@ def make_picky() -> Callable[[int], int]:
 
 
 def make_victim() -> Callable[[int], int]:
-    """A worker that ends as the system would end it when memory runs out."""
+    """A worker that is killed as when memory runs out."""
 
     def work(item: int) -> int:
         if item == 30:
@@ -59,7 +59,7 @@ def make_victim() -> Callable[[int], int]:
 
 
 def make_torch_watcher() -> Callable[[int], bool]:
-    """A worker that tells whether torch is loaded."""
+    """A worker that returns true if torch is imported."""
     return lambda item: "torch" in sys.modules
 
 
@@ -183,7 +183,7 @@ def test_when_the_command_is_ended_all_its_processes_end(number: signal.Signals,
 
 
 def _children() -> list[int]:
-    """Processes of this one that multiprocessing started, but for its resource tracker."""
+    """The child processes started by multiprocessing, without its resource tracker."""
     import multiprocessing
 
     return [child.pid for child in multiprocessing.active_children() if child.pid]

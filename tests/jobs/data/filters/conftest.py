@@ -1,4 +1,4 @@
-"""Documents as filters see them, and secrets that are put together here so that no file holds one."""
+"""Documents for filters, and secrets assembled at run time so that no file contains one."""
 
 from __future__ import annotations
 

@@ -79,8 +79,8 @@ def test_a_set_that_is_missing_or_too_large_is_an_error(
     with pytest.raises(InputError, match="does not exist"):
         ContaminationFilter(("none.jsonl",), tmp_path)
     (tmp_path / "eval.txt").write_text(PROBLEM)
-    monkeypatch.setattr(contamination, "MAX_RUNS", 5)
-    with pytest.raises(InputError, match="more than 5 runs"):
+    monkeypatch.setattr(contamination, "MAX_NGRAMS", 5)
+    with pytest.raises(InputError, match="more than 5 n-grams"):
         ContaminationFilter(("eval.txt",), tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""No text makes a filter slow: twice as much text takes about twice as long, whatever it holds."""
+"""The time of filters is linear in the size of any text, also a hostile one."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from starfreight.jobs.data.filters.minhash import PERMUTATIONS, signature
-from starfreight.jobs.data.words import runs, word_hashes
+from starfreight.jobs.data.word_hashes import ngram_hashes, word_hashes
 
 TEXT = "".join(f"def f{number}(a, b):\n    return a * {number} + b\n\n" for number in range(60))
 
@@ -29,12 +29,27 @@ def test_the_signature_is_the_same_for_ever() -> None:
     )
 
 
+def test_signatures_are_those_of_datasketch_at_any_length() -> None:
+    # Recorded with datasketch 2.0.0: MinHash(num_perm=128, seed=1, scheme="affine32"), at lengths around the
+    # sizes of batches.
+    digest = hashlib.sha256()
+    for length in (14, 15, 100, 515, 516, 517, 1027, 1028, 1029, 5000):
+        text = " ".join(f"w{number * number % 997}" for number in range(length))
+        value = signature(word_hashes(text)) or b""
+        digest.update(value)
+        if length == 14:
+            values = np.frombuffer(value, dtype="<u4").tolist()
+            assert values[:4] == [466800344, 19683588, 465473901, 92331731]
+            assert values[-2:] == [100819787, 957437864]
+    assert digest.hexdigest() == "b10c0df6b60777472c30371706bc1a0ce091e3117bcc703c4ba7f8867060e281"
+
+
 def test_the_estimate_is_near_the_true_similarity() -> None:
     lines = TEXT.splitlines(keepends=True)
     random.Random(1).shuffle(lines)
     for part in (0.5, 0.9, 1.0):
         other = "".join(lines[: int(len(lines) * part)])
-        first, second = (set(runs(word_hashes(text), 5).tolist()) for text in ("".join(lines), other))
+        first, second = (set(ngram_hashes(word_hashes(text), 5).tolist()) for text in ("".join(lines), other))
         true = len(first & second) / len(first | second)
         assert abs(similarity("".join(lines), other) - true) < 0.12
 
@@ -76,7 +91,7 @@ def test_different_words_have_different_hashes() -> None:
 
 def test_runs_depend_on_the_order() -> None:
     words = word_hashes("a b c a c b")
-    assert len(runs(words, 3)) == 4
-    assert len(set(runs(words, 3).tolist())) == 4
-    assert runs(word_hashes("a b c"), 3).tolist() == runs(words, 3).tolist()[:1]
-    assert len(runs(words, 7)) == 0
+    assert len(ngram_hashes(words, 3)) == 4
+    assert len(set(ngram_hashes(words, 3).tolist())) == 4
+    assert ngram_hashes(word_hashes("a b c"), 3).tolist() == ngram_hashes(words, 3).tolist()[:1]
+    assert len(ngram_hashes(words, 7)) == 0

@@ -1,4 +1,4 @@
-"""Sources read to their end, and real git repositories."""
+"""Fixtures that read sources, and real git repositories."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ Content = bytes | str | None
 
 @pytest.fixture(scope="session")
 def read_source() -> Callable[..., tuple[list[Sample], dict[str, str]]]:
-    """Reads a source at a path: its samples, and why each other thing is none."""
+    """Reads a source at a path: its samples, and the reasons of unusable files and records."""
 
-    def read(path: Path, source: str = "x", **rules: Any) -> tuple[list[Sample], dict[str, str]]:
+    def read(path: Path, source: str | None = None, **rules: Any) -> tuple[list[Sample], dict[str, str]]:
         data = Data.model_validate_json(
-            Data(source=source).model_copy(update=rules).model_dump_json(exclude_unset=True)
+            Data(source=source or path.name).model_copy(update=rules).model_dump_json(exclude_unset=True)
         )
         found = list(open_source(data, path).samples())
         samples = [each for each in found if isinstance(each, Sample)]
@@ -40,7 +40,7 @@ def read_source() -> Callable[..., tuple[list[Sample], dict[str, str]]]:
 
 @pytest.fixture(scope="session")
 def write_tree() -> Callable[[Path, Mapping[str, Content]], Path]:
-    """Writes files below a folder and returns it."""
+    """Writes files below a directory and returns it."""
 
     def write(folder: Path, files: Mapping[str, Content]) -> Path:
         for name, content in files.items():
@@ -54,7 +54,7 @@ def write_tree() -> Callable[[Path, Mapping[str, Content]], Path]:
 
 @pytest.fixture
 def git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    """Runs git in a folder, with no configuration but this one; the cache is below ``tmp_path``."""
+    """Runs git in a directory, with only this configuration; the cache is below ``tmp_path``."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
@@ -80,7 +80,7 @@ def git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
 def commit_tree(
     git: Callable[..., str], write_tree: Callable[[Path, Mapping[str, Content]], Path]
 ) -> Callable[[Path, Mapping[str, Content]], str]:
-    """Makes a repository of a folder's files, or another commit in it, and returns the commit."""
+    """Commits files to a new or existing repository and returns the commit."""
 
     def commit(folder: Path, files: Mapping[str, Content]) -> str:
         write_tree(folder, files)
@@ -108,7 +108,7 @@ def read_git(
 
 @pytest.fixture(scope="session")
 def license_texts() -> Mapping[str, str]:
-    """License files as people have them."""
+    """License files with a copyright line."""
     mit = """MIT License
 
 Copyright (c) 2020 Ann Author
@@ -149,7 +149,7 @@ SOFTWARE.
 
 @pytest.fixture
 def serve_folder() -> Iterator[Callable[[Path], str]]:
-    """Serves a folder's files over HTTP and returns the address."""
+    """Serves the files of a directory over HTTP and returns the address."""
     servers = []
 
     def serve(folder: Path) -> str:

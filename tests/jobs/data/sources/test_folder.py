@@ -1,4 +1,4 @@
-"""A folder of code: what is taken from it, what is left out, what is refused, and in which order it comes."""
+"""A directory of code: the files read, left out and refused, and their order."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from starfreight.console import Console
 from starfreight.errors import InputError, RecipeError
 from starfreight.files import sha256_bytes
 from starfreight.jobs.data.sources import Sample, check_source, locate_source, open_source
-from starfreight.jobs.data.sources.texts import MAX_FILE_BYTES
+from starfreight.jobs.data.sources.text_files import MAX_FILE_BYTES
 from starfreight.recipe import Data
 
 Read = Callable[..., tuple[list[Sample], dict[str, str]]]
@@ -227,7 +227,7 @@ def test_a_source_that_is_not_there_is_refused_with_where_it_was_looked_for(tmp_
 @pytest.mark.parametrize("source", ["python:click", "./a.jsonl"])
 def test_only_a_folder_has_repositories_in_it(tmp_path: Path, source: str) -> None:
     (tmp_path / "a.jsonl").write_text("{}\n")
-    with pytest.raises(RecipeError, match="no folder of repositories"):
+    with pytest.raises(RecipeError, match="not a directory of repositories"):
         check_source(Data(source=source, repositories="subfolders"), tmp_path)
 
 

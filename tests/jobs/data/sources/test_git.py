@@ -131,9 +131,9 @@ def test_a_server_that_gives_no_single_commit_is_asked_for_all(
     )
     (sample,) = read_git("https://code.test/org/r.git", first, tmp_path)[0]
     assert (sample.content, sample.repository) == ("1\n", "org/r")
-    with pytest.raises(RecipeError, match="no such commit"):
+    with pytest.raises(RecipeError, match="does not have this commit"):
         read_git("https://code.test/org/r.git", "1" * 40, tmp_path)
-    with pytest.raises(InputError, match="no such git repository") as caught:
+    with pytest.raises(InputError, match="does not exist or cannot be accessed") as caught:
         read_git("https://code.test/org/other.git", first, tmp_path)
     assert caught.value.where == f"org/other at {first}"
 
@@ -155,7 +155,7 @@ def test_a_revision_that_is_no_commit_is_refused_and_nothing_is_kept(
     git(tmp_path / "r", "tag", "-a", "v1", "-m", "x")
     names = {"tree": "HEAD^{tree}", "blob": "HEAD:a.py", "tag": "v1"}
     revision = git(tmp_path / "r", "rev-parse", names[what]) if what in names else "1" * 40
-    with pytest.raises(RecipeError, match="no such commit") as caught:
+    with pytest.raises(RecipeError, match="does not have this commit") as caught:
         locate_source(Data(source="git:./r", revision=revision), tmp_path, Console(quiet=True))
     assert caught.value.exit_code == 2
     assert [path.suffix for path in cache_folder("git").iterdir()] == [".lock"]

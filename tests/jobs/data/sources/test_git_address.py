@@ -1,4 +1,4 @@
-"""Addresses of git repositories: those that are taken, and those that would run or reveal something."""
+"""Addresses of git repositories: valid ones, and those that would run a program or reveal a secret."""
 
 from __future__ import annotations
 

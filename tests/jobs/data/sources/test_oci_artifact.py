@@ -1,4 +1,4 @@
-"""Addresses and manifests of artifacts: what is read, and a clear word on what is not. No network."""
+"""Addresses and manifests of artifacts: those that are read, and clear errors for others; no network."""
 
 from __future__ import annotations
 
@@ -118,27 +118,27 @@ def test_a_name_that_leads_elsewhere_is_refused(field: str, name: str, said: str
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (b"{", "no JSON"),
-        (b"[" * 100_000, "no JSON"),
-        (b"[]", "no OCI manifest"),
+        (b"{", "not JSON"),
+        (b"[" * 100_000, "not JSON"),
+        (b"[]", "not an OCI manifest"),
         (manifest(mediaType="application/vnd.docker.distribution.manifest.v2+json"), "docker.distribution"),
         (manifest(mediaType="application/vnd.oci.image.index.v1+json", manifests=[]), "an index"),
         (manifest(layer(title="a"), manifests=[]), "an index"),
         (manifest(), "no layers"),
         (manifest(layers={}), "no layers"),
-        (manifest("a"), "a layer that is none"),
+        (manifest("a"), "a layer that is not an object"),
         (manifest(layer()), "without the annotation"),
         (manifest(layer(title=7)), "without the annotation"),
-        (manifest({"mediaType": PLAIN, "annotations": {TITLE: "a"}}), "sound type"),
-        (manifest(layer(size=-1, title="a")), "sound type"),
-        (manifest(layer(size="1", title="a")), "sound type"),
-        (manifest({**layer(title="a"), "digest": "sha256:../../x"}), "sound type"),
+        (manifest({"mediaType": PLAIN, "annotations": {TITLE: "a"}}), "valid type"),
+        (manifest(layer(size=-1, title="a")), "valid type"),
+        (manifest(layer(size="1", title="a")), "valid type"),
+        (manifest({**layer(title="a"), "digest": "sha256:../../x"}), "valid type"),
         (manifest(layer(title="a"), layer(title="a")), "twice"),
-        (manifest(layer(title="a"), layer(title="a/b")), "as a file and as a folder"),
+        (manifest(layer(title="a"), layer(title="a/b")), "as a file and as a directory"),
         (manifest(layer("application/vnd.oci.image.layer.v1.tar+gzip", title="src")), "compressed"),
         (manifest(layer(title="src", unpack="true")), "compressed"),
-        (manifest(layer(DATASET + "tar+gzip")), "which is not read"),
-        (manifest(layer(DATASET + "tar+zstd")), "which is not read"),
+        (manifest(layer(DATASET + "tar+gzip")), "which is not supported"),
+        (manifest(layer(DATASET + "tar+zstd")), "which is not supported"),
         (manifest(layer(DATASET + "raw")), "without the annotation"),
     ],
 )

@@ -57,7 +57,7 @@ def test_each_record_of_a_file_is_a_sample(file: Path, read_source: Read) -> Non
     encoded = canonical_json(ROWS[3])
     assert (samples[3].digest, samples[3].size) == (sha256_bytes(encoded), len(encoded))
     assert (samples[3].path, samples[3].repository, samples[3].license) == (None, None, None)
-    (container,) = open_source(Data(source="x"), file).containers()
+    (container,) = open_source(Data(source=file.name), file).containers()
     assert (container.path, container.digest) == (file.name, sha256_file(file))
     assert container.size == file.stat().st_size
 
@@ -155,7 +155,7 @@ def test_a_bad_line_is_named(tmp_path: Path, line: bytes, words: str, read_sourc
 @pytest.mark.parametrize("name", ["a.csv", "a.json", "code.py"])
 def test_a_file_of_another_kind_is_refused(tmp_path: Path, name: str) -> None:
     write_lines(tmp_path / name, b"a,b")
-    with pytest.raises(RecipeError, match="another kind"):
+    with pytest.raises(RecipeError, match="neither a directory nor a JSONL or Parquet file"):
         check_source(Data(source=name), tmp_path)
 
 
@@ -217,7 +217,7 @@ from pathlib import Path
 from starfreight.jobs.data.sources import open_source
 from starfreight.recipe import Data
 def read(path):
-    count = sum(1 for _ in open_source(Data(source="x"), Path(path)).samples())
+    count = sum(1 for _ in open_source(Data(source=path), Path(path)).samples())
     return count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
 _, before = read({str(small)!r})
 count, after = read({str(large)!r})
@@ -280,7 +280,7 @@ def test_a_dataset_of_pictures_is_refused_before_one_is_decoded(tmp_path: Path, 
         {"picture": [{"bytes": b"no picture", "path": None}]}, features=features
     )
     rows.save_to_disk(tmp_path / "set")
-    with pytest.raises(InputError, match="'picture' holds files of type Image"):
+    with pytest.raises(InputError, match="'picture' holds data of type Image"):
         read_source(tmp_path / "set", "dataset:./set")
 
 
@@ -315,7 +315,7 @@ def test_a_dataset_that_names_a_file_outside_of_it_is_refused(
     state = json.loads((tmp_path / "set/state.json").read_text())
     state["_data_files"][0]["filename"] = name
     (tmp_path / "set/state.json").write_text(json.dumps(state))
-    with pytest.raises(InputError, match="no file beside"):
+    with pytest.raises(InputError, match="not a file in its directory"):
         read_source(tmp_path / "set", "dataset:./set")
 
 

@@ -1,4 +1,4 @@
-"""The license of a repository: what its files say, and nothing that they do not say."""
+"""The license of a repository: recognised from its exact text only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The manifest: the same bytes for the same data, plain JSON, and no change that is not noticed."""
+"""The manifest: the same bytes for the same data, in plain JSON, and every change is detected."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ import pytest
 from starfreight.console import Console
 from starfreight.errors import InputError
 from starfreight.files import sha256_file
-from starfreight.jobs.data.manifest.gather import gather_data
+from starfreight.jobs.data.manifest.build_manifest import build_manifest
 from starfreight.jobs.data.manifest.manifest import DataManifest
-from starfreight.jobs.data.manifest.samples import used_samples
+from starfreight.jobs.data.manifest.samples import verified_samples
 from starfreight.jobs.data.sources import locate_source, open_source
 from starfreight.jobs.data.worker_pool import Batching
 from starfreight.recipe.data import Data
@@ -31,7 +31,7 @@ FILE = (
 
 
 SMALL = Batching(cost=4000, start_after=8000, most=4)
-"""So that processes are started for these few files, too."""
+"""Small enough to start processes for these few files."""
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ SOURCES: tuple[Mapping[str, Any], ...] = (
 )
 
 
-def gather(
+def build(
     folder: Path,
     sources: tuple[Mapping[str, Any], ...] = SOURCES,
     processes: int = 1,
@@ -71,27 +71,27 @@ def gather(
     out = folder / f"out-{len(list(folder.iterdir()))}"
     out.mkdir()
     paths = [locate_source(each, folder, Console(quiet=True)) for each in data]
-    found = gather_data(data, paths, folder, out, console or Console(quiet=True), processes, SMALL)
+    found = build_manifest(data, paths, folder, out, console or Console(quiet=True), processes, SMALL)
     manifest = DataManifest.load(out / "manifest.json")
     assert manifest.digest == found.manifest.digest == sha256_file(out / "manifest.json")
     return manifest
 
 
 def read(folder: Path, manifest: DataManifest, number: int = 0) -> list[tuple[str, str]]:
-    """Names and sides of what training would read."""
+    """The names and splits of the samples for training."""
     data = Data.model_validate_json(json.dumps(SOURCES[number]))
     source = open_source(data, locate_source(data, folder, Console(quiet=True)))
-    return [(sample.name, split) for sample, split in used_samples(source, manifest, number)]
+    return [(sample.name, split) for sample, split in verified_samples(source, manifest, number)]
 
 
 def test_the_same_data_gives_the_same_bytes_anywhere_and_with_any_number_of_processes(
     code: Path, tmp_path: Path
 ) -> None:
-    here = gather(code)
+    here = build(code)
     shutil.copytree(code / "src", tmp_path / "elsewhere/deeper/src")
     shutil.copy(code / "pairs.jsonl", tmp_path / "elsewhere/deeper")
-    moved = gather(tmp_path / "elsewhere/deeper")
-    spread = gather(code, processes=2)
+    moved = build(tmp_path / "elsewhere/deeper")
+    spread = build(code, processes=2)
     for name in ("manifest.json", "left_out.jsonl", "records-1.jsonl"):
         texts = {(manifest.path.parent / name).read_bytes() for manifest in (here, moved, spread)}
         assert len(texts) == 1
@@ -100,14 +100,14 @@ def test_the_same_data_gives_the_same_bytes_anywhere_and_with_any_number_of_proc
 
 def test_a_path_of_this_machine_in_the_recipe_does_not_get_into_the_manifest(code: Path) -> None:
     sources = ({**SOURCES[0], "source": str(code / "src")},)
-    manifest = gather(code, sources)
+    manifest = build(code, sources)
     assert manifest.sources[0].source == "src"
     for path in manifest.path.parent.iterdir():
         assert str(code) not in path.read_text()
 
 
 def test_the_manifest_is_plain_json_that_names_each_file_on_a_line(code: Path) -> None:
-    manifest = gather(code)
+    manifest = build(code)
     whole = json.loads(manifest.path.read_bytes())
     assert whole["version"] == 2
     files = whole["sources"][0]["files"]
@@ -127,7 +127,7 @@ def test_the_manifest_is_plain_json_that_names_each_file_on_a_line(code: Path) -
 
 
 def test_everything_that_is_left_out_is_named_with_its_reason(code: Path) -> None:
-    manifest = gather(code)
+    manifest = build(code)
     lines = (manifest.path.parent / "left_out.jsonl").read_text().splitlines()
     left = {line["name"]: line for line in map(json.loads, lines)}
     assert left["empty.py"]["filter"] == "unusable"
@@ -140,7 +140,7 @@ def test_everything_that_is_left_out_is_named_with_its_reason(code: Path) -> Non
 
 
 def test_training_reads_exactly_what_the_manifest_names(code: Path) -> None:
-    manifest = gather(code)
+    manifest = build(code)
     for number, count in ((0, 60), (1, 20)):
         assert read(code, manifest, number) == [(used.path, used.split) for used in manifest.kept(number)]
         assert len(read(code, manifest, number)) == count
@@ -149,17 +149,17 @@ def test_training_reads_exactly_what_the_manifest_names(code: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("file_03.py", "x = 4\n", "file_03.py is another text now"),
+        ("file_03.py", "x = 4\n", "file_03.py has different content"),
         ("file_03.py", None, "file_0"),
-        ("file_03b.py", "x = 4\n", "file_03b.py was not there"),
-        ("empty.py", None, "one before it is gone"),
-        ("later_copy.py", None, "later_copy.py is gone"),
-        ("zzz.py", "x = 5\n", "zzz.py was not there"),
-        ("file_03.py", "", "file_03.py is another text now"),
+        ("file_03b.py", "x = 4\n", "file_03b.py is new"),
+        ("empty.py", None, "one before it is missing"),
+        ("later_copy.py", None, "later_copy.py is missing"),
+        ("zzz.py", "x = 5\n", "zzz.py is new"),
+        ("file_03.py", "", "file_03.py has different content"),
     ],
 )
 def test_data_that_has_changed_is_noticed(code: Path, name: str, text: str | None, message: str) -> None:
-    manifest = gather(code)
+    manifest = build(code)
     path = code / "src" / name
     path.unlink(missing_ok=True)
     if text is not None:
@@ -170,7 +170,7 @@ def test_data_that_has_changed_is_noticed(code: Path, name: str, text: str | Non
 
 
 def test_records_that_have_changed_are_noticed(code: Path) -> None:
-    manifest = gather(code)
+    manifest = build(code)
     path = code / "pairs.jsonl"
     path.write_text(path.read_text().replace("Add 7.", "Add 8!"))
     with pytest.raises(InputError, match="changed since the run was prepared"):
@@ -191,7 +191,7 @@ def test_records_that_have_changed_are_noticed(code: Path) -> None:
     ],
 )
 def test_a_damaged_manifest_is_refused(code: Path, change: Callable[[str], str]) -> None:
-    manifest = gather(code)
+    manifest = build(code)
     manifest.path.write_text(change(manifest.path.read_text()))
     with pytest.raises(InputError) as caught:
         DataManifest.load(manifest.path)
@@ -200,11 +200,11 @@ def test_a_damaged_manifest_is_refused(code: Path, change: Callable[[str], str])
 
 @pytest.mark.parametrize("name", ["left_out.jsonl", "records-1.jsonl"])
 def test_a_list_that_was_changed_or_removed_is_refused(code: Path, name: str) -> None:
-    manifest = gather(code)
+    manifest = build(code)
     path = manifest.path.parent / name
     whole = path.read_text()
     path.write_text(whole.splitlines(keepends=True)[0])
-    with pytest.raises(InputError, match="not the one that the manifest names"):
+    with pytest.raises(InputError, match="does not match its digest in the manifest"):
         DataManifest.load(manifest.path)
     path.unlink()
     with pytest.raises(InputError, match="cannot be read"):
@@ -220,17 +220,17 @@ def test_a_manifest_of_an_earlier_release_is_refused_with_what_to_do(tmp_path: P
 
 def test_when_nothing_is_left_the_filter_and_the_way_out_are_named(code: Path) -> None:
     source = {"source": "./src", "filters": {"near_duplicates": False}}
-    with pytest.raises(InputError, match=r"Nothing of this source.*62 texts.*61 license") as caught:
-        gather(code, (source,))
+    with pytest.raises(InputError, match=r"no text to train on.*62 texts.*61 license") as caught:
+        build(code, (source,))
     assert "data.license" in str(caught.value.fix)
     again = ({**SOURCES[0]}, {**SOURCES[0]})
     with pytest.raises(InputError, match="61 exact_duplicates") as caught:
-        gather(code, again)
+        build(code, again)
     assert "exact_duplicates: false" in str(caught.value.fix)
 
 
 def test_what_is_used_and_left_out_is_told(code: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    gather(code, console=Console())
+    build(code, console=Console())
     told = capsys.readouterr().err
     assert "./src: 60 of 62 texts" in told
     assert "1 unusable" in told
@@ -240,26 +240,25 @@ def test_what_is_used_and_left_out_is_told(code: Path, capsys: pytest.CaptureFix
 PROGRAM = """
 import sys
 from pathlib import Path
-from starfreight.jobs.data.manifest.gather import gather_data
-from starfreight.jobs.data.manifest import gather
+from starfreight.jobs.data.manifest import build_manifest as module
 from starfreight.jobs.data.sources import locate_source
 from starfreight.console import Console
 from starfreight.recipe.data import Data
 import starfreight.cli, signal
 
-class Slow(gather.Catalogue):
+class Slow(module.Catalogue):
     def split(self, records):
         print("examined", flush=True)
         import time
         time.sleep(60)
 
-gather.Catalogue = Slow
+module.Catalogue = Slow
 signal.signal(signal.SIGTERM, starfreight.cli._as_interrupt)
 data = [Data(source="./src", license="MIT")]
 here = Path(sys.argv[1])
 (here / "out").mkdir()
 try:
-    gather_data(data, [here / "src"], here, here / "out", Console(quiet=True), 1)
+    module.build_manifest(data, [here / "src"], here, here / "out", Console(quiet=True), 1)
 except KeyboardInterrupt:
     sys.exit(130)
 """

@@ -1,4 +1,4 @@
-"""Which files of a folder or a git repository are texts to learn from: the same rules for both."""
+"""Rules that select the text files of a directory or a git repository."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from starfreight.recipe.data import Data
 
 MAX_FILE_BYTES = 1 << 20
-"""Larger files are generated or are data; people do not write them."""
+"""Larger files are generated or hold data."""
 
 _SKIPPED_FOLDERS = frozenset({"__pycache__", "node_modules"})
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\n"
 
 
 def is_skipped(name: str) -> bool:
-    """Whether a file or folder is not even looked at: hidden ones, and what tools install or leave behind.
+    """Return true for files and directories to ignore: hidden ones, and those created by tools.
 
     Args:
         name: one part of a path.
@@ -24,20 +24,20 @@ def is_skipped(name: str) -> bool:
 
 
 def is_wanted(path: str, data: Data) -> bool:
-    """Whether a source's patterns take a file, by its path or by its name."""
+    """Return true if a source's include and exclude patterns select a file, by its path or by its name."""
     return _matches(path, data.include) and not _matches(path, data.exclude)
 
 
-def shown(name: str) -> str:
-    """A name as reports can print it: control characters and bytes that are no UTF-8 are spelled out."""
+def printable_name(name: str) -> str:
+    """Return a printable name, with control characters and invalid UTF-8 escaped."""
     return name if name.isprintable() else ascii(name)[1:-1]
 
 
-def why_no_text(content: bytes) -> str | None:
-    """Why a file's bytes cannot be used, in a few words; ``None`` when they are a text.
+def why_not_text(content: bytes) -> str | None:
+    """Return why a file is not a usable text, in a few words; ``None`` if it is one.
 
     Args:
-        content: the file, or its first bytes when it has more than :data:`MAX_FILE_BYTES`.
+        content: of the file; its first bytes suffice if it is larger than :data:`MAX_FILE_BYTES`.
     """
     if not content.strip():
         return "empty"

@@ -1,4 +1,4 @@
-"""From a recipe to the figures of its data."""
+"""The figures of a recipe's data, and how they are computed."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pathlib import Path
 from starfreight.base_model import locate_base
 from starfreight.console import Console
 from starfreight.errors import ServiceError
-from starfreight.jobs.data.manifest.gather import Gathered, gather_data
+from starfreight.jobs.data.manifest.build_manifest import ManifestBuild, build_manifest
 from starfreight.jobs.data.manifest.manifest import MANIFEST_FILE, DataManifest, SourceSummary
-from starfreight.jobs.data.manifest.samples import used_samples
+from starfreight.jobs.data.manifest.samples import verified_samples
 from starfreight.jobs.data.report.examples import RenderedExample, draw_examples
 from starfreight.jobs.data.sources import locate_source, open_source
 from starfreight.jobs.data.sources.interface import Sample
@@ -24,20 +24,20 @@ from starfreight.recipe import Recipe
 from starfreight.recipe.data import Data
 
 _NAMES = 5
-"""Names that are shown of what a filter leaves out."""
+"""Samples named for each filter."""
 
 
 @dataclass(frozen=True)
 class SourceReport:
-    """One source.
+    """The figures of one source.
 
     Attributes:
         summary: its counts.
-        tokens: of what is used, by side (``train``, ``held_out``); empty when they were not counted.
+        tokens: of the samples used, by split (``train``, ``held_out``); empty if they were not counted.
         language_tokens: the same by language.
         license_tokens: the same by license.
-        left_out: by filter, the first few samples that it leaves out: a name and a few words.
-        examples: what training reads, drawn from all over the source.
+        left_out: by filter, the names of the first samples left out, with the reasons.
+        examples: as training reads them, drawn at random from the source.
     """
 
     summary: SourceSummary
@@ -49,34 +49,34 @@ class SourceReport:
 
 
 @dataclass(frozen=True)
-class Report:
-    """All sources of a recipe. ``no_tokens`` says why nothing was counted in tokens, or is ``None``."""
+class DataReport:
+    """The figures of all sources. ``no_tokens`` is the reason if tokens were not counted, else ``None``."""
 
     recipe: str
     base: str
     sources: tuple[SourceReport, ...]
-    gathered: Gathered
+    build: ManifestBuild
     no_tokens: str | None
 
 
-def make_report(recipe: Recipe, folder: Path, examples: int, console: Console) -> Report:
-    """Reads and examines the data as a run would, and counts it. Nothing is left on the disk.
+def build_data_report(recipe: Recipe, folder: Path, examples: int, console: Console) -> DataReport:
+    """Read, filter and count the data like a run. Nothing is left on the disk.
 
     Args:
         recipe: without a sweep.
-        folder: where its relative paths start.
-        examples: how many to draw from each source.
+        folder: the base of its relative paths.
+        examples: number of examples to draw from each source.
         console: shows progress.
 
     Raises:
-        RecipeError: the recipe names something that is not there.
+        RecipeError: the recipe names a missing file or source.
         InputError: the data cannot be used.
     """
     paths = [locate_source(data, folder, console) for data in recipe.data]
     base, no_tokens = _find_tokenizer(recipe, folder)
     with tempfile.TemporaryDirectory(prefix="starfreight-") as work:
         processes = recipe.run.threads
-        gathered = gather_data(recipe.data, paths, folder, Path(work), console, processes)
+        build = build_manifest(recipe.data, paths, folder, Path(work), console, processes)
         manifest = DataManifest.load(Path(work) / MANIFEST_FILE)
         tallies = _count_tokens(recipe.data, paths, manifest, base, console, processes) if base else {}
         sources = []
@@ -97,33 +97,35 @@ def make_report(recipe: Recipe, folder: Path, examples: int, console: Console) -
                     examples=drawn,
                 )
             )
-    return Report(recipe.name, recipe.base.model, tuple(sources), gathered, no_tokens)
+    return DataReport(recipe.name, recipe.base.model, tuple(sources), build, no_tokens)
 
 
 def _find_tokenizer(recipe: Recipe, folder: Path) -> tuple[Path | None, str | None]:
-    """The folder of the base model's tokenizer, or why there is none."""
+    """Return the directory of the base model's tokenizer, or the reason for its absence."""
     if importlib.util.find_spec("tokenizers") is None:
-        return None, "that needs the extra train: pip install 'starfreight[train]'"
+        return None, "this needs the extra train: pip install 'starfreight[train]'"
     try:
         return locate_base(recipe.base, folder, ("tokenizer.json",)), None
     except ServiceError as error:
-        return None, f"the base model's tokenizer is not at hand: {error.what}"
+        return None, f"the tokenizer of the base model is not available: {error.what}"
 
 
 _Kind = tuple[int, str, str, str]
+"""Source number, split, language and license."""
 
 
-def make_counter(sources: Sequence[Data], base: str) -> Callable[[tuple[int, Sample]], int]:
-    """The worker of a process: how many tokens a sample's text has, as it is trained on."""
+def make_token_counter(sources: Sequence[Data], base: str) -> Callable[[tuple[int, Sample]], int]:
+    """Return the worker of a process, which counts the tokens of a sample's training text."""
     from starfreight.jobs.data.encoder import Encoder
-    from starfreight.jobs.data.examine import text_of
     from starfreight.jobs.data.redaction import redact
+    from starfreight.jobs.data.training_text import training_text
 
     encoder = Encoder(Path(base))
 
     def count(item: tuple[int, Sample]) -> int:
         number, sample = item
-        return len(encoder.encode(text_of(redact(sample.content, sources[number].filters)[0])))
+        text = training_text(redact(sample.content, sources[number].filters)[0])
+        return len(encoder.encode(text))
 
     return count
 
@@ -138,20 +140,20 @@ def _count_tokens(
 ) -> dict[_Kind, int]:
     def items() -> Iterator[tuple[int, Sample]]:
         for number, data in enumerate(sources):
-            for sample, _ in used_samples(open_source(data, paths[number]), manifest, number):
+            for sample, _ in verified_samples(open_source(data, paths[number]), manifest, number):
                 yield number, sample
 
     kinds = (
-        (number, used.split, used.language or "unknown", used.license or "NOASSERTION")
+        (number, entry.split, entry.language or "unknown", entry.license or "NOASSERTION")
         for number in range(len(sources))
-        for used in manifest.kept(number)
+        for entry in manifest.kept(number)
     )
     total = sum(source.train.bytes + source.held_out.bytes for source in manifest.sources)
     tallies: dict[_Kind, int] = {}
     with console.progress("Counting tokens", total=total, unit="B") as advance:
         sized, counted = itertools.tee(items())  # At most a few batches apart.
         counts = ordered_map(
-            make_counter, (tuple(sources), str(base)), counted, cost=_cost, processes=processes
+            make_token_counter, (tuple(sources), str(base)), counted, cost=_cost, processes=processes
         )
         for kind, (_, sample), count in zip(kinds, sized, counts, strict=True):
             tallies[kind] = tallies.get(kind, 0) + count

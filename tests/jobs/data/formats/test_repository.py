@@ -1,4 +1,4 @@
-"""Whole repositories, in the spelling of either StarCoder."""
+"""Whole repositories, with the tokens of StarCoder 1 and 2."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``starfreight data inspect`` shows, and that hostile files stay text."""
+"""``starfreight data inspect``: its figures, its page, and the escaping of hostile files."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def recipe(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def inspect(recipe: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """Runs the command and returns what it prints."""
+    """Runs the command and returns its output."""
 
     def run(*options: str) -> str:
         assert main(["data", "inspect", str(recipe), "-q", *options]) == 0
@@ -158,7 +158,7 @@ def test_the_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def _joined(pieces: Any) -> Iterator[Any]:
-    """Pieces of one role in one, whether they are learned or not."""
+    """Joins adjacent pieces of one role."""
     from dataclasses import replace
 
     last = None

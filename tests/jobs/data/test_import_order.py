@@ -1,10 +1,10 @@
-"""What is imported comes first."""
+"""Imported files come first."""
 
 from __future__ import annotations
 
 import pytest
 
-from starfreight.jobs.data.imports import order_by_imports
+from starfreight.jobs.data.import_order import order_by_imports
 
 
 def ordered(files: dict[str, str]) -> list[str]:

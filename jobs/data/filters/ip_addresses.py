@@ -1,4 +1,4 @@
-"""Internet addresses of machines that somebody can be found by."""
+"""Public IP addresses, which can identify a person."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_net
 
 from starfreight.jobs.data.filters.spans import Span
 
-# Where to look, by what is quick to find: the first dot and the first colon of an address.
+# The first dot and the first colon of an address, which are quick to find.
 _V4_DOTS = re.compile(r"\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]")
 _V6_COLONS = re.compile(r":[0-9A-Fa-f]{0,4}:")
 # Not part of a longer number, version or path; `//` before it makes it a host.
 _V4 = re.compile(r"(?<![\w.\-])(?<![^/]/)[1-9][0-9]{0,2}(?:\.[0-9]{1,3}){3}(?![\w\-]|\.\w)")
 # Global unicast addresses are 2000::/3: other shapes are slices, times, scopes of C++.
 _V6 = re.compile(r"(?<![\w:.])[23][0-9A-Fa-f]{3}(?::[0-9A-Fa-f]{0,4}){2,7}(?![\w:]|\.\w)")
-# What comes before a number of four parts that is a version, a section or an object identifier.
+# Precedes a number of four parts that is a version, a section or an object identifier.
 _NO_ADDRESS = re.compile(
     r"(?i:version|ver|release|revision|oid|section|chapter|build)\W{0,4}\Z|(?:[<>=~!]=|\bv|@)\s?\Z"
 )
 
-# The IANA special-purpose registries (RFC 6890 and later), said here because Python's own lists change with
-# its version; and name servers that the public is told to use.
+# The IANA special-purpose registries (RFC 6890 and later), listed here because Python's own lists change with
+# its version; and public name servers.
 _SPECIAL = tuple(
     ip_network(network)
     for network in (
@@ -37,8 +37,8 @@ _SPECIAL = tuple(
 _SPECIAL_V4 = tuple(network for network in _SPECIAL if isinstance(network, IPv4Network))
 _SPECIAL_V6 = tuple(network for network in _SPECIAL if isinstance(network, IPv6Network))
 
-# StarCoder's training data has private addresses of the same family in place of public ones, so that code
-# goes on being code. The same address becomes the same one throughout a text.
+# As in StarCoder's training data, a public address is replaced by a private one of the same family, so that
+# the code stays valid. Within a text, equal addresses get equal replacements.
 _STANDINS = {
     4: ("192.168.3.11", "192.168.127.12", "172.16.17.32", "172.16.31.10", "172.16.58.3"),
     6: ("fd00::11", "fd00::12", "fd00::32", "fd00::10", "fd00::3"),
@@ -46,17 +46,19 @@ _STANDINS = {
 
 
 def find_addresses(text: str) -> Iterator[Span]:
-    """Where a text holds public IP addresses: not private ones, nor those of examples and of name servers."""
+    """Yield the public IP addresses in a text, except those reserved for examples and public name servers."""
     standins: dict[str, str] = {}
-    for place in sorted({*_places(text, _V4_DOTS, _V4, (3, 2, 1)), *_places(text, _V6_COLONS, _V6, (4,))}):
-        value = text[place[0] : place[1]]
+    for start, end in sorted(
+        {*_matches(text, _V4_DOTS, _V4, (3, 2, 1)), *_matches(text, _V6_COLONS, _V6, (4,))}
+    ):
+        value = text[start:end]
         family = 6 if ":" in value else 4
-        if _is_public_v6(value) if family == 6 else _is_public_v4(text, place[0], value):
+        if _is_public_v6(value) if family == 6 else _is_public_v4(text, start, value):
             mark = _STANDINS[family][len(standins) % len(_STANDINS[family])]
-            yield Span(*place, "IP address", standins.setdefault(value, mark))
+            yield Span(start, end, "IP address", standins.setdefault(value, mark))
 
 
-def _places(
+def _matches(
     text: str, trigger: re.Pattern[str], address: re.Pattern[str], before: tuple[int, ...]
 ) -> Iterator[tuple[int, int]]:
     for match in trigger.finditer(text):
@@ -72,7 +74,7 @@ def _is_public_v4(text: str, start: int, value: str) -> bool:
     except ValueError:
         return False
     if len(value) == 7 or value.startswith(("2.5.4.", "2.5.29.")):
-        return False  # 1.2.3.4 is nearly always a version; 2.5.29.17 the name of a field in a certificate.
+        return False  # 1.2.3.4 is nearly always a version, 2.5.29.17 the identifier of a certificate field.
     if any(address in network for network in _SPECIAL_V4):
         return False
     return not _NO_ADDRESS.search(text, max(0, start - 16), start)

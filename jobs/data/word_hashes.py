@@ -1,8 +1,8 @@
-"""Words of a text as 64-bit hashes, and runs of them: what texts are compared by.
+"""Texts as 64-bit hashes of their words and of their n-grams, for comparing them.
 
-All of it is arithmetic on the bytes of UTF-8, so that it is the same on any machine and with any
-version of Unicode: letters, digits and ``_`` of ASCII make words, in either case; so do all other
-characters, those of three bytes and more (Chinese, Thai) each starting a word of its own.
+The hashes are computed from the bytes of UTF-8, so that they are the same on any machine and with any
+version of Unicode. A word is a run of ASCII letters, digits and ``_``, in either case, and of characters
+outside ASCII; each character of three bytes or more (Chinese, Thai) starts a word of its own.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     Hashes = NDArray[np.uint64]
 
 _IN_WORD = 0x9E3779B97F4A7C15  # The odd multipliers of splitmix64 and of MurmurHash3's finalizer.
-_IN_RUN = 0xC2B2AE3D27D4EB4F
+_IN_NGRAM = 0xC2B2AE3D27D4EB4F
 _MIX = (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53)
 _LONGEST = 256
-"""Letters of a longer word after these many do not count."""
+"""Number of significant letters of a word; the rest of a longer word is ignored."""
 
 
 def word_hashes(text: str) -> Hashes:
-    """One hash for each word of a text, in order; case does not count, nor does what lies between words."""
+    """Return one hash per word, in order; case, punctuation and white space do not count."""
     import numpy as np
 
     letters, powers = _tables()
@@ -36,24 +36,25 @@ def word_hashes(text: str) -> Hashes:
     starts = np.flatnonzero(inside & (~before | (codes >= 0xE0)))
     if not len(starts):
         return np.zeros(0, dtype=np.uint64)
-    # Where each byte stands in its word; separators count for nothing, as their value is 0.
-    place = np.arange(len(codes), dtype=np.int64)
-    place -= np.repeat(np.concatenate(([0], starts)), np.diff(np.concatenate(([0], starts, [len(codes)]))))
-    np.minimum(place, _LONGEST, out=place)
-    return _mixed(np.add.reduceat(values * powers[place], starts))
+    # The position of each byte in its word; separators add nothing, since their value is 0.
+    position = np.arange(len(codes), dtype=np.int64)
+    bounds = np.concatenate(([0], starts))
+    position -= np.repeat(bounds, np.diff(np.concatenate((bounds, [len(codes)]))))
+    np.minimum(position, _LONGEST, out=position)
+    return _mixed(np.add.reduceat(values * powers[position], starts))
 
 
-def runs(words: Hashes, length: int) -> Hashes:
-    """One hash for each run of ``length`` words, in order; none for a shorter text."""
+def ngram_hashes(words: Hashes, length: int) -> Hashes:
+    """Return one hash per n-gram of ``length`` words, in order; none for a shorter text."""
     import numpy as np
 
     count = len(words) - length + 1
     if count < 1:
         return np.zeros(0, dtype=np.uint64)
     total = np.zeros(count, dtype=np.uint64)
-    for place in range(length):
-        total *= np.uint64(_IN_RUN)
-        total += words[place : place + count]
+    for position in range(length):
+        total *= np.uint64(_IN_NGRAM)
+        total += words[position : position + count]
     return _mixed(total)
 
 
@@ -69,7 +70,7 @@ def _mixed(values: Hashes) -> Hashes:
 
 @lru_cache(maxsize=1)
 def _tables() -> tuple[Any, Any]:
-    """The value of each byte (0 between words), and the multiplier of each place in a word."""
+    """The value of each byte (0 between words) and the multiplier of each position in a word."""
     import numpy as np
 
     letters = np.zeros(256, dtype=np.uint64)

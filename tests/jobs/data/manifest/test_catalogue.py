@@ -1,4 +1,4 @@
-"""Which samples stay and which are held out, by findings that are made here."""
+"""The catalogue: duplicates and held-out samples, with made-up findings."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 
 from starfreight.jobs.data.filters.interface import Finding
-from starfreight.jobs.data.manifest.catalogue import Catalogue, Entry, held_out_count
+from starfreight.jobs.data.manifest.catalogue import Catalogue, CatalogueEntry, held_out_count
 from starfreight.jobs.data.sources.interface import Unusable
 from starfreight.recipe.data import Data, Filters
 
 
 def finding(name: str, text: str = "", **changes: Any) -> Finding:
-    """What would be found of a file with that text; each file has a text of its own when none is given."""
+    """The finding for a file with this text; by default each file has a text of its own."""
     text = text or name
     digest = hashlib.sha256(text.encode())
     values: dict[str, Any] = {
@@ -39,18 +39,18 @@ def signature(seed: int, changed: int = 0) -> bytes:
     return struct.pack("<128I", *values)
 
 
-Fill = Callable[..., list[list[Entry]]]
+Fill = Callable[..., list[list[CatalogueEntry]]]
 
 
 @pytest.fixture
 def fill(tmp_path: Path) -> Fill:
-    """Puts findings of one or several sources into a catalogue and gives back what stays of each."""
+    """Adds the findings of sources to a catalogue and returns the entries kept from each."""
 
     def fill_catalogue(
         *sources: tuple[Data, Sequence[Finding | Unusable]],
         left_out: list[Any] | None = None,
         records: bool = False,
-    ) -> list[list[Entry]]:
+    ) -> list[list[CatalogueEntry]]:
         path = tmp_path / f"catalogue-{len(list(tmp_path.iterdir()))}"
         with Catalogue(path, [data for data, _ in sources]) as catalogue:
             for number, (_, found) in enumerate(sources):
@@ -68,11 +68,11 @@ def source(held_out: float = 0, **filters: Any) -> Data:
     return Data(source="./a", held_out=held_out, filters=Filters(**filters))
 
 
-def names(entries: Iterable[Entry]) -> list[str]:
+def names(entries: Iterable[CatalogueEntry]) -> list[str]:
     return [entry.name for entry in entries]
 
 
-def apart(entries: Iterable[Entry]) -> set[str]:
+def apart(entries: Iterable[CatalogueEntry]) -> set[str]:
     return {entry.name for entry in entries if entry.held_out}
 
 

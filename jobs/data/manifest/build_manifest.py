@@ -1,4 +1,4 @@
-"""Reads every sample of a recipe's sources, examines it, and writes down what is used and what is not."""
+"""Builds a data manifest: reads and filters every sample of a recipe's sources, and writes the result."""
 
 from __future__ import annotations
 
@@ -21,16 +21,17 @@ from starfreight.recipe.data import Data
 from starfreight.records import FileDigest
 
 Numbered = tuple[int, Sample | Unusable]
+"""A sample with the number of its source."""
 
-_NEXT_STEPS = {
-    "license": "say the source's license: data.license, or allow others: data.filters.licenses",
-    "opt_out": "remove this source, which is on the list of data.filters.opt_out",
-    "vendored": "set data.filters.vendored: false if this code is yours",
+_FIXES = {
+    "license": "set data.license to the license of the source, or allow more in data.filters.licenses",
+    "opt_out": "remove this source, which is on the list in data.filters.opt_out",
+    "vendored": "set data.filters.vendored: false if the code is your own",
     "generated": "set data.filters.generated: false",
     "minified": "set data.filters.minified: false",
-    "secrets": "take the secrets out, or set data.filters.secrets: replace",
+    "secrets": "remove the secrets, or set data.filters.secrets: replace",
     "personal_data": "set data.filters.personal_data: replace",
-    "contamination": "remove this source, or the set that it overlaps with from data.filters.evaluation_sets",
+    "contamination": "remove this source, or the overlapping set from data.filters.evaluation_sets",
     "held_out": "remove this source, whose texts are held out of another one",
     "unusable": "check the path and the include and exclude patterns of this source",
     "exact_duplicates": "remove this source, or set data.filters.exact_duplicates: false",
@@ -39,14 +40,14 @@ _NEXT_STEPS = {
 
 
 @dataclass(frozen=True)
-class Gathered:
-    """What was read.
+class ManifestBuild:
+    """The result of a build.
 
     Attributes:
-        manifest: the file that was written.
-        samples: how many were read, those left out among them.
+        manifest: the file written.
+        samples: number of samples read, including those left out.
         bytes: of their texts.
-        seconds: it took.
+        seconds: duration.
     """
 
     manifest: FileDigest
@@ -55,7 +56,7 @@ class Gathered:
     seconds: float
 
 
-def gather_data(
+def build_manifest(
     sources: Sequence[Data],
     paths: Sequence[Path],
     recipe_folder: Path,
@@ -63,21 +64,21 @@ def gather_data(
     console: Console,
     processes: int | None = None,
     batching: Batching = BATCHING,
-) -> Gathered:
-    """Writes the manifest of a recipe's data and its lists into ``out``.
+) -> ManifestBuild:
+    """Write the manifest of a recipe's data and its lists into ``out``.
 
     Args:
-        sources: the recipe's.
-        paths: where each lies.
-        recipe_folder: where the paths in their filters start.
-        out: an empty folder; the catalogue is there for a while.
-        console: shows progress, and what was found.
+        sources: of the recipe.
+        paths: the local path of each source.
+        recipe_folder: the base of the paths in their filters.
+        out: an empty directory; the catalogue is kept there temporarily.
+        console: shows progress and a summary.
         processes: see :func:`ordered_map`; the result does not depend on it.
-        batching: as well.
+        batching: see :func:`ordered_map`.
 
     Raises:
-        InputError: a source has nothing that can be used, or something that must not be used.
-        ServiceError: the disk is full, or a process was ended for want of memory.
+        InputError: a source has no usable sample, or a forbidden file.
+        ServiceError: the disk is full, or a process was killed for lack of memory.
     """
     began = time.monotonic()
     opened = [open_source(data, path) for data, path in zip(sources, paths, strict=True)]
@@ -89,7 +90,7 @@ def gather_data(
         with Catalogue(work, sources) as catalogue:
             with console.progress("Reading the data", total=None, unit="files") as advance:
                 for number, found in ordered_map(
-                    make_examiners, (tuple(sources), recipe_folder), _numbered(opened),
+                    make_filter_worker, (tuple(sources), recipe_folder), _numbered(opened),
                     cost=_cost, processes=processes, batching=batching,
                 ):  # fmt: skip
                     catalogue.add(number, found)
@@ -101,27 +102,27 @@ def gather_data(
     finally:
         work.unlink(missing_ok=True)
     for summary in DataManifest.load(out / MANIFEST_FILE).sources:
-        _check_and_tell(summary, console)
-    return Gathered(manifest, samples, size, time.monotonic() - began)
+        _check_and_show(summary, console)
+    return ManifestBuild(manifest, samples, size, time.monotonic() - began)
 
 
-def make_examiners(
+def make_filter_worker(
     sources: Sequence[Data], recipe_folder: Path
 ) -> Callable[[Numbered], tuple[int, Finding | Unusable]]:
-    """The worker of a process: examines a sample by the rules of the source that it comes from."""
-    from starfreight.jobs.data.examine import Examiner
+    """Return the worker of a process, which filters a sample by the rules of its source."""
+    from starfreight.jobs.data.filters.pipeline import FilterPipeline
 
-    examiners: dict[int, Examiner] = {}
+    pipelines: dict[int, FilterPipeline] = {}
 
-    def examine(item: Numbered) -> tuple[int, Finding | Unusable]:
+    def run(item: Numbered) -> tuple[int, Finding | Unusable]:
         number, sample = item
         if isinstance(sample, Unusable):
             return number, sample
-        if number not in examiners:
-            examiners[number] = Examiner(sources[number], recipe_folder)
-        return number, examiners[number].examine(sample)
+        if number not in pipelines:
+            pipelines[number] = FilterPipeline(sources[number], recipe_folder)
+        return number, pipelines[number].run(sample)
 
-    return examine
+    return run
 
 
 def _numbered(sources: Sequence[Source]) -> Iterator[Numbered]:
@@ -139,22 +140,26 @@ def _speed(samples: int, size: int, seconds: float) -> str:
     return f"Reading the data, {samples / seconds:,.0f} files/s, {size / seconds / 1e6:.1f} MB/s"
 
 
-def _check_and_tell(summary: SourceSummary, console: Console) -> None:
+def _check_and_show(summary: SourceSummary, console: Console) -> None:
     out = {by: sum(reasons.values()) for by, reasons in summary.left_out.items()}
-    said = ", ".join(f"{count:,} {by}" for by, count in sorted(out.items(), key=lambda pair: -pair[1]))
+    counts = ", ".join(f"{count:,} {by}" for by, count in sorted(out.items(), key=lambda pair: -pair[1]))
     if summary.train.samples == 0:
         most = max(out, key=lambda by: out[by], default="unusable")
         reasons = summary.left_out.get(most, {})
         detail = max(reasons, key=lambda reason: reasons[reason], default="")
         raise InputError(
-            f"Nothing of this source is left to train on: of {summary.found:,} texts the filters left out "
-            + (f"{said} (most often: {detail})." if out else "none, since there is none."),
+            "The source has no text to train on: "
+            + (
+                f"of {summary.found:,} texts the filters left out {counts} (most often: {detail})."
+                if out
+                else "it is empty."
+            ),
             where=f"key data.source, {summary.source}",
-            fix=_NEXT_STEPS[most],
+            fix=_FIXES[most],
         )
-    used, apart = summary.train, summary.held_out
+    used, held_out = summary.train, summary.held_out
     console.note(
-        f"  {summary.source}: {used.samples + apart.samples:,} of {summary.found:,} texts, "
-        f"{used.bytes + apart.bytes:,} bytes, {apart.samples:,} of them held out"
-        + (f"; left out: {said}" if said else "")
+        f"  {summary.source}: {used.samples + held_out.samples:,} of {summary.found:,} texts, "
+        f"{used.bytes + held_out.bytes:,} bytes, {held_out.samples:,} of them held out"
+        + (f"; left out: {counts}" if counts else "")
     )

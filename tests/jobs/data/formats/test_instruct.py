@@ -10,12 +10,12 @@ import pytest
 
 from starfreight.errors import InputError
 from starfreight.jobs.data.encoder import Encoder
-from starfreight.jobs.data.formats import IGNORED, Example, LeftOut, make_format
+from starfreight.jobs.data.formats import IGNORED, Example, LeftOutExample, make_format
 from starfreight.jobs.data.sources.interface import Sample
 from starfreight.recipe import Data
 
 
-def made(encoder: Encoder, record: Mapping[str, Any], length: int = 256) -> list[Example | LeftOut]:
+def made(encoder: Encoder, record: Mapping[str, Any], length: int = 256) -> list[Example | LeftOutExample]:
     form = make_format(Data(source="x", format="instruct"), encoder, length)
     return list(form.examples([Sample("row", record, "sha256:" + "0" * 64, 1)], random.Random(0)))
 
@@ -48,7 +48,7 @@ def test_every_answer_of_a_conversation_is_counted(encoder: Encoder) -> None:
 
 def test_an_answer_that_does_not_fit_whole_is_left_out_and_counted(encoder: Encoder) -> None:
     for record in ({"prompt": "a", "response": "b " * 500}, {"prompt": "a " * 500, "response": "b"}):
-        assert made(encoder, record, length=64) == [LeftOut("answer longer than the sequence")]
+        assert made(encoder, record, length=64) == [LeftOutExample("answer longer than the sequence")]
 
 
 def test_a_long_conversation_ends_with_an_answer_and_its_end(encoder: Encoder) -> None:
@@ -60,7 +60,7 @@ def test_a_long_conversation_ends_with_an_answer_and_its_end(encoder: Encoder) -
     example, left_out = made(encoder, {"messages": messages}, length=128)
     assert isinstance(example, Example)
     assert encoder.decode(example.ids).endswith("### Response\n" + "two " * 10 + "<|endoftext|>")
-    assert left_out == LeftOut("later turns longer than the sequence")
+    assert left_out == LeftOutExample("later turns longer than the sequence")
 
 
 def test_the_parts_of_a_content_are_its_text_and_a_picture_is_refused(encoder: Encoder) -> None:
@@ -69,5 +69,5 @@ def test_the_parts_of_a_content_are_its_text_and_a_picture_is_refused(encoder: E
     (example,) = examples(encoder, {"messages": [{"role": "user", "content": text}, answer]})
     assert example == examples(encoder, {"prompt": "Say hi.", "response": "hi"})[0]
     picture = [{"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}]
-    with pytest.raises(InputError, match="content of text"):
+    with pytest.raises(InputError, match="a text as its content"):
         examples(encoder, {"messages": [{"role": "user", "content": picture}, answer]})

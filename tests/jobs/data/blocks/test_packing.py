@@ -1,4 +1,4 @@
-"""Examples side by side: none lost, none split, and little room lost."""
+"""Packing: no example is lost or split, and little room is wasted."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def random_examples(count: int, longest: int, seed: int) -> list[Example]:
 
 
 def unpack(blocks: list[Block]) -> list[tuple[int, int]]:
-    """The token and the length of every example, fill left out."""
+    """The token and the length of every example, without the fill."""
     found = []
     for block in blocks:
         starts = np.flatnonzero(block.positions == 0).tolist()
@@ -38,7 +38,7 @@ def unpack(blocks: list[Block]) -> list[tuple[int, int]]:
 
 
 def one_by_one(lengths: Sequence[int], length: int) -> int:
-    """How many blocks best fit takes, longest first, as the textbook has it."""
+    """The number of blocks by textbook best fit, longest first."""
     rooms: list[int] = []
     for size in sorted(lengths, reverse=True):
         fitting = [place for place, room in enumerate(rooms) if room >= size]

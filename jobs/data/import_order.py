@@ -1,7 +1,7 @@
-"""The files of a repository, those that are imported before those that import them.
+"""The order of a repository's files by imports: imported files come before the files that import them.
 
-Python's imports are read from its syntax tree, those of other languages by their spelling. It need
-not be perfect: a reference that is missed costs a little order, and none is worth running a build.
+Imports of Python are read from its syntax tree, those of other languages by regular expressions. The result
+need not be exact: a missed import only worsens the order slightly.
 """
 
 from __future__ import annotations
@@ -39,21 +39,21 @@ _PATTERNS = {
     for ending in endings.split()
 }
 _INDEX = frozenset({"__init__", "index", "mod", "lib"})
-"""Files that stand for their folder."""
+"""Files that represent their directory."""
 
 
 _MOST = 500
-"""References of one file that are followed, and files of one name that are compared."""
+"""References of one file that are followed, and files of the same name that are compared."""
 
 _Reference = tuple[tuple[str, ...], bool, str]
-"""The parts of a path without its ending, whether they are all of it, and the name as it is spelled."""
+"""The parts of a path without its extension, true if they are the whole path, and the name as written."""
 
 
 def order_by_imports(files: Sequence[tuple[str, str]]) -> list[int]:
-    """Where each file goes: positions in ``files``, what is imported first.
+    """Return the indices of ``files`` in order: imported files first.
 
-    Depth first from the first path to the last, so that files that belong together stay together.
-    In a circle of imports, the file that is met first comes last.
+    The search is depth first, from the first path to the last, so that related files stay together. In a
+    cycle of imports, the file reached first comes last.
 
     Args:
         files: path and text of each, paths with slashes.
@@ -80,7 +80,7 @@ def order_by_imports(files: Sequence[tuple[str, str]]) -> list[int]:
 
 
 class _Tree:
-    """The paths of a repository, found by how they end."""
+    """The paths of a repository, indexed by their last parts."""
 
     def __init__(self, paths: Sequence[str]) -> None:
         self._paths = paths
@@ -92,7 +92,7 @@ class _Tree:
             self._by_folder.setdefault(tuple(path.split("/")[:-1]), []).append(number)
 
     def references(self, number: int, text: str) -> Iterator[int]:
-        """The files that a file refers to."""
+        """Yield the files imported by a file."""
         path = self._paths[number]
         folder = path.split("/")[:-1]
         ending = path.rsplit(".", 1)[-1].lower()
@@ -122,14 +122,14 @@ class _Tree:
         own = self._paths[user].split("/")
 
         def distance(other: int) -> tuple[bool, int, int, str]:
-            """The name as it is spelled, then the nearest folder, then the shortest path."""
+            """Prefer the name as written, then the nearest directory, then the shortest path."""
             path = self._paths[other].split("/")
             return path[-1] != spelled, -_common(own, path), len(path), self._paths[other]
 
         return min(near, key=distance, default=None)
 
     def _package(self, parts: tuple[str, ...]) -> Sequence[int]:
-        """The files of a Go package: the folder that the longest end of its name leads to."""
+        """Return the files of a Go package: those in the directory with the longest matching path."""
         for start in range(len(parts)):
             files = self._by_folder.get(parts[start:])
             if files:
@@ -157,7 +157,7 @@ def _common(one: Sequence[str], other: Sequence[str]) -> int:
 def _python(text: str, folder: Sequence[str]) -> Iterator[_Reference]:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Of escapes in somebody's strings.
+            warnings.simplefilter("ignore")  # About escapes in strings.
             tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return
@@ -175,7 +175,7 @@ def _python(text: str, folder: Sequence[str]) -> Iterator[_Reference]:
 
 
 def _spelled(name: str, folder: Sequence[str], ending: str) -> Iterator[_Reference]:
-    """What a reference may mean: the end of a path without its ending, or all of it."""
+    """Yield the paths that a reference may stand for: the end of a path, or all of it, without extension."""
     if ending == "rs":
         parts = [part for part in name.split("::") if part not in ("crate", "self", "super", "")]
         # The last parts of a use are items of the module.
@@ -184,7 +184,7 @@ def _spelled(name: str, folder: Sequence[str], ending: str) -> Iterator[_Referen
         yield tuple(name.split(".")), False, ""
     elif "\\" in name:
         parts = name.strip("\\").split("\\")
-        # The first part of a namespace often stands for a folder of another name.
+        # The first part of a namespace is often mapped to a directory of another name.
         yield tuple(parts), False, ""
         yield tuple(parts[1:]), False, ""
     elif ending == "go":

@@ -1,4 +1,4 @@
-"""SWHIDs are those that Software Heritage and git give."""
+"""SWHIDs equal those of Software Heritage and git."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from starfreight.jobs.data.swhid import content_swhid, revision_swhid
+from starfreight.jobs.data.swhid import content_swhid
 
 
 def test_an_empty_file_has_the_identifier_that_everybody_knows() -> None:
@@ -21,7 +21,3 @@ def test_a_contents_identifier_is_gits(tmp_path: Path, content: bytes) -> None:
     command = ["git", "hash-object", "--no-filters", str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert content_swhid(content) == f"swh:1:cnt:{done.stdout.strip()}"
-
-
-def test_a_revisions_identifier_is_its_commit() -> None:
-    assert revision_swhid("0" * 40) == "swh:1:rev:" + "0" * 40

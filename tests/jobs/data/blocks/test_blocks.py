@@ -1,4 +1,4 @@
-"""The same recipe, files and seed give the same blocks; others give others."""
+"""Blocks depend on the recipe, the files and the seed alone."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def test_a_few_steps_over_much_data_read_a_sample_of_it_from_everywhere(
 
 def test_data_that_gives_no_example_is_refused(make: Read, tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"prefix": "a", "middle": "' + "word " * 100 + '", "suffix": "b"}\n')
-    with pytest.raises(InputError, match="no example"):
+    with pytest.raises(InputError, match="no training example"):
         make(data={"source": "./a.jsonl", "license": "MIT", "held_out": 0, "filters": {"minified": False}})
 
 
@@ -183,7 +183,7 @@ def test_blocks_that_are_lost_or_damaged_are_made_again_and_others_are_refused(
     path.write_bytes(whole[:-1] + b"\x07")
     assert read_blocks(run, expected=data.record.digest).record == data.record
     assert path.read_bytes() == whole
-    with pytest.raises(InputError, match="not those that the run began with"):
+    with pytest.raises(InputError, match="differ from those that the run began with"):
         read_blocks(run, expected="sha256:" + "0" * 64)
 
 
@@ -215,7 +215,7 @@ def test_a_full_disk_or_a_stop_leaves_nothing_behind(
         "__init__",
         lambda self, stream, path: original(self, Full(stream), path),  # type: ignore[arg-type]
     )
-    with pytest.raises(ServiceError, match="no room"):
+    with pytest.raises(ServiceError, match="No space left to write"):
         read_blocks(run)
     assert sorted(path.name for path in (run / "data").iterdir()) == before
 

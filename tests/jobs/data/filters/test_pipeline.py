@@ -11,24 +11,25 @@ from typing import Any
 import pytest
 
 from starfreight.errors import InputError
-from starfreight.jobs.data.examine import Examiner, text_of
+from starfreight.jobs.data.filters.pipeline import FilterPipeline
 from starfreight.jobs.data.redaction import redact
 from starfreight.jobs.data.sources.interface import Sample
 from starfreight.jobs.data.swhid import content_swhid
+from starfreight.jobs.data.training_text import training_text
 from starfreight.recipe.data import Data, Filters
 
 CODE = "def total(basket):\n    return sum(price * count for price, count in basket.values())\n" * 3
 
 
-def examiner(folder: Path, license: str = "MIT", **filters: Any) -> Examiner:
-    return Examiner(Data(source="./src", license=license, filters=Filters(**filters)), folder)
+def pipeline(folder: Path, license: str = "MIT", **filters: Any) -> FilterPipeline:
+    return FilterPipeline(Data(source="./src", license=license, filters=Filters(**filters)), folder)
 
 
-def test_a_finding_says_what_there_is_to_know(tmp_path: Path, make_sample: Callable[..., Sample]) -> None:
+def test_a_finding_describes_the_sample(tmp_path: Path, make_sample: Callable[..., Sample]) -> None:
     sample = make_sample(
         "# SPDX-License-Identifier: ISC\n# a@acme.com\n" + CODE, "src/a.py", repository="o/n", commit="1" * 40
     )
-    found = examiner(tmp_path).examine(sample)
+    found = pipeline(tmp_path).run(sample)
     assert found.rejected_by is None
     assert found.detail is None
     assert (found.license, found.language, found.repository, found.commit) == (
@@ -44,7 +45,7 @@ def test_a_finding_says_what_there_is_to_know(tmp_path: Path, make_sample: Calla
     assert len(found.signature) == 512
 
 
-def test_the_first_objection_counts_and_the_law_objects_first(
+def test_the_first_rejection_counts_and_legal_reasons_come_first(
     tmp_path: Path, make_sample: Callable[..., Sample], secrets: dict[str, str]
 ) -> None:
     (tmp_path / "list.txt").write_text("o/n\n")
@@ -68,7 +69,7 @@ def test_the_first_objection_counts_and_the_law_objects_first(
         {"minified": False},
         {"evaluation_sets": ()}, {"secrets": "keep"}, {"personal_data": "keep"},
     ):  # fmt: skip
-        found = examiner(tmp_path, **options).examine(make_sample(text, path, repository="o/n"))
+        found = pipeline(tmp_path, **options).run(make_sample(text, path, repository="o/n"))
         assert found.signature is None
         assert found.replaced == {}
         seen.append(found.rejected_by)
@@ -83,35 +84,35 @@ def test_the_first_objection_counts_and_the_law_objects_first(
         "secrets",
         "personal_data",
     ]
-    assert examiner(tmp_path, **options).examine(make_sample(text, path)).rejected_by is None
+    assert pipeline(tmp_path, **options).run(make_sample(text, path)).rejected_by is None
 
 
 def test_equal_texts_have_equal_keys(tmp_path: Path, make_sample: Callable[..., Sample]) -> None:
-    one = examiner(tmp_path)
-    key = one.examine(make_sample("a = 1\nb = 2\n", "a.py")).key
-    assert key == one.examine(make_sample("a = 1  \r\nb = 2\n\n", "b.py")).key
-    assert key != one.examine(make_sample("a = 1\n b = 2\n", "a.py")).key
+    one = pipeline(tmp_path)
+    key = one.run(make_sample("a = 1\nb = 2\n", "a.py")).key
+    assert key == one.run(make_sample("a = 1  \r\nb = 2\n\n", "b.py")).key
+    assert key != one.run(make_sample("a = 1\n b = 2\n", "a.py")).key
 
 
-def test_an_examiner_is_the_same_after_it_was_sent_to_another_process_and_in_threads(
+def test_a_pipeline_gives_the_same_in_another_process_and_in_threads(
     tmp_path: Path, make_sample: Callable[..., Sample], secrets: dict[str, str]
 ) -> None:
     (tmp_path / "eval.txt").write_text(CODE)
-    one = examiner(tmp_path, evaluation_sets=("eval.txt",), secrets="replace")
+    one = pipeline(tmp_path, evaluation_sets=("eval.txt",), secrets="replace")
     samples = [
         make_sample(f"{line}\n# {number}@acme.com\n") for number, line in enumerate(secrets.values())
     ] * 4
-    expected = [one.examine(sample) for sample in samples]
+    expected = [one.run(sample) for sample in samples]
     sent = pickle.loads(pickle.dumps(one))
     with ThreadPoolExecutor(8) as threads:
-        assert list(threads.map(sent.examine, samples)) == expected
+        assert list(threads.map(sent.run, samples)) == expected
 
 
 def test_a_list_or_set_that_is_missing_is_an_error_at_once(tmp_path: Path) -> None:
     with pytest.raises(InputError):
-        examiner(tmp_path, opt_out="none.txt")
+        pipeline(tmp_path, opt_out="none.txt")
     with pytest.raises(InputError):
-        examiner(tmp_path, evaluation_sets=("none",))
+        pipeline(tmp_path, evaluation_sets=("none",))
 
 
 def test_a_record_is_its_texts(
@@ -121,10 +122,10 @@ def test_a_record_is_its_texts(
         "messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Ho"}],
         "id": "7",
     }
-    assert text_of(messages) == "Hi\n\nHo"
-    assert text_of({"prefix": "a", "middle": "b", "suffix": "c"}) == "abc"
-    assert text_of({"response": "b", "prompt": "a"}) == "a\n\nb"
-    found = examiner(tmp_path).examine(make_sample({"prompt": "p", "response": secrets["Slack Token"]}, None))
+    assert training_text(messages) == "Hi\n\nHo"
+    assert training_text({"prefix": "a", "middle": "b", "suffix": "c"}) == "abc"
+    assert training_text({"response": "b", "prompt": "a"}) == "a\n\nb"
+    found = pipeline(tmp_path).run(make_sample({"prompt": "p", "response": secrets["Slack Token"]}, None))
     assert (found.rejected_by, found.swhid) == ("secrets", None)
 
 
@@ -141,8 +142,8 @@ def test_redaction_keeps_the_shape_and_counts(secrets: dict[str, str]) -> None:
     assert redact(url, Filters(secrets="keep", personal_data="keep")) == (url, {})
 
 
-def test_examining_needs_no_training_library() -> None:
-    code = "import sys, starfreight.jobs.data.examine\n"
-    code += "print('torch' in sys.modules, 'datasketch' in sys.modules)"
+def test_the_pipeline_imports_neither_a_training_library_nor_numpy() -> None:
+    code = "import sys, starfreight.jobs.data.filters.pipeline\n"
+    code += "print('torch' in sys.modules, 'numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]

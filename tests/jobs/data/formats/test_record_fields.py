@@ -1,4 +1,4 @@
-"""Records without what their format needs."""
+"""Records without the fields of their format."""
 
 from __future__ import annotations
 
