@@ -1,4 +1,4 @@
-"""The front door: commands by name, loaded when they are called, and where errors are rendered."""
+"""The command line: finds commands by name, imports them when they are called, and renders errors."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ from starfreight.exit_codes import INTERRUPTED, leave_with
 _COMMANDS = {
     "quickstart": (
         "starfreight.commands.quickstart:quickstart",
-        "The whole line, offline, on this machine's CPU.",
+        "Run the whole line offline on this machine's CPU.",
     ),
-    "init": ("starfreight.commands.init:init", "A commented recipe and sample data to start from."),
-    "plan": ("starfreight.commands.plan:plan", "What a recipe will cost, and whether it will fit."),
-    "run": ("starfreight.commands.run:run", "Plan, train and package a recipe; publish it when asked."),
+    "init": ("starfreight.commands.init:init", "Write a commented recipe and sample data."),
+    "plan": ("starfreight.commands.plan:plan", "Estimate the cost of a recipe, and check that it fits."),
+    "run": ("starfreight.commands.run:run", "Plan, train and package a recipe, and publish it on request."),
     "data": (
         "starfreight.jobs.data.cli:data",
-        "Inspect a recipe's data, and what the filters leave out.",
+        "Inspect a recipe's data and the filters' decisions.",
     ),
-    "jobs": ("starfreight.jobs.cli:jobs", "Train: run jobs and look at them."),
-    "images": ("starfreight.images.cli:images", "Build and push the container images that jobs run in."),
+    "jobs": ("starfreight.jobs.cli:jobs", "Run jobs, follow them and control them."),
+    "images": ("starfreight.images.cli:images", "Build and push the container images for jobs."),
     "package": ("starfreight.packager.cli:package", "Build, inspect and verify packages."),
     "publish": ("starfreight.packager.cli:publish", "Push a package to a registry."),
     "starter": (
         "starfreight.jobs.starter.cli:starter",
-        "Rebuild the small base model that ships along.",
+        "Rebuild the small base model that ships with Starfreight.",
     ),
 }
-"""Where each command lives, and its line in the help: so that help imports none of them."""
+"""Each command's module and summary, so that the help imports none of them."""
 
 
 class LazyGroup(click.Group):
-    """A group that imports a command when it is called or asked for its help, and not before."""
+    """A group that imports a command only to run it or to show its help."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names, in the order of the line."""
+        """The names in their usual order of use."""
         return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of that name, imported."""
+        """Imports the command of that name."""
         if cmd_name not in _COMMANDS:
             return None
         module, attribute = _COMMANDS[cmd_name][0].split(":")
@@ -52,7 +52,7 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list of commands, from what is known without importing them."""
+        """Lists the commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in _COMMANDS.items()])
 
@@ -62,11 +62,11 @@ class LazyGroup(click.Group):
 def cli() -> None:
     """Train a code model of your own, package it, and prove where every byte came from.
 
-    A recipe (one YAML file) goes in; a quantised model that people install with `ollama pull`
-    comes out. Begin with:
+    Turns a recipe (one YAML file) into a quantised model that people install with `ollama pull`.
+    Start with:
 
     \b
-        starfreight quickstart      see the whole line run, offline, in about two minutes
+        starfreight quickstart      run the whole line, offline, in about two minutes
         starfreight init my-model   write a recipe of your own
 
     Exit codes: 0 done, 2 usage or recipe error, 3 refused by a gate, 4 an outside service failed,
@@ -77,7 +77,7 @@ def cli() -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs a command line and returns its exit code. Errors are rendered here and nowhere else."""
+    """Runs a command line and returns its exit code. All errors are rendered here."""
     arguments = sys.argv[1:] if arguments is None else arguments
     signal.signal(signal.SIGTERM, _as_interrupt)
     try:
@@ -86,12 +86,12 @@ def main(arguments: list[str] | None = None) -> int:
     except click.ClickException as error:
         return _render_usage(error, json_output="--json" in arguments)
     except (KeyboardInterrupt, click.Abort):
-        print("Interrupted. Run the same command again to go on.", file=sys.stderr)
+        print("Interrupted. Run the same command again to continue.", file=sys.stderr)
         if "--json" in arguments:
             _print_error("Interrupted", "Interrupted.", None, "run the same command again", INTERRUPTED)
         return INTERRUPTED
     except BrokenPipeError:
-        sys.stderr.close()  # Python would complain on its way out.
+        sys.stderr.close()  # Python would print a warning at exit.
         return 1
     except Exception as error:
         return _render(error, json_output="--json" in arguments)
@@ -103,7 +103,7 @@ def _render(error: Exception, *, json_output: bool) -> int:
 
     if isinstance(error, OSError) and not isinstance(error, StarfreightError):
         error = ServiceError(
-            f"The operating system refused: {error.strerror or error}.",
+            f"The operating system reported: {error.strerror or error}.",
             where=error.filename if isinstance(error.filename, str) else None,
             fix="check the path, its permissions and the free space, then run the same command again",
         )
@@ -111,13 +111,13 @@ def _render(error: Exception, *, json_output: bool) -> int:
         raise error
     try:
         Console(json_output=json_output).error(error)
-    except OSError:  # Standard output itself is what failed.
+    except OSError:  # Standard output itself failed.
         Console().error(error)
     return error.exit_code
 
 
 def _render_usage(error: click.ClickException, *, json_output: bool) -> int:
-    """A mistake on the command line, in the three lines that every error has."""
+    """Renders a usage error in the three lines of every error."""
     context = error.ctx if isinstance(error, click.UsageError) else None
     where = context.command_path if context else None
     fix = f"{where} --help" if where else "starfreight --help"
@@ -140,5 +140,5 @@ def _as_interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def entry() -> None:
-    """The console script."""
+    """Runs the command line of this process and exits."""
     leave_with(main)

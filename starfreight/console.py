@@ -1,11 +1,11 @@
-"""What a command says: progress for people, plain lines for logs, one JSON object for machines.
+"""Command output: progress for people, plain lines for logs, one JSON object for machines.
 
     console = Console(json_output=False)
     with console.progress("Reading", total=size, unit="B") as advance:
         advance(len(piece))
-    console.result({"package": str(path)}, f"The package lies in {path}.")
+    console.result({"package": str(path)}, f"Package written to {path}.")
 
-Results go to standard output; everything else goes to standard error, so that a pipe sees results only.
+Results go to standard output and everything else to standard error, so a pipe receives results only.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ from starfreight.errors import StarfreightError
 
 
 class Advance(Protocol):
-    """Moves a progress bar on by so many units, and says a word about it."""
+    """Callback to advance a progress bar."""
 
     def __call__(self, amount: float, what: str | None = None) -> None:
-        """``what`` takes the place of the bar's text when it is given."""
+        """Advance by ``amount`` units; ``what``, if given, replaces the bar's text."""
 
 
 _PLAIN_INTERVAL = 10.0
-"""Seconds between two progress lines where standard error is not a terminal."""
+"""Seconds between progress lines when standard error is not a terminal."""
 
-_AT_ONCE = 1 << 20
-"""So few bytes are done before anybody could read a bar."""
+_TOO_SMALL = 1 << 20
+"""Bytes below which no bar is shown: it would be gone before anyone could read it."""
 
 
 class Console:
-    """Where one command's words go.
+    """Output of one command.
 
     Args:
-        json_output: print the result as one JSON object and nothing else on standard output.
-        quiet: say nothing on the way, only the result and errors.
+        json_output: print the result as one JSON object, alone on standard output.
+        quiet: print only the result and errors.
     """
 
     def __init__(self, *, json_output: bool = False, quiet: bool = False) -> None:
@@ -49,17 +49,17 @@ class Console:
 
     @property
     def interactive(self) -> bool:
-        """Whether a person is watching standard error, on a terminal that can redraw a line."""
+        """True if standard error is a terminal able to redraw a line, and not silenced."""
         dumb = os.environ.get("TERM", "").lower() in ("dumb", "unknown")
         return sys.stderr.isatty() and not dumb and not self.quiet
 
     def note(self, text: str) -> None:
-        """One line about what is going on."""
+        """Print a status message."""
         if not self.quiet:
             print(_harmless(text), file=sys.stderr, flush=True)
 
     def heading(self, text: str) -> None:
-        """The name of the step that begins now."""
+        """Announce the next step."""
         if self.interactive:
             from rich.console import Console as Rich
             from rich.text import Text
@@ -69,11 +69,11 @@ class Console:
             self.note(text)
 
     def result(self, data: Mapping[str, Any], text: str) -> None:
-        """What the command was asked for: ``data`` for a machine or ``text`` for a person."""
+        """Print the result: ``data`` as JSON or ``text`` for people."""
         print(as_json(data, indent=2) if self.json_output else text, flush=True)
 
     def error(self, error: StarfreightError) -> None:
-        """Renders an error, the only place that does so."""
+        """Render an error; errors are rendered nowhere else."""
         if self.json_output:
             print(as_json({"error": error.as_dict()}), flush=True)
         lines = [f"Error: {error.what}"]
@@ -85,14 +85,14 @@ class Console:
 
     @contextlib.contextmanager
     def progress(self, what: str, *, total: float | None, unit: str = "") -> Iterator[Advance]:
-        """A progress bar on a terminal, now and then a line in a log, nothing when quiet or tiny.
+        """Show progress: a bar on a terminal, occasional lines in a log, nothing if quiet or tiny.
 
         Args:
-            what: the step, as a word or two.
-            total: how many units make it whole, ``None`` when that is not known.
-            unit: ``"B"`` for bytes, otherwise the plural of what is counted.
+            what: the step, in a word or two.
+            total: number of units, ``None`` if unknown.
+            unit: ``"B"`` for bytes, otherwise a plural noun (``"steps"``).
         """
-        if unit == "B" and total is not None and total < _AT_ONCE:
+        if unit == "B" and total is not None and total < _TOO_SMALL:
             yield lambda amount, what=None: None
         elif self.interactive:
             with _bar(what, total, unit) as advance:
@@ -100,7 +100,7 @@ class Console:
         elif self.quiet:
             yield lambda amount, what=None: None
         else:
-            yield _Lines(self.note, what, total, unit)
+            yield _PlainProgress(self.note, what, total, unit)
 
 
 @contextlib.contextmanager
@@ -123,7 +123,7 @@ def _bar(what: str, total: float | None, unit: str) -> Iterator[Advance]:
         else [MofNCompleteColumn(), TextColumn(unit)]
     )
     with Progress(
-        # What other programs print is shown as it is, square brackets included.
+        # Show other programs' output verbatim, square brackets included.
         TextColumn("{task.description}", markup=False), BarColumn(), *counts, TimeRemainingColumn(),
         console=Rich(stderr=True), transient=False,
     ) as progress:  # fmt: skip
@@ -134,27 +134,27 @@ def _bar(what: str, total: float | None, unit: str) -> Iterator[Advance]:
 
 
 def printable(text: str) -> str:
-    """A line of somebody else's, a space for each character that may steer a terminal."""
+    """Replace each control character with a space, so foreign text cannot control the terminal."""
     return "".join(each if each.isprintable() else " " for each in text)
 
 
 def as_json(data: Mapping[str, Any], indent: int | None = None) -> str:
-    """A JSON text that any stream takes."""
+    """JSON text encodable by any stream."""
     return _as_utf8(json.dumps(data, indent=indent, ensure_ascii=False))
 
 
 def _harmless(text: str) -> str:
-    # Jobs, builds and servers have a part in what is said.
+    # Messages quote jobs, builds and servers.
     return "\n".join(map(printable, _as_utf8(text).split("\n")))
 
 
 def _as_utf8(text: str) -> str:
-    # Bytes of a file name that are no UTF-8 are surrogates here. Python's escapes for them are JSON's, too.
+    # Bytes of a file name outside UTF-8 arrive as surrogates. Python escapes them the same way as JSON.
     return text.encode(errors="backslashreplace").decode()
 
 
-class _Lines:
-    """Progress in a log: a line every ten seconds, none for what ends sooner."""
+class _PlainProgress:
+    """Progress in a log: a line every ten seconds, none for shorter steps."""
 
     def __init__(self, note: Callable[[str], None], what: str, total: float | None, unit: str) -> None:
         self._note, self._what, self._total, self._unit = note, what, total, unit
@@ -171,7 +171,7 @@ class _Lines:
 
 
 def human_count(amount: float, unit: str) -> str:
-    """``1234567, "B"`` as ``1.2 MB`` (decimal units); ``12, "steps"`` as ``12 steps``."""
+    """Format an amount: ``1234567, "B"`` as ``1.2 MB`` (decimal units), ``12, "steps"`` as ``12 steps``."""
     if unit != "B":
         return f"{amount:,.0f} {unit}".rstrip()
     for name in ("B", "kB", "MB", "GB"):
@@ -182,7 +182,7 @@ def human_count(amount: float, unit: str) -> str:
 
 
 def time_in_words(seconds: float) -> str:
-    """``42`` as ``42 s``, ``3700`` as ``1 h 1 min``."""
+    """Format a duration: ``42`` as ``42 s``, ``3700`` as ``1 h 1 min``."""
     minutes, rest = divmod(max(0, round(seconds)), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:

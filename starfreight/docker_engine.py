@@ -1,10 +1,10 @@
-"""The Docker Engine that this machine's user talks to: one connection, and its errors in plain words.
+"""Connection to the user's Docker Engine, with errors in plain words.
 
     client = connect()
     with engine_errors():
         client.images.get("starfreight/trainer:0.1.0")
 
-The address is ``DOCKER_HOST``, or that of the current ``docker context``, or the socket of this machine.
+The address is ``DOCKER_HOST``, the current ``docker context``, or this machine's socket, in this order.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ _SECONDS = 60
 
 
 class NoEngine(ServiceError):
-    """The Docker Engine does not answer, or may not be talked to; one that refuses has answered."""
+    """The Docker Engine is unreachable or access is denied. A refused request is a :class:`ServiceError`."""
 
 
 def engine_address() -> str:
-    """Where the engine listens, as ``DOCKER_HOST`` would say it."""
+    """The engine's address, in the syntax of ``DOCKER_HOST``."""
     if address := os.environ.get("DOCKER_HOST"):
         return address
     from docker.context import ContextAPI
 
-    # A broken configuration of contexts is for the docker command to complain about.
+    # Leave it to the docker command to report a broken context configuration.
     with contextlib.suppress(Exception):
         context = ContextAPI.get_current_context()
         if context is not None and context.Host:
@@ -42,13 +42,13 @@ def engine_address() -> str:
 
 
 def connect(seconds: int = _SECONDS) -> docker.DockerClient:
-    """A client of the engine, which has answered.
+    """Connect to the engine and check the connection.
 
     Args:
-        seconds: how long it may take over an answer, or over the next piece of one.
+        seconds: timeout for an answer, or for the next chunk of one.
 
     Raises:
-        NoEngine: there is none, it does not answer, or its socket may not be opened.
+        NoEngine: not running, not answering, or access to its socket denied.
     """
     import docker
 
@@ -62,10 +62,9 @@ def connect(seconds: int = _SECONDS) -> docker.DockerClient:
 
 @contextlib.contextmanager
 def engine_errors(address: str | None = None) -> Iterator[None]:
-    """Turns what the engine says into a :class:`ServiceError`, and its silence into :class:`NoEngine`.
+    """Translate the engine's errors to :class:`ServiceError`, and no answer to :class:`NoEngine`.
 
-    An image or container that does not exist (``docker.errors.NotFound``) passes, since only the caller knows
-    what that means.
+    ``docker.errors.NotFound`` (no such image or container) passes through: only the caller can interpret it.
     """
     import docker.errors
     import requests
@@ -85,25 +84,29 @@ def _refused(said: str, address: str) -> ServiceError:
         return ServiceError(
             f"The Docker Engine's disk is full: {said}.",
             where=address,
-            fix="free some space (docker system df shows what takes it), then run the same command again",
+            fix="free some space (docker system df shows usage), then run the same command again",
         )
-    return ServiceError(f"The Docker Engine refused: {said}.", where=address)
+    return ServiceError(
+        f"The Docker Engine refused: {said}.",
+        where=address,
+        fix="see the engine's log (journalctl -u docker)",
+    )
 
 
 def _no_answer(error: Exception, address: str) -> NoEngine:
-    """What lies behind the layers of wrapping that the SDK puts round a socket's error."""
+    """Recognise a socket's error behind the SDK's layers of wrapping."""
     text = str(error)
     if "PermissionError" in text or "Permission denied" in text:
         return NoEngine(
-            "This user may not talk to the Docker Engine.",
+            "This user has no access to the Docker Engine.",
             where=address,
-            fix="add the user to the group docker (sudo usermod -aG docker $USER, then log in again),"
+            fix="add the user to the docker group (sudo usermod -aG docker $USER, then log in again),"
             " or use rootless Docker",
         )
     if any(sign in text for sign in ("FileNotFoundError", "No such file", "onnection refused")):
         return NoEngine(
-            "No Docker Engine answers.",
+            "No Docker Engine is running.",
             where=address,
-            fix="start it (sudo systemctl start docker), or set DOCKER_HOST to where it listens",
+            fix="start it (sudo systemctl start docker), or set DOCKER_HOST to its address",
         )
     return NoEngine(f"The Docker Engine does not answer: {text}.", where=address, fix="check DOCKER_HOST")

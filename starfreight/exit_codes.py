@@ -1,4 +1,4 @@
-"""How a process ends: with the exit code of what it did, whatever comes after."""
+"""Ends a process with its program's exit code, whatever signals arrive after that."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ INTERRUPTED = 130
 
 
 def leave_with(main: Callable[[], int]) -> NoReturn:
-    """Runs a program and exits with the code that it returns.
+    """Runs a program and exits with its return value.
 
-    Python gives its handlers of signals back some time before it is gone. A stop that comes then is too
-    late to stop anything, and must not say that it did.
+    Python restores the default signal handlers some time before the process ends. A stop at that moment is
+    too late to have an effect, and must not change the exit code.
     """
     try:
         code = main()
         _ignore_stops()
-    except KeyboardInterrupt:  # The second one, while the first one was being told.
+    except KeyboardInterrupt:  # A second one, while the first was being reported.
         code = INTERRUPTED
         _ignore_stops()
     sys.exit(code)
@@ -30,6 +30,6 @@ def leave_with(main: Callable[[], int]) -> NoReturn:
 def _ignore_stops() -> None:
     main = threading.main_thread()
     if any(thread is not main and not thread.daemon for thread in threading.enumerate()):
-        return  # Python waits for these, and who waits for Python may want it to end.
+        return  # Python waits for these, and a signal must still end that wait.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)

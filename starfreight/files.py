@@ -1,4 +1,4 @@
-"""Files that are either whole or not there, and bytes that are known by their digest."""
+"""Atomic files, directory locks and digests."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from typing import IO, Any
 from starfreight.errors import InputError, ServiceError
 
 PARTIAL_PREFIX = ".partial-"
-"""Files that a killed process may leave behind start with this. They are safe to delete."""
+"""Name prefix of unfinished files. Those left by a killed process are safe to delete."""
 
 LOCK_FILE = ".lock"
-"""Lies in a folder as long as a command writes there."""
+"""Name of the lock file, present in a directory while a command writes there."""
 
 LOCK_PATIENCE = "STARFREIGHT_LOCK_PATIENCE"
-"""Seconds to wait for a lock. In a cluster the pod before this one may still be writing its checkpoint."""
+"""Environment variable: seconds to wait for a lock. In a cluster, the previous pod may still be writing its
+checkpoint."""
 
 _CHUNK = 1 << 20
 _NO_PLACE = (
@@ -32,21 +33,21 @@ _NO_PLACE = (
 
 
 def canonical_json(value: Any) -> bytes:
-    """``value`` as JSON with sorted keys and no spare space, so that equal values have equal bytes."""
+    """Encode as JSON with sorted keys and no optional whitespace: equal values have equal bytes."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def sha256_bytes(data: bytes) -> str:
-    """The digest of ``data`` as ``sha256:<64 hex digits>``."""
+    """Digest of ``data`` as ``sha256:<64 hex digits>``."""
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
 def sha256_file(path: Path, advance: Callable[[int], object] = lambda count: None) -> str:
-    """The digest of a file as ``sha256:<64 hex digits>``, read in pieces of 1 MiB.
+    """Digest of a file as ``sha256:<64 hex digits>``, read in chunks of 1 MiB.
 
     Args:
         path: the file.
-        advance: is told the size of each piece in bytes.
+        advance: called with the size of each chunk in bytes.
     """
     digest = hashlib.sha256()
     with path.open("rb") as stream:
@@ -57,7 +58,12 @@ def sha256_file(path: Path, advance: Callable[[int], object] = lambda count: Non
 
 
 def read_limited(path: Path, limit: int, kind: str) -> bytes:
-    """The bytes of a file that must not be larger than ``limit`` bytes.
+    """Read a file of at most ``limit`` bytes.
+
+    Args:
+        path: the file.
+        limit: maximum size in bytes.
+        kind: noun for error messages.
 
     Raises:
         InputError: the file is missing, not a regular file, unreadable, or larger than ``limit``.
@@ -76,18 +82,18 @@ def read_limited(path: Path, limit: int, kind: str) -> bytes:
         ) from error
     if len(data) > limit:
         raise InputError(
-            f"The {kind} is larger than {limit:,} bytes, which no sound one is.",
+            f"The {kind} is larger than {limit:,} bytes.",
             where=str(path),
-            fix="check that this is the file you meant",
+            fix="check that this is the right file",
         )
     return data
 
 
 def read_json(path: Path, limit: int, kind: str) -> Any:
-    """A JSON file of at most ``limit`` bytes.
+    """Read a JSON file of at most ``limit`` bytes.
 
     Raises:
-        InputError: as :func:`read_limited`, or the file is not JSON.
+        InputError: as for :func:`read_limited`, or the file is not valid JSON.
     """
     data = read_limited(path, limit, kind)
     try:
@@ -100,47 +106,47 @@ def read_json(path: Path, limit: int, kind: str) -> Any:
 
 @contextlib.contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turns a full or failing disk into a :class:`ServiceError` that names ``path``."""
+    """Translate errors of a full or failing disk to a :class:`ServiceError` at ``path``."""
     try:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise ServiceError(
-                f"There is no room left to write: {error.strerror}.",
+                f"No space left to write the file: {error.strerror}.",
                 where=str(path),
-                fix="free some space or choose another folder, then run the same command again",
+                fix="free some space or choose another directory, then run the same command again",
             ) from error
         if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO):
             raise ServiceError(
                 f"The file cannot be written: {error.strerror}.",
                 where=str(path),
-                fix="check the folder's permissions, or choose another folder",
+                fix="check the directory's permissions, or choose another directory",
             ) from error
         raise
 
 
 @contextlib.contextmanager
 def _place_errors(path: Path) -> Iterator[None]:
-    """Turns a path at which no file can be made into an :class:`InputError` that names it."""
+    """Translate errors of an unusable path to an :class:`InputError` at ``path``."""
     try:
         yield
     except OSError as error:
         if error.errno not in _NO_PLACE:
             raise
         raise InputError(
-            f"No file can be made there: {error.strerror}.", where=str(path), fix="choose another place"
+            f"The file cannot be created: {error.strerror}.", where=str(path), fix="choose another path"
         ) from error
 
 
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[IO[bytes]]:
-    """Opens a new file that takes ``path``'s place only when the block ends without an error.
+    """Open a temporary file; it replaces ``path`` only if the block succeeds.
 
-    The bytes are synced to disk before the rename. Parent folders are made. The file's mode is
-    0644 less the umask, so that other users of a shared volume can read it.
+    The bytes are synced to disk before the rename, and parent directories are created. The mode is 0644
+    less the umask, for other users of a shared volume.
 
     Raises:
-        InputError: no file can be there: a folder has that name, or a file that of its folder.
+        InputError: the path is a directory, or a parent is a file.
         ServiceError: the disk is full or not writable.
     """
     with disk_errors(path):
@@ -162,18 +168,18 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Writes ``data`` to ``path``, whole or not at all."""
+    """Write a file atomically."""
     with atomic_write(path) as stream:
         stream.write(data)
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes ``value`` as indented JSON that ends with a newline, whole or not at all."""
+    """Write indented JSON with a final newline, atomically."""
     write_bytes(path, json.dumps(value, indent=2, ensure_ascii=False).encode() + b"\n")
 
 
 def sweep_partials(folder: Path) -> None:
-    """Deletes what a killed process left half-written directly in ``folder``."""
+    """Delete unfinished files of killed processes directly inside ``folder``."""
     for left in folder.glob(PARTIAL_PREFIX + "*"):
         if left.is_file():
             left.unlink(missing_ok=True)
@@ -181,38 +187,42 @@ def sweep_partials(folder: Path) -> None:
 
 _LOCK_PAUSE = 0.5
 _LOCK_ATTEMPTS = 1000
-"""Some file systems (/proc) say of a folder that it is not there when they will not make it."""
+"""Limit for retries: some file systems (/proc) report a missing directory when they refuse to create it."""
 
 
 @contextlib.contextmanager
 def only_one(folder: Path, doing: str) -> Iterator[None]:
-    """Holds a lock on ``folder`` so that two commands never write the same one.
+    """Lock ``folder`` against other commands, creating it if missing.
 
-    The lock is the kernel's, so it ends with the process that held it, however that ended. Its file is gone
-    when the block ends; only a killed process leaves it, and the next one takes it over.
+    The kernel releases the lock when the process ends, however it ends. The lock file is deleted at the end
+    of the block; after a kill it stays, and the next process takes it over.
+
+    Args:
+        folder: the directory to lock.
+        doing: completes the error "Another process is already ... here."
 
     Raises:
-        InputError: another process holds the lock, and has not left it in the time that ``LOCK_PATIENCE`` in
-            the environment says, which is none when it is not set.
+        InputError: another process still holds the lock after ``LOCK_PATIENCE`` seconds (default: 0).
+        ServiceError: the directory cannot be created.
     """
     path = folder / LOCK_FILE
     with _locked(path, doing) as lock:
         try:
             yield
         finally:
-            # The block may have deleted the folder, and another process may hold a new lock there. Ours is
-            # unlinked while it is still locked; who opened it before that sees it gone and tries again.
+            # The block may have deleted the directory, and another process may hold a new lock there. Unlink
+            # ours while still locked: a process with the old file open notices and tries again.
             if _is_at(lock, path):
                 path.unlink()
 
 
 def _locked(path: Path, doing: str) -> IO[bytes]:
-    """The lock file, open and locked, and still the one that its name leads to."""
+    """Open and lock the lock file, and make sure the path still refers to it."""
     end = time.monotonic() + float(os.environ.get(LOCK_PATIENCE) or 0)
     attempts = 0
     while attempts < _LOCK_ATTEMPTS:
         attempts += 1
-        # Another command may delete the file, or the whole folder, between any two of these steps.
+        # Another command may delete the file or the directory between any two of these steps.
         with contextlib.suppress(FileNotFoundError), disk_errors(path), contextlib.ExitStack() as stack:
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -220,9 +230,9 @@ def _locked(path: Path, doing: str) -> IO[bytes]:
                 if path.parent.is_dir() or not os.path.lexists(path.parent):
                     continue
                 raise InputError(
-                    "A file lies where the folder belongs.",
+                    "A file is in the place of the directory.",
                     where=str(path.parent),
-                    fix="choose another folder",
+                    fix="choose another directory",
                 ) from error
             lock = stack.enter_context(_open_lock(path))
             try:
@@ -235,20 +245,20 @@ def _locked(path: Path, doing: str) -> IO[bytes]:
                 raise InputError(
                     f"Another process is already {doing} here.",
                     where=str(path.parent),
-                    fix="wait until it has ended, or stop it, then run the same command again",
+                    fix="wait for it to end, or stop it, then run the same command again",
                 ) from None
             if _is_at(lock, path):
                 stack.pop_all()
                 return lock
     raise ServiceError(
-        "The folder cannot be made, or does not stay.",
+        "The directory cannot be created, or keeps disappearing.",
         where=str(path.parent),
-        fix="choose a folder that can be written to",
+        fix="choose a writable directory",
     )
 
 
 def _is_at(file: IO[bytes], path: Path) -> bool:
-    """Whether an open file is the one that a path leads to."""
+    """True if ``path`` refers to the open file."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.stat(follow_symlinks=False))
     except FileNotFoundError:
@@ -261,7 +271,7 @@ def _open_lock(path: Path) -> IO[bytes]:
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.EISDIR):
             raise InputError(
-                "Something else lies where the lock belongs.", where=str(path), fix="remove it"
+                "The lock file is a link or a directory.", where=str(path), fix="remove it"
             ) from error
         raise
     return os.fdopen(handle, "r+b", buffering=0)

@@ -1,9 +1,10 @@
-"""The container image that was built last, by name: `images` writes it, recipes and jobs find it.
+"""Record of the container image built last under a name: written by `images`, read by recipes and jobs.
 
     remember_image(BuiltImage(version=1, name="trainer", reference="starfreight/trainer:0.1.0", ...))
     image = find_image("trainer")
 
-A file for each name lies in ``$XDG_STATE_HOME/starfreight/images`` (``~/.local/state`` when that is not set).
+Each name has a file in ``$XDG_STATE_HOME/starfreight/images``, by default in
+``~/.local/state/starfreight/images``.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from pydantic import Field
 
 from starfreight.records import Digest, Record
 
-PROTOCOL = 1
-"""Of what a job and its image expect of one another: the command, its environment, its exit codes."""
+PROTOCOL = 2
+"""Version of the contract between a job and its image: command, environment, exit codes."""
 
 LABEL_IMAGE = "dev.starfreight.image"
 LABEL_PROTOCOL = "dev.starfreight.protocol"
@@ -27,35 +28,35 @@ _LIMIT = 1 << 20
 
 
 class BuiltImage(Record):
-    """An image that was built on this machine, and perhaps pushed since."""
+    """An image built on this machine, and possibly pushed since."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
     """``trainer`` or ``packager``."""
     reference: str
-    """What a container engine finds it by: ``NAME:TAG``."""
+    """``NAME:TAG`` in the container engine."""
     id: Digest
-    """Of its configuration, as a Docker Engine calls it."""
+    """Image id: the digest of its configuration."""
     platform: str
-    """``linux/amd64``, for example."""
+    """For example ``linux/amd64``."""
     revision: str | None = None
-    """The commit of Starfreight that it holds."""
+    """Commit of Starfreight inside."""
     pushed: str | None = None
-    """``HOST/NAMESPACE/NAME@sha256:...`` once it is in a registry."""
+    """``HOST/NAMESPACE/NAME@sha256:...`` once pushed."""
 
     @property
     def digest(self) -> str:
-        """The manifest's digest when it is in a registry, otherwise the image's id."""
+        """Digest of the manifest if pushed, otherwise the image id."""
         return self.pushed.rpartition("@")[2] if self.pushed else self.id
 
 
 def images_folder() -> Path:
-    """Where the records lie."""
+    """Directory of the records."""
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(state) / "starfreight" / "images"
 
 
 def remember_image(image: BuiltImage) -> Path:
-    """Writes an image's record over that of an earlier one of its name; returns the file."""
+    """Write an image's record, replacing an earlier one of the same name; returns the file."""
     path = images_folder() / f"{image.name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     image.write(path)
@@ -63,7 +64,7 @@ def remember_image(image: BuiltImage) -> Path:
 
 
 def find_image(name: str) -> BuiltImage | None:
-    """The image of that name that was built last on this machine.
+    """The image built last under ``name`` on this machine, ``None`` if there is none.
 
     Raises:
         InputError: its record cannot be read.
@@ -71,4 +72,4 @@ def find_image(name: str) -> BuiltImage | None:
     path = images_folder() / f"{name}.json"
     if not path.exists():
         return None
-    return BuiltImage.read(path, newest=_NEWEST_VERSION, limit=_LIMIT, kind="record of an image")
+    return BuiltImage.read(path, newest=_NEWEST_VERSION, limit=_LIMIT, kind="image record")

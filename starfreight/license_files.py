@@ -12,13 +12,13 @@ from pathlib import Path
 from starfreight.checkpoint import checkpoint_files
 from starfreight.errors import GateError, InputError, RecipeError
 from starfreight.files import read_limited, write_bytes
-from starfreight.recipe import Package
+from starfreight.recipe import PackageOptions
 
 FOLDER = "licenses"
 MAX_LICENSE_BYTES = 1 << 20
 
 
-def read_beside_recipe(package: Package, folder: Path) -> tuple[bytes, ...]:
+def read_beside_recipe(package: PackageOptions, folder: Path) -> tuple[bytes, ...]:
     """Reads the texts that a recipe names, in its order.
 
     Args:
@@ -48,7 +48,7 @@ def keep_in_run(texts: tuple[bytes, ...], run: Path) -> None:
         write_bytes(run / FOLDER / f"{number}.txt", text)
 
 
-def read_from_run(package: Package, run: Path) -> tuple[bytes, ...]:
+def read_from_run(package: PackageOptions, run: Path) -> tuple[bytes, ...]:
     """Reads the texts written by :func:`keep_in_run`.
 
     Raises:
@@ -66,7 +66,7 @@ def read_from_run(package: Package, run: Path) -> tuple[bytes, ...]:
 
 
 def require_license_texts(
-    package: Package, base_license: str, base: Path, added: Sequence[bytes]
+    package: PackageOptions, base_license: str, base: Path, added: Sequence[bytes]
 ) -> tuple[tuple[str, bytes], ...]:
     """The license gate: a model without any license text may not be packaged.
 

@@ -1,4 +1,4 @@
-"""Options that several commands have."""
+"""Options shared by several commands."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from starfreight.console import Console
 
 
 def with_console(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds ``--json`` and ``--quiet``, and passes a :class:`Console` as ``console``."""
+    """Add ``--json`` and ``--quiet``, and pass a :class:`Console` as ``console``."""
     return _with_console(command, "-q", "--quiet")
 
 
 def with_console_and_no_short_quiet(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The same without ``-q`` for ``--quiet``, for a command in which it means something else."""
+    """Like :func:`with_console`, for a command with another meaning of ``-q``."""
     return _with_console(command, "--quiet")
 
 
 def _with_console(command: Callable[..., Any], *quiet_names: str) -> Callable[..., Any]:
-    @click.option("--json", "json_output", is_flag=True, help="Print the result as one JSON object.")
-    @click.option(*quiet_names, is_flag=True, help="Say nothing on the way, only the result and errors.")
+    @click.option("--json", "json_output", is_flag=True, help="Print the result as JSON.")
+    @click.option(*quiet_names, is_flag=True, help="Print only the result and errors.")
     @functools.wraps(command)
     def wrapped(*arguments: Any, json_output: bool, quiet: bool, **options: Any) -> Any:
         console = Console(json_output=json_output, quiet=quiet)
@@ -33,10 +33,10 @@ def _with_console(command: Callable[..., Any], *quiet_names: str) -> Callable[..
 
 
 def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds ``--on``, ``--image``, ``--gpus``, ``--memory``, ``--network`` and ``--rm/--keep-container``.
+    """Add ``--on``, ``--image``, ``--gpus``, ``--memory``, ``--network`` and ``--rm/--keep-container``.
 
-    They are passed on under the names of the recipe's keys in ``run``, and are ``None`` when they are not
-    given, so that :func:`starfreight.recipe.run.with_run_options` takes them as they are.
+    Values are passed under the names of the recipe's ``run`` keys, ``None`` if not given, ready for
+    :meth:`starfreight.recipe.RecipeFile.with_run_options`.
     """
 
     @click.option(
@@ -44,21 +44,37 @@ def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
         "where",
         type=click.Choice(["local", "docker", "kubernetes"]),
         default=None,
-        help="Where to train; the recipe's choice.",
+        help="Where to train. [default: run.where]",
     )
-    @click.option("--image", metavar="REF", default=None, help="The trainer image of a container.")
     @click.option(
-        "--gpus", metavar="GPUS", default=None, help="The GPUs of a container: all, a count, or which (0,1)."
+        "--image",
+        metavar="REF",
+        default=None,
+        help="Trainer image for containers and pods. [default: run.image, or the one built last]",
     )
-    @click.option("--memory", metavar="AMOUNT", default=None, help="The most memory of a container: 32GB.")
     @click.option(
-        "--network", metavar="NAME", default=None, help="The network of a container; none by default."
+        "--gpus",
+        metavar="GPUS",
+        default=None,
+        help="GPUs for a container or pod: all, a count (2) or indices (0,1). [default: run.gpus]",
+    )
+    @click.option(
+        "--memory",
+        metavar="AMOUNT",
+        default=None,
+        help="Memory limit of a container or pod, such as 32GB. [default: run.memory]",
+    )
+    @click.option(
+        "--network",
+        metavar="NAME",
+        default=None,
+        help="Docker network of a container. [default: run.network]",
     )
     @click.option(
         "--rm/--keep-container",
         "remove_container",
         default=None,
-        help="Remove a container that has ended (the default), or keep it.",
+        help="Remove or keep a container after it ends. [default: run.keep_container]",
     )
     @functools.wraps(command)
     def wrapped(*arguments: Any, gpus: str | None, remove_container: bool | None, **options: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The quantizations that a package can hold, under the names that llama.cpp and Ollama give them."""
+"""Quantizations supported in a package, with llama.cpp's and Ollama's names."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from starfreight.errors import RecipeError
 
 
 class Quantization(StrEnum):
-    """How the weights of one GGUF file are stored. The value is llama.cpp's spelling.
+    """Storage format of the weights in a GGUF file. Values are llama.cpp's names.
 
-    ``F32``, ``F16`` and ``BF16`` hold every weight; the others are rounded to blocks of fewer bits.
+    ``F32``, ``F16`` and ``BF16`` store weights one by one; the others round blocks of weights to fewer bits.
     """
 
     F32 = "F32"
@@ -32,27 +32,27 @@ class Quantization(StrEnum):
 
     @property
     def tag(self) -> str:
-        """Ollama's spelling, as it stands in a tag: ``q4_K_M``, ``iq4_XS``, ``q8_0``, ``f16``, ``bf16``."""
+        """Ollama's name, as used in tags: ``q4_K_M``, ``iq4_XS``, ``q8_0``, ``f16``, ``bf16``."""
         family, underscore, rest = self.value.partition("_")
         return family.lower() + underscore + rest
 
     @classmethod
     def parse(cls, text: str) -> Quantization:
-        """The quantization of this name in any mix of upper and lower case.
+        """Parse a name, ignoring case.
 
         Raises:
-            RecipeError: there is none of this name.
+            RecipeError: unknown name.
         """
         try:
             return cls(text.strip().upper())
         except ValueError:
             raise RecipeError(
-                f"There is no quantization {text[:40]!r}.", fix="choose from " + ", ".join(cls)
+                f"Unknown quantization {text[:40]!r}.", fix="choose from " + ", ".join(cls)
             ) from None
 
     @classmethod
     def _missing_(cls, value: object) -> Quantization | None:
-        """Lets ``Quantization("q4_K_M")`` and a recipe's ``q4_k_m`` mean ``Q4_K_M``."""
+        """Accept ``Quantization("q4_K_M")`` and a recipe's ``q4_k_m`` as ``Q4_K_M``."""
         if isinstance(value, str) and value != value.upper():
             return cls.__members__.get(value.strip().upper())
         return None

@@ -1,1 +1,1 @@
-"""Where jobs run: a directory for each backend, behind one interface."""
+"""Backends, which run jobs: a directory for each, behind one interface."""

@@ -1,4 +1,4 @@
-"""How jobs end: exit codes in words, and as the error that a command ends with.
+"""Endings of jobs: exit codes in words, and as the error that a command ends with.
 
 The same on every backend. Words complete the sentence "The job ...". The codes are documented in
 ``docs/exit-codes.md``.

@@ -17,8 +17,8 @@ from starfreight.options import with_console
 def list_runs(where: str | None, location: Location, console: Console) -> None:
     """List the runs in a directory, or the jobs in a cluster.
 
-    Runs are listed with their status, backend and figures. Jobs in a cluster include sweeps and jobs on several
-    nodes (JobSets and TrainJobs), the newest last.
+    Runs are listed with their status, backend and figures. The jobs in a cluster, the newest last, include
+    sweeps and jobs on several nodes (JobSets and TrainJobs).
 
     \b
         starfreight jobs list

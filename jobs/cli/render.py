@@ -35,7 +35,7 @@ from starfreight.options import with_console
     "--memory",
     metavar="SIZE",
     default=None,
-    help="Memory of a pod, e.g. 32GB. [default: run.memory, or the planned one]",
+    help="Memory of a pod, e.g. 32GB. [default: run.memory, or the plan's]",
 )
 @cluster_options
 @until_option

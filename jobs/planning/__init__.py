@@ -1,7 +1,9 @@
-"""What a recipe will cost, from the shape of its base model alone: no weights, no GPU."""
+"""Cost of training, from the shape of the base model alone: no weights, no GPU.
 
-from starfreight.jobs.planning.memory import GpuMemory, training_memory
-from starfreight.jobs.planning.shapes import base_shape
+plan = plan_training(recipe, Path("."), gpu="rtx4090")
+print(plan.gpu_memory.total, plan.seconds)
+"""
 
-__all__ = ["GpuMemory", "base_shape", "training_memory"]
-"""The planner's parts; ``starfreight.commands.plan`` puts them together."""
+from starfreight.jobs.planning.training_plan import TrainingPlan, plan_training
+
+__all__ = ["TrainingPlan", "plan_training"]

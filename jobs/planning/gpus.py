@@ -1,4 +1,4 @@
-"""GPUs that people train on: their memory, and how fast they multiply in bfloat16."""
+"""Common training GPUs: memory and bfloat16 peak."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from starfreight.recipe.units import parse_memory
 
 @dataclass(frozen=True)
 class Gpu:
-    """One kind of GPU.
+    """A GPU model.
 
     Attributes:
-        name: as it is sold.
-        memory: in bytes, as the driver reports it: a little less than the name says.
-        peak: bfloat16 operations a second with float32 accumulation, without sparsity; ``None`` when unknown.
+        name: the product's name.
+        memory: bytes as reported by the driver: slightly less than the name promises.
+        peak: dense bfloat16 operations per second with float32 accumulation; ``None`` if unknown.
     """
 
     name: str
@@ -42,11 +42,11 @@ GPUS = {
     "h200": Gpu("H200", 139 * _GIB, 989 * _TERA),
     "b200": Gpu("B200", 178 * _GIB, 2250 * _TERA),
 }
-"""By the names that ``--gpu`` takes. The peaks are those of NVIDIA's data sheets, dense."""
+"""GPUs by the names accepted by ``--gpu``. Peaks: NVIDIA's data sheets, dense."""
 
 
 def find_gpu(text: str) -> Gpu:
-    """The GPU that a name means, or one that is known by its memory alone (``24GB``).
+    """Look up a GPU by name, or describe one by its memory alone (``24GB``).
 
     Raises:
         RecipeError: neither a known name nor an amount of memory.
@@ -58,7 +58,7 @@ def find_gpu(text: str) -> Gpu:
         return Gpu(text, parse_memory(text), None)
     except ValueError:
         raise RecipeError(
-            f"No GPU called {text[:40]!r} is known.",
+            f"Unknown GPU {text[:40]!r}.",
             where="--gpu",
-            fix="say how much memory it has (24GB), or choose from " + ", ".join(GPUS),
+            fix="give its memory (24GB), or choose from " + ", ".join(GPUS),
         ) from None

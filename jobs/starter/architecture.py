@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Shape:
-    """The numbers that decide a StarCoder2's size.
+    """The dimensions of a StarCoder2.
 
-    Row lengths are multiples of 256, which K-quants need: they quantise blocks of 256 values in a row and
-    fall back to other types where a row is not made of whole blocks.
+    Row lengths are multiples of 256 for the sake of K-quants, which quantise blocks of 256 values in a row
+    and fall back to other types for rows of any other length.
     """
 
     vocabulary: int = 2048
@@ -27,7 +27,7 @@ class Shape:
     rope_theta: float = 10_000.0
 
     def parameters(self) -> int:
-        """How many weights it has, biases and norms counted, the tied embedding once."""
+        """Number of weights, including biases and norms; the tied embedding counts once."""
         key_value = self.hidden * self.key_value_heads // self.heads
         attention = 2 * self.hidden * (self.hidden + 1) + 2 * key_value * (self.hidden + 1)
         feed_forward = 2 * self.hidden * self.feed_forward + self.feed_forward + self.hidden
@@ -38,7 +38,7 @@ class Shape:
 
 
 def model_config(shape: Shape) -> Starcoder2Config:
-    """The transformers configuration. No sliding window, which llama.cpp would ignore anyway."""
+    """The transformers configuration. It has no sliding window: llama.cpp would ignore it."""
     from transformers import Starcoder2Config
 
     return Starcoder2Config(
@@ -65,7 +65,7 @@ def model_config(shape: Shape) -> Starcoder2Config:
 
 
 def config_json(shape: Shape) -> dict[str, Any]:
-    """What ``config.json`` holds, written out so that it does not change with the transformers version."""
+    """Contents of ``config.json``, written out here so they stay the same across transformers versions."""
     return {
         "architectures": ["Starcoder2ForCausalLM"],
         "attention_dropout": 0.0,

@@ -1,4 +1,4 @@
-"""The whole way from the standard library to a model folder."""
+"""Build a model directory from the standard library."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from starfreight.files import (
     write_json,
 )
 from starfreight.jobs.starter.architecture import Shape, config_json
-from starfreight.jobs.starter.card import card
 from starfreight.jobs.starter.corpus import SourceFile, license_text, read_corpus
 from starfreight.jobs.starter.examples import RowReader
-from starfreight.jobs.starter.pretrain import Settings, Tick, Trainer
+from starfreight.jobs.starter.model_card import model_card
+from starfreight.jobs.starter.pretrain import Settings, StepProgress, Trainer
 from starfreight.jobs.starter.schedule import Schedule
 from starfreight.jobs.starter.tokenizer import tokenizer_config, train_tokenizer
 from starfreight.jobs.train.stop_request import StopRequest
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 MANIFEST = "data-manifest.json"
-"""The list of what the model was made from, in the model folder."""
+"""File in the model directory listing everything the model was made from."""
 
 _PLAN = "plan.json"
 _NOTE_SECONDS = 30.0
@@ -47,17 +47,17 @@ _SMALL_FILE = 1 << 20
 
 
 @dataclass(frozen=True)
-class Order:
-    """What is to be built.
+class StarterRequest:
+    """Settings of a build.
 
     Attributes:
-        out: the model folder to write.
-        work: where checkpoints go; the same order goes on from there.
-        steps: how many steps, or ``None`` to let ``minutes`` decide.
-        minutes: how long pretraining may take on this machine as busy as it is at the start.
-        settings: all else that decides the weights.
-        library: the standard library's folder.
-        lines: how many missing lines the model is measured on.
+        out: model directory to write.
+        work: directory of the checkpoints; the same build resumes from there.
+        steps: number of steps; ``None`` lets ``minutes`` decide.
+        minutes: pretraining time on this machine, under the load at the start.
+        settings: everything else that determines the weights.
+        library: directory of the standard library.
+        lines: number of missing lines the model is tested on.
     """
 
     out: Path
@@ -69,67 +69,67 @@ class Order:
     lines: int = 100
 
 
-def build(order: Order, console: Console, stop: StopRequest) -> dict[str, Any]:
-    """Builds the model folder, or goes on where the last try stopped.
+def build(request: StarterRequest, console: Console, stop: StopRequest) -> dict[str, Any]:
+    """Build the model directory, or resume an interrupted build.
 
     Returns:
-        what was built, as plain data.
+        A summary of the model, as plain data.
 
     Raises:
-        InputError: the output folder holds something else, or the work folder another training.
-        JobStopped: a stop was asked for; the checkpoint is written.
+        InputError: the output directory holds something else, or the work directory another training.
+        JobStopped: a stop was requested; the checkpoint is written.
     """
-    _check_replaceable(order.out)
-    with only_one(order.work, "building a starter model"):
+    _check_replaceable(request.out)
+    with only_one(request.work, "building a starter model"):
         console.heading("Reading the standard library")
-        files = read_corpus(order.library)
+        files = read_corpus(request.library)
         training = [file for file in files if not file.held_out]
-        tokenizer = train_tokenizer((file.text for file in training), order.settings.shape.vocabulary)
-        order = replace(order, settings=_fit_vocabulary(order.settings, tokenizer))
+        tokenizer = train_tokenizer((file.text for file in training), request.settings.shape.vocabulary)
+        request = replace(request, settings=_fit_vocabulary(request.settings, tokenizer))
         stop.check()
-        reader = RowReader(training, tokenizer, order.settings.seed)
-        schedule = order.settings.schedule(order.steps or _steps_for(order, reader, console))
-        trainer = Trainer(order.settings, reader)
-        trainer.resume(order.work, schedule)
-        _pretrain(trainer, schedule, order.work, console, stop)
+        reader = RowReader(training, tokenizer, request.settings.seed)
+        schedule = request.settings.schedule(request.steps or _steps_for(request, reader, console))
+        trainer = Trainer(request.settings, reader)
+        trainer.resume(request.work, schedule)
+        _pretrain(trainer, schedule, request.work, console, stop)
         console.heading("Writing and measuring the model")
-        return _finish(order, schedule, files, tokenizer, trainer.model)
+        return _finish(request, schedule, files, tokenizer, trainer.model)
 
 
 def _fit_vocabulary(settings: Settings, tokenizer: Tokenizer) -> Settings:
-    """A tiny corpus gives fewer tokens than asked for; the model has a row for each there is."""
+    """Shrink the embedding to the tokenizer: a tiny corpus gives fewer tokens than requested."""
     return replace(settings, shape=replace(settings.shape, vocabulary=tokenizer.get_vocab_size()))
 
 
-def _steps_for(order: Order, reader: RowReader, console: Console) -> int:
-    """How many steps fit in the minutes. Decided once, so that a killed build ends at the same step."""
-    plan = order.work / _PLAN
+def _steps_for(request: StarterRequest, reader: RowReader, console: Console) -> int:
+    """Number of steps for the given minutes. Decided once, so a killed build ends at the same step."""
+    plan = request.work / _PLAN
     if plan.is_file():
         kept = read_json(plan, _SMALL_FILE, "plan of the build")
-        if isinstance(kept, dict) and kept.get("minutes") == order.minutes:
+        if isinstance(kept, dict) and kept.get("minutes") == request.minutes:
             return int(kept["steps"])
     console.note("Timing a few steps")
-    trial = Trainer(order.settings, reader)
-    # A made-up course: the steps that are timed are the ones a real training spends its time on.
-    schedule = order.settings.schedule(1000)
+    trial = Trainer(request.settings, reader)
+    # An arbitrary length: the timed steps are typical of a real training.
+    schedule = request.settings.schedule(1000)
     trial.advance(schedule)
     begun = time.monotonic()
     for _ in range(_TIMED_STEPS):
         trial.advance(schedule)
     each = (time.monotonic() - begun) / _TIMED_STEPS
-    steps = max(10, round(order.minutes * 60 / each / 10) * 10)
-    write_json(plan, {"minutes": order.minutes, "steps": steps})
+    steps = max(10, round(request.minutes * 60 / each / 10) * 10)
+    write_json(plan, {"minutes": request.minutes, "steps": steps})
     return steps
 
 
 def _pretrain(trainer: Trainer, schedule: Schedule, work: Path, console: Console, stop: StopRequest) -> None:
-    done = f", {trainer.step:,} of them done before" if trainer.step else ""
+    done = f", {trainer.step:,} of them already done" if trainer.step else ""
     console.heading(f"Pretraining for {schedule.steps:,} steps{done}")
     noted = time.monotonic()
     with console.progress("Pretraining", total=schedule.steps, unit="steps") as advance:
         advance(trainer.step)
 
-        def tick(now: Tick) -> None:
+        def tick(now: StepProgress) -> None:
             nonlocal noted
             advance(1)
             if time.monotonic() - noted >= _NOTE_SECONDS or now.step == schedule.steps:
@@ -143,30 +143,30 @@ def _pretrain(trainer: Trainer, schedule: Schedule, work: Path, console: Console
 
 
 def _finish(
-    order: Order,
+    request: StarterRequest,
     schedule: Schedule,
     files: Sequence[SourceFile],
     tokenizer: Tokenizer,
     model: torch.nn.Module,
 ) -> dict[str, Any]:
-    """Writes the folder under a temporary name, measures what was written, and gives it its name."""
-    with disk_errors(order.out):
-        order.out.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=PARTIAL_PREFIX, dir=order.out.parent))
+    """Write the model under a temporary name, evaluate it, then rename it into place."""
+    with disk_errors(request.out):
+        request.out.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=PARTIAL_PREFIX, dir=request.out.parent))
         partial.chmod(0o755)
     try:
-        _write_model(partial, order.settings.shape, tokenizer, model)
-        write_bytes(partial / "LICENSE", license_text(order.library))
-        manifest = _manifest(order, schedule, files, partial, _measure(order, partial, files))
-        write_bytes(partial / "README.md", card(manifest).encode())
+        _write_model(partial, request.settings.shape, tokenizer, model)
+        write_bytes(partial / "LICENSE", license_text(request.library))
+        manifest = _manifest(request, schedule, files, partial, _measure(request, partial, files))
+        write_bytes(partial / "README.md", model_card(manifest).encode())
         manifest["model_files"]["README.md"] = sha256_file(partial / "README.md")
         write_json(partial / MANIFEST, manifest)
-        with disk_errors(order.out):
-            _replace(order.out, partial)
+        with disk_errors(request.out):
+            _replace(request.out, partial)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return {
-        "model": str(order.out),
+        "model": str(request.out),
         "parameters": manifest["parameters"],
         "steps": schedule.steps,
         "quality": manifest["held_out"],
@@ -177,7 +177,7 @@ def _write_model(folder: Path, shape: Shape, tokenizer: Tokenizer, model: torch.
     import torch
     from safetensors.torch import save
 
-    # The output layer is the embedding, which is not written twice.
+    # The output layer is tied to the embedding, so it is not written again.
     tensors = {name: value.detach().to("cpu", torch.bfloat16) for name, value in model.named_parameters()}
     write_bytes(folder / "model.safetensors", save(tensors, metadata={"format": "pt"}))
     write_json(folder / "config.json", config_json(shape))
@@ -189,7 +189,7 @@ def _write_model(folder: Path, shape: Shape, tokenizer: Tokenizer, model: torch.
     write_json(folder / "tokenizer_config.json", tokenizer_config(shape.context_length))
 
 
-def _measure(order: Order, folder: Path, files: Sequence[SourceFile]) -> dict[str, Any]:
+def _measure(request: StarterRequest, folder: Path, files: Sequence[SourceFile]) -> dict[str, Any]:
     import torch
     from tokenizers import Tokenizer
     from transformers import Starcoder2ForCausalLM
@@ -201,18 +201,22 @@ def _measure(order: Order, folder: Path, files: Sequence[SourceFile]) -> dict[st
     model = Starcoder2ForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     held_out = [file for file in files if file.held_out]
-    length = order.settings.shape.context_length
-    return asdict(measure(model, tokenizer, held_out, length, order.lines))
+    length = request.settings.shape.context_length
+    return asdict(measure(model, tokenizer, held_out, length, request.lines))
 
 
 def _manifest(
-    order: Order, schedule: Schedule, files: Sequence[SourceFile], folder: Path, quality: dict[str, Any]
+    request: StarterRequest,
+    schedule: Schedule,
+    files: Sequence[SourceFile],
+    folder: Path,
+    quality: dict[str, Any],
 ) -> dict[str, Any]:
     import tokenizers
     import torch
     import transformers
 
-    settings = order.settings
+    settings = request.settings
     return {
         "version": 1,
         "source": "the Python standard library",
@@ -238,14 +242,14 @@ def _manifest(
 def _check_replaceable(out: Path) -> None:
     if out.exists() and not (out.is_dir() and ((out / MANIFEST).is_file() or not any(out.iterdir()))):
         raise InputError(
-            "The output folder holds something that is not a starter model.",
+            "The output directory holds something that is not a starter model.",
             where=str(out),
-            fix="name a new folder with --out",
+            fix="name a new directory with --out",
         )
 
 
 def _replace(out: Path, new: Path) -> None:
-    """Puts ``new`` in the place of ``out``. A kill between the renames leaves no model, never half of one."""
+    """Replace ``out`` with ``new``. A kill between the renames leaves no model, never half of one."""
     old = out.with_name(f"{PARTIAL_PREFIX}old-{os.getpid()}")
     if out.exists():
         out.replace(old)

@@ -1,4 +1,4 @@
-"""``starfreight starter``: the small base model that ships with Starfreight."""
+"""``starfreight starter``: the small base model shipped with Starfreight."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from starfreight.options import with_console
 
 @click.group()
 def starter() -> None:
-    """The small base model that ships with Starfreight."""
+    """The small base model shipped with Starfreight."""
 
 
 @starter.command("build")
@@ -21,19 +21,17 @@ def starter() -> None:
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("starter"),
     show_default=True,
-    help="The model folder to write.",
+    help="Model directory to write.",
 )
 @click.option(
     "--work",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("starter-build"),
     show_default=True,
-    help="Where checkpoints go.",
+    help="Directory for checkpoints.",
 )
-@click.option(
-    "--minutes", type=click.FloatRange(min=0.1), help="How long pretraining may take.  [default: 60]"
-)
-@click.option("--steps", type=click.IntRange(min=10), help="How many steps instead, of 4,096 tokens each.")
+@click.option("--minutes", type=click.FloatRange(min=0.1), help="Time limit for pretraining.  [default: 60]")
+@click.option("--steps", type=click.IntRange(min=10), help="Number of steps of 4,096 tokens, instead.")
 @click.option(
     "--device",
     type=click.Choice(["auto", "cpu", "cuda"]),
@@ -49,7 +47,7 @@ def starter() -> None:
     type=click.IntRange(0, 2**32 - 1),
     default=0,
     show_default=True,
-    help="Another seed: another model.",
+    help="Random seed. Another seed gives another model.",
 )
 @with_console
 def build_command(
@@ -64,7 +62,7 @@ def build_command(
 ) -> None:
     """Rebuild the starter from this Python's standard library.
 
-    What was interrupted goes on from its last checkpoint. The same seed, steps, threads, device, Python
+    An interrupted build resumes from its last checkpoint. The same seed, steps, threads, device, Python
     and torch give the same bytes.
 
     \b
@@ -78,13 +76,13 @@ def build_command(
     stop.listen()
     import torch
 
-    from starfreight.jobs.starter.build import Order, build
+    from starfreight.jobs.starter.build import StarterRequest, build
     from starfreight.jobs.starter.corpus import standard_library
     from starfreight.jobs.starter.pretrain import Settings
 
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    order = Order(
+    request = StarterRequest(
         out=out,
         work=work,
         steps=steps,
@@ -92,5 +90,5 @@ def build_command(
         settings=Settings(seed=seed, threads=threads, device=device),
         library=standard_library(),
     )
-    built = build(order, console, stop)
-    console.result(built, f"The starter lies in {out}. Next: name it as base.model in a recipe.")
+    built = build(request, console, stop)
+    console.result(built, f"Starter written to {out}. Next: name it as base.model in a recipe.")

@@ -1,8 +1,8 @@
-"""Which text the starter model learns from: the Python standard library that runs this command.
+"""The starter's training text: the standard library of the Python running this command.
 
-Left out: tests (they repeat the library in a duller way), tables that a generator wrote, and whatever
-describes the machine that Python was built on. One file in twenty is held out, chosen by its path, so
-that every rebuild and every Python version holds out the same ones.
+Left out: tests (which repeat the library in a duller way), generated tables, and files describing the
+machine Python was built on. One file in twenty is held out, chosen by its path, so every rebuild and every
+Python version holds out the same ones.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ class SourceFile:
     """One module of the standard library.
 
     Attributes:
-        path: relative to the library's folder, with forward slashes.
+        path: relative to the library's directory, with forward slashes.
         text: its source.
         sha256: ``sha256:<hex>`` of its bytes.
         size: in bytes.
-        held_out: whether it is kept from training and used to measure.
+        held_out: true if it is kept from training and used for evaluation.
     """
 
     path: str
@@ -57,15 +57,15 @@ class SourceFile:
 
 
 def standard_library() -> Path:
-    """The folder of the running Python's standard library."""
+    """The directory of the running Python's standard library."""
     return Path(sysconfig.get_path("stdlib"))
 
 
 def read_corpus(folder: Path) -> tuple[SourceFile, ...]:
-    """The standard library's modules in ``folder``, in the order of their paths.
+    """The standard library's modules in ``folder``, sorted by path.
 
     Raises:
-        InputError: there is no Python source there, or a file cannot be read.
+        InputError: the directory has no Python source, or a file cannot be read.
     """
     files: list[SourceFile] = []
     for path in sorted(folder.rglob("*.py"), key=lambda found: found.relative_to(folder).as_posix()):
@@ -76,26 +76,26 @@ def read_corpus(folder: Path) -> tuple[SourceFile, ...]:
         try:
             text = data.decode("utf-8")
         except UnicodeDecodeError:
-            continue  # a few modules declare another encoding; they are not worth a decoder
+            continue  # A few modules declare another encoding; they are not worth a decoder.
         if text.strip():
             name = str(relative)
             files.append(SourceFile(name, text, sha256_bytes(data), len(data), is_held_out(name)))
     if not any(not file.held_out for file in files):
         raise InputError(
-            "The standard library's source is not there.",
+            "The standard library's source is missing.",
             where=str(folder),
-            fix="use a Python that was installed with its .py files",
+            fix="use a Python installed with its .py files",
         )
     return tuple(files)
 
 
 def is_held_out(path: str) -> bool:
-    """Whether the module at ``path`` is kept from training."""
+    """True if the module at ``path`` is kept from training."""
     return int.from_bytes(hashlib.sha256(path.encode()).digest()[:8], "big") % _HELD_OUT_ONE_IN == 0
 
 
 def license_text(library: Path) -> bytes:
-    """Python's license, which a derived work must carry.
+    """Python's license, which every derived work must carry.
 
     Raises:
         InputError: this Python was installed without it.
@@ -104,7 +104,7 @@ def license_text(library: Path) -> bytes:
         if path.is_file():
             return read_limited(path, LICENSE_LIMIT, "Python license")
     raise InputError(
-        "Python's license file is not there, and the model must carry it.",
+        "Python's license file is missing, and the model must carry it.",
         where=str(library / "LICENSE.txt"),
         fix="copy LICENSE from Python's source to that path",
     )

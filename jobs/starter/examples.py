@@ -1,8 +1,8 @@
-"""Rows of token ids to pretrain on: pieces of modules, half of them turned into fill-in-the-middle.
+"""Rows of token ids for pretraining: pieces of modules, a part of them as fill-in-the-middle.
 
-A row is as long as the context and is filled with whole examples, so that no example is cut apart and
-next to nothing is left empty. Each pass over the corpus cuts the modules at other places. Everything is
-drawn from one generator seeded with (seed, pass), so that any pass can be made again by itself.
+A row is as long as the context and holds whole examples only: none is split, and almost nothing is padded.
+Each pass over the corpus cuts the modules in other places. One generator seeded with (seed, pass) makes
+every random choice, so any pass can be reproduced on its own.
 """
 
 from __future__ import annotations
@@ -34,26 +34,26 @@ FIM_TOKENS = FimTokens(prefix=FIM_PREFIX, middle=FIM_MIDDLE, suffix=FIM_SUFFIX, 
 REPOSITORY = "cpython"
 _Pass = tuple[int, "Mix", int]
 EMPTY = -1
-"""What stands in a row where there is no token."""
+"""Padding of a row."""
 
 _PATH_RATE = 0.25
 _WHOLE_ROW = 3.0
 _SLICE = 1024
 _POOL = 512
-"""Examples that wait for a row at a time: more fill rows better, fewer keep the order more random."""
+"""Examples waiting for a row at a time: more of them fill rows better, fewer keep the order more random."""
 
 
 @dataclass(frozen=True)
 class Mix:
-    """What kinds of examples there are, in parts of one.
+    """Proportions of the kinds of examples, from 0 to 1.
 
     Attributes:
         fim: fill-in-the-middle among all examples.
         line: cuts within one line among these.
         spm: suffix before prefix among these.
-        shortest: characters of the shortest piece of a module.
-        longest: characters of the longest piece, for each token of a row.
-        whole: pieces that fill a row, beside those that are drawn evenly between the two.
+        shortest: minimum length of a piece of a module, in characters.
+        longest: maximum length of a piece, in characters per token of a row.
+        whole: pieces that fill a row; the others are drawn evenly between the two lengths.
     """
 
     fim: float
@@ -65,19 +65,19 @@ class Mix:
 
 
 BROAD = Mix(fim=0.5, line=0.5, spm=0.5, shortest=200, longest=_WHOLE_ROW, whole=0.0)
-"""To learn the language."""
+"""For learning the language."""
 
 FOCUSED = Mix(fim=0.9, line=0.75, spm=0.3, shortest=100, longest=1.2, whole=0.05)
-"""To learn to fill in: after 4 million broad tokens the model still wrote a middle that had nothing to do
-with the end of its prefix, since that is one token in a thousand there. Short pieces have many more."""
+"""For learning to fill in. After 4 million broad tokens the model still wrote middles unrelated to the end of
+the prefix: that transition is one token in a thousand there, and far more frequent with short pieces."""
 
 
 class RowReader:
-    """Rows by their number, as if all passes lay one after another.
+    """Rows by number, as if all passes followed one another.
 
     Args:
         files: the modules to read.
-        tokenizer: fewer than 32,768 tokens.
+        tokenizer: with fewer than 32,768 tokens.
         seed: of the whole training.
     """
 
@@ -88,12 +88,12 @@ class RowReader:
 
     @property
     def digest(self) -> str:
-        """``sha256:<hex>`` of what the rows are made from."""
+        """``sha256:<hex>`` of everything the rows are made from."""
         names = [[file.path, file.sha256] for file in self._files]
         return sha256_bytes(canonical_json([names, self._tokenizer.to_str(), self._seed]))
 
     def read(self, length: int, mix: Mix, first: int, count: int) -> NDArray[np.int16]:
-        """``count`` rows of ``length`` tokens from row ``first`` on, shape (count, length)."""
+        """``count`` rows of ``length`` tokens starting at row ``first``, shape (count, length)."""
         import numpy as np
 
         number, picked = 0, []
@@ -121,15 +121,15 @@ class RowReader:
 def pass_rows(
     files: Sequence[SourceFile], tokenizer: Tokenizer, length: int, mix: Mix, seed: int, number: int
 ) -> NDArray[np.int16]:
-    """The rows of one pass over ``files``, shape (rows, ``length``), :data:`EMPTY` where there is nothing.
+    """The rows of one pass over ``files``, shape (rows, ``length``), padded with :data:`EMPTY`.
 
     Args:
         files: the modules to read.
-        tokenizer: fewer than 32,768 tokens.
+        tokenizer: with fewer than 32,768 tokens.
         length: tokens in a row.
         mix: the kinds of examples.
         seed: of the whole training.
-        number: which pass, from zero.
+        number: number of the pass, from zero.
     """
     import numpy as np
 
@@ -147,7 +147,7 @@ def pass_rows(
 
 
 def _pieces(text: str, length: int, mix: Mix, rng: random.Random) -> Iterator[str]:
-    """Cuts a module between lines into pieces of very different lengths, at most about one row each."""
+    """Cut a module between lines into pieces of widely varying length, at most about one row each."""
     lines = text.splitlines(keepends=True)
     first = 0
     while first < len(lines):
@@ -188,7 +188,7 @@ def _encode(
 
 
 def _token_ids(texts: Sequence[str], tokenizer: Tokenizer) -> Iterator[list[int]]:
-    # In slices, since an encoding holds much more than the ids: all at once would need a gigabyte.
+    # In slices: an encoding holds much more than the ids, and all at once would need a gigabyte.
     for first in range(0, len(texts), _SLICE):
         for encoding in tokenizer.encode_batch(texts[first : first + _SLICE], add_special_tokens=False):
             yield encoding.ids
@@ -199,7 +199,7 @@ def _cut(text: str, mix: Mix, rng: random.Random) -> Cut | None:
 
 
 def _pack(examples: Sequence[list[int]], length: int) -> Iterator[list[list[int]]]:
-    """Gives the examples of each row, always taking the longest waiting one that still fits."""
+    """The examples of each row, always taking the longest waiting one that fits."""
     waiting: list[tuple[int, int]] = []
     following = 0
     while True:

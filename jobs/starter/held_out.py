@@ -1,4 +1,4 @@
-"""How good the starter is on the modules that it has not seen."""
+"""Evaluation of the starter on held-out modules."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class Quality:
     """Figures over the held-out modules.
 
     Attributes:
-        loss: of the modules as they are, cut into contexts, in nats a token.
-        bits_per_byte: the same in bits for each byte of source, which vocabularies do not change.
-        training_loss: of examples made as for training, half of them fill-in-the-middle, in nats a token.
-        lines: how many single lines were taken out.
-        lines_right: how many of them greedy decoding put back to the letter.
+        loss: of the unchanged modules, cut into contexts, in nats per token.
+        bits_per_byte: the same in bits per byte of source, which makes vocabularies comparable.
+        training_loss: of examples made as for training, half of them fill-in-the-middle, in nats per token.
+        lines: number of single lines removed.
+        lines_right: number of them restored exactly by greedy decoding.
     """
 
     loss: float
@@ -45,7 +45,7 @@ class Quality:
 def measure(
     model: PreTrainedModel, tokenizer: Tokenizer, held_out: Sequence[SourceFile], length: int, lines: int
 ) -> Quality:
-    """Measures ``model`` on ``held_out`` with contexts of ``length`` tokens and ``lines`` missing lines."""
+    """Evaluate ``model`` on ``held_out`` with contexts of ``length`` tokens and ``lines`` missing lines."""
     model.eval()
     nats, tokens = _plain(model, tokenizer, held_out, length)
     return Quality(
@@ -58,7 +58,7 @@ def measure(
 
 
 def complete(model: PreTrainedModel, tokenizer: Tokenizer, prefix: str, suffix: str, most: int) -> str:
-    """What greedy decoding puts between ``prefix`` and ``suffix``, at most ``most`` tokens."""
+    """The greedy completion between ``prefix`` and ``suffix``, at most ``most`` tokens."""
     import torch
 
     ids = [tokenizer.encode(text, add_special_tokens=False).ids for text in (prefix, suffix)]
@@ -80,12 +80,12 @@ def complete(model: PreTrainedModel, tokenizer: Tokenizer, prefix: str, suffix: 
 def _plain(
     model: PreTrainedModel, tokenizer: Tokenizer, files: Sequence[SourceFile], length: int
 ) -> tuple[float, int]:
-    """Nats and tokens over the modules as they are."""
+    """Nats and number of tokens over the unchanged modules."""
     import torch
 
     nats, count = 0.0, 0
     for file in files:
-        # Each context begins after an end of text, so that its first token is counted too.
+        # Each context begins after an end-of-text token, so its first token counts too.
         ids = [*tokenizer.encode(file.text, add_special_tokens=False).ids, END_OF_TEXT]
         for first in range(0, len(ids), length - 1):
             row = [END_OF_TEXT, *ids[first : first + length - 1]]

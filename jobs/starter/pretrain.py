@@ -1,8 +1,8 @@
-"""Pretraining from nothing: Muon for the matrices inside the layers, AdamW for all else.
+"""Pretraining from scratch: Muon for the matrices inside the layers, AdamW for everything else.
 
-Muon reached a held-out loss of 3.52 where AdamW reached 3.79 in the same time. A training is decided by
-its :class:`Settings`, the corpus and the kind of machine; a killed one goes on from its last checkpoint
-to the same bytes.
+Muon reached a held-out loss of 3.52 where AdamW reached 3.79 in the same time. :class:`Settings`, the corpus
+and the kind of machine determine a training; a killed one resumes from its last checkpoint and ends with
+the same bytes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from starfreight.errors import InputError, JobFailed
 from starfreight.files import canonical_json, sha256_bytes
-from starfreight.jobs.starter import state
+from starfreight.jobs.starter import checkpoint
 from starfreight.jobs.starter.architecture import Shape, model_config
 from starfreight.jobs.starter.examples import EMPTY, RowReader
 from starfreight.jobs.starter.schedule import Schedule
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     import torch
 
 LAST = "last.safetensors"
-"""The checkpoint to go on from."""
+"""The checkpoint to resume from."""
 
 LEVEL = "level.safetensors"
-"""The last checkpoint before the learning rate falls, from which a longer training can go on."""
+"""The last checkpoint before the learning rate falls, from which a longer training can resume."""
 
 _WEIGHT_FILES = (LAST, LEVEL)
 _IGNORED = -100
@@ -38,16 +38,16 @@ _IGNORED = -100
 
 @dataclass(frozen=True)
 class Settings:
-    """What decides the weights, beside the corpus, the number of steps and the machine.
+    """Everything that determines the weights, besides the corpus, the number of steps and the machine.
 
     Attributes:
-        shape: the model's.
-        seed: for the first weights and for every pass over the corpus.
+        shape: the model's dimensions.
+        seed: for the initial weights and every pass over the corpus.
         batch_tokens: tokens in a step.
-        muon_rate: the highest learning rate of the matrices.
-        adam_rate: the highest learning rate of embedding, norms and biases.
+        muon_rate: peak learning rate of the matrices.
+        adam_rate: peak learning rate of embedding, norms and biases.
         weight_decay: of the matrices.
-        threads: CPU threads, which decide the order of sums.
+        threads: CPU threads, which determine the order of additions.
         device: ``cpu`` or ``cuda``.
     """
 
@@ -61,19 +61,19 @@ class Settings:
     device: str = "cpu"
 
     def schedule(self, steps: int) -> Schedule:
-        """The course of a training of so many steps."""
+        """The schedule of a training of ``steps`` steps."""
         return Schedule(steps=steps, batch_tokens=self.batch_tokens, context_length=self.shape.context_length)
 
 
 @dataclass(frozen=True)
-class Tick:
-    """How far the training is.
+class StepProgress:
+    """Progress after one step.
 
     Attributes:
-        step: how many are done.
-        loss: of the last one, in nats a token.
+        step: number of steps done.
+        loss: of the last step, in nats per token.
         tokens_per_second: since this process began to train.
-        seconds_left: at that speed.
+        seconds_left: at this speed.
     """
 
     step: int
@@ -86,11 +86,11 @@ class Trainer:
     """A model in training.
 
     Args:
-        settings: what decides the weights.
-        reader: gives the rows.
+        settings: determine the weights.
+        reader: provides the rows.
 
     Raises:
-        InputError: the device is not there.
+        InputError: the device is not available.
     """
 
     def __init__(self, settings: Settings, reader: RowReader) -> None:
@@ -111,48 +111,48 @@ class Trainer:
         self.step = 0
 
     def resume(self, folder: Path, schedule: Schedule) -> None:
-        """Goes to the furthest checkpoint in ``folder`` that lies on the way of ``schedule``.
+        """Load the latest checkpoint in ``folder`` that is compatible with ``schedule``.
 
         Raises:
-            InputError: the checkpoints there are of another training.
+            InputError: the checkpoints belong to another training.
         """
         found: list[tuple[int, Path]] = []
         for path in (folder / name for name in _WEIGHT_FILES):
-            if (about := state.read_about(path)) is None:
+            if (about := checkpoint.read_about(path)) is None:
                 continue
             if about.get("identity") != self._identity:
                 raise InputError(
-                    "The work folder holds a training of another corpus, model or seed.",
+                    "The work directory holds a training of another corpus, model or seed.",
                     where=str(path),
-                    fix="name another folder with --work, or delete this one to start over",
+                    fix="name another directory with --work, or delete this one to start over",
                 )
             step, made_for = int(about["step"]), replace(schedule, steps=int(about["steps"]))
-            # Two trainings of different lengths agree until the shorter one's rate begins to fall.
+            # Trainings of different lengths are identical until the shorter one's rate begins to fall.
             if made_for == schedule or step <= min(made_for.level_until, schedule.level_until):
                 found.append((step, path))
         if found:
             self.step, path = max(found)
-            state.load(path, self.model, self._optimizers)
+            checkpoint.load(path, self.model, self._optimizers)
 
     def save(self, folder: Path, schedule: Schedule) -> None:
-        """Writes a checkpoint, in the level part also the one that a longer training can use."""
+        """Write a checkpoint; before the learning rate falls, also the one a longer training can use."""
         about = {"identity": self._identity, "step": self.step, "steps": schedule.steps}
         for name in _WEIGHT_FILES if self.step <= schedule.level_until else (LAST,):
-            state.save(folder / name, self.model, self._optimizers, about)
+            checkpoint.save(folder / name, self.model, self._optimizers, about)
 
     def train(
         self,
         folder: Path,
         schedule: Schedule,
         stop: StopRequest,
-        tick: Callable[[Tick], None],
+        tick: Callable[[StepProgress], None],
         checkpoint_seconds: float = 60.0,
     ) -> None:
-        """Trains to the end, with a checkpoint every so many seconds.
+        """Train to the end, saving a checkpoint every ``checkpoint_seconds``.
 
         Raises:
-            JobStopped: a stop was asked for; a checkpoint is written.
-            JobFailed: the loss is no number any more; the last checkpoint is kept.
+            JobStopped: a stop was requested; a checkpoint is written.
+            JobFailed: the loss is not finite; the last checkpoint is kept.
         """
         begun = saved = time.monotonic()
         first = self.step
@@ -166,7 +166,7 @@ class Trainer:
                 )
             now = time.monotonic()
             if (
-                stop.asked
+                stop.requested
                 or self.step in (schedule.level_until, schedule.steps)
                 or now - saved > checkpoint_seconds
             ):
@@ -174,12 +174,12 @@ class Trainer:
                 saved = time.monotonic()
             each = (now - begun) / (self.step - first)
             left = each * (schedule.steps - self.step)
-            tick(Tick(self.step, loss, self._settings.batch_tokens / each, left))
+            tick(StepProgress(self.step, loss, self._settings.batch_tokens / each, left))
             if self.step < schedule.steps:
                 stop.check()
 
     def advance(self, schedule: Schedule) -> float:
-        """Does one step and returns its loss, in nats a token."""
+        """Do one step and return its loss, in nats per token."""
         for kind, optimizer in self._optimizers.items():
             for group in optimizer.param_groups:
                 group["lr"] = self._rates[kind] * schedule.rate(self.step)
@@ -192,7 +192,7 @@ class Trainer:
         return float(loss.item())
 
     def _batch(self, schedule: Schedule) -> torch.Tensor:
-        """The rows of the step that comes, shape (rows, row length)."""
+        """The rows of the next step, shape (rows, row length)."""
         import torch
 
         step = self.step
@@ -206,11 +206,11 @@ class Trainer:
 
 
 def token_loss(model: torch.nn.Module, rows: torch.Tensor) -> torch.Tensor:
-    """The mean loss over the tokens of ``rows``, in nats; the matrix products are in bfloat16.
+    """The mean loss over the tokens of ``rows``, in nats, with matrix products in bfloat16.
 
     Args:
         model: a causal language model.
-        rows: token ids, shape (rows, row length), :data:`EMPTY` where there is nothing.
+        rows: token ids, shape (rows, row length), padded with :data:`EMPTY`.
     """
     import torch
     from torch.nn import functional
@@ -218,7 +218,7 @@ def token_loss(model: torch.nn.Module, rows: torch.Tensor) -> torch.Tensor:
     rows = rows.long()
     labels = rows[:, 1:].masked_fill(rows[:, 1:] == EMPTY, _IGNORED)
     with torch.autocast(rows.device.type, torch.bfloat16):
-        # Without a cache and a mask, attention is plainly causal, which has the fast path.
+        # Without cache and mask, attention is plain causal and takes the fast path.
         logits = model(input_ids=rows.clamp(min=0), use_cache=False).logits
     return functional.cross_entropy(
         logits[:, :-1].float().flatten(0, 1), labels.flatten(), ignore_index=_IGNORED
@@ -226,7 +226,7 @@ def token_loss(model: torch.nn.Module, rows: torch.Tensor) -> torch.Tensor:
 
 
 def _prepare_device(device: str) -> None:
-    """Makes sure that ``device`` is there and gives the same sums every time."""
+    """Check that ``device`` is available, and make its sums reproducible."""
     import torch
 
     if device != "cuda":
@@ -235,14 +235,14 @@ def _prepare_device(device: str) -> None:
         raise InputError(
             "PyTorch finds no CUDA device.",
             where="--device cuda",
-            fix="check the driver and that torch was installed with CUDA, or use --device cpu",
+            fix="check the driver and the CUDA build of torch, or use --device cpu",
         )
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
 
 
 def _optimizers(model: torch.nn.Module, settings: Settings) -> dict[str, torch.optim.Optimizer]:
-    """Muon for what is a matrix inside a layer, AdamW for the embedding, norms and biases."""
+    """Muon for the matrices inside the layers, AdamW for the embedding, norms and biases."""
     import torch
 
     matrices: list[torch.nn.Parameter] = []

@@ -1,7 +1,7 @@
-"""The starter's tokenizer: StarCoder2's special tokens and pre-tokenizer around a small vocabulary.
+"""The starter's tokenizer: StarCoder2's special tokens and pre-tokenizer with a small vocabulary.
 
-Everything a StarCoder2 tokenizer promises holds here too (the ids 0 to 37, one token per digit, byte-level
-text), so that what works with the starter works with the real models.
+It has all the properties of a StarCoder2 tokenizer (ids 0 to 37, one token per digit, byte-level text),
+so code that works with the starter works with the real models.
 """
 
 from __future__ import annotations
@@ -52,13 +52,13 @@ SPECIAL_TOKENS: tuple[str, ...] = (
     "<KEY>",
     "<PASSWORD>",
 )
-"""StarCoder2's 38, at the ids they have there."""
+"""StarCoder2's 38, with the same ids."""
 
 END_OF_TEXT, FIM_PREFIX, FIM_MIDDLE, FIM_SUFFIX, FIM_PAD, REPO_NAME, FILE_SEP = range(7)
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Tokenizer:
-    """A byte-level BPE tokenizer of exactly ``vocabulary`` tokens, fewer when the texts are too few."""
+    """A byte-level BPE tokenizer of exactly ``vocabulary`` tokens, or fewer if the texts are too short."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
     tokenizer = Tokenizer(models.BPE())
@@ -80,10 +80,10 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Tokenizer:
 
 
 def tokenizer_config(context_length: int) -> dict[str, Any]:
-    """What ``tokenizer_config.json`` holds.
+    """Contents of ``tokenizer_config.json``.
 
-    ``tokenizer_class`` matters: transformers 5 gives a ``starcoder2`` folder without it ``GPT2Tokenizer``,
-    which drops ``Digits`` from the pre-tokenizer without a word.
+    ``tokenizer_class`` matters: without it transformers 5 loads a ``starcoder2`` directory as
+    ``GPT2Tokenizer`` and silently drops ``Digits`` from the pre-tokenizer.
     """
     special = SPECIAL_TOKENS[END_OF_TEXT]
     return {

@@ -1,5 +1,5 @@
-"""The program that trains. It runs the same in a plain process, in a container and in a cluster.
+"""The training program: the same in a plain process, in a container and in a cluster.
 
-``python -P -m starfreight.jobs.train RUN`` reads ``run.json`` and ``inputs.json`` in the folder RUN, goes on
-from the last good checkpoint there, and tells what it does in JSON lines on standard output.
+``python -P -m starfreight.jobs.train RUN`` reads ``run.json`` and ``inputs.json`` from the run directory
+RUN, resumes from the last valid checkpoint in it, and reports progress as JSON lines on standard output.
 """

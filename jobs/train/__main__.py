@@ -1,7 +1,7 @@
-"""The entry point inside a process, a container or a pod: ``python -P -m starfreight.jobs.train RUN``.
+"""Entry point in a process, container or pod: ``python -P -m starfreight.jobs.train RUN``.
 
-In a container the inputs lie elsewhere than ``inputs.json`` says: ``--base PATH --data PATH --data PATH ...``
-names their places there, one for each source of the recipe.
+Inside a container the input paths differ from those in ``inputs.json``:
+``--base PATH --data PATH --data PATH ...`` gives them, one ``--data`` for each source of the recipe.
 """
 
 from __future__ import annotations
@@ -24,24 +24,26 @@ _SMALLER = "lower training.batch_size, training.sequence_length or training.rank
 
 
 def main(arguments: list[str]) -> int:
-    """Runs the job in the folder that is the first argument; returns the documented exit code."""
+    """Run the job in the directory named by the first argument; return the documented exit code."""
     stop = StopRequest()
     stop.listen()
-    from starfreight.jobs.train.launch import launch, nodes, wanted
+    from starfreight.jobs.train.torchrun import launch, node_count, process_count
     from starfreight.jobs.train.training_job import run_job
     from starfreight.run import Run
 
     options = _options(arguments)
     folder: Path = options.run
     try:
-        if "LOCAL_RANK" not in os.environ and (count := wanted(Run.load(folder))) * nodes() > 1:
-            return launch(folder, count, arguments)
+        if "LOCAL_RANK" not in os.environ:
+            count = process_count(Run.load(folder))
+            if count * node_count() > 1:
+                return launch(folder, count, arguments)
         run_job(folder, stop, _inputs(options))
     except StarfreightError as error:
         events.send("error", **error.as_dict())
         return error.exit_code
     except Exception as error:
-        # Told apart by name, since naming the classes would import torch for every other error.
+        # Compared by name: referring to the class would import torch for every other error.
         if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
             failed = JobFailed("The job ran out of memory.", where=str(folder), fix=_SMALLER)
             events.send("error", **failed.as_dict())
@@ -52,19 +54,19 @@ def main(arguments: list[str]) -> int:
 
 def _options(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -P -m starfreight.jobs.train", description=__doc__)
-    parser.add_argument("run", type=Path, help="the run's folder")
-    parser.add_argument("--base", help="the base model's folder, where it is not the one in inputs.json")
-    parser.add_argument("--data", action="append", default=[], help="the same for each source of the data")
+    parser.add_argument("run", type=Path, help="run directory")
+    parser.add_argument("--base", help="base model directory, instead of the one in inputs.json")
+    parser.add_argument("--data", action="append", default=[], help="path of a data source (repeatable)")
     return parser.parse_args(arguments)
 
 
 def _inputs(options: argparse.Namespace) -> Inputs | None:
-    """Where the inputs lie, when the arguments say so."""
+    """The input paths given by the arguments, if any."""
     if options.base is None:
         return None
     from starfreight.run import Inputs
 
-    # The recipe's folder is for what prepares and packages: it is not there in a container.
+    # Only preparing and packaging use the recipe's directory; containers do not mount it.
     return Inputs(version=1, recipe_folder="/", base=options.base, data=tuple(options.data))
 
 

@@ -1,4 +1,4 @@
-"""The adapter as a run leaves it behind: two files that anyone may read, and no path of this machine."""
+"""The adapter in a run directory: two world-readable files, free of paths of this machine."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _CONFIG = "adapter_config.json"
 
 
 def save_adapter(model: Any, run: Path, base_name: str) -> tuple[FileDigest, ...]:
-    """Writes ``adapter/`` into a run's folder, whole or not at all.
+    """Write ``adapter/`` into a run directory, atomically.
 
     Args:
         model: the PEFT model.
-        run: the run's folder.
-        base_name: what the base model is called outside this machine.
+        run: the run directory.
+        base_name: the base model's public name.
 
     Returns:
-        the two files with their digests.
+        The two files with their digests.
     """
     folder = run / ADAPTER_FOLDER
     partial = run / (PARTIAL_PREFIX + ADAPTER_FOLDER)
@@ -33,11 +33,11 @@ def save_adapter(model: Any, run: Path, base_name: str) -> tuple[FileDigest, ...
         model.save_pretrained(partial)
         config = json.loads((partial / _CONFIG).read_text(encoding="utf-8"))
         config["base_model_name_or_path"] = base_name
-        # PEFT writes a set, whose order differs from one process to the next.
+        # PEFT writes a set: its order differs between processes.
         config["target_modules"] = sorted(config["target_modules"])
         write_bytes(partial / _CONFIG, json.dumps(config, indent=2, sort_keys=True).encode() + b"\n")
         (partial / "README.md").unlink(missing_ok=True)
-        # safetensors writes 0600, which shuts out the other users of a shared volume.
+        # safetensors writes mode 0600, which locks out other users of a shared volume.
         (partial / _WEIGHTS).chmod(0o644)
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
@@ -52,11 +52,11 @@ def save_adapter(model: Any, run: Path, base_name: str) -> tuple[FileDigest, ...
 
 
 def load_adapter(model: Any, folder: Path) -> None:
-    """Puts weights that were saved into the adapter of a model.
+    """Load saved weights into the adapter of a model.
 
     Args:
         model: the PEFT model, of the same base and settings.
-        folder: of an adapter that has been found whole: a run's, a checkpoint, or the best one so far.
+        folder: directory of a complete adapter: a run's, a checkpoint, or the best one so far.
     """
     from peft import set_peft_model_state_dict
     from safetensors.torch import load_file

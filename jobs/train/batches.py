@@ -1,4 +1,4 @@
-"""Blocks as the tensors that a model takes."""
+"""Blocks collated into model input tensors."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ if TYPE_CHECKING:
 
 
 def collate(blocks: Sequence[Block]) -> dict[str, torch.Tensor]:
-    """``input_ids``, ``labels`` and ``position_ids``, each int64 of shape (blocks, sequence length).
+    """Collate blocks into ``input_ids``, ``labels`` and ``position_ids``.
 
-    There is no attention mask on purpose: without one, and without a cache, transformers keeps
-    attention inside the runs of ``position_ids``; with one it silently looks across examples.
+    The attention mask is left out on purpose: without one, and without a cache, transformers confines
+    attention to each sequence of ``position_ids``; with one it silently attends across examples.
+
+    Returns:
+        Three int64 tensors of shape (blocks, sequence length).
     """
     import numpy as np
     import torch

@@ -1,9 +1,8 @@
-"""The calibration run: how large the inputs of each linear layer of the tuned model are, column by column.
+"""Calibration: the magnitude of the inputs of each linear layer of the tuned model, per column.
 
-Quantisation that is given these figures (an importance matrix) keeps rounding errors small where inputs
-are large. They are what llama.cpp's ``llama-imatrix`` collects: the sum of the squares of every column of
-the inputs over all tokens, and how many tokens there were. Like it, this leaves out the embedding and the
-output layer.
+With these figures (an importance matrix) quantisation keeps rounding errors small where inputs are large.
+They match those of llama.cpp's ``llama-imatrix``: for each column of the inputs the sum of squares over
+all tokens, and the number of tokens. Like ``llama-imatrix``, it skips the embedding and the output layer.
 """
 
 from __future__ import annotations
@@ -29,13 +28,13 @@ _ARCHITECTURES = {"starcoder2": MODEL_ARCH.STARCODER2, "starcoder": MODEL_ARCH.S
 
 @dataclass(frozen=True)
 class Activations:
-    """What went into the linear layers.
+    """Statistics of the inputs of the linear layers.
 
     Attributes:
-        squares: for each weight, by its name in GGUF, the sum of the squares of its inputs: float64, one
-            number for each column.
-        tokens: how many inputs were added up.
-        blocks: how many blocks they came from.
+        squares: sum of squares of the inputs of each weight, by the weight's name in GGUF: float64, one
+            number per column.
+        tokens: number of inputs summed.
+        blocks: number of blocks they came from.
     """
 
     squares: Mapping[str, torch.Tensor]
@@ -46,16 +45,16 @@ class Activations:
 def calibrate(
     model: Any, architecture: str, blocks: Sequence[Block], check: Callable[[], None]
 ) -> Activations:
-    """Runs blocks through a model, with dropout off, and watches its linear layers.
+    """Run blocks through a model, with dropout off, and record the inputs of its linear layers.
 
-    Tokens that only fill a block up do not count. The sums depend on the last bits of the model's own
-    arithmetic, so they are the same again on the same machine with the same number of threads.
+    Padding tokens do not count. The sums depend on the last bits of the model's own arithmetic, so they are
+    reproducible only on the same machine with the same number of threads.
 
     Args:
         model: a causal language model of transformers, with or without an adapter.
         architecture: ``starcoder2`` or ``starcoder``.
-        blocks: what to run, one at least.
-        check: called between two batches; may raise to stop.
+        blocks: blocks to run, at least one.
+        check: called between batches; may raise to stop.
 
     Raises:
         JobFailed: an input is not finite.
@@ -91,7 +90,7 @@ def calibrate(
                 filled = torch.tensor([[block.filled] for block in batch], device=model.device)
                 counts = (torch.arange(length, device=model.device) < filled).flatten()
                 del inputs["labels"]
-                # Nobody looks at the predictions, which are what takes most memory.
+                # The logits would take most of the memory, and nothing reads them.
                 model(**inputs, use_cache=False, logits_to_keep=1)
     finally:
         model.train(was_training)
@@ -105,12 +104,12 @@ def calibrate(
 
 
 def imatrix_bytes(activations: Activations, sequence_length: int, datasets: Sequence[str]) -> bytes:
-    """The figures as llama.cpp's ``llama-imatrix`` writes them, for the press and for ``llama-quantize``.
+    """The figures in the format of llama.cpp's ``llama-imatrix``, for the press and for ``llama-quantize``.
 
     Args:
         activations: the sums.
         sequence_length: tokens in one block.
-        datasets: what the blocks were made of.
+        datasets: names of the data the blocks were made from.
     """
     import io
 
@@ -119,7 +118,7 @@ def imatrix_bytes(activations: Activations, sequence_length: int, datasets: Sequ
     from gguf.gguf_writer import WriterState
 
     writer: Any = GGUFWriter(None, "")
-    writer.kv_data[0].clear()  # The writer wants to name an architecture; llama.cpp names none here.
+    writer.kv_data[0].clear()  # Drops general.architecture, which llama.cpp does not write here.
     writer.add_type(GGUFType.IMATRIX)
     writer.add_array(Keys.IMatrix.DATASETS, list(datasets))
     writer.add_uint32(Keys.IMatrix.CHUNK_COUNT, activations.blocks)
@@ -130,7 +129,7 @@ def imatrix_bytes(activations: Activations, sequence_length: int, datasets: Sequ
         tensors.append((f"{name}.counts", np.array([[activations.tokens]], np.float32)))
     for name, values in tensors:
         writer.add_tensor_info(name, values.shape, values.dtype, values.nbytes)
-    # The writer knows only files; a buffer in the place of one lets us write ours whole or not at all.
+    # GGUFWriter accepts only files; a buffer in their place allows an atomic write later.
     buffer = io.BytesIO()
     writer.fout, writer.state = [buffer], WriterState.EMPTY
     writer.write_header_to_file()
@@ -144,12 +143,12 @@ def imatrix_bytes(activations: Activations, sequence_length: int, datasets: Sequ
 
 
 def _linear_layers(model: Any, architecture: str) -> Iterator[tuple[str, Any]]:
-    """The linear layers inside of the decoder's layers with their weights' names in GGUF."""
+    """The linear layers inside the decoder layers, with their weights' names in GGUF."""
     import torch
 
     names = get_tensor_name_map(_ARCHITECTURES[architecture], model.config.num_hidden_layers)
     for path, module in model.named_modules():
-        # PEFT puts a prefix before every name, and the layer that it adapts one step deeper.
+        # PEFT prefixes every name and nests an adapted layer one level deeper.
         plain = path.removeprefix("base_model.model.").removesuffix(".base_layer")
         name = names.get_name(plain)
         if isinstance(module, torch.nn.Linear) and name is not None and name.startswith("blk."):

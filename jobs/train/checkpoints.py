@@ -1,4 +1,4 @@
-"""Checkpoints that are whole: one counts only when its list of digests is there and right."""
+"""Sealed checkpoints: a checkpoint is valid only with a list of digests that matches its files."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from starfreight.files import read_json, sha256_file, write_json
 _SEAL = "digests.json"
 _PREFIX = "checkpoint-"
 _UNUSED = ("training_args.bin", "README.md")
-"""What the Trainer writes beside a checkpoint and never reads; the first is a pickle."""
+"""Files the Trainer writes beside a checkpoint and never reads; the first is a pickle."""
 
 
 def seal(checkpoint: Path) -> None:
-    """Writes the digests of a checkpoint's files, after which it counts.
+    """Write the digests of a checkpoint's files, which makes it valid.
 
-    The file modes are opened for reading too: safetensors writes 0600, which shuts out the other
-    users of a shared volume.
+    The files also become world-readable: safetensors writes mode 0600, which locks out other users of a
+    shared volume.
     """
     for name in _UNUSED:
         (checkpoint / name).unlink(missing_ok=True)
@@ -29,7 +29,7 @@ def seal(checkpoint: Path) -> None:
 
 
 def last_good(folder: Path) -> Path | None:
-    """The newest checkpoint that is whole. Those that are not are deleted, they are of no use."""
+    """The newest valid checkpoint. Invalid ones are deleted, being of no use."""
     good = None
     for checkpoint in sorted(folder.glob(_PREFIX + "*"), key=step_of):
         if _is_whole(checkpoint):
@@ -40,7 +40,7 @@ def last_good(folder: Path) -> Path | None:
 
 
 def step_of(checkpoint: Path) -> int:
-    """After which step a checkpoint was written."""
+    """Number of steps trained at a checkpoint, -1 for a directory of another name."""
     number = checkpoint.name.removeprefix(_PREFIX)
     return int(number) if number.isdecimal() else -1
 

@@ -1,4 +1,4 @@
-"""The environment of a training program, wherever it runs."""
+"""Environment variables of the training program, on every backend."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ ENVIRONMENT = {
     "TOKENIZERS_PARALLELISM": "false",
     "PYTHONUNBUFFERED": "1",
 }
-"""What is set for it: it fetches nothing, and what it tells arrives at once."""
+"""Set for each job: nothing is fetched from the hub, and output is not buffered."""
 
 IMAGE_VARIABLE = "STARFREIGHT_IMAGE"
-"""The digest of the image that a container was made from; whoever starts the container sets it."""
+"""Digest of the container's image; set by the backend that starts the container."""

@@ -1,4 +1,4 @@
-"""How good a model is on the held-out data: its loss, and how many lines it completes to the letter."""
+"""Evaluation on the held-out data: loss, and the number of lines completed exactly."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 from starfreight.jobs.data.blocks.block_file import Block
 from starfreight.jobs.data.formats import IGNORED, Probe
 from starfreight.jobs.train.batches import collate
-from starfreight.jobs.train.processes import ALONE, Processes
+from starfreight.jobs.train.process_group import SINGLE_PROCESS, ProcessGroup
 from starfreight.run import Measurement
 
 _BATCH_TOKENS = 8192
 _LOGITS = 1 << 27
-"""Numbers that the logits of one batch may have: half a gigabyte as float32."""
+"""Most elements in the logits of one batch: half a gigabyte as float32."""
 
 
 def measure(
@@ -21,16 +21,16 @@ def measure(
     blocks: Sequence[Block],
     probes: Sequence[Probe],
     check: Callable[[], None],
-    processes: Processes = ALONE,
+    processes: ProcessGroup = SINGLE_PROCESS,
 ) -> Measurement | None:
-    """The model as it stands, with dropout off.
+    """Measure the model in its current state, with dropout off.
 
     Args:
         model: a causal language model of transformers, with or without an adapter.
-        blocks: what the loss is measured on.
+        blocks: blocks to measure the loss on.
         probes: lines to complete.
-        check: called between two batches; may raise to stop, when there is one process only.
-        processes: those that share the work. All have to call this, and get the same result.
+        check: called between batches; may raise to stop, but only in a single process.
+        processes: processes sharing the work. All must call this, and all get the same result.
 
     Returns:
         ``None`` when there are no blocks.
@@ -43,11 +43,11 @@ def measure(
     model.eval()
     try:
         with torch.no_grad():
-            loss, tokens = _loss(model, processes.share(blocks), check)
-            matches = float(sum(_completes(model, probe, check) for probe in processes.share(probes)))
+            loss, tokens = _loss(model, processes.shard(blocks), check)
+            matches = float(sum(_completes(model, probe, check) for probe in processes.shard(probes)))
     finally:
         model.train(was_training)
-    loss, tokens, matches = processes.total([loss, tokens, matches])
+    loss, tokens, matches = processes.sum([loss, tokens, matches])
     exact = matches / len(probes) if probes else None
     return Measurement(
         loss=loss / max(tokens, 1), tokens=int(tokens), exact_match=exact, completions=len(probes)
@@ -55,7 +55,7 @@ def measure(
 
 
 def _loss(model: Any, blocks: Sequence[Block], check: Callable[[], None]) -> tuple[float, float]:
-    """The sum over all tokens that count, and their number."""
+    """The summed loss over all tokens with a label, and their number."""
     import torch
 
     total, tokens = 0.0, 0
@@ -75,10 +75,10 @@ def _loss(model: Any, blocks: Sequence[Block], check: Callable[[], None]) -> tup
 
 
 def _completes(model: Any, probe: Probe, check: Callable[[], None]) -> bool:
-    """Whether greedy decoding gives the rest of the probe, its end included.
+    """True if greedy decoding gives the rest of the probe, including its end.
 
-    Greedy decoding gives exactly these tokens if, and only if, each of them is the most likely one
-    after those before it; so one forward pass tells, and nothing has to be generated.
+    Greedy decoding gives exactly these tokens if and only if each is the most likely one after those before
+    it, so one forward pass decides it and nothing is generated.
     """
     import torch
 

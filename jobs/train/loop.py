@@ -1,4 +1,4 @@
-"""The training loop: transformers' Trainer, with blocks in their given order and checkpoints that count."""
+"""The training loop: transformers' Trainer, with blocks in a fixed order and sealed checkpoints."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ from starfreight.jobs.protocol import events
 from starfreight.jobs.train import checkpoints
 from starfreight.jobs.train.adapter import load_adapter
 from starfreight.jobs.train.batches import collate
-from starfreight.jobs.train.best import keep_if_best
+from starfreight.jobs.train.best_adapter import keep_if_best
+from starfreight.jobs.train.early_stopping import DivergenceDetector, has_stalled
 from starfreight.jobs.train.memory import memory_in_use
 from starfreight.jobs.train.metrics import Metrics, read_metrics
-from starfreight.jobs.train.processes import ALONE, Processes
+from starfreight.jobs.train.process_group import SINGLE_PROCESS, ProcessGroup
 from starfreight.jobs.train.stop_request import StopRequest
-from starfreight.jobs.train.trend import Divergence, has_stalled
 from starfreight.recipe import Training
 
 
 @dataclass(frozen=True)
 class Loop:
-    """What the loop needs beside the model.
+    """Inputs of the training loop, besides the model.
 
     Attributes:
-        data: the blocks, already in their order.
+        data: the blocks, already in order.
         training: the recipe's settings.
-        folder: where checkpoints go.
-        metrics: where figures go.
-        stop: asked after every step.
-        measure: the held-out loss of the model as it stands; ``None`` when nothing is held out.
-        processes: this process among those that train together.
+        folder: the checkpoint directory.
+        metrics: receives the figures of each step.
+        stop: checked after every step.
+        measure: returns the held-out loss of the current model, ``None`` without held-out data.
+        processes: this process and the ones it trains with.
     """
 
     data: TrainingData
@@ -53,18 +53,18 @@ class Loop:
     metrics: Metrics
     stop: StopRequest
     measure: Callable[[], float | None]
-    processes: Processes = ALONE
+    processes: ProcessGroup = SINGLE_PROCESS
 
 
 def train(model: Any, loop: Loop) -> int:
-    """Trains from the last good checkpoint to the end.
+    """Train from the last valid checkpoint to the end.
 
     Returns:
-        how many steps the adapter has been trained for.
+        Number of steps the adapter has been trained for.
 
     Raises:
-        JobStopped: a stop was asked for; the checkpoint is written.
-        JobFailed: the loss is no number any more, or rises without end; the last good checkpoint is kept.
+        JobStopped: a stop was requested; the checkpoint is written.
+        JobFailed: the loss is not finite, or has diverged; the last valid checkpoint is kept.
     """
     loop.folder.mkdir(parents=True, exist_ok=True)
     checkpoint = _last_good(loop)
@@ -73,9 +73,9 @@ def train(model: Any, loop: Loop) -> int:
     if loop.processes.is_first:
         loop.metrics.begin_after(done)
         events.send("plan", steps=arguments.max_steps, done=done)
-    loop.processes.wait()
-    watch = _Watch(loop)
-    if checkpoint and watch.has_stalled():  # It was interrupted after its last step.
+    loop.processes.barrier()
+    watch = _LoopCallback(loop)
+    if checkpoint and watch.has_stalled():  # Interrupted after the last step.
         load_adapter(model, checkpoint)
         return done
     trainer = Trainer(
@@ -84,15 +84,15 @@ def train(model: Any, loop: Loop) -> int:
     trainer.remove_callback(PrinterCallback)  # Standard output is for events.
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if trainer.state.global_step < arguments.max_steps and watch.was_stopped:
-        loop.stop.check(asked=True)
+        loop.stop.check(requested=True)
     return int(trainer.state.global_step)
 
 
 def _last_good(loop: Loop) -> Path | None:
-    """The checkpoint to go on from. One process clears away what is none, before the others look."""
+    """The checkpoint to resume from. The first process deletes invalid ones before the others look."""
     if loop.processes.is_first:
         checkpoints.last_good(loop.folder)
-    loop.processes.wait()
+    loop.processes.barrier()
     return checkpoints.last_good(loop.folder)
 
 
@@ -103,7 +103,7 @@ def _arguments(loop: Loop, *, on_cpu: bool) -> TrainingArguments:
         output_dir=str(loop.folder),
         max_steps=steps,
         per_device_train_batch_size=training.batch_size,
-        # The blocks of one step are the same ones however many processes share them.
+        # A step consists of the same blocks for any number of processes.
         gradient_accumulation_steps=training.gradient_accumulation // loop.processes.count,
         learning_rate=training.learning_rate,
         lr_scheduler_type=training.schedule,
@@ -113,9 +113,9 @@ def _arguments(loop: Loop, *, on_cpu: bool) -> TrainingArguments:
         optim="adamw_torch" if on_cpu else "paged_adamw_8bit",
         use_cpu=on_cpu,
         bf16=not on_cpu,
-        # The model was prepared with the gradient checkpointing that it needs.
+        # Gradient checkpointing is already enabled on the model where needed.
         gradient_checkpointing=False,
-        # The blocks come shuffled by the recipe's seed, so that their order is the same everywhere.
+        # The blocks are already shuffled by the recipe's seed: the order is the same everywhere.
         train_sampling_strategy="sequential",
         remove_unused_columns=False,
         logging_steps=1,
@@ -130,8 +130,8 @@ def _arguments(loop: Loop, *, on_cpu: bool) -> TrainingArguments:
     )
 
 
-class _Watch(TrainerCallback):
-    """Writes figures, seals checkpoints, measures now and then, and stops when it is asked to."""
+class _LoopCallback(TrainerCallback):
+    """Writes metrics, seals checkpoints, evaluates periodically, and stops on request."""
 
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
@@ -139,9 +139,9 @@ class _Watch(TrainerCallback):
             loop.training.batch_size * loop.training.gradient_accumulation * loop.training.sequence_length
         )
         self._since = time.monotonic()
-        self._divergence = Divergence()
+        self._divergence = DivergenceDetector()
         self._held_out: list[float] = []
-        for row in read_metrics(loop.metrics.path):  # Those of an earlier attempt.
+        for row in read_metrics(loop.metrics.path):  # Rows of an earlier attempt.
             if "loss" in row:
                 self._divergence.add(row["loss"])
             if "held_out_loss" in row:
@@ -149,20 +149,20 @@ class _Watch(TrainerCallback):
         self.was_stopped = False
 
     def has_stalled(self) -> bool:
-        """Whether the recipe's patience is at its end."""
+        """True if early stopping applies."""
         return has_stalled(self._held_out, self._loop.training.early_stopping)
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Starts the clock."""
+        """Start the clock."""
         self._since = time.monotonic()
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Asks for a checkpoint and the end when a stop was asked for, of any of the processes."""
-        if self._loop.processes.any(self._loop.stop.asked):
+        """Save a checkpoint and end training if any of the processes was requested to stop."""
+        if self._loop.processes.any(self._loop.stop.requested):
             self.was_stopped = True
             control.should_save = True
             control.should_training_stop = True
@@ -176,7 +176,7 @@ class _Watch(TrainerCallback):
         model: Any = None,
         **kwargs: Any,
     ) -> None:
-        """Writes the row of a step, and measures when it is time to."""
+        """Write the row of a step, and evaluate if due."""
         if logs is None or "loss" not in logs:
             return
         step, now = state.global_step, time.monotonic()
@@ -199,19 +199,19 @@ class _Watch(TrainerCallback):
         self._since = time.monotonic()
 
     def _check(self, step: int, loss: float, gradient_norm: float) -> None:
-        # Before the checkpoint of this step is written: weights that a gradient of NaN has reached must
-        # not be gone on from.
+        # Runs before the checkpoint of this step is written: nothing may resume from weights updated
+        # with a NaN gradient.
         if not (math.isfinite(loss) and math.isfinite(gradient_norm)):
             what = f"The loss is {loss} and the gradient's norm {gradient_norm} in step {step}"
         elif self._divergence.add(loss):
-            what = f"The loss has risen without end, to {loss:.2f} nats per token in step {step}"
+            what = f"The loss keeps rising, to {loss:.2f} nats per token in step {step}"
         else:
             return
         raise JobFailed(
             f"{what}: training has diverged.",
             where=str(self._loop.folder),
             fix="lower training.learning_rate or training.max_gradient_norm; "
-            "the last good checkpoint is kept",
+            "the last valid checkpoint is kept",
         )
 
     def _measure(self, step: int, model: Any, control: TrainerControl) -> None:
@@ -230,8 +230,8 @@ class _Watch(TrainerCallback):
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Seals the checkpoint that was just written, when all have written their part."""
-        self._loop.processes.wait()
+        """Seal the checkpoint just written, after every process has written its part."""
+        self._loop.processes.barrier()
         if self._loop.processes.is_first:
             checkpoints.seal(self._loop.folder / f"checkpoint-{state.global_step}")
-        self._loop.processes.wait()
+        self._loop.processes.barrier()

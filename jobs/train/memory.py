@@ -1,4 +1,4 @@
-"""How much memory training holds."""
+"""Memory usage of training."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def memory_in_use() -> int:
-    """Bytes: the most of the GPU's memory that tensors have taken, or what the process holds on a CPU."""
+    """Bytes: the peak of GPU memory allocated to tensors, or the process's resident memory on a CPU."""
     import torch
 
     if torch.cuda.is_available():

@@ -1,4 +1,4 @@
-"""The figures of a run as they come, one JSON object a line: ``metrics.jsonl``."""
+"""The figures of a run, one JSON object per line: ``metrics.jsonl``."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from starfreight.files import write_bytes
 
 
 class Metrics:
-    """Adds rows, each with the ``step`` it belongs to, and forgets those that are done again.
+    """Appends rows, each with its ``step``, and drops the rows of steps to be repeated.
 
-    Where TensorBoard is installed it gets them too.
+    TensorBoard gets the same figures where it is installed.
     """
 
     def __init__(self, path: Path) -> None:
@@ -22,13 +22,13 @@ class Metrics:
         self._board: Any = None
 
     def begin_after(self, step: int) -> None:
-        """Drops the rows of steps after ``step``, and a last row that was not written to its end."""
+        """Drop the rows of steps after ``step``, and an incomplete last row."""
         kept = [row for row in read_metrics(self.path) if row["step"] <= step]
         write_bytes(self.path, "".join(json.dumps(row) + "\n" for row in kept).encode())
         self._board = _tensorboard(self.path.parent / "tensorboard", step)
 
     def add(self, step: int, **figures: float) -> None:
-        """Writes one row."""
+        """Append one row."""
         with self.path.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps({"step": step, **figures}) + "\n")
         if self._board is not None:
@@ -37,7 +37,7 @@ class Metrics:
 
 
 def _tensorboard(folder: Path, done: int) -> Any:
-    """A writer for TensorBoard where it is installed, otherwise ``None``."""
+    """A TensorBoard writer, ``None`` where TensorBoard is not installed."""
     if importlib.util.find_spec("tensorboard") is None:
         return None
     from torch.utils.tensorboard import SummaryWriter
@@ -46,7 +46,7 @@ def _tensorboard(folder: Path, done: int) -> Any:
 
 
 def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
-    """The rows of a file that may still be written to, or may not be there yet."""
+    """The rows of a file, which may still be growing or not exist yet."""
     if not path.exists():
         return
     with path.open(encoding="utf-8", errors="replace") as stream:

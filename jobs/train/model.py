@@ -1,4 +1,4 @@
-"""The base model, in NF4 or bfloat16, with a LoRA adapter on it: QLoRA (Dettmers et al. 2023), or LoRA."""
+"""The base model in NF4 or bfloat16 with a LoRA adapter: QLoRA (Dettmers et al. 2023), or LoRA."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ TARGET_MODULES = {
 
 
 def load_model(base: Path, architecture: str, training: Training, device: torch.device) -> PeftModel:
-    """The base model with a fresh adapter, ready to train.
+    """Load the base model with a fresh adapter, ready to train.
 
     Args:
-        base: a folder in Hugging Face layout that has been checked before.
+        base: a directory in Hugging Face layout, already checked.
         architecture: ``starcoder2`` or ``starcoder``.
         training: rank, alpha, dropout, target modules and the seed of the adapter's weights.
-        device: where to.
+        device: device to load to.
     """
     from peft import LoraConfig, TaskType, get_peft_model, prepare_model_for_kbit_training
     from transformers import AutoModelForCausalLM, set_seed
@@ -67,7 +67,7 @@ def load_model(base: Path, architecture: str, training: Training, device: torch.
 
 
 def _precision(training: Training, *, on_gpu: bool) -> dict[str, Any]:
-    """What to load the base's weights as."""
+    """Options of ``from_pretrained`` for the dtype of the base's weights."""
     import torch
     from transformers import BitsAndBytesConfig
 
@@ -86,11 +86,11 @@ def _precision(training: Training, *, on_gpu: bool) -> dict[str, Any]:
 
 
 def choose_attention(device: torch.device) -> str:
-    """The attention kernel that this machine has, as transformers calls it.
+    """The best attention kernel available, under transformers' name.
 
     Both keep attention inside each example of a packed block. FlashAttention 2 never sees the rest of
-    the block; PyTorch's own takes a mask. It needs a GPU of compute capability 8.0 and the package
-    ``flash-attn``.
+    the block; PyTorch's own takes a mask. FlashAttention 2 needs a GPU of compute capability 8.0 and the
+    package ``flash-attn``.
     """
     import importlib.util
 
@@ -104,7 +104,7 @@ def choose_attention(device: torch.device) -> str:
 
 
 def keep_weights_in_place(model: Any) -> None:
-    """Keeps bitsandbytes from repacking NF4 weights in the middle of training.
+    """Prevent bitsandbytes from repacking NF4 weights in the middle of training.
 
     On CPUs with AVX512-BF16, version 0.50.2 repacks them at the first forward pass without gradients,
     and the next training step fails on layers with a bias, or loses the gradient silently.
@@ -117,7 +117,7 @@ def keep_weights_in_place(model: Any) -> None:
 
 
 def choose_device(number: int = 0) -> torch.device:
-    """The GPU of this number when there is one, otherwise the CPU."""
+    """The GPU of this number if CUDA is available, otherwise the CPU."""
     import torch
 
     return torch.device("cuda", number) if torch.cuda.is_available() else torch.device("cpu")

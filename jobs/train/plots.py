@@ -1,4 +1,4 @@
-"""A run's figures over its steps, as pictures of 960 x 540 pixels."""
+"""Plots of a run's figures over its steps, 960 x 540 pixels."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ Points = Sequence[tuple[float, float]]
 
 @dataclass(frozen=True)
 class Curves:
-    """What a run's ``metrics.jsonl`` says, as points over the steps.
+    """The figures in a run's ``metrics.jsonl``, as points over the steps.
 
     Attributes:
         figures: by name: ``loss``, ``learning_rate``, ``tokens_per_second``, ``memory``, ``gradient_norm``.
-        held_out: the held-out loss, with those before and after training.
+        held_out: the held-out loss, including those before and after training.
     """
 
     figures: Mapping[str, Points]
@@ -34,7 +34,7 @@ def read_curves(folder: Path, run: Run) -> Curves:
     """The figures of a run so far.
 
     Args:
-        folder: the run's.
+        folder: the run directory.
         run: its record.
     """
     figures: dict[str, list[tuple[float, float]]] = {}
@@ -54,11 +54,11 @@ def read_curves(folder: Path, run: Run) -> Curves:
 
 
 def write_plots(curves: Curves, folder: Path) -> dict[str, Path]:
-    """Draws what there is to draw: ``loss.png``, ``learning_rate.png``, ``throughput.png``, ``memory.png``,
-    ``gradient_norm.png``.
+    """Write ``loss.png`` and, where figures exist, ``learning_rate.png``, ``throughput.png``, ``memory.png``
+    and ``gradient_norm.png``.
 
     Returns:
-        the pictures by their titles.
+        The plots by title.
     """
     drawn: dict[str, tuple[str, Callable[[Any], None]]] = {"Loss": ("loss", partial(_loss, curves=curves))}
     for title, stem, name, unit, scale in (
@@ -78,11 +78,11 @@ def write_plots(curves: Curves, folder: Path) -> dict[str, Path]:
 
 
 def save_plot(draw: Callable[[Any], None], picture: Path) -> None:
-    """Draws one picture over steps and writes it as a PNG.
+    """Draw one plot over steps and save it as PNG.
 
     Args:
-        draw: is given matplotlib's axes.
-        picture: where to.
+        draw: called with matplotlib's axes.
+        picture: path of the PNG.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

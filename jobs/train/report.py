@@ -1,4 +1,4 @@
-"""What a finished run looks like: its pictures, and ``report.html`` with all of them."""
+"""The report of a finished run: plots, and ``report.html`` with all of them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _METHODS = {"qlora": "QLoRA", "lora": "LoRA"}
 
 
 def write_report(run: Run, folder: Path) -> None:
-    """Draws a run's figures and writes its page.
+    """Draw a run's plots and write its page.
 
     Args:
         run: with its outcome.
-        folder: the run's.
+        folder: the run directory.
     """
     assert run.outcome is not None
     pictures = write_plots(read_curves(folder, run), folder / "plots")
@@ -38,7 +38,7 @@ def write_report(run: Run, folder: Path) -> None:
             "base model",
             public_name(run.base.model) + (f" at {run.base.revision}" if run.base.revision else ""),
         ),
-        ("base's digest", run.base.digest),
+        ("base digest", run.base.digest),
         ("data manifest", run.data_manifest.digest),
         ("recipe", run.recipe_digest),
         ("started", run.started or ""),
@@ -55,8 +55,8 @@ def write_report(run: Run, folder: Path) -> None:
         run.id,
         f"{public_name(run.base.model)}, trained by {_METHODS[training.method]}",
         [
-            Table("What came out", (), rows),
-            Table("What went in", (), inputs),
+            Table("Results", (), rows),
+            Table("Inputs", (), inputs),
             Table("Settings", (), settings),
         ],
         pictures,
@@ -69,7 +69,7 @@ def _measured(when: str, measured: Measurement | None) -> list[tuple[str, str]]:
     exact = (
         ""
         if measured.exact_match is None
-        else (f"; {measured.exact_match:.1%} of {measured.completions} lines completed to the letter")
+        else (f"; {measured.exact_match:.1%} of {measured.completions} lines completed exactly")
     )
     return [
         (f"held out, {when}", f"{measured.loss:.4f} nats per token over {measured.tokens:,} tokens{exact}")

@@ -1,4 +1,4 @@
-"""A request to stop, which is granted between two steps."""
+"""A request to stop, honoured between two steps."""
 
 from __future__ import annotations
 
@@ -10,49 +10,47 @@ from starfreight.errors import JobStopped
 
 
 class StopRequest:
-    """Remembers SIGTERM and SIGINT until training can stop with nothing lost.
+    """Records SIGTERM and SIGINT until training can stop without losing work.
 
-    A second signal ends the process at once; then the last checkpoint is the one that counts.
+    A second signal ends the process at once; the run then resumes from the last checkpoint.
     """
 
     def __init__(self) -> None:
-        self._asked = False
+        self._requested = False
         self._deadline: float | None = None
 
     def listen(self) -> None:
-        """Takes over both signals. Called before anything slow is imported, since until then they kill."""
+        """Handle both signals. Call it before slow imports: until then a signal kills the process."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._remember)
 
     def limit(self, seconds: float | None, since: float | None = None) -> None:
-        """Asks to stop when so many seconds are over; ``None`` takes the limit away.
+        """Request a stop after ``seconds``; ``None`` removes the limit.
 
         Args:
-            seconds: how long.
-            since: from when on, by the monotonic clock; from now on when not given.
+            seconds: the time limit.
+            since: start of the limit by the monotonic clock. Defaults to now.
         """
         begin = time.monotonic() if since is None else since
         self._deadline = None if seconds is None else begin + seconds
 
     @property
-    def asked(self) -> bool:
-        """Whether training should stop as soon as it can."""
-        return self._asked or (self._deadline is not None and time.monotonic() >= self._deadline)
+    def requested(self) -> bool:
+        """True if training should stop as soon as possible."""
+        return self._requested or (self._deadline is not None and time.monotonic() >= self._deadline)
 
-    def check(self, asked: bool | None = None) -> None:
-        """Stops here when a stop was asked for.
+    def check(self, requested: bool | None = None) -> None:
+        """Stop here if a stop was requested.
 
         Args:
-            asked: whether it was, when that was agreed on with other processes.
+            requested: the decision agreed on with the other processes, instead of this process's own.
 
         Raises:
-            JobStopped: it was.
+            JobStopped: a stop was requested.
         """
-        if self.asked if asked is None else asked:
-            raise JobStopped(
-                "The job stopped because it was asked to.", fix="run the same command again to go on"
-            )
+        if self.requested if requested is None else requested:
+            raise JobStopped("The job stopped on request.", fix="run the same command again to resume")
 
     def _remember(self, number: int, frame: FrameType | None) -> None:
-        self._asked = True
+        self._requested = True
         signal.signal(number, signal.SIG_DFL)

@@ -1,4 +1,4 @@
-"""One job from its first phase to its last. Each phase that is done is found done the next time."""
+"""One job from its first phase to its last. A finished phase is not repeated on resume."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from starfreight.errors import JobFailed, JobStopped
 from starfreight.files import only_one, read_json, sha256_bytes, write_bytes, write_json
 from starfreight.jobs.data.blocks.training_data import TrainingData
 from starfreight.jobs.protocol import events
-from starfreight.jobs.train.processes import ALONE, Processes, join
-from starfreight.jobs.train.setup import load, read_inputs, with_machine
+from starfreight.jobs.train.inputs import read_inputs
+from starfreight.jobs.train.machine import load_on_device, record_machine
+from starfreight.jobs.train.process_group import SINGLE_PROCESS, ProcessGroup, join_process_group
 from starfreight.jobs.train.stop_request import StopRequest
 from starfreight.records import FileDigest
 from starfreight.run import (
@@ -32,63 +33,63 @@ from starfreight.run import (
 _BEFORE = "before.json"
 
 
-def run_job(folder: Path, stop: StopRequest, places: Inputs | None = None) -> None:
-    """Trains the run in ``folder`` to its end, from wherever an earlier attempt got to.
+def run_job(folder: Path, stop: StopRequest, inputs: Inputs | None = None) -> None:
+    """Train the run in ``folder`` to its end, resuming any earlier attempt.
 
     Args:
-        folder: the run's folder.
-        stop: asked between two steps.
-        places: where the inputs lie, when that is not where the run was prepared.
+        folder: the run directory.
+        stop: checked between steps.
+        inputs: paths of the inputs, if they differ from those the run was prepared with.
 
     Raises:
-        JobStopped: a stop was asked for; the checkpoint is written.
-        StarfreightError: the inputs are not what they were, or training failed.
+        JobStopped: a stop was requested; the checkpoint is written.
+        StarfreightError: the inputs have changed, or training failed.
     """
-    processes = join()
-    _agree_on(folder, processes)
-    if not processes.is_first:  # The first one writes the record, and holds the folder.
+    processes = join_process_group()
+    _check_same_run(folder, processes)
+    if not processes.is_first:  # The first process writes the record and locks the directory.
         events.silence()
-        processes.wait()
+        processes.barrier()
         run = Run.load(folder)
         if not run.is_trained(folder):
-            _train(folder, run, places, stop, processes)
+            _train(folder, run, inputs, stop, processes)
         return
     with only_one(folder, "training"):
         run = Run.load(folder)
         if run.is_trained(folder):
-            processes.wait()
+            processes.barrier()
             if not run.is_calibrated(folder):
-                _calibrate_later(folder, run, places, stop)
+                _calibrate_later(folder, run, inputs, stop)
             return
         run = run.model_copy(update={"status": "running", "started": run.started or _now()})
         run.save(folder)
         try:
-            processes.wait()
-            _train(folder, run, places, stop, processes)
+            processes.barrier()
+            _train(folder, run, inputs, stop, processes)
         except Exception as error:
             status = "stopped" if isinstance(error, JobStopped) else "failed"
             Run.load(folder).model_copy(update={"status": status, "ended": _now()}).save(folder)
             raise
 
 
-def _train(folder: Path, run: Run, places: Inputs | None, stop: StopRequest, processes: Processes) -> None:
+def _train(folder: Path, run: Run, inputs: Inputs | None, stop: StopRequest, processes: ProcessGroup) -> None:
     began = time.monotonic()
-    base, data = read_inputs(folder, run, places, stop, processes)
-    _agree_to_go_on(stop, processes)
-    model = load(run, base, processes)
-    run = with_machine(run, model.device, processes).model_copy(update={"blocks": data.record.digest})
+    base, data = read_inputs(folder, run, inputs, stop, processes)
+    _check_stop_together(stop, processes)
+    model = load_on_device(run, base, processes)
+    run = record_machine(run, model.device, processes).model_copy(update={"blocks": data.record.digest})
     if processes.is_first:
         run.save(folder)
-    _agree_to_go_on(stop, processes)
+    _check_stop_together(stop, processes)
 
     from starfreight.jobs.train.adapter import load_adapter, save_adapter
-    from starfreight.jobs.train.best import BEST_FOLDER, best_so_far
+    from starfreight.jobs.train.best_adapter import BEST_FOLDER, best_so_far
     from starfreight.jobs.train.held_out import measure
     from starfreight.jobs.train.loop import Loop, train
     from starfreight.jobs.train.metrics import Metrics
     from starfreight.jobs.train.report import write_report
 
-    # Several cannot stop in the middle of a measurement that they share.
+    # Processes sharing a measurement cannot stop in the middle of it.
     check = stop.check if processes.count == 1 else _do_not_stop
 
     def measure_now() -> Measurement | None:
@@ -98,14 +99,14 @@ def _train(folder: Path, run: Run, places: Inputs | None, stop: StopRequest, pro
         measured = measure(model, data.held_out, (), _do_not_stop, processes)
         return measured.loss if measured else None
 
-    before = _before(folder, measure_now, processes)
-    _tell("before", before)
+    before = _measure_base(folder, measure_now, processes)
+    _report_measurement("before", before)
     events.send("phase", text="Training")
     metrics = Metrics(folder / METRICS_FILE)
     training = run.recipe.training
     checkpoints = folder / "checkpoints"
-    # The limit counts from the beginning, but is asked only from here on: however short it is, each
-    # attempt makes at least one step, and what comes after the last one is not cut short.
+    # The limit counts from the start of the job but applies only from here to the last step: even under
+    # a tiny limit each attempt makes one step, and the final phases are never cut short.
     stop.limit(run.recipe.run.time_limit, since=began)
     steps = train(model, Loop(data, training, checkpoints, metrics, stop, held_out_loss, processes))
     stop.limit(None)
@@ -118,7 +119,7 @@ def _train(folder: Path, run: Run, places: Inputs | None, stop: StopRequest, pro
         )
         load_adapter(model, checkpoints / BEST_FOLDER)
         kept_step, after = best.step, measure_now()
-    _tell("after", after)
+    _report_measurement("after", after)
     if not processes.is_first:
         return
     outcome = Outcome(
@@ -136,14 +137,14 @@ def _train(folder: Path, run: Run, places: Inputs | None, stop: StopRequest, pro
     done.model_copy(update={"ended": _now(), "calibration": calibration}).save(folder)
 
 
-def _calibrate_later(folder: Path, run: Run, places: Inputs | None, stop: StopRequest) -> None:
-    """The calibration run that a recipe asks for after it has been trained.
+def _calibrate_later(folder: Path, run: Run, inputs: Inputs | None, stop: StopRequest) -> None:
+    """Calibrate a run trained before its recipe requested an importance matrix.
 
-    The record of the training stays as it is, above all the machine and the time of its end.
+    The record of the training stays unchanged, above all the machine and the end time.
     """
-    base, data = read_inputs(folder, run, places, stop, ALONE)
+    base, data = read_inputs(folder, run, inputs, stop, SINGLE_PROCESS)
     stop.check()
-    model = load(run, base, ALONE)
+    model = load_on_device(run, base, SINGLE_PROCESS)
 
     from starfreight.jobs.train.adapter import load_adapter
 
@@ -155,7 +156,7 @@ def _calibrate_later(folder: Path, run: Run, places: Inputs | None, stop: StopRe
 def _calibrate(
     folder: Path, run: Run, model: Any, data: TrainingData, stop: StopRequest
 ) -> Calibration | None:
-    """Writes the tuned model's importance matrix, if the recipe asks for one."""
+    """Write the tuned model's importance matrix, if the recipe requests one."""
     asked = run.recipe.package.imatrix
     if asked is None or run.outcome is None:
         return None
@@ -172,15 +173,18 @@ def _calibrate(
     return Calibration(imatrix=file, blocks=activations.blocks, tokens=activations.tokens)
 
 
-def _agree_to_go_on(stop: StopRequest, processes: Processes) -> None:
-    """Waits for the others, and stops with them when any of them was asked to."""
-    stop.check(asked=processes.any(stop.asked))
+def _check_stop_together(stop: StopRequest, processes: ProcessGroup) -> None:
+    """Wait for the other processes; stop together if any of them was requested to."""
+    stop.check(requested=processes.any(stop.requested))
 
 
-def _agree_on(folder: Path, processes: Processes) -> None:
-    """Another node may have found the link to an earlier run, from before the data changed."""
+def _check_same_run(folder: Path, processes: ProcessGroup) -> None:
+    """Fail if the nodes hold different runs.
+
+    Another node may have found the link to an earlier run, from before the data changed.
+    """
     mine = float(int(sha256_bytes(folder.name.encode()).removeprefix("sha256:")[:8], 16))
-    if processes.any(processes.total([mine])[0] != mine * processes.count):
+    if processes.any(processes.sum([mine])[0] != mine * processes.count):
         raise JobFailed(
             "The nodes have prepared different runs.",
             where=str(folder),
@@ -189,13 +193,13 @@ def _agree_on(folder: Path, processes: Processes) -> None:
 
 
 def _do_not_stop() -> None:
-    """For work that is not worth interrupting, or cannot be."""
+    """For work not worth interrupting, or impossible to interrupt."""
 
 
-def _before(
-    folder: Path, measure_now: Callable[[], Measurement | None], processes: Processes
+def _measure_base(
+    folder: Path, measure_now: Callable[[], Measurement | None], processes: ProcessGroup
 ) -> Measurement | None:
-    """The base model's measurement, which is made once for a run, however often it is resumed."""
+    """The base model's measurement, made once per run, however often it is resumed."""
     path = folder / _BEFORE
     if path.exists():
         return Measurement.model_validate(read_json(path, 1 << 16, "measurement"))
@@ -205,7 +209,7 @@ def _before(
     return measured
 
 
-def _tell(when: str, measured: Measurement | None) -> None:
+def _report_measurement(when: str, measured: Measurement | None) -> None:
     if measured is None:
         return
     if not math.isfinite(measured.loss):

@@ -1,4 +1,4 @@
-"""A base model's folder in Hugging Face layout, read as what it is: a stranger's files.
+"""Read a base model's directory in Hugging Face layout, as untrusted input.
 
     checkpoint = open_checkpoint(Path("starcoder2-3b"))
     checkpoint.shape.layers                       # 30

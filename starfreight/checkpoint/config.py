@@ -1,4 +1,4 @@
-"""``config.json`` of a base model: which architecture it is and how large."""
+"""``config.json`` of a base model: its architecture and dimensions."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ MODEL_TYPES: dict[str, Architecture] = {"starcoder2": "starcoder2", "gpt_bigcode
 
 _CONFIG_LIMIT = 1_000_000
 _GELU_TANH = ("gelu_pytorch_tanh", "gelu_new", "gelu_fast")
-_FIX = "use the folder of a StarCoder2 or StarCoder model as its authors published it"
+_FIX = "use the directory of a StarCoder2 or StarCoder model as published by its authors"
 
 
 def read_config(path: Path) -> ModelShape:
-    """The shape that a ``config.json`` describes.
+    """The shape described by a ``config.json``.
 
     Raises:
-        InputError: the file is missing, of another architecture, or holds values that no model has.
+        InputError: the file is missing, describes an unsupported architecture, or has an invalid value.
     """
     config = read_json(path, _CONFIG_LIMIT, "model's config.json")
     if not isinstance(config, dict):
@@ -36,7 +36,7 @@ def read_config(path: Path) -> ModelShape:
         )
     fields = _Fields(config, path)
     if config.get("quantization_config") is not None:
-        raise fields.refused("quantization_config", "says that the weights are quantised already")
+        raise fields.refused("quantization_config", "is set: the weights are already quantised")
     return _starcoder2(fields) if model_type == "starcoder2" else _starcoder(fields)
 
 
@@ -47,13 +47,9 @@ def _starcoder2(fields: _Fields) -> ModelShape:
     fields.only("norm_type", ("layer_norm",), "layer_norm")
     rope = fields.config.get("rope_parameters") or {}
     if not isinstance(rope, dict) or rope.get("rope_type", "default") != "default":
-        raise fields.refused(
-            "rope_parameters", "asks for scaled rotary positions, which StarCoder2 does not have"
-        )
+        raise fields.refused("rope_parameters", "requests scaled rotary positions, unknown to StarCoder2")
     if fields.config.get("rope_scaling") is not None:
-        raise fields.refused(
-            "rope_scaling", "asks for scaled rotary positions, which StarCoder2 does not have"
-        )
+        raise fields.refused("rope_scaling", "requests scaled rotary positions, unknown to StarCoder2")
     theta = rope.get("rope_theta", fields.config.get("rope_theta", 10_000.0))
     return fields.checked(
         ModelShape(
@@ -104,7 +100,7 @@ def _starcoder(fields: _Fields) -> ModelShape:
 
 
 class _Fields:
-    """Values of a config.json, each checked where it is taken. Defaults are transformers'."""
+    """Values of a config.json, each validated on access. The defaults are transformers'."""
 
     def __init__(self, config: Mapping[str, Any], path: Path) -> None:
         self.config, self.path = config, path

@@ -1,4 +1,4 @@
-"""Which files make up a model's folder, and which links may be followed out of it."""
+"""The files of a model's directory, and the links that may lead out of it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from starfreight.checkpoint.safetensors import unique_names
 from starfreight.errors import InputError
 from starfreight.files import read_limited
 
@@ -14,7 +15,7 @@ INDEX_NAME = "model.safetensors.index.json"
 SINGLE_NAME = "model.safetensors"
 
 _INDEX_LIMIT = 64_000_000
-_FIX = "download the model again, or restore the file from where it came"
+_FIX = "download the model again, or restore the file from its source"
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}\.safetensors")
 _KEPT = (
     "config.json", "generation_config.json", INDEX_NAME, SINGLE_NAME, "tokenizer.json",
@@ -25,11 +26,22 @@ _LICENSE = re.compile(r"(licen[sc]e|notice|copying)([._-].*)?", re.IGNORECASE)
 _PICKLE = re.compile(r".*\.(bin|pt|pth|pkl|ckpt)")
 
 
-def checkpoint_files(folder: Path) -> tuple[Path, ...]:
-    """The files that make up a model: config, tokenizer, weights, index, licence. Sorted by name.
+def require_directory(folder: Path) -> None:
+    """Check that a base model's directory exists.
 
     Raises:
-        InputError: the folder is missing, or a link in it leads elsewhere (see :func:`inside`).
+        InputError: it does not, or is a file.
+    """
+    if not folder.is_dir():
+        what = "is not a directory" if folder.exists() else "does not exist"
+        raise InputError(f"The base model {what}.", where=str(folder), fix="check the path")
+
+
+def checkpoint_files(folder: Path) -> tuple[Path, ...]:
+    """The files of a model: config, tokenizer, weights, index, licence. Sorted by name.
+
+    Raises:
+        InputError: the directory is missing, or a link leads out of it (see :func:`inside`).
     """
     shards = {path.name for path in weight_files(folder)[0]}
     names = shards | {name for name in _KEPT if (folder / name).exists()}
@@ -38,13 +50,13 @@ def checkpoint_files(folder: Path) -> tuple[Path, ...]:
 
 
 def inside(folder: Path, name: str) -> Path:
-    """The path of a file of ``folder``, links checked.
+    """The path of a file of ``folder``, with links checked.
 
-    A link may lead to another place inside the folder. In the Hugging Face cache, where
-    ``snapshots/<revision>/x`` is a link to ``../../blobs/<digest>``, it may lead to those blobs.
+    A link may point to another place inside the directory. In the Hugging Face cache, where
+    ``snapshots/<revision>/x`` links to ``../../blobs/<digest>``, it may also point to those blobs.
 
     Raises:
-        InputError: there is no such file, or it leads out of the folder.
+        InputError: the file does not exist, or leads out of the directory.
     """
     path = folder / name
     try:
@@ -56,27 +68,25 @@ def inside(folder: Path, name: str) -> Path:
         allowed.append(home.parent.parent / "blobs")
     if not any(target.is_relative_to(place) for place in allowed):
         raise InputError(
-            "The file is a link that leads out of the model's folder.",
+            "The file is a link that leads out of the model's directory.",
             where=str(path),
-            fix="put the file itself there",
+            fix="replace the link by the file itself",
         )
     if not target.is_file():
-        raise InputError("This is not a file.", where=str(path), fix=_FIX)
+        raise InputError(f"The model's {name} is not a file.", where=str(path), fix=_FIX)
     return path
 
 
 def weight_files(folder: Path) -> tuple[tuple[Path, ...], dict[str, str] | None]:
-    """The safetensors files of a model, and the index that says which tensor lies in which.
+    """The safetensors files of a model, and the index assigning tensors to files.
 
     Returns:
-        The files sorted by name, and the index (tensor to file name), ``None`` where there is one file.
+        The files sorted by name, and the index (tensor to file name), ``None`` for a single file.
 
     Raises:
-        InputError: there are none, only pickled ones, or the index names a file that is not there.
+        InputError: the model has no weights or only pickled ones, or the index names a missing file.
     """
-    if not folder.is_dir():
-        what = "is not a folder" if folder.exists() else "does not exist"
-        raise InputError(f"The base model {what}.", where=str(folder), fix="check the path")
+    require_directory(folder)
     if (folder / INDEX_NAME).exists():
         index = _read_index(inside(folder, INDEX_NAME))
         return tuple(inside(folder, name) for name in sorted(set(index.values()))), index
@@ -85,22 +95,22 @@ def weight_files(folder: Path) -> tuple[tuple[Path, ...], dict[str, str] | None]
     pickled = sorted(path.name for path in folder.iterdir() if _PICKLE.fullmatch(path.name))
     if pickled:
         raise InputError(
-            f"The model has only pickled weights ({pickled[0]}), which can run any program when opened.",
+            f"The model has only pickled weights ({pickled[0]}), which can run arbitrary code on loading.",
             where=str(folder),
             fix="use the model's safetensors files; if it has none and you trust its source, convert it: "
             "AutoModelForCausalLM.from_pretrained(folder).save_pretrained(new_folder)",
         )
     raise InputError(
-        f"The folder holds neither {SINGLE_NAME} nor {INDEX_NAME}.",
+        f"The directory has neither {SINGLE_NAME} nor {INDEX_NAME}.",
         where=str(folder),
-        fix="give the folder of a model in Hugging Face layout",
+        fix="name the directory of a model in Hugging Face layout",
     )
 
 
 def _read_index(path: Path) -> dict[str, str]:
     raw = read_limited(path, _INDEX_LIMIT, "index of the weights")
     try:
-        index: Any = json.loads(raw, object_pairs_hook=_pairs)
+        index: Any = json.loads(raw, object_pairs_hook=unique_names)
     except (ValueError, RecursionError) as error:
         raise InputError(
             f"The index of the weights is not valid JSON: {error}.", where=str(path), fix=_FIX
@@ -111,15 +121,8 @@ def _read_index(path: Path) -> dict[str, str]:
     for tensor, name in weight_map.items():
         if not isinstance(name, str) or not _PLAIN_NAME.fullmatch(name):
             raise InputError(
-                f"The index names {str(name)[:80]!r}, which is not the plain name of a safetensors file.",
+                f"The index names {str(name)[:80]!r}, not the plain name of a safetensors file.",
                 where=f"{path}: {tensor[:200]}",
                 fix=_FIX,
             )
     return weight_map
-
-
-def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a name is given twice")
-    return found

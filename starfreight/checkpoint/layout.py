@@ -1,4 +1,4 @@
-"""A model's shape, and the tensors that follow from it, under transformers' names."""
+"""A model's shape, and the tensors it implies, under transformers' names."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 Architecture = Literal["starcoder2", "starcoder"]
-"""The architectures we know, under llama.cpp's names: StarCoder2, and StarCoder 1 (``gpt_bigcode``)."""
+"""The supported architectures, under llama.cpp's names: StarCoder2, and StarCoder 1 (``gpt_bigcode``)."""
 
 TIED_COPY = "lm_head.weight"
-"""Some writers store a tied output layer again. transformers ignores the copy, and so do we."""
+"""Some writers store a tied output layer again. transformers ignores the copy, and so does Starfreight."""
 
 
 @dataclass(frozen=True)
 class ModelShape:
-    """The numbers that decide what a model costs.
+    """The dimensions of a model.
 
     Attributes:
         architecture: ``starcoder2`` or ``starcoder``.
@@ -24,11 +24,11 @@ class ModelShape:
         ffn: width inside the feed-forward block.
         heads: attention heads.
         kv_heads: key and value heads; 1 for StarCoder 1.
-        vocab_size: rows of the embedding, which may be more than the tokenizer has.
-        context_length: the longest sequence it was made for, in tokens.
+        vocab_size: rows of the embedding, possibly more than the tokenizer has tokens.
+        context_length: maximum sequence length, in tokens.
         norm_epsilon: of its layer norms.
-        rope_theta: base of the rotary embedding; ``None`` where positions are learned.
-        tied: whether the output layer is the embedding itself.
+        rope_theta: base of the rotary embedding; ``None`` for learned positions.
+        tied: true if the output layer is the embedding itself.
         dtype: of the weights, ``F32``, ``F16`` or ``BF16``.
     """
 
@@ -52,12 +52,12 @@ class ModelShape:
 
     @property
     def parameters(self) -> int:
-        """How many weights it has, a tied output layer counted once."""
+        """Number of weights; a tied output layer counts once."""
         return sum(math.prod(shape) for shape in expected_tensors(self).values())
 
 
 def expected_tensors(shape: ModelShape) -> dict[str, tuple[int, ...]]:
-    """The names and shapes that ``shape`` demands, no more and no fewer.
+    """Names and shapes of exactly the tensors of a model of this shape.
 
     A linear layer's weight has the shape (outputs, inputs). A tied output layer has no tensor of its own.
     """

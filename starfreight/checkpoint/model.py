@@ -1,4 +1,4 @@
-"""Opening a base model's folder: its shape, and where each of its weights lies."""
+"""Open a base model's directory: its shape, and the location of each weight."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from starfreight.checkpoint.config import read_config
-from starfreight.checkpoint.files import INDEX_NAME, inside, weight_files
+from starfreight.checkpoint.files import INDEX_NAME, inside, require_directory, weight_files
 from starfreight.checkpoint.layout import TIED_COPY, Architecture, ModelShape, expected_tensors
 from starfreight.checkpoint.safetensors import StoredTensor, read_header
 from starfreight.errors import InputError
 
 WEIGHT_DTYPES = ("F32", "F16", "BF16")
-"""The dtypes that weights may have."""
+"""The supported dtypes of weights."""
 
-_FIX = "use the folder of the model as its authors published it, complete and unchanged"
+_FIX = "use the model's directory as published by its authors, complete and unchanged"
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A base model whose every weight is where it should be.
+    """A base model with exactly the expected weights.
 
     Attributes:
-        folder: where it lies.
-        shape: its architecture and size; the dtype is the one its embedding is stored in.
-        tensors: its weights under transformers' names, exactly those that the architecture has.
+        folder: its directory.
+        shape: its architecture and dimensions; the dtype is the embedding's.
+        tensors: exactly the weights of the architecture, under transformers' names.
     """
 
     folder: Path
@@ -39,14 +39,12 @@ class Checkpoint:
 
 
 def open_checkpoint(folder: Path) -> Checkpoint:
-    """Reads config and headers of a model's folder and checks that both agree. Reads no weights.
+    """Read config and headers of a model's directory and check them against each other. Reads no weights.
 
     Raises:
-        InputError: anything about it that is not as it must be, naming the file and the tensor.
+        InputError: the model is invalid; names the file and the tensor.
     """
-    if not folder.is_dir():
-        what = "is not a folder" if folder.exists() else "does not exist"
-        raise InputError(f"The base model {what}.", where=str(folder), fix="check the path")
+    require_directory(folder)
     shape = read_config(inside(folder, "config.json"))
     stored = _stored_tensors(folder)
     expected = expected_tensors(shape)
@@ -58,7 +56,7 @@ def open_checkpoint(folder: Path) -> Checkpoint:
         tensor = stored[name]
         if tensor.shape != size:
             raise InputError(
-                f"The tensor has the shape {list(tensor.shape)}, but config.json asks for {list(size)}.",
+                f"The tensor has the shape {list(tensor.shape)}; config.json implies {list(size)}.",
                 where=tensor.where,
                 fix=_FIX,
             )
@@ -80,7 +78,7 @@ def open_checkpoint(folder: Path) -> Checkpoint:
 
 
 def _stored_tensors(folder: Path) -> dict[str, StoredTensor]:
-    """All tensors of all shards, each in exactly one, and where the index says so."""
+    """All tensors of all shards, each in exactly one shard, as listed in the index."""
     files, index = weight_files(folder)
     stored: dict[str, StoredTensor] = {}
     for path in files:
@@ -97,13 +95,13 @@ def _stored_tensors(folder: Path) -> dict[str, StoredTensor]:
     for name, file in index.items():
         if name not in stored or stored[name].file.name != file:
             raise InputError(
-                f"The index says that {file} holds this tensor, but it does not.",
+                f"According to the index, {file} holds this tensor, but it does not.",
                 where=f"{folder / INDEX_NAME}: {name[:200]}",
                 fix=_FIX,
             )
     unlisted = sorted(set(stored) - set(index))
     if unlisted:
         raise InputError(
-            "A shard holds a tensor that the index does not list.", where=stored[unlisted[0]].where, fix=_FIX
+            "The index does not list a tensor of this shard.", where=stored[unlisted[0]].where, fix=_FIX
         )
     return stored

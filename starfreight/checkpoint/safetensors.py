@@ -1,7 +1,7 @@
-"""The safetensors format, with every number in a header checked before it is used.
+"""The safetensors format, with every number in a header validated before use.
 
 The format (https://github.com/huggingface/safetensors): eight bytes of little-endian header length,
-a JSON header that gives each tensor's dtype, shape and byte range, then the tensors' bytes without holes.
+a JSON header with each tensor's dtype, shape and byte range, then the tensors' bytes without gaps.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 HEADER_LIMIT = 100_000_000
-"""The longest header that the reference implementation accepts, in bytes."""
+"""The longest header accepted by the reference implementation, in bytes."""
 
 DTYPE_BYTES = {
     "BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "I16": 2, "U16": 2, "F16": 2, "BF16": 2,
     "I32": 4, "U32": 4, "F32": 4, "I64": 8, "U64": 8, "F64": 8,
 }  # fmt: skip
-"""The dtypes of the format and the bytes of one element."""
+"""The dtypes of the format, with the bytes of one element."""
 
 _RAW_DTYPES = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}
-_FIX = "download the file again, or restore it from where it came"
+_FIX = "download the file again, or restore it from its source"
 
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """Where one tensor lies.
+    """The location of one tensor.
 
     Attributes:
         name: its name in the file.
-        file: the file that holds it.
+        file: path of the file.
         dtype: its dtype in the format's spelling, such as ``BF16``.
         shape: its dimensions, the last one contiguous.
         offset: its first byte, counted from the start of the file.
@@ -55,32 +55,32 @@ class StoredTensor:
 
     @property
     def elements(self) -> int:
-        """How many numbers it holds."""
+        """Number of elements."""
         return math.prod(self.shape)
 
     @property
     def where(self) -> str:
-        """The tensor and its file, for an error."""
+        """The file and the tensor, for an error."""
         return f"{self.file}: {self.name}"
 
 
 def read_header(path: Path) -> dict[str, StoredTensor]:
-    """The tensors of a safetensors file, by name, in the order of their bytes.
+    """The tensors of a safetensors file by name, in the order of their bytes.
 
     Raises:
-        InputError: the file is truncated; its header is too long or not JSON; a name is given twice, a
-            dtype is unknown, a shape does not fit its bytes, or tensors overlap or leave a hole.
+        InputError: the file is truncated; its header is too long or not JSON; a name occurs twice, a
+            dtype is unknown, a shape does not fit its bytes, or tensors overlap or leave a gap.
     """
     try:
         with path.open("rb") as stream:
             total = os.fstat(stream.fileno()).st_size
             length = int.from_bytes(stream.read(8), "little")
             if total < 8:
-                raise _unsound(path, f"has {total} bytes, fewer than a safetensors file starts with")
+                raise _invalid(path, f"has {total} bytes, fewer than the header length alone takes")
             if not 2 <= length <= HEADER_LIMIT:
-                raise _unsound(path, f"gives a header length of {length:,} bytes")
+                raise _invalid(path, f"gives a header length of {length:,} bytes")
             if 8 + length > total:
-                raise _unsound(path, f"is truncated: its header of {length:,} bytes does not fit")
+                raise _invalid(path, f"is truncated: its header of {length:,} bytes does not fit")
             raw = stream.read(length)
     except OSError as error:
         raise InputError(
@@ -89,13 +89,13 @@ def read_header(path: Path) -> dict[str, StoredTensor]:
             fix="check the path",
         ) from error
     if len(raw) != length:
-        raise _unsound(path, "is truncated inside its header")
+        raise _invalid(path, "is truncated inside its header")
     try:
-        header = json.loads(raw, object_pairs_hook=_no_duplicates)
+        header = json.loads(raw, object_pairs_hook=unique_names)
     except (ValueError, RecursionError) as error:
-        raise _unsound(path, f"has a header that is not valid JSON: {error}") from error
+        raise _invalid(path, f"has a header that is not valid JSON: {error}") from error
     if not isinstance(header, dict):
-        raise _unsound(path, "has a header that is not a JSON object")
+        raise _invalid(path, "has a header that is not a JSON object")
     header.pop("__metadata__", None)
     tensors = [_tensor(path, name, entry, 8 + length) for name, entry in header.items()]
     tensors.sort(key=lambda tensor: (tensor.offset, tensor.size))
@@ -106,17 +106,17 @@ def read_header(path: Path) -> dict[str, StoredTensor]:
 def _tensor(path: Path, name: str, entry: Any, start: int) -> StoredTensor:
     where = f"{path}: {name[:200]}"
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
-        raise _unsound(path, "describes a tensor without exactly dtype, shape and data_offsets", where)
+        raise _invalid(path, "describes a tensor without exactly dtype, shape and data_offsets", where)
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(dtype, str) or dtype not in DTYPE_BYTES:
-        raise _unsound(path, f"holds a tensor of the unknown dtype {str(dtype)[:40]!r}", where)
+        raise _invalid(path, f"holds a tensor of the unknown dtype {str(dtype)[:40]!r}", where)
     if not _counts(shape) or len(shape) > 8:
-        raise _unsound(path, "holds a tensor whose shape is not a list of at most 8 sizes", where)
+        raise _invalid(path, "holds a tensor whose shape is not a list of at most 8 sizes", where)
     if not _counts(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
-        raise _unsound(path, "holds a tensor whose data_offsets are not a range", where)
+        raise _invalid(path, "holds a tensor whose data_offsets are not a range", where)
     size = math.prod(shape) * DTYPE_BYTES[dtype]
     if offsets[1] - offsets[0] != size:
-        raise _unsound(
+        raise _invalid(
             path,
             f"holds a tensor of {size:,} bytes by its shape but {offsets[1] - offsets[0]:,} by its offsets",
             where,
@@ -129,21 +129,26 @@ def _check_layout(path: Path, tensors: list[StoredTensor], start: int, total: in
     for tensor in tensors:
         if tensor.offset != position:
             kind = "overlap" if tensor.offset < position else "leave a hole"
-            raise _unsound(path, f"has tensors that {kind}", tensor.where)
+            raise _invalid(path, f"has tensors that {kind}", tensor.where)
         position += tensor.size
         if position > total:
-            raise _unsound(
+            raise _invalid(
                 path, f"is truncated: {position - total:,} bytes of this tensor are missing", tensor.where
             )
     if position != total:
-        raise _unsound(path, f"has {total - position:,} bytes after its last tensor")
+        raise _invalid(path, f"has {total - position:,} bytes after its last tensor")
 
 
 def _counts(value: Any) -> bool:
     return isinstance(value, list) and all(type(item) is int and 0 <= item < 1 << 48 for item in value)
 
 
-def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An ``object_pairs_hook`` for JSON that refuses an object with a duplicate name.
+
+    Raises:
+        ValueError: a name occurs twice.
+    """
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:
@@ -152,22 +157,22 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _unsound(path: Path, what: str, where: str | None = None) -> InputError:
+def _invalid(path: Path, what: str, where: str | None = None) -> InputError:
     return InputError(f"The safetensors file {what}.", where=where or str(path), fix=_FIX)
 
 
 class TensorReader:
-    """Reads rows of tensors and keeps their files open. Threads may share one.
+    """Reads rows of tensors and keeps their files open. Thread-safe.
 
-    It reads with ``pread`` and not through a memory map, so that a file cut short under our hands
-    is an error and not a SIGBUS.
+    It uses ``pread`` instead of a memory map, so a file truncated during reading causes an error and not a
+    SIGBUS.
     """
 
     def __init__(self) -> None:
         self._files: dict[Path, int] = {}
 
     def open(self, path: Path) -> None:
-        """Opens a file ahead of reading, so that no two threads do it at once."""
+        """Open a file ahead of reading, so two threads never do it at once."""
         if path not in self._files:
             try:
                 self._files[path] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -179,15 +184,15 @@ class TensorReader:
                 ) from error
 
     def rows(self, tensor: StoredTensor, start: int, stop: int) -> npt.NDArray[np.generic]:
-        """Rows ``start`` to ``stop`` of a tensor as it is stored.
+        """Rows ``start`` to ``stop`` of a tensor as stored.
 
         A one-dimensional tensor counts as one row.
 
         Returns:
-            An array of shape (stop - start, row length): float32, float16, or uint16 that holds bfloat16.
+            An array of shape (stop - start, row length): float32, float16, or uint16 holding bfloat16.
 
         Raises:
-            InputError: the dtype is none of the three, or the file ended early.
+            InputError: the dtype is none of the three, or the file is truncated.
         """
         import numpy as np
 
@@ -216,11 +221,11 @@ class TensorReader:
                     f"The weights cannot be read: {error.strerror}.", where=tensor.where, fix="check the disk"
                 ) from error
             if count == 0:
-                raise _unsound(tensor.file, "became shorter while it was read", tensor.where)
+                raise _invalid(tensor.file, "became shorter while it was read", tensor.where)
             done += count
 
     def close(self) -> None:
-        """Closes the files."""
+        """Close the files."""
         for handle in self._files.values():
             os.close(handle)
         self._files.clear()
@@ -232,5 +237,5 @@ class TensorReader:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Closes the files."""
+        """Close the files."""
         self.close()

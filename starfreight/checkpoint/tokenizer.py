@@ -1,9 +1,9 @@
-"""``tokenizer.json`` of a base model, checked to be the tokenizer that llama.cpp will use.
+"""``tokenizer.json`` of a base model, checked against the tokenizer llama.cpp will use.
 
-llama.cpp knows StarCoder's tokenizer by name and applies its own copy of the rules. A file with other
-rules therefore makes a model that reads its prompts differently from how it was trained, and nothing warns
-of it. One such file is common: transformers 5 loads ``starcoder2`` with ``GPT2Tokenizer``, which drops
-``Digits`` from the pre-tokenizer, and ``save_pretrained`` writes the loss to disk.
+llama.cpp knows StarCoder's tokenizer by name and applies its own copy of the rules. With different rules in
+the file, the model would silently read prompts in another way than in training. One such file is common:
+transformers 5 loads ``starcoder2`` with ``GPT2Tokenizer``, which drops ``Digits`` from the pre-tokenizer, and
+``save_pretrained`` writes the loss to disk.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from starfreight.errors import InputError
 from starfreight.files import read_json
 
 TOKENIZER_LIMIT = 64_000_000
-"""The largest tokenizer.json that is read, in bytes. StarCoder2's has 2 MB."""
+"""Maximum size of tokenizer.json, in bytes. StarCoder2's has 2 MB."""
 
 END_OF_TEXT = "<|endoftext|>"
 
@@ -33,7 +33,7 @@ FIM_TOKENS: dict[Architecture, dict[str, str]] = {
         "repository": "<reponame>",
     },
 }  # fmt: skip
-"""What the fill-in-the-middle and repository tokens are called. StarCoder 1 has no file separator."""
+"""Names of the fill-in-the-middle and repository tokens. StarCoder 1 has no file separator."""
 
 _RESTORE = (
     "restore the base model's own tokenizer.json, and set tokenizer_class to PreTrainedTokenizerFast in "
@@ -44,7 +44,7 @@ _FIX = "restore the base model's own tokenizer.json"
 
 @dataclass(frozen=True)
 class AddedToken:
-    """A token that is matched as it stands before the text is split."""
+    """A token matched verbatim before the text is split."""
 
     id: int
     text: str
@@ -56,10 +56,10 @@ class Tokenizer:
     """A byte-level BPE tokenizer.
 
     Attributes:
-        tokens: by id; ``None`` where no token has the id.
+        tokens: by id; ``None`` for an unused id.
         merges: ``"left right"`` in order of rank.
         added: the added tokens in order of id.
-        fim: ids of the fill-in-the-middle tokens it has, under the names of :data:`FIM_TOKENS`.
+        fim: ids of its fill-in-the-middle tokens, under the names of :data:`FIM_TOKENS`.
         end_of_text: id of ``<|endoftext|>``.
     """
 
@@ -71,10 +71,10 @@ class Tokenizer:
 
 
 def check_tokenizer(folder: Path, architecture: Architecture) -> Tokenizer:
-    """Reads the tokenizer of a model and checks that llama.cpp will split text as it does.
+    """Read a model's tokenizer and check that llama.cpp will split text the same way.
 
     Raises:
-        InputError: the file is missing or unsound, is not byte-level BPE, splits digits or spaces in
+        InputError: the file is missing or invalid, is not byte-level BPE, splits digits or spaces in
             another way than StarCoder, or lacks ``<|endoftext|>``.
     """
     path = inside(folder, "tokenizer.json")
@@ -93,7 +93,7 @@ def check_tokenizer(folder: Path, architecture: Architecture) -> Tokenizer:
 
 
 def _check_rules(path: Path, data: Mapping[str, Any]) -> None:
-    """Everything around the BPE model: StarCoder has digits one by one, bytes, and nothing else."""
+    """Check everything around the BPE model: StarCoder has single digits, bytes, and nothing else."""
     steps = data.get("pre_tokenizer")
     listed = (
         steps.get("pretokenizers") if isinstance(steps, dict) and steps.get("type") == "Sequence" else [steps]
@@ -105,26 +105,27 @@ def _check_rules(path: Path, data: Mapping[str, Any]) -> None:
         names = ", ".join(str(step.get("type"))[:40] for step in kinds) or "none"
         raise InputError(
             f"The tokenizer splits text by [{names}], not by [Digits (one by one), ByteLevel] as StarCoder "
-            "models do; llama.cpp would read numbers and indentation differently from how it was trained.",
+            "models do; in llama.cpp the model would see other tokens for numbers and indentation than in "
+            "training.",
             where=f"{path}: pre_tokenizer",
             fix=_RESTORE,
         )
     if data.get("normalizer") is not None:
         raise InputError(
-            "The tokenizer changes text before it splits it; llama.cpp does not do so for StarCoder models.",
+            "The tokenizer changes text before splitting it; llama.cpp does not do so for StarCoder models.",
             where=f"{path}: normalizer",
             fix=_FIX,
         )
     if not _adds_nothing(data.get("post_processor")):
         raise InputError(
-            "The tokenizer adds tokens around a text, which llama.cpp does not do for StarCoder models.",
+            "The tokenizer adds tokens around a text; llama.cpp does not do so for StarCoder models.",
             where=f"{path}: post_processor",
             fix=_FIX,
         )
 
 
 def _adds_nothing(step: Any) -> bool:
-    """Whether a post-processor leaves the tokens as they are, as transformers' empty template does."""
+    """True if a post-processor keeps the tokens unchanged, as transformers' empty template does."""
     if step is None:
         return True
     if not isinstance(step, dict):
@@ -145,7 +146,7 @@ def _check_model(path: Path, model: Any) -> tuple[Mapping[str, int], tuple[str, 
     ):
         if model.get(key):
             raise InputError(
-                f"The tokenizer uses {key}, which StarCoder's does not.",
+                f"The tokenizer uses {key}, unlike StarCoder's.",
                 where=f"{path}: model.{key}",
                 fix=_FIX,
             )
@@ -156,7 +157,7 @@ def _check_model(path: Path, model: Any) -> tuple[Mapping[str, int], tuple[str, 
 
 
 def _merge(path: Path, rank: int, entry: Any, vocabulary: Mapping[str, int]) -> str:
-    """One merge, which files write as ``"a b"`` or as ``["a", "b"]``."""
+    """One merge, stored as ``"a b"`` or as ``["a", "b"]``."""
     pair = entry.split(" ") if isinstance(entry, str) else entry
     if (
         not isinstance(pair, list)
@@ -165,7 +166,7 @@ def _merge(path: Path, rank: int, entry: Any, vocabulary: Mapping[str, int]) -> 
         or any(part not in vocabulary for part in (*pair, "".join(pair)))
     ):
         raise InputError(
-            "A merge of the tokenizer is not a pair of tokens that make a token.",
+            "A merge of the tokenizer is not a pair of tokens forming a token.",
             where=f"{path}: model.merges[{rank}]",
             fix=_FIX,
         )
@@ -182,7 +183,7 @@ def _added_tokens(path: Path, entries: Any) -> tuple[AddedToken, ...]:
             or type(entry.get("id")) is not int
         ):
             raise InputError(
-                "An added token is not sound.", where=f"{path}: added_tokens[{number}]", fix=_FIX
+                "An added token is not valid.", where=f"{path}: added_tokens[{number}]", fix=_FIX
             )
         added.append(AddedToken(entry["id"], entry["content"], entry.get("special") is True))
     return tuple(sorted(added, key=lambda token: token.id))
@@ -194,7 +195,7 @@ def _by_id(
     pairs = [*vocabulary.items(), *((token.text, token.id) for token in added)]
     most = 2 * len(pairs) + 1024
     if not all(type(number) is int and 0 <= number < most for _, number in pairs):
-        raise InputError("A token of the tokenizer has no sound id.", where=f"{path}: model.vocab", fix=_FIX)
+        raise InputError("A token of the tokenizer has no valid id.", where=f"{path}: model.vocab", fix=_FIX)
     tokens: list[str | None] = [None] * (1 + max(number for _, number in pairs))
     for text, number in pairs:
         if tokens[number] not in (None, text):

@@ -9,7 +9,7 @@ from starfreight.recipe.data import Data, Fim
 from starfreight.recipe.identity import earlier_recipe_digest, recipe_digest
 from starfreight.recipe.load import RecipeFile, load_recipe, validate_recipe
 from starfreight.recipe.models import Base, Publish, Recipe, Training
-from starfreight.recipe.package import ImportanceMatrix, Merge, ModelCard, Package
+from starfreight.recipe.package import ImportanceMatrix, Merge, ModelCard, PackageOptions
 from starfreight.recipe.run import RunOptions, parse_gpus
 from starfreight.recipe.sweep import expand
 
@@ -20,7 +20,7 @@ __all__ = [
     "ImportanceMatrix",
     "Merge",
     "ModelCard",
-    "Package",
+    "PackageOptions",
     "Publish",
     "Recipe",
     "RecipeFile",

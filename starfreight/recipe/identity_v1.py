@@ -49,7 +49,7 @@ _KEYS = {
     ),
     "run.kubernetes.tolerations": "key operator value effect",
 }
-"""The keys of that time by section. All other values are included whole, such as mappings with a user's keys."""
+"""The keys of that time by section. Other values are included whole, such as mappings with a user's keys."""
 
 
 def identity_v1(

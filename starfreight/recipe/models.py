@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from starfreight.recipe.data import Data
-from starfreight.recipe.package import Package
+from starfreight.recipe.package import PackageOptions
 from starfreight.recipe.run import RunOptions
 from starfreight.recipe.units import Fraction
 from starfreight.recipe.values import Line, RecipePart
@@ -121,7 +121,7 @@ class Recipe(RecipePart):
     """The sources of training data."""
     training: Training = Training()
     """Settings of the training."""
-    package: Package = Package()
+    package: PackageOptions = PackageOptions()
     """Settings of the package."""
     publish: Publish | None = None
     """Destination of the package."""

@@ -67,7 +67,7 @@ QuantizationName = Annotated[
 ]
 
 
-class Package(RecipePart):
+class PackageOptions(RecipePart):
     """Settings of the package."""
 
     quantizations: Annotated[tuple[QuantizationName, ...], Field(min_length=1)] = (
@@ -99,7 +99,7 @@ class Package(RecipePart):
     """Contents of the model card."""
 
     @model_validator(mode="after")
-    def _each_once(self) -> Package:
+    def _each_once(self) -> PackageOptions:
         if len(set(self.quantizations)) != len(self.quantizations):
             raise ValueError("names a quantization twice: two variants would have the same name")
         if self.default is not None and self.default not in self.quantizations:

@@ -17,7 +17,7 @@ from starfreight.files import write_bytes, write_json
 from starfreight.recipe.data import Columns, Data, Filters, Fim, Repository
 from starfreight.recipe.kubernetes import KubernetesOptions, Toleration
 from starfreight.recipe.models import Base, Publish, Recipe, Training
-from starfreight.recipe.package import ImportanceMatrix, Merge, ModelCard, Package
+from starfreight.recipe.package import ImportanceMatrix, Merge, ModelCard, PackageOptions
 from starfreight.recipe.run import RunOptions
 
 SCHEMA_FILE = Path(__file__).with_name("recipe.schema.json")
@@ -31,7 +31,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "data[].repository": Repository,
     "data[].filters": Filters,
     "training": Training,
-    "package": Package,
+    "package": PackageOptions,
     "package.merge": Merge,
     "package.imatrix": ImportanceMatrix,
     "package.card": ModelCard,

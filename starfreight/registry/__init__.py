@@ -1,4 +1,4 @@
-"""Registries of the OCI distribution specification: how they are named, asked and read.
+"""Client for registries of the OCI distribution specification: references, requests, manifests.
 
 reference = parse_digest_reference("registry.example.org/team/data@sha256:...")
 client = RegistryClient(reference, insecure=False)  # from starfreight.registry.client, which imports oras

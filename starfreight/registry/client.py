@@ -1,4 +1,4 @@
-"""The few requests of the OCI distribution API that read.
+"""Read requests of the OCI distribution API.
 
 Specification: https://github.com/opencontainers/distribution-spec (1.1).
 """
@@ -18,78 +18,67 @@ from starfreight.files import atomic_write, sha256_bytes
 from starfreight.package import Descriptor
 from starfreight.registry.failures import refusal, unreachable
 from starfreight.registry.provider import Provider
-from starfreight.registry.reference import Repository
+from starfreight.registry.reference import RepositoryReference
 from starfreight.registry.session import retry_policy
 
 _CHUNK = 1 << 20
 
 
 class RegistryClient:
-    """A repository of a registry to read from.
+    """Read access to one repository.
 
-    Every method raises :class:`ServiceError` when the registry cannot be reached, refuses, or keeps
-    failing.
+    Every method raises :class:`ServiceError` if the registry is unreachable, refuses or keeps failing.
 
     Args:
-        repository: where it is.
-        insecure: speak plain http.
+        repository: host and path.
+        insecure: use plain http.
 
     Raises:
-        InputError: the environment or Docker's configuration holds half a credential.
+        InputError: incomplete credentials in the environment, or an unusable Docker configuration.
     """
 
-    def __init__(self, repository: Repository, *, insecure: bool) -> None:
+    def __init__(self, repository: RepositoryReference, *, insecure: bool) -> None:
         self._provider = Provider(repository, insecure=insecure)
         self._host = repository.host
         self.insecure = insecure
 
     @property
     def has_credentials(self) -> bool:
-        """Whether there is a user name and a password for this registry."""
+        """True if user name and password are known for this registry."""
         return self._provider.has_credentials
 
     @property
     def credentials(self) -> tuple[str, str] | None:
-        """That user name and password, for another program that asks the same registry."""
+        """User name and password, for another program using the same registry."""
         return self._provider.credentials
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must not be shown of them, in any encoding."""
+        """Strings to keep out of messages: the credentials in any encoding."""
         return self._provider.secrets
 
     def connect(self) -> None:
-        """Finds out whether a registry answers, and how it wants to be asked."""
-        response = self._ask("greeting the registry", self._provider.root, "GET")
+        """Check for a registry, and learn its authentication scheme."""
+        response = self._ask("connecting", self._provider.root, "GET")
         if response.status_code == 404:
             raise ServiceError(
-                "What answers there is no registry: it has no /v2/.",
+                "The server is not a registry: it has no /v2/.",
                 where=self._host,
                 fix="check host and port",
             )
         if response.status_code != 200:
-            raise self._refused(response, "greeting the registry")
+            raise self._refused(response, "connecting")
 
     def has_blob(self, descriptor: Descriptor) -> bool:
-        """Whether the repository holds a blob."""
-        doing = f"looking for {descriptor.digest}"
-        response = self._ask(doing, self._provider.url(f"blobs/{descriptor.digest}"), "HEAD")
-        if response.status_code == 404:
-            return False
-        if response.status_code != 200:
-            raise self._refused(response, doing)
-        return True
+        """True if the repository holds the blob."""
+        path = f"blobs/{descriptor.digest}"
+        return self._find(f"looking for {descriptor.digest}", "HEAD", path) is not None
 
     def manifest_digest(self, tag: str, media_type: str) -> str | None:
-        """The digest of the manifest at a tag (or digest), or ``None`` when there is none of that type."""
-        doing = f"looking for {tag}"
-        response = self._ask(
-            doing, self._provider.url(f"manifests/{tag}"), "HEAD", headers={"Accept": media_type}
-        )
-        if response.status_code == 404:
+        """Digest of the manifest at a tag (or digest), ``None`` if there is none of that media type."""
+        response = self._find(f"looking for {tag}", "HEAD", f"manifests/{tag}", media_type)
+        if response is None:
             return None
-        if response.status_code != 200:
-            raise self._refused(response, doing)
         digest = response.headers.get("Docker-Content-Digest")
         if digest is None:
             data = self.get_manifest(tag, media_type)
@@ -97,48 +86,41 @@ class RegistryClient:
         return digest
 
     def get_manifest(self, tag: str, media_type: str) -> bytes | None:
-        """The bytes of the manifest at a tag (or digest), at most 4 MiB.
+        """Bytes of the manifest at a tag (or digest), at most 4 MiB; ``None`` if there is none.
 
         Args:
             tag: the tag or digest.
-            media_type: what is wanted; several with commas between them, the best first.
+            media_type: accepted media types, separated by commas, preferred first.
         """
-        doing = f"reading {tag}"
-        response = self._ask(
-            doing, self._provider.url(f"manifests/{tag}"), "GET", headers={"Accept": media_type}
-        )
-        if response.status_code == 404:
-            return None
-        if response.status_code != 200:
-            raise self._refused(response, doing)
-        return response.content
+        response = self._find(f"reading {tag}", "GET", f"manifests/{tag}", media_type)
+        return None if response is None else response.content
 
     def referrers(self, digest: str) -> bytes | None:
-        """The registry's own list of what refers to a manifest, or ``None`` when it keeps none."""
+        """The registry's list of referrers of a manifest, ``None`` if it does not keep one."""
         response = self._ask(
-            f"reading what refers to {digest}", self._provider.url(f"referrers/{digest}"), "GET"
+            f"reading the referrers of {digest}", self._provider.url(f"referrers/{digest}"), "GET"
         )
         return response.content if response.status_code == 200 else None
 
     def pull_blob(self, descriptor: Descriptor, to: Path, advance: Advance) -> None:
-        """Fetches a blob into a file, which is there only when it is whole and is what its digest says.
+        """Download a blob; the file appears only if size and digest are right.
 
-        A download that breaks off is begun anew, as often as urllib3's policy lets it.
+        A broken download restarts from the beginning, as often as the retry policy allows.
 
         Args:
-            descriptor: the blob; no more than its size is read.
-            to: the file.
-            advance: is told of every piece, and of less than nothing when the download starts anew.
+            descriptor: the blob; at most its size is read.
+            to: the file to write.
+            advance: called with the size of each chunk, and with a negative number on a restart.
 
         Raises:
-            GateError: what the registry sends has another size or digest.
-            ServiceError: also when the disk is full.
+            GateError: the registry sent bytes of another size or digest.
+            ServiceError: also if the disk is full.
         """
         retry = retry_policy()
         doing = f"fetching {descriptor.digest}"
         url = self._provider.url(f"blobs/{descriptor.digest}")
         while True:
-            # Only what is read raises this: everything about asking is a ServiceError already.
+            # Raised only while reading: errors of the request itself are ServiceErrors.
             try:
                 with atomic_write(to) as stream:
                     return self._receive(url, descriptor, stream, advance, doing)
@@ -152,12 +134,12 @@ class RegistryClient:
     def _receive(
         self, url: str, descriptor: Descriptor, stream: IO[bytes], advance: Advance, doing: str
     ) -> None:
-        # What is counted and hashed are the bytes as they are stored, whatever a proxy would make of them.
+        # Count and hash the bytes as stored: no proxy may compress them.
         headers = {"Accept-Encoding": "identity"}
         with self._ask(doing, url, "GET", headers=headers, stream=True) as response:
             if response.status_code == 404:
                 raise ServiceError(
-                    "The registry holds a manifest, but not all that it names.",
+                    "The registry holds the manifest, but not all of its blobs.",
                     where=f"{self._host}, while {doing}",
                     fix="push the artifact again",
                 )
@@ -179,11 +161,23 @@ class RegistryClient:
             size = f"{descriptor.size:,} bytes"
             found = f"more than {size}" if received > descriptor.size else f"{received:,} bytes"
             raise GateError(
-                f"The registry sends other bytes than the digest {descriptor.digest} stands for "
-                f"({found} where {size} are announced).",
+                f"The registry sent bytes with another digest than {descriptor.digest} "
+                f"({found}, expected {size}).",
                 where=f"{self._host}, while {doing}",
-                fix="do not use them; push the artifact again, or ask who runs the registry",
+                fix="do not use them; push the artifact again, or ask the registry's administrator",
             )
+
+    def _find(
+        self, doing: str, method: str, path: str, accept: str | None = None
+    ) -> requests.Response | None:
+        """Request something below the repository; ``None`` if it does not exist."""
+        headers = {"Accept": accept} if accept else None
+        response = self._ask(doing, self._provider.url(path), method, headers=headers)
+        if response.status_code == 404:
+            return None
+        if response.status_code != 200:
+            raise self._refused(response, doing)
+        return response
 
     def _ask(
         self,

@@ -1,6 +1,6 @@
-"""Where a registry's credentials come from: the environment, or where ``docker login`` left them.
+"""Registry credentials, from the environment or from ``docker login``.
 
-They go from there into oras's auth objects and nowhere else: not into records, logs or errors.
+They are passed to oras's auth objects and nowhere else: not to records, logs or errors.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ _MAX_CONFIG_BYTES = 1 << 20
 
 
 def from_environment() -> tuple[str, str] | None:
-    """User name and password, when both are set.
+    """User name and password, if set.
 
     Raises:
-        InputError: only one of them is set.
+        InputError: only one of the two is set.
     """
     username, password = os.environ.get(USERNAME), os.environ.get(PASSWORD)
     if bool(username) != bool(password):
         missing = PASSWORD if username else USERNAME
         raise InputError(
-            f"{missing} is not set, and the other half of the credentials is.",
+            f"{missing} is not set, but the other half of the credentials is.",
             where="environment",
             fix=f"set both {USERNAME} and {PASSWORD}, or neither",
         )
@@ -36,12 +36,12 @@ def from_environment() -> tuple[str, str] | None:
 
 
 def docker_config() -> dict[str, Any]:
-    """Docker's ``config.json`` as oras keeps it, from ``$DOCKER_CONFIG`` or ``~/.docker``; else empty.
+    """Docker's ``config.json`` in oras's form, from ``$DOCKER_CONFIG`` or ``~/.docker``; empty if missing.
 
-    oras reads ``~/.docker`` only, so the file is read here and handed over.
+    oras itself reads ``~/.docker`` only.
 
     Raises:
-        InputError: the file is there and cannot be used.
+        InputError: the file exists but is unusable.
     """
     folder = os.environ.get("DOCKER_CONFIG")
     path = (Path(folder) if folder else Path("~/.docker").expanduser()) / "config.json"
@@ -60,7 +60,7 @@ def docker_config() -> dict[str, Any]:
     )
     if not sound:
         raise InputError(
-            "The Docker configuration has another shape than docker login writes.",
+            "The Docker configuration is malformed: auths, credHelpers or credsStore has the wrong type.",
             where=str(path),
             fix=f"run docker login again, or set {USERNAME} and {PASSWORD}",
         )

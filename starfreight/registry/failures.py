@@ -1,4 +1,4 @@
-"""From a registry's refusal, or its silence, to an error that says what to do about it."""
+"""Errors for refused and unanswered requests, each with a remedy."""
 
 from __future__ import annotations
 
@@ -16,94 +16,95 @@ from starfreight.registry.credentials import PASSWORD, USERNAME
 _HIDDEN = re.compile(r"(?i)(basic|bearer)\s+[a-z0-9+/=._~-]+|[?&](token|_state|sig|signature)=[^&\s]+")
 
 _NO_SPACE = re.compile(rb'(?i)no space left on device|"Err":\s*28\b')
-"""How a registry tells of a full disk; docker-registry 2 in Go's words, with the number of ENOSPC."""
+"""Signs of a full disk in a registry's answer; docker-registry 2 quotes Go's error with ENOSPC's number."""
 
 
 def refusal(
     response: requests.Response, host: str, doing: str, secrets: tuple[str, ...] = ()
 ) -> ServiceError:
-    """The error for an answer that is no success.
+    """Error for an unsuccessful answer.
 
     Args:
         response: the answer.
         host: the registry, as the user wrote it.
-        doing: what was asked for, after "while": ``uploading sha256:...``.
-        secrets: what must not be shown, should the answer hold it.
+        doing: completes "while ...": ``uploading sha256:...``.
+        secrets: strings to hide, should the answer contain them.
     """
     status = response.status_code
     where = f"{host}, while {doing}"
     said = _message(response, secrets)
     detail = f": {said}" if said else ""
     if status in (401, 403):
-        what = "asks for credentials that fit" if status == 401 else "does not allow it"
+        what = "requires valid credentials" if status == 401 else "denies access"
         return ServiceError(
             f"The registry {what} ({status}{detail}).",
             where=where,
-            fix=f"set {USERNAME} and {PASSWORD}, or run docker login {host}, with an account that may do it",
+            fix=f"set {USERNAME} and {PASSWORD}, or run docker login {host}, with an account that may",
         )
     if status == 404:
         return ServiceError(
-            f"The registry does not know the repository or path (404{detail}).",
+            f"The repository or path does not exist in the registry (404{detail}).",
             where=where,
-            fix="check host, namespace and name; some registries want the repository to be made first",
+            fix="check host, namespace and name; some registries require creating the repository first",
         )
     if status == 507 or (status >= 500 and _NO_SPACE.search(response.content)):
         return ServiceError(
-            f"The registry has no room left ({status}{detail}).",
+            f"The registry has no space left ({status}{detail}).",
             where=where,
-            fix="free space on the registry, then run the same command again; what arrived is not sent twice",
+            fix="free space on the registry, then run the same command again; finished uploads are kept",
         )
     if status == 413:
         return ServiceError(
-            f"The registry, or a proxy in front of it, takes nothing this large (413{detail}).",
+            f"The registry, or a proxy in front of it, refuses a file of this size (413{detail}).",
             where=where,
             fix="raise its limit (nginx: client_max_body_size 0)",
         )
     if status == 429 or status >= 500:
         return ServiceError(
-            f"The registry kept failing ({status}{detail}), also when asked again.",
+            f"The registry kept failing after retries ({status}{detail}).",
             where=where,
-            fix="run the same command again later; what was sent whole is not sent twice",
+            fix="run the same command again later; finished uploads are kept",
         )
     return ServiceError(
-        f"The registry refused ({status}{detail}).", where=where, fix="see the registry's own log for more"
+        f"The registry refused ({status}{detail}).", where=where, fix="see the registry's log"
     )
 
 
 def unreachable(error: requests.RequestException, host: str, doing: str) -> ServiceError:
-    """The error for a request that got no answer."""
+    """Error for an unanswered request."""
     where = f"{host}, while {doing}"
     if isinstance(error, requests.exceptions.SSLError):
         return ServiceError(
-            f"No trusted TLS connection to the registry {host}: {_reason(error)}.",
+            f"The TLS connection to the registry {host} is not trusted: {_reason(error)}.",
             where=where,
-            fix="name your own CA in SSL_CERT_FILE or REQUESTS_CA_BUNDLE; to publish to a registry of plain "
-            "http add --insecure",
+            fix="set SSL_CERT_FILE or REQUESTS_CA_BUNDLE to your CA; for plain http, publish with --insecure",
         )
     if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidHeader):
         return ServiceError(
-            f"The registry {host} sent an answer that cannot be followed.",
+            f"The registry {host} sent an invalid redirection or header.",
             where=where,
-            fix="check that the address is a registry's",
+            fix="check that the address belongs to a registry",
         )
     asked = urlsplit(error.request.url or "").netloc if error.request is not None else host
-    whom = f"The registry {host}" if asked in (host, "") else f"{asked}, where the registry {host} leads to,"
+    whom = (
+        f"The registry {host}" if asked in (host, "") else f"{asked}, the target of a redirection by {host},"
+    )
     return ServiceError(
         f"{whom} cannot be reached: {_reason(error)}.",
         where=where,
-        fix="check the address and that the registry runs, then run the same command again",
+        fix="check the address and the registry, then run the same command again",
     )
 
 
 def clean(text: str, secrets: tuple[str, ...] = ()) -> str:
-    """Somebody else's text as one short line without control characters and without credentials."""
+    """Foreign text as one short line, without control characters or credentials."""
     for secret in secrets:
         text = text.replace(secret, "(hidden)")
     return _HIDDEN.sub("(hidden)", " ".join(printable(text).split()))[:200]
 
 
 def _message(response: requests.Response, secrets: tuple[str, ...]) -> str:
-    """The first error in an answer of the OCI distribution specification's shape."""
+    """First error of an answer in the OCI distribution specification's format; empty if there is none."""
     try:
         first = json.loads(response.content)["errors"][0]
         said = f"{first.get('code', '')} {first.get('message', '')} {first.get('detail') or ''}"
@@ -113,14 +114,14 @@ def _message(response: requests.Response, secrets: tuple[str, ...]) -> str:
 
 
 def speaks_no_tls(error: BaseException | None) -> bool:
-    """Whether a request failed because what answers speaks no TLS, and not because it is not trusted."""
+    """True if a request failed for lack of TLS on the other side, rather than for lack of trust."""
     return isinstance(error, requests.exceptions.SSLError) and not isinstance(
         _innermost(error), ssl.SSLCertVerificationError
     )
 
 
 def _reason(error: requests.RequestException) -> str:
-    """The innermost cause, which says most: ``Connection refused`` instead of a pool's history."""
+    """Innermost cause, the most specific one: ``Connection refused`` instead of a pool's history."""
     cause = _innermost(error)
     text = getattr(cause, "strerror", None) or getattr(cause, "verify_message", None) or str(cause)
     return clean(str(text)) or type(cause).__name__

@@ -1,9 +1,9 @@
-"""What manifests are made of, and the one that hangs evidence on another.
+"""Parts of manifests, and the manifest to attach evidence to another one.
 
 built = build_attachment(subject, evidence, "application/vnd.in-toto+json", annotations)
 
-Building is a pure function: equal parts give equal bytes, so a manifest's digest can be signed,
-compared and made again.
+Building is a pure function: equal parts give equal bytes, so manifests are reproducible and their
+digests can be signed and compared.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from starfreight.package import Descriptor
 from starfreight.registry.media_types import OCI_EMPTY, OCI_MANIFEST
 
 MAX_MANIFEST_BYTES = 4 << 20
-"""What the OCI distribution specification asks registries to accept for a manifest."""
+"""Maximum manifest size for portability (OCI distribution specification)."""
 
 MAX_ENTRIES = 10_000
-"""Manifests in an index and layers in a manifest; a package has some tens."""
+"""Maximum number of manifests in an index and of layers in a manifest; a package has a few dozen."""
 
 EMPTY_CONFIG = b"{}"
 
 
 @dataclass(frozen=True)
 class BuiltManifest:
-    """A manifest and the config it refers to; its layers lie where its maker put them."""
+    """A manifest and its config; the caller keeps the layers."""
 
     media_type: str
     manifest: bytes
@@ -35,12 +35,12 @@ class BuiltManifest:
 
 
 def descriptor_for(media_type: str, data: bytes) -> Descriptor:
-    """A descriptor of bytes."""
+    """Descriptor of ``data``."""
     return Descriptor(media_type=media_type, digest=sha256_bytes(data), size=len(data))
 
 
 def descriptor_json(descriptor: Descriptor) -> dict[str, Any]:
-    """A descriptor in the spelling of OCI and Docker."""
+    """Descriptor as JSON, for OCI and Docker manifests."""
     return {
         "mediaType": descriptor.media_type,
         "digest": descriptor.digest,
@@ -51,13 +51,13 @@ def descriptor_json(descriptor: Descriptor) -> dict[str, Any]:
 def build_attachment(
     subject: Descriptor, evidence: Descriptor, artifact_type: str, annotations: dict[str, str]
 ) -> BuiltManifest:
-    """The manifest that attaches ``evidence`` to ``subject`` (OCI 1.1 ``subject`` and ``artifactType``).
+    """Manifest to attach ``evidence`` to ``subject`` (OCI 1.1 ``subject`` and ``artifactType``).
 
     Args:
-        subject: the manifest that the evidence is about.
-        evidence: the blob; it becomes the only layer, with its own media type.
-        artifact_type: what a registry's list of referrers is filtered by.
-        annotations: what that list shows.
+        subject: manifest the evidence is about.
+        evidence: blob to become the only layer, with its own media type.
+        artifact_type: filter key in a registry's list of referrers.
+        annotations: shown in the list of referrers.
     """
     manifest = canonical_json(
         {

@@ -1,12 +1,12 @@
-"""The media types of what a registry holds at a tag or a digest."""
+"""Media types of manifests and indexes."""
 
 from __future__ import annotations
 
 OCI_EMPTY = "application/vnd.oci.empty.v1+json"
-"""A config that says nothing: its bytes are ``{}`` (OCI image specification 1.1)."""
+"""Empty config: its bytes are ``{}`` (OCI image specification 1.1)."""
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 DOCKER_INDEX = "application/vnd.docker.distribution.manifest.list.v2+json"
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
-"""The one kind of manifest that Ollama accepts."""
+"""Docker manifest, the only type accepted by Ollama."""

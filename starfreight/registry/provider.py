@@ -1,9 +1,8 @@
-"""oras's registry provider, with its own retry loop and its whole-file upload left out.
+"""oras's registry provider, without its retry loop and whole-file upload.
 
-What is used of oras is what it is good at: tokens and Docker's credential helpers, and the addresses
-of the distribution API. Its ``do_request`` sleeps up to two minutes over a 401 without
-credentials, and sends credentials with any address that a registry answers with; this one does
-neither.
+oras supplies tokens, Docker's credential helpers and the addresses of the distribution API. Its
+``do_request`` sleeps up to two minutes over a 401 without credentials, and sends credentials to any
+address a registry answers with; this one does neither.
 """
 
 from __future__ import annotations
@@ -20,28 +19,28 @@ import oras.provider
 import requests
 
 from starfreight.registry.credentials import docker_config, from_environment
-from starfreight.registry.reference import Repository
+from starfreight.registry.reference import RepositoryReference
 from starfreight.registry.session import BlobBody, certificates, prepare_session
 
 _DOCKER_HUB = ("docker.io", "index.docker.io")
 _DOCKER_HUB_API = "registry-1.docker.io"
 _DOCKER_HUB_LOGIN = "https://index.docker.io/v1/"
-"""Docker Hub answers at another host than its name says, and docker login writes a third one."""
+"""Docker Hub's API has another host than its references, and docker login stores a third one."""
 
 
 class Provider(oras.provider.Registry):  # type: ignore[misc] # oras has no types
-    """One repository of one registry, over one session.
+    """Session with one repository of a registry.
 
     Args:
-        repository: where it is.
-        insecure: speak plain http.
+        repository: host and path.
+        insecure: use plain http.
     """
 
     session: requests.Session
     prefix: str
     auth: Any
 
-    def __init__(self, repository: Repository, *, insecure: bool) -> None:
+    def __init__(self, repository: RepositoryReference, *, insecure: bool) -> None:
         self._insecure = insecure
         self._verify = certificates()
         super().__init__(hostname=repository.host, insecure=insecure, tls_verify=self._verify)
@@ -53,12 +52,12 @@ class Provider(oras.provider.Registry):  # type: ignore[misc] # oras has no type
 
     @property
     def has_credentials(self) -> bool:
-        """Whether there is a user name and a password for this registry."""
+        """True if user name and password are known for this registry."""
         return bool(getattr(self.auth, "_basic_auth", None))
 
     @property
     def credentials(self) -> tuple[str, str] | None:
-        """User name and password, when there are any."""
+        """User name and password, if known."""
         encoded = getattr(self.auth, "_basic_auth", None) or ""
         try:
             username, colon, password = base64.b64decode(encoded).decode().partition(":")
@@ -68,18 +67,18 @@ class Provider(oras.provider.Registry):  # type: ignore[misc] # oras has no type
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must not be shown: the password and its encodings, and the token."""
+        """Strings to keep out of messages: password, its encodings, and the token."""
         encoded = getattr(self.auth, "_basic_auth", None)
         password = (self.credentials or ("", ""))[1]
         return tuple(filter(None, (encoded, password, getattr(self.auth, "token", None))))
 
     @property
     def root(self) -> str:
-        """The address that tells whether a registry answers."""
+        """Address of the API's root, ``/v2/``."""
         return f"{self.prefix}://{self.container.registry}/v2/"
 
     def url(self, path: str) -> str:
-        """The address of a path below ``/v2/<repository>/``."""
+        """Address of a path below ``/v2/<repository>/``."""
         return f"{self.root}{self.container.api_prefix}/{path}"
 
     def do_request(
@@ -91,7 +90,7 @@ class Provider(oras.provider.Registry):  # type: ignore[misc] # oras has no type
         json: Any = None,
         stream: bool = False,
     ) -> requests.Response:
-        """Sends a request, and sends it again with credentials when the registry asks for them."""
+        """Send a request, and repeat it with credentials if the registry requests them."""
         sent = dict(headers or {})
         at_home = self._is_home(url)
         if at_home and self._challenged:
@@ -110,7 +109,7 @@ class Provider(oras.provider.Registry):  # type: ignore[misc] # oras has no type
         return send()
 
     def _is_home(self, url: str) -> bool:
-        """Whether an address is the registry's own: transfers may go elsewhere, credentials may not."""
+        """True for the registry's own addresses: transfers may go elsewhere, credentials may not."""
         home, other = urlsplit(self.root), urlsplit(url)
         default = {"http": 80, "https": 443}
         return (home.scheme, home.hostname, home.port or default[home.scheme]) == (
@@ -127,7 +126,7 @@ class Provider(oras.provider.Registry):  # type: ignore[misc] # oras has no type
         self.auth.load_configs(container)
 
     def _answer(self, response: requests.Response, headers: dict[str, str]) -> bool:
-        """Answers a challenge by adding to ``headers``; whether there is an answer."""
+        """Answer a challenge by extending ``headers``; returns False if there is no answer."""
         challenge = response.headers.get("Www-Authenticate", "")
         scheme = challenge.partition(" ")[0].lower()
         if scheme == "basic":
@@ -138,7 +137,7 @@ class Provider(oras.provider.Registry):  # type: ignore[misc] # oras has no type
             self.auth = basic
         elif scheme == "bearer":
             realm = urlsplit(oras.auth.utils.parse_auth_header(challenge).realm or "")
-            # A token service gets the password: in the clear only where the user asked for that.
+            # A token service receives the password: over plain http only with the user's consent.
             if realm.scheme != "https" and not self._insecure:
                 return False
         else:
@@ -146,11 +145,11 @@ class Provider(oras.provider.Registry):  # type: ignore[misc] # oras has no type
         try:
             answered, changed = self.auth.authenticate_request(response, headers, refresh=True)
         except (ValueError, AttributeError, TypeError, KeyError):
-            return False  # The token service's answer is not what oras expects.
+            return False  # oras does not understand the token service's answer.
         self._challenged = bool(changed)
         headers.update(answered)
         return bool(changed)
 
 
-def _container(repository: Repository, host: str) -> Any:
+def _container(repository: RepositoryReference, host: str) -> Any:
     return oras.container.Container(repository.repository, registry=host)

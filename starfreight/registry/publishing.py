@@ -1,7 +1,7 @@
-"""The few requests of the OCI distribution API that write, which publishing is made of.
+"""Write requests of the OCI distribution API, used for publishing.
 
-Specification: https://github.com/opencontainers/distribution-spec (1.1). A blob goes up as ``POST``
-and one ``PUT`` with the file as its body, which every registry takes; chunked uploads some refuse.
+Specification: https://github.com/opencontainers/distribution-spec (1.1). A blob is uploaded by ``POST``
+and one ``PUT`` with the file as its body, as supported by every registry; some refuse chunked uploads.
 """
 
 from __future__ import annotations
@@ -23,35 +23,35 @@ from starfreight.registry.session import RETRY_STATUSES, BlobBody, retry_policy
 
 
 class BlobSource(Protocol):
-    """Where the bytes of uploads come from."""
+    """Source of blobs to upload."""
 
     def open(self, descriptor: Descriptor) -> AbstractContextManager[IO[bytes]]:
-        """Opens a blob at its first byte, as often as it is asked for."""
+        """Open a blob at its first byte; may be called repeatedly."""
 
     def where(self, descriptor: Descriptor) -> str:
-        """Where a blob lies, for an error about it."""
+        """Location of a blob, for error messages."""
 
 
 class PublishingClient(RegistryClient):
-    """A repository of a registry to write to; raises and takes what :class:`RegistryClient` does."""
+    """Read and write access to one repository. Arguments and errors as for :class:`RegistryClient`."""
 
     def mount(self, descriptor: Descriptor, repository: str) -> bool:
-        """Takes a blob over from another repository of the same registry; whether that worked."""
-        doing = f"taking over {descriptor.digest}"
+        """Mount a blob from another repository of the same registry; returns True on success."""
+        doing = f"mounting {descriptor.digest}"
         url = self._provider.url(f"blobs/uploads/?mount={quote(descriptor.digest)}&from={quote(repository)}")
         response = self._ask(doing, url, "POST", headers={"Content-Length": "0"})
         if response.status_code == 202 and (location := _location(response, url)) is not None:
-            # The registry opened an upload instead, which nobody will use.
+            # The registry opened an upload instead; cancel it.
             self._ask(doing, location, "DELETE")
         return response.status_code == 201
 
     def upload(self, source: BlobSource, descriptor: Descriptor, advance: Advance) -> bool:
-        """Sends a blob unless the registry holds it; whether bytes were sent.
+        """Upload a blob unless already present; returns True if bytes were sent.
 
-        A broken upload is begun anew, as often as urllib3's policy lets it.
+        A broken upload restarts from the beginning, as often as the retry policy allows.
 
         Raises:
-            GateError: the bytes do not have the descriptor's digest.
+            GateError: the bytes do not match the descriptor's digest.
         """
         retry = retry_policy()
         doing = f"uploading {descriptor.digest}"
@@ -67,9 +67,9 @@ class PublishingClient(RegistryClient):
                         return True
                     if body.digest not in (None, descriptor.digest):
                         raise GateError(
-                            f"The blob {descriptor.digest} has another digest on disk.",
+                            f"The blob {descriptor.digest} has another digest on disk: the file changed.",
                             where=source.where(descriptor),
-                            fix="make the package again, or get it again where it came from",
+                            fix="build or download the package again",
                         )
                     if response.status_code not in RETRY_STATUSES:
                         raise self._refused(response, doing)
@@ -88,10 +88,10 @@ class PublishingClient(RegistryClient):
                     retry.sleep()
 
     def put_manifest(self, tag: str, media_type: str, data: bytes) -> str | None:
-        """Puts a manifest at a tag (or digest).
+        """Store a manifest at a tag (or digest).
 
         Returns:
-            the ``OCI-Subject`` that the registry acknowledges: it lists the referrers itself.
+            the acknowledged ``OCI-Subject``, if the registry lists referrers itself.
         """
         doing = f"writing {tag}"
         response = self._ask(
@@ -106,14 +106,14 @@ class PublishingClient(RegistryClient):
         wanted = sha256_bytes(data)
         if response.headers.get("Docker-Content-Digest", wanted) != wanted:
             raise ServiceError(
-                "The registry stored the manifest with another digest than its bytes have.",
+                "The registry stored the manifest under another digest than that of its bytes.",
                 where=f"{self._host}, at {tag}",
-                fix="use a registry that keeps manifests as they are",
+                fix="use a registry without changes to manifests",
             )
         return response.headers.get("OCI-Subject")
 
     def _send(self, descriptor: Descriptor, body: BlobBody) -> requests.Response:
-        """One upload from its start. The answer may be a failure that passes."""
+        """Upload once, from the beginning. The answer may be a temporary failure."""
         url = self._provider.url("blobs/uploads/")
         doing = f"starting to upload {descriptor.digest}"
         opened = self._ask(doing, url, "POST", headers={"Content-Length": "0"})
@@ -122,11 +122,13 @@ class PublishingClient(RegistryClient):
         target = _location(opened, url)
         if target is None:
             raise ServiceError(
-                "The registry does not say where to upload to.", where=self._host, fix="see its log"
+                "The registry's answer names no valid upload address.",
+                where=self._host,
+                fix="see the registry's log",
             )
         if urlsplit(target).scheme == "http" and not self.insecure:
             raise ServiceError(
-                "The registry wants the upload over plain http.",
+                "The registry redirects the upload to plain http.",
                 where=self._host,
                 fix="have the proxy in front of the registry set X-Forwarded-Proto",
             )
@@ -140,7 +142,7 @@ class PublishingClient(RegistryClient):
 
 
 def _location(response: requests.Response, asked: str) -> str | None:
-    """Where an answer leads to, when that is an address that can be asked."""
+    """Redirection target of an answer, ``None`` if missing or not a valid http address."""
     try:
         target = urljoin(response.url or asked, response.headers["Location"])
         parts = urlsplit(target)

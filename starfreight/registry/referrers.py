@@ -1,7 +1,7 @@
-"""Lists what refers to a manifest, also where the registry does not keep such a list itself.
+"""List of referrers of a manifest, for registries with and without a list of their own.
 
-OCI distribution 1.1: a registry that keeps it answers a pushed manifest with ``OCI-Subject``. For the
-others (docker-registry 2 and 3, GHCR) the client keeps an index at the tag ``sha256-<hex>``.
+OCI distribution 1.1: a registry with a list answers a pushed manifest with ``OCI-Subject``. For the
+others (docker-registry 2 and 3, GHCR), the client maintains an index at the tag ``sha256-<hex>``.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from starfreight.registry.publishing import PublishingClient
 
 
 def attach(client: PublishingClient, attachment: Attachment, data: bytes) -> None:
-    """Puts an attachment's manifest into the registry and sees that it is listed.
+    """Push the manifest of an attachment and make sure it is listed.
 
     Args:
-        client: the repository, which holds the manifest's blobs already.
-        attachment: what is attached to what.
+        client: the repository; it already holds the manifest's blobs.
+        attachment: descriptor of the manifest, and its subject.
         data: the manifest.
 
     Raises:
-        ServiceError: the registry refuses, or the list's tag holds something else.
+        ServiceError: the registry refuses, or the tag of the list holds something else.
     """
     descriptor = attachment.manifest
     if client.manifest_digest(descriptor.digest, descriptor.media_type) != descriptor.digest:
@@ -54,16 +54,16 @@ def _listed(tag: str, data: bytes | None) -> list[Any]:
     try:
         index = json.loads(data)
     except (ValueError, RecursionError):
-        raise _unusable(tag, "is no JSON") from None
+        raise _unusable(tag, "is not valid JSON") from None
     listed = index.get("manifests") if isinstance(index, dict) else None
     if not isinstance(listed, list):
-        raise _unusable(tag, "is no index")
+        raise _unusable(tag, "is not an index")
     return listed
 
 
 def _unusable(tag: str, what: str) -> ServiceError:
     return ServiceError(
-        f"The registry's list of what refers to a manifest {what}.",
+        f"The registry's list of referrers {what}.",
         where=f"tag {tag}",
         fix="delete that tag in the registry, then run the same command again",
     )

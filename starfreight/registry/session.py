@@ -1,8 +1,8 @@
-"""How requests to a registry travel: bounded, with timeouts, repeated when that can help.
+"""HTTP transport to a registry: size limits, timeouts, retries.
 
-Repeating is urllib3's ``Retry``, mounted on the session that oras uses for everything, its token
-requests included. An upload's body is the exception: a registry keeps what it got of a broken
-upload, so the upload has to start anew, which is up to who uploads. So is a broken download.
+Retries are urllib3's ``Retry``, mounted on oras's session, token requests included. Uploads are an
+exception: a registry keeps the received part of a broken upload, so the caller has to restart it.
+The same holds for broken downloads.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ from starfreight.errors import ServiceError
 CONNECT_TIMEOUT = 15.0
 READ_TIMEOUT = 60.0
 UPLOAD_TIMEOUT = 900.0
-"""Seconds that a registry may take to answer an upload: it hashes all of it first."""
+"""Seconds to wait for the answer to an upload: the registry hashes all of it first."""
 
 RETRY_STATUSES = (429, 500, 502, 503, 504)
 BACKOFF_FACTOR = 0.5
-"""Seconds; waits are 0, 1, 2 and 4 times two of it, or what ``Retry-After`` says."""
+"""Seconds; waits are 0, 1, 2 and 4 times two of it, unless set by ``Retry-After``."""
 MAX_WAIT = 60
-"""Seconds; a registry that asks for more is given up on sooner."""
+"""Seconds; a registry requesting a longer wait is given up on sooner."""
 
 MAX_ANSWER_BYTES = 4 << 20
-"""No answer that is read whole is larger: manifests, tokens, error messages."""
+"""Maximum size of an answer read whole: manifest, token, error message."""
 
 
 def retry_policy() -> Retry:
-    """How often a request is repeated: twice when nobody answers, four times when the answer is a failure."""
+    """Retry policy: two retries without an answer, four after a temporary failure."""
     return Retry(
         total=4,
         connect=2,
-        other=0,  # TLS that is not trusted will not be trusted a second later.
+        other=0,  # Untrusted TLS will not be trusted a second later.
         allowed_methods=None,
         status_forcelist=RETRY_STATUSES,
         backoff_factor=BACKOFF_FACTOR,
@@ -53,19 +53,19 @@ def retry_policy() -> Retry:
 
 
 def prepare_session(session: requests.Session) -> None:
-    """Makes oras's session careful, and quiet: nothing of a request is logged."""
+    """Configure oras's session: transport, redirections, no logging of requests."""
     adapter = RegistryAdapter()
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     session.max_redirects = 5
-    # Without this, a ~/.netrc entry would take the place of the credentials that oras sends.
+    # Otherwise an entry in ~/.netrc would override oras's credentials.
     session.auth = lambda request: request
     for noisy in ("oras.logger", "urllib3.connectionpool"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
 
 
 def certificates() -> str | bool:
-    """The certificates to trust: those the environment names, or the ones that requests ships."""
+    """Trusted certificates: a path from the environment, or True for those shipped with requests."""
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
         if path := os.environ.get(name):
             return path
@@ -73,7 +73,7 @@ def certificates() -> str | bool:
 
 
 class RegistryAdapter(HTTPAdapter):
-    """Sends requests with timeouts and retries, and reads no more of an answer than a registry needs."""
+    """Transport with timeouts, retries and a limit on the size of answers."""
 
     def __init__(self) -> None:
         super().__init__(max_retries=retry_policy())
@@ -88,7 +88,7 @@ class RegistryAdapter(HTTPAdapter):
         cert: Any = None,
         proxies: Any = None,
     ) -> requests.Response:
-        """Sends one request."""
+        """Send one request."""
         upload = isinstance(request.body, BlobBody)
         send = self._once.send if upload else super().send
         response = send(
@@ -99,19 +99,19 @@ class RegistryAdapter(HTTPAdapter):
             cert=cert,
             proxies=proxies,
         )
-        # A refusal or a redirection is short, or no sound one, also where a blob was asked for.
+        # Refusals and redirections are short, even in answer to a request for a blob.
         if not stream or response.status_code != 200:
             _read_bounded(response)
         return response
 
 
 class BlobBody:
-    """A file as the body of an upload: read in pieces, hashed on the way, and from the start again.
+    """Upload body read from a file in chunks, hashed on the way, and rewindable to its start.
 
     Args:
         stream: the open file, at its start.
-        size: how many bytes it has.
-        advance: is told of every piece, and of less than nothing when the upload starts anew.
+        size: its size in bytes.
+        advance: called with the size of each chunk, and with a negative number on a restart.
     """
 
     def __init__(self, stream: IO[bytes], size: int, advance: Advance) -> None:
@@ -120,20 +120,20 @@ class BlobBody:
         self._digest = hashlib.sha256()
 
     def __len__(self) -> int:
-        """All the bytes, however many were read."""
+        """Total size, independent of the position."""
         return self._size
 
     def __iter__(self) -> Iterator[bytes]:
-        """The rest, in pieces; requests takes what can be iterated for a stream."""
+        """The rest, in chunks; requests streams any iterable body."""
         while piece := self.read(1 << 16):
             yield piece
 
     def tell(self) -> int:
-        """How many bytes were read."""
+        """Number of bytes read."""
         return self._sent
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Starts again; there is no other place to go to."""
+        """Rewind to the start, the only position supported."""
         if offset or whence:
             raise OSError("an upload starts at its first byte")
         self._stream.seek(0)
@@ -143,7 +143,7 @@ class BlobBody:
         return 0
 
     def read(self, amount: int = -1) -> bytes:
-        """The next piece."""
+        """Next chunk, at most 1 MiB."""
         piece = self._stream.read(min(amount, 1 << 20) if amount >= 0 else 1 << 20)
         self._digest.update(piece)
         self._sent += len(piece)
@@ -152,12 +152,12 @@ class BlobBody:
 
     @property
     def digest(self) -> str | None:
-        """The digest of all bytes, once all have been read."""
+        """Digest of the body once read to the end, before that ``None``."""
         return "sha256:" + self._digest.hexdigest() if self._sent == self._size else None
 
 
 def _read_bounded(response: requests.Response) -> None:
-    """Reads an answer whole into ``response.content``."""
+    """Read a whole answer into ``response.content``."""
     try:
         data = response.raw.read(MAX_ANSWER_BYTES + 1, decode_content=True)
     except (HTTPError, OSError) as error:
@@ -166,9 +166,9 @@ def _read_bounded(response: requests.Response) -> None:
     if len(data) > MAX_ANSWER_BYTES:
         response.close()
         raise ServiceError(
-            f"The registry's answer is larger than {MAX_ANSWER_BYTES:,} bytes, which no sound one is.",
+            f"The registry's answer is larger than {MAX_ANSWER_BYTES:,} bytes.",
             where=response.url.partition("?")[0],
-            fix="check that the address is a registry's",
+            fix="check that the address belongs to a registry",
         )
     response._content = data
     response.close()

@@ -26,7 +26,8 @@ COMMANDS = (
 )  # fmt: skip
 HEAVY = (
     "torch", "transformers", "peft", "bitsandbytes", "datasets", "docker", "kubernetes", "numpy", "pydantic",
-    "oras", "requests", "huggingface_hub", "gguf", "rich", "yaml", "jobs", "packager", "images",
+    "oras", "requests", "huggingface_hub", "gguf", "rich", "yaml", "starfreight.jobs", "starfreight.packager",
+    "starfreight.images",
 )  # fmt: skip
 
 
@@ -208,7 +209,7 @@ def test_init_writes_a_recipe_that_can_be_planned_and_overwrites_nothing(
     contents = {path: path.read_bytes() for path in files}
     second = run_cli("init", "new")
     assert second.returncode == 2
-    assert "there already" in second.stderr
+    assert "already exists" in second.stderr
     assert {path: path.read_bytes() for path in files} == contents
 
 

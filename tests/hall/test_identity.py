@@ -13,7 +13,7 @@ from recipe_models import LATER_KEY, later, parts
 from starfreight.recipe import (
     Fim,
     ModelCard,
-    Package,
+    PackageOptions,
     Recipe,
     RunOptions,
     Training,
@@ -138,7 +138,7 @@ def test_a_later_key_with_another_value_is_no_recipe_of_an_earlier_version(part:
 
 def test_a_later_key_that_training_ignores_leaves_the_identity_of_a_run_alone() -> None:
     for part, same in (
-        (Package, True),
+        (PackageOptions, True),
         (ModelCard, True),
         (RunOptions, True),
         (Training, False),

@@ -36,7 +36,7 @@ def test_a_record_is_the_same_after_writing_and_reading(folder: Path, tmp_path: 
 
 def test_a_record_of_a_newer_version_is_refused_with_what_to_do(folder: Path) -> None:
     edit(folder, lambda data: data.update(version=99))
-    with pytest.raises(InputError, match="has version 99, and this Starfreight reads up to 1") as caught:
+    with pytest.raises(InputError, match="has version 99; this Starfreight reads versions up to 1") as caught:
         Package.load(folder)
     assert caught.value.fix == "upgrade Starfreight"
 
@@ -81,7 +81,7 @@ def test_a_file_that_is_no_record_is_refused(data: bytes, folder: Path) -> None:
     [
         ((), "holds no package", "starfreight package build RUN"),
         (("run.json",), "a run, not a package", "starfreight package build"),
-        (("blobs", "index.json"), "not finished, or is damaged", "again"),
+        (("blobs", "index.json"), "unfinished or damaged", "again"),
     ],
 )
 def test_a_folder_without_a_record_is_told_what_it_is(
@@ -96,7 +96,7 @@ def test_a_folder_without_a_record_is_told_what_it_is(
 
 def test_a_path_that_is_no_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match="is not a folder"):
+    with pytest.raises(InputError, match="is not a directory"):
         Package.load(tmp_path / "file")
     with pytest.raises(InputError, match="does not exist"):
         Package.load(tmp_path / "nothing")

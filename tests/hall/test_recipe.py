@@ -1,4 +1,4 @@
-"""A recipe that is written as it should be."""
+"""Valid recipes."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def load_text(path: Path, text: str) -> Recipe:
     return load_recipe(path).recipe
 
 
-def test_every_key_is_read_as_it_is_written(tmp_path: Path) -> None:
+def test_every_key_is_read_as_written(tmp_path: Path) -> None:
     recipe = load_text(tmp_path / "recipe.yaml", EVERY_KEY)
     assert recipe.base.revision == "733247c55e3f73af49ce8e9c7949bf14af205928"
     assert recipe.data[0].held_out == 0.125
@@ -75,18 +75,18 @@ def test_every_key_is_read_as_it_is_written(tmp_path: Path) -> None:
     assert recipe.run.time_limit == 5400
 
 
-def test_a_recipe_that_is_written_as_json_is_read_back_equal(tmp_path: Path) -> None:
+def test_a_recipe_written_as_json_is_read_back_equal(tmp_path: Path) -> None:
     recipe = load_text(tmp_path / "recipe.yaml", EVERY_KEY)
     assert validate_recipe(recipe.model_dump(mode="json"), "again") == recipe
     assert Recipe.model_validate_json(recipe.model_dump_json()) == recipe
 
 
-def test_relative_paths_start_at_the_recipes_folder(write_recipe: Callable[..., Path]) -> None:
+def test_relative_paths_start_at_the_recipes_directory(write_recipe: Callable[..., Path]) -> None:
     path = write_recipe()
     assert load_recipe(path).folder == path.parent.resolve()
 
 
-def test_the_digest_is_of_what_a_recipe_says_and_not_of_how(tmp_path: Path, good_recipe: str) -> None:
+def test_the_digest_ignores_spelling_order_and_comments(tmp_path: Path, good_recipe: str) -> None:
     plain = load_text(tmp_path / "a.yaml", good_recipe + "training: {rank: 8, warmup: 10%}\n")
     other = load_text(tmp_path / "b.yaml", "# A comment.\ntraining: {warmup: 0.1, 'rank': 8}\n" + good_recipe)
     changed = load_text(tmp_path / "c.yaml", good_recipe + "training: {rank: 9, warmup: 10%}\n")
@@ -94,7 +94,7 @@ def test_the_digest_is_of_what_a_recipe_says_and_not_of_how(tmp_path: Path, good
     assert recipe_digest(plain) != recipe_digest(changed)
 
 
-def test_a_recipe_that_windows_saved_with_a_byte_order_mark_is_read(
+def test_a_recipe_with_a_byte_order_mark_and_windows_line_ends_is_read(
     write_recipe: Callable[..., Path], good_recipe: str
 ) -> None:
     marked = load_recipe(write_recipe(data=b"\xef\xbb\xbf" + good_recipe.replace("\n", "\r\n").encode()))
@@ -102,9 +102,7 @@ def test_a_recipe_that_windows_saved_with_a_byte_order_mark_is_read(
 
 
 @pytest.mark.parametrize("change", [{"name": "other"}, {"version": 2}])
-def test_a_recipe_cannot_be_changed_once_it_is_read(
-    write_recipe: Callable[..., Path], change: dict[str, object]
-) -> None:
+def test_a_recipe_is_immutable(write_recipe: Callable[..., Path], change: dict[str, object]) -> None:
     recipe = load_recipe(write_recipe()).recipe
     (key, value), *_ = change.items()
     with pytest.raises(ValueError, match="frozen"):

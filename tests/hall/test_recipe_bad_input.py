@@ -1,4 +1,4 @@
-"""Recipes that cannot be used: each names what is wrong, where, and what to do next."""
+"""Invalid recipes: each error names the problem, the place and the next step."""
 
 from __future__ import annotations
 
@@ -47,32 +47,32 @@ def test_an_unknown_key_names_the_nearest_known_one(
     assert error.fix == f"did you mean {nearest!r}?"
 
 
-def test_an_unknown_key_inside_a_list_is_named_with_its_place(write_recipe: WriteRecipe) -> None:
+def test_an_unknown_key_in_a_list_is_named_with_its_index(write_recipe: WriteRecipe) -> None:
     error = refused(write_recipe("  - {source: ./b, formt: fim}"))
     assert "'data[1].formt'" in error.what
     assert error.fix == "did you mean 'format'?"
 
 
-def test_an_unknown_key_that_is_like_none_gets_the_list_of_known_ones(write_recipe: WriteRecipe) -> None:
+def test_an_unknown_key_without_a_similar_one_gets_the_list_of_known_keys(write_recipe: WriteRecipe) -> None:
     assert "gpu_memory" in (refused(write_recipe("run: {zzz: 1}")).fix or "")
 
 
 @pytest.mark.parametrize(
     ("more", "key", "words"),
     [
-        ("run: {time_limit: 2 bananas}", "run.time_limit", "no unit"),
+        ("run: {time_limit: 2 bananas}", "run.time_limit", "no known unit"),
         ("run: {time_limit: 7200}", "run.time_limit", "needs a unit"),
-        ("run: {time_limit: '1:30'}", "run.time_limit", "no unit"),
-        ("run: {time_limit: 2GB}", "run.time_limit", "no unit"),
+        ("run: {time_limit: '1:30'}", "run.time_limit", "no known unit"),
+        ("run: {time_limit: 2GB}", "run.time_limit", "no known unit"),
         ("run: {time_limit: 0s}", "run.time_limit", "too small"),
         ("run: {gpu_memory: 24}", "run.gpu_memory", "needs a unit"),
-        ("run: {gpu_memory: 24gb}", "run.gpu_memory", "no unit"),
-        ("run: {gpu_memory: -1GB}", "run.gpu_memory", "no unit"),
+        ("run: {gpu_memory: 24gb}", "run.gpu_memory", "no known unit"),
+        ("run: {gpu_memory: -1GB}", "run.gpu_memory", "no known unit"),
         ("run: {gpu_memory: 999999TB}", "run.gpu_memory", "too large"),
         ("training: {warmup: 150%}", "training.warmup", "outside"),
         ("training: {warmup: 1.01}", "training.warmup", "outside"),
         ("training: {warmup: -0.1}", "training.warmup", "outside"),
-        ("training: {warmup: yes}", "training.warmup", "no unit"),
+        ("training: {warmup: yes}", "training.warmup", "no known unit"),
         ("training: {warmup: true}", "training.warmup", "needs a percentage"),
         ("training: {learning_rate: 2}", "training.learning_rate", "less than or equal to 1"),
         ("training: {learning_rate: '2e-4'}", "training.learning_rate", "valid number"),
@@ -92,7 +92,7 @@ def test_an_unknown_key_that_is_like_none_gets_the_list_of_known_ones(write_reci
         ("publish: {reference: \"\\ud800\"}", "(the whole recipe)", "JSON"),
     ],
 )  # fmt: skip
-def test_a_wrong_value_names_its_key_and_says_why(
+def test_a_wrong_value_is_refused_with_its_key_and_the_reason(
     write_recipe: WriteRecipe, more: str, key: str, words: str
 ) -> None:
     error = refused(write_recipe(more))
@@ -102,12 +102,12 @@ def test_a_wrong_value_names_its_key_and_says_why(
 
 
 @pytest.mark.parametrize("value", ["1e999", "-1e999"])
-def test_a_number_too_large_to_be_one_is_refused(write_recipe: WriteRecipe, value: str) -> None:
+def test_a_number_too_large_for_a_float_is_refused(write_recipe: WriteRecipe, value: str) -> None:
     assert "not plain data" in refused(write_recipe(f"training: {{max_gradient_norm: {value}}}")).what
 
 
 @pytest.mark.parametrize("name", ["Acme", "-acme", "a/b", "..", "a" * 64, "''", "a b"])
-def test_a_name_that_cannot_name_a_folder_or_a_model_is_refused(
+def test_a_name_not_valid_for_a_directory_or_a_model_is_refused(
     write_recipe: WriteRecipe, good_recipe: str, name: str
 ) -> None:
     text = good_recipe.replace("acme-coder", name)
@@ -117,7 +117,7 @@ def test_a_name_that_cannot_name_a_folder_or_a_model_is_refused(
 def test_a_branch_instead_of_a_commit_is_refused(write_recipe: WriteRecipe, good_recipe: str) -> None:
     text = good_recipe.replace("./base", "acme/base, revision: main")
     assert (
-        "'base.revision' is not right: 'main' is not of the form"
+        "'base.revision' is not valid: 'main' is not of the form"
         in refused(write_recipe(data=text.encode())).what
     )
     text = good_recipe.replace("./base", "acme/base, revision: " + "1" * 40)
@@ -133,21 +133,21 @@ def test_a_branch_instead_of_a_commit_is_refused(write_recipe: WriteRecipe, good
         (b"just words", "not a mapping"),
         (b"\xff\xfe\x00\x01", "not UTF-8"),
         (b"name: \xe9\n", "not UTF-8"),
-        (b"\x7fELF\x00\x00", "not YAML"),
-        (b"{", "not YAML"),
-        (b"a: b: c", "not YAML"),
+        (b"\x7fELF\x00\x00", "not valid YAML"),
+        (b"{", "not valid YAML"),
+        (b"a: b: c", "not valid YAML"),
         (b"version: 2\nbelongs: to the future\n", "version 2"),
         (b"version: '1'\nname: a\n", "'version'"),
         (b"version: true\nname: a\n", "'version'"),
     ],
 )
-def test_a_file_that_is_no_recipe_says_what_it_is_not(
+def test_a_file_that_is_not_a_recipe_is_refused_with_the_reason(
     write_recipe: WriteRecipe, data: bytes, words: str
 ) -> None:
     assert words in refused(write_recipe(data=data)).what
 
 
-def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
+def test_a_missing_file_and_a_directory_are_refused(tmp_path: Path) -> None:
     assert "does not exist" in refused(tmp_path / "none.yaml").what
     assert "is not a file" in refused(tmp_path).what
 
@@ -171,7 +171,7 @@ def test_a_recipe_of_a_gigabyte_is_refused_quickly_and_in_little_memory(tmp_path
     assert time.monotonic() - began < 20
 
 
-def test_every_command_that_takes_a_recipe_refuses_a_bad_one_the_same_way(
+def test_all_commands_refuse_an_invalid_recipe_in_the_same_way(
     write_recipe: WriteRecipe, run_cli: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
     path = write_recipe("training: {rnak: 8}")

@@ -1,4 +1,4 @@
-"""What a record may say, however it was made."""
+"""Valid values of records."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ DIGEST = "sha256:" + "0" * 64
 @pytest.mark.parametrize(
     "path", ["../x", "/etc/passwd", "a/../../b", "a//b", "./a", "a/.", "a\\..\\b", "a\0b", "..", ""]
 )
-def test_a_path_that_could_leave_its_folder_is_refused(path: str) -> None:
+def test_a_path_outside_its_directory_is_refused(path: str) -> None:
     with pytest.raises(ValidationError):
         FileDigest(path=path, digest=DIGEST, size=1)
 
 
 @pytest.mark.parametrize("path", ["a.py", "data/manifest.json", "a..b/...c", "ü/x y.py"])
-def test_a_path_inside_its_folder_is_taken(path: str) -> None:
+def test_a_path_inside_its_directory_is_accepted(path: str) -> None:
     assert FileDigest(path=path, digest=DIGEST, size=1).path == path
 
 

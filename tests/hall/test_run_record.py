@@ -1,4 +1,4 @@
-"""The record of a run, and what makes it no record."""
+"""The record of a run: read, written, and refused if invalid."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_a_run_is_read_back_as_it_was_written(run: Run, tmp_path: Path) -> None:
     assert Run.load(tmp_path) == run
 
 
-def test_a_run_is_done_only_while_its_adapter_is_the_one_it_left(run: Run, tmp_path: Path) -> None:
+def test_a_run_is_done_only_while_its_adapter_is_unchanged(run: Run, tmp_path: Path) -> None:
     assert not run.is_done(tmp_path)
     (tmp_path / "adapter").mkdir()
     (tmp_path / "adapter/a").write_bytes(ADAPTER)
@@ -64,9 +64,7 @@ def test_a_run_is_done_only_while_its_adapter_is_the_one_it_left(run: Run, tmp_p
     ],
     ids=str,
 )
-def test_a_record_that_we_did_not_write_is_refused(
-    run: Run, tmp_path: Path, change: dict[str, Any], words: str
-) -> None:
+def test_an_invalid_record_is_refused(run: Run, tmp_path: Path, change: dict[str, Any], words: str) -> None:
     data = json.loads(run.model_dump_json()) | change
     (tmp_path / "run.json").write_text(json.dumps(data))
     with pytest.raises(InputError) as caught:
@@ -76,7 +74,7 @@ def test_a_record_that_we_did_not_write_is_refused(
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"{}", b"null", b"\xff", b"[" * 1000])
-def test_a_file_that_is_no_record_is_refused(tmp_path: Path, data: bytes) -> None:
+def test_a_file_that_is_not_a_record_is_refused(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "run.json").write_bytes(data)
     with pytest.raises(InputError):
         Run.load(tmp_path)

@@ -1,4 +1,4 @@
-"""The JSON Schema that editors use."""
+"""The JSON Schema for editors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def validator() -> Any:
     return jsonschema.Draft202012Validator(schema)
 
 
-def test_the_schema_that_ships_is_the_one_that_the_models_give() -> None:
+def test_the_shipped_schema_is_generated_from_the_models() -> None:
     assert json.loads(SCHEMA_FILE.read_bytes()) == recipe_schema(), "run: make schema"
 
 
@@ -56,7 +56,7 @@ def test_the_schema_and_the_models_accept_every_recipe_in_the_repository(path: P
     ],
     ids=str,
 )
-def test_the_schema_refuses_what_the_models_refuse(
+def test_the_schema_refuses_the_same_recipes_as_the_models(
     change: dict[str, Any], validator: Any, good_recipe: str
 ) -> None:
     recipe = parse_yaml(good_recipe, "good")
@@ -65,6 +65,6 @@ def test_the_schema_refuses_what_the_models_refuse(
         validator.validate(recipe | change)
 
 
-def test_every_key_says_in_the_schema_what_it_means_or_has_a_name_that_does(validator: Any) -> None:
+def test_keys_have_their_descriptions_in_the_schema(validator: Any) -> None:
     described = validator.schema["$defs"]["Data"]["properties"]
-    assert "folder of code" in described["source"]["description"]
+    assert "directory of code" in described["source"]["description"]

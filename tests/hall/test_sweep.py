@@ -1,4 +1,4 @@
-"""A recipe with lists of values becomes one recipe for each combination."""
+"""Sweeps: a recipe with lists of values becomes one recipe per combination."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_a_recipe_without_a_sweep_is_its_own_only_variant(write_recipe: Callable
     assert expand(recipe) == (recipe,)
 
 
-def test_every_combination_becomes_a_variant_with_a_name_of_its_own(
+def test_each_combination_makes_a_variant_with_its_own_name(
     write_recipe: Callable[..., Path],
 ) -> None:
     found = variants(
@@ -37,7 +37,7 @@ def test_every_combination_becomes_a_variant_with_a_name_of_its_own(
     assert all(v.sweep == {} and v.run.gpu_memory == 24 * 10**9 for v in found)
 
 
-def test_lists_can_be_swept_too(write_recipe: Callable[..., Path]) -> None:
+def test_lists_can_be_swept(write_recipe: Callable[..., Path]) -> None:
     found = variants(write_recipe("sweep: {package.quantizations: [[Q4_K_M], [Q8_0, F16]]}"))
     assert [v.name for v in found] == ["acme-coder-quantizations-q4_k_m", "acme-coder-quantizations-q8_0-f16"]
 
@@ -45,8 +45,8 @@ def test_lists_can_be_swept_too(write_recipe: Callable[..., Path]) -> None:
 @pytest.mark.parametrize(
     ("sweep", "words"),
     [
-        ("{training.rank: [8, 8]}", "one name"),
-        ("{package.system: ['a b', 'a/b']}", "one name"),
+        ("{training.rank: [8, 8]}", "the same name"),
+        ("{package.system: ['a b', 'a/b']}", "the same name"),
         ("{training.rnak: [8]}", "'training.rnak'"),
         ("{name: [a, b]}", "'name'"),
         ("{publish.reference: [a]}", "'publish.reference'"),
@@ -58,9 +58,7 @@ def test_lists_can_be_swept_too(write_recipe: Callable[..., Path]) -> None:
         ("{training.seed: [" + ",".join(map(str, range(1001))) + "]}", "1001 variants"),
     ],
 )
-def test_a_sweep_that_makes_no_sense_is_refused(
-    write_recipe: Callable[..., Path], sweep: str, words: str
-) -> None:
+def test_an_invalid_sweep_is_refused(write_recipe: Callable[..., Path], sweep: str, words: str) -> None:
     with pytest.raises(RecipeError) as caught:
         variants(write_recipe(f"sweep: {sweep}"))
     assert words in caught.value.what

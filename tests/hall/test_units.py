@@ -36,18 +36,18 @@ def test_a_fraction_is_a_percentage_or_a_number(given: object, value: float) -> 
 @pytest.mark.parametrize(
     "given", ["", "GB", "24", 24, 2.5, None, True, "1e3GB", "24 G B", "٢GB", "9" * 16 + "B"]
 )
-def test_what_is_no_amount_of_memory_is_refused(given: object) -> None:
+def test_anything_but_an_amount_of_memory_is_refused(given: object) -> None:
     with pytest.raises(ValueError, match="24GB"):
         parse_memory(given)
 
 
 @pytest.mark.parametrize("given", ["2 bananas", "h", 7200, "2H", "1h30m", "0s", "0.1s"])
-def test_what_is_no_duration_is_refused(given: object) -> None:
+def test_anything_but_a_duration_is_refused(given: object) -> None:
     with pytest.raises(ValueError, match="2h"):
         parse_duration(given)
 
 
 @pytest.mark.parametrize("given", [1.5, -0.1, "101%", "-1%", True, "half", None, float("nan")])
-def test_what_is_no_fraction_is_refused(given: object) -> None:
+def test_anything_but_a_fraction_is_refused(given: object) -> None:
     with pytest.raises(ValueError, match="%"):
         parse_fraction(given)

@@ -78,7 +78,7 @@ def test_the_deepest_nesting_that_is_allowed_is_read() -> None:
     ],
 )  # fmt: skip
 def test_a_tag_that_is_not_of_plain_data_is_refused(text: str) -> None:
-    assert "not YAML that can be read" in refused(f"key: {text}").what
+    assert "not valid YAML" in refused(f"key: {text}").what
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_a_tag_that_is_not_of_plain_data_is_refused(text: str) -> None:
 )
 def test_what_is_not_one_plain_document_is_refused(text: str) -> None:
     error = refused(text)
-    assert "not YAML that can be read" in error.what
+    assert "not valid YAML" in error.what
     assert str(error.where).startswith("recipe.yaml")
 
 

@@ -97,12 +97,12 @@ import sys
 from pathlib import Path
 from unittest import mock
 from starfreight import cli
-import starfreight.jobs.backends.table
-class NoRunner:
-    lives_on = False
-    def check(self, recipe): pass
-    def run(self, folder, console): print("prepared", folder)
-with mock.patch("time.sleep"), mock.patch.dict(starfreight.jobs.backends.table.RUNNERS, {"local": NoRunner}):
+from starfreight.jobs.backends.local.backend import LocalBackend
+class PrepareOnly(LocalBackend):
+    def check(self, kind, options): pass
+    def run(self, directory, console): print("prepared", directory)
+backend = "starfreight.jobs.backends.local.backend.LocalBackend"
+with mock.patch("time.sleep"), mock.patch(backend, PrepareOnly):
     sys.exit(cli.main(["jobs", "run", sys.argv[1], "--runs", sys.argv[2]]))
 """
 
@@ -200,9 +200,9 @@ def test_a_download_that_breaks_off_is_exit_code_4_and_is_gone_on_with(
         ("acme/base", "f" * 40, "no such model"),
         ("acme/other", COMMIT, "no such model"),
         ("acme--x/base", COMMIT, "no such model"),
-        ("base", COMMIT, "is no folder"),
-        ("./base", COMMIT, "is no folder"),
-        ("a/b/c", COMMIT, "is no folder"),
+        ("base", COMMIT, "is not a directory"),
+        ("./base", COMMIT, "is not a directory"),
+        ("a/b/c", COMMIT, "is not a directory"),
         ("builtin:other", None, "no built-in model"),
     ],
 )

@@ -113,6 +113,6 @@ def wait_for_engine(
                 raise ServiceError(
                     "The Docker Engine stopped answering while the job was running.",
                     where=engine_address(),
-                    fix="start it again and repeat the command: it finds the job, or resumes from the last checkpoint",
+                    fix="start it again and repeat the command, which finds the job or resumes it",
                 ) from error
         time.sleep(_PAUSE)

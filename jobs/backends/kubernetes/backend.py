@@ -19,7 +19,7 @@ _ON = "--on kubernetes"
 
 
 class KubernetesBackend:
-    """See :class:`starfreight.jobs.backends.interface.Backend`. A job is identified by its name in a namespace."""
+    """See :class:`starfreight.jobs.backends.interface.Backend`. Jobs are identified by name and namespace."""
 
     runs_later_steps = True
 

@@ -38,15 +38,16 @@ def cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
         help="Kueue LocalQueue of the job. [default: run.kubernetes.queue]",
     )
     @click.option(
-        "--node-selector", "selectors", metavar="LABEL=VALUE", multiple=True,
+        "--node-selector",
+        "selectors",
+        metavar="LABEL=VALUE",
+        multiple=True,
         help="Label of the nodes to run on (repeatable). [default: run.kubernetes.node_selector]",
-    )  # fmt: skip
-    @click.option(
-        "--nodes",
-        type=int,
-        default=None,
-        help="Number of nodes that train one run together. [default: run.kubernetes.nodes]",
     )
+    @click.option(
+        "--nodes", type=int, default=None,
+        help="Number of nodes that train one run together. [default: run.kubernetes.nodes]",
+    )  # fmt: skip
     @functools.wraps(command)
     def wrapped(*arguments: Any, selectors: tuple[str, ...], **options: Any) -> Any:
         return command(*arguments, node_selector=parse_selectors(selectors) or None, **options)

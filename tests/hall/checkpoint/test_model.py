@@ -159,7 +159,7 @@ def test_pickled_weights_are_refused_with_the_way_out(base: Path, name: str) -> 
 
 def test_a_folder_without_weights_or_config_is_refused(base: Path, tmp_path: Path) -> None:
     assert "does not exist" in refused(tmp_path / "nowhere").what
-    assert "not a folder" in refused(base / "config.json").what
+    assert "not a directory" in refused(base / "config.json").what
     (base / "model.safetensors").unlink()
     assert "neither" in refused(base).what
     (base / "config.json").unlink()

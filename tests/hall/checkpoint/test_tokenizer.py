@@ -132,13 +132,13 @@ def test_any_other_splitting_is_refused(folder: Path, steps: object) -> None:
         (lambda data: data["model"]["merges"].append(["a", "b c"]), "not a pair"),
         (lambda data: data["model"]["merges"].append(["zz", "qq"]), "not a pair"),
         (lambda data: data["model"]["merges"].append(7), "not a pair"),
-        (lambda data: data["model"]["vocab"].update(new=-1), "no sound id"),
-        (lambda data: data["model"]["vocab"].update(new=10**9), "no sound id"),
-        (lambda data: data["model"]["vocab"].update(new="5"), "no sound id"),
+        (lambda data: data["model"]["vocab"].update(new=-1), "no valid id"),
+        (lambda data: data["model"]["vocab"].update(new=10**9), "no valid id"),
+        (lambda data: data["model"]["vocab"].update(new="5"), "no valid id"),
         (lambda data: data["model"]["vocab"].update(new=9), "Two tokens have the id 9"),
         (lambda data: data["added_tokens"].append({"id": 999, "content": "<fim_pad>"}), "has two ids"),
-        (lambda data: data["added_tokens"].append({"id": "x", "content": "y"}), "added token is not sound"),
-        (lambda data: data["added_tokens"].append(3), "added token is not sound"),
+        (lambda data: data["added_tokens"].append({"id": "x", "content": "y"}), "added token is not valid"),
+        (lambda data: data["added_tokens"].append(3), "added token is not valid"),
     ],
 )
 def test_an_unsound_tokenizer_is_refused(

@@ -1,4 +1,4 @@
-"""References: what every client can pull, and a clear word on what some cannot."""
+"""References pullable by every client are parsed; others are refused with a clear error."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from starfreight.registry import Reference, TagReference, is_local, parse_refere
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("ghcr.io/acme/coder:1.0", Reference("ghcr.io", "acme", "coder", "1.0")),
-        ("localhost:5000/team/my-coder:v1_2", Reference("localhost:5000", "team", "my-coder", "v1_2")),
-        ("10.0.0.1:80/a/b.c:latest", Reference("10.0.0.1:80", "a", "b.c", "latest")),
-        ("registry/a-b/c__d:_x", Reference("registry", "a-b", "c__d", "_x")),
+        ("ghcr.io/acme/coder:1.0", Reference("ghcr.io", "acme/coder", "1.0")),
+        ("localhost:5000/team/my-coder:v1_2", Reference("localhost:5000", "team/my-coder", "v1_2")),
+        ("10.0.0.1:80/a/b.c:latest", Reference("10.0.0.1:80", "a/b.c", "latest")),
+        ("registry/a-b/c__d:_x", Reference("registry", "a-b/c__d", "_x")),
     ],
 )
 def test_a_sound_reference_is_read_and_written_alike(text: str, expected: Reference) -> None:
@@ -47,7 +47,7 @@ def test_a_sound_reference_is_read_and_written_alike(text: str, expected: Refere
         ("ghcr.io/" + "a" * 81 + "/coder:1", "81 characters"),
         ("ghcr.io/acme/" + "a" * 81 + ":1", "81 characters"),
         ("ghcr.io/acme/coder:" + "1" * 70, "tag of 70 characters"),
-        ("ghcr.io/acme/coder:1.0-oci", "publishing makes itself"),
+        ("ghcr.io/acme/coder:1.0-oci", "reserved for publishing"),
         ("ghcr.io/acme/coder:1\n", "tag '1"),
         ("", "1 parts"),
     ],
@@ -86,7 +86,7 @@ def test_an_image_may_lie_at_any_depth(text: str, expected: TagReference) -> Non
         ("ghcr.io/acme/trainer", "no tag"),
         ("ghcr.io/acme/trainer:", "the tag ''"),
         ("ghcr.io/acme/trainer:" + "t" * 129, "tag of 129 characters"),
-        ("ghcr.io/acme/trainer:sha256-" + "0" * 64, "refers to a digest"),
+        ("ghcr.io/acme/trainer:sha256-" + "0" * 64, "reserved for lists of referrers"),
         ("ghcr.io/acme/trainer@sha256:" + "0" * 64, "names a digest"),
         ("http://localhost:5000/trainer:1", "scheme"),
         ("me:secret@ghcr.io/trainer:1", "user name or a password"),

@@ -1,4 +1,4 @@
-"""Faults of the engine and of a job's folder that cannot be had from a real engine when they are wanted."""
+"""Faults that a real engine cannot be made to have on request."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ENDED = {"Id": IDENTITY, "State": {"Status": "exited", "ExitCode": 0}, "HostConf
 
 
 class Engine:
-    """Has one container, which has ended."""
+    """An engine with one container, which has ended."""
 
     def __init__(self, output: bytes = b"a line\n", labels: dict[str, str] | None = None) -> None:
         self.api = self
@@ -58,7 +58,7 @@ def record() -> JobRecord:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The directory of a run whose record is not read."""
+    """Directory of a run. Its record is not read."""
     job = SimpleNamespace(id="acme", options=SimpleNamespace(keep_container=False))
     for module in ("backend", "find_container"):
         monkeypatch.setattr(f"starfreight.jobs.backends.docker.{module}.load_job", lambda directory: job)

@@ -1,4 +1,4 @@
-"""The program in a pod: it prepares the run where it trains, alone or as one of several nodes."""
+"""The entry point inside a pod, alone and as one of several nodes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Start = Callable[..., "subprocess.Popen[str]"]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Start:
-    """Starts the program of the pod as Kubernetes would."""
+    """Starts the entry point like Kubernetes does."""
 
     def begin(recipe: Path, *arguments: str, **variables: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -54,7 +54,7 @@ def listens_to_sigterm(pid: int) -> bool:
 
 
 def away_from_its_folder(recipe: Path, tmp_path: Path) -> Path:
-    """A recipe as a ConfigMap gives it to a pod: not where its relative paths start."""
+    """Moves the recipe out of the directory of its relative paths, as in a ConfigMap."""
     moved = tmp_path / "etc" / "recipe.yaml"
     moved.parent.mkdir()
     return recipe.rename(moved)

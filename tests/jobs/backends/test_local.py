@@ -1,4 +1,4 @@
-"""The command that trains, in a process of its own, as people and schedulers run and stop it."""
+"""``starfreight jobs run`` as a process, stopped and resumed like by users and schedulers."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ Command = Callable[[], subprocess.Popen[str]]
 
 @pytest.fixture
 def recipe(write_job: Callable[..., Path]) -> Path:
-    """A recipe with steps enough to be stopped in their midst."""
+    """A recipe with enough steps to be stopped halfway."""
     return write_job(training={"steps": 60, "checkpoint_every": 20, "evaluate_every": 1000})
 
 
 @pytest.fixture
 def start(recipe: Path) -> Iterator[Command]:
-    """Starts ``starfreight jobs run`` on the recipe; what still runs at the end is killed."""
+    """Starts ``starfreight jobs run`` with the recipe, and kills it at the end of the test."""
     started = []
 
     def start_command() -> subprocess.Popen[str]:
@@ -59,7 +59,7 @@ def start(recipe: Path) -> Iterator[Command]:
 
 
 def wait_until(true: Callable[[], Any], what: str) -> Any:
-    """What ``true`` returns as soon as that is something."""
+    """Waits for a true value of ``true()`` and returns it."""
     end = time.monotonic() + 120
     while not (value := true()):
         assert time.monotonic() < end, f"never happened: {what}"
@@ -74,7 +74,7 @@ def child_of(process: subprocess.Popen[str]) -> int:
 
 
 def has_ended(process: int) -> bool:
-    """Whether a process is gone, or waits only for somebody to ask how it ended."""
+    """True if a process has ended, including as a zombie."""
     try:
         return not Path(f"/proc/{process}/cmdline").read_text()
     except (FileNotFoundError, ProcessLookupError):

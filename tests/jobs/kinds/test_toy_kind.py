@@ -1,4 +1,4 @@
-"""A kind of job that is added by one file and one line in a table, on the local backend and rendered."""
+"""A kind of job added by one file and one line in a table: on the local backend, and rendered."""
 
 from __future__ import annotations
 

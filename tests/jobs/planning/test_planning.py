@@ -1,4 +1,4 @@
-"""What a recipe will cost, without the weights."""
+"""Cost of training, computed without weights."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from starfreight.jobs.planning import base_shape, training_memory
+from starfreight.jobs.planning.gpu_memory import adapter_parameters, training_memory
 from starfreight.jobs.planning.gpus import GPUS, Gpu, find_gpu
-from starfreight.jobs.planning.memory import adapter_parameters
-from starfreight.jobs.planning.proposal import largest_batch
-from starfreight.jobs.planning.shapes import PUBLISHED
+from starfreight.jobs.planning.largest_batch import largest_batch
+from starfreight.jobs.planning.model_shapes import PUBLISHED, base_shape
 from starfreight.recipe import Base, Training
 
 ROOT = Path(__file__).parents[3]
@@ -65,6 +65,46 @@ def test_the_adapters_size_is_that_of_the_adapter_that_peft_makes(
 def test_memory_is_what_the_formula_was_derived_to_give(name: str, gib: float) -> None:
     memory = training_memory(PUBLISHED[name], Training(sequence_length=2048, batch_size=1))
     assert memory.total / 2**30 == pytest.approx(gib, rel=0.03)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.05])
+def test_a_layer_keeps_as_many_bytes_as_the_planner_assumes(
+    dropout: float, make_checkpoint: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("bitsandbytes")
+    from starfreight.jobs.train import model as train_model
+
+    # Precision as on a GPU.
+    precision = train_model._precision
+    monkeypatch.setattr(train_model, "_precision", lambda training, on_gpu: precision(training, on_gpu=True))
+    training = Training(
+        sequence_length=256, batch_size=1, rank=2, dropout=dropout, gradient_checkpointing=False
+    )
+
+    def measure(layers: int) -> tuple[int, int]:
+        base = make_checkpoint(
+            tmp_path / str(layers), hidden=1024, ffn=4096, layers=layers, heads=8, kv_heads=1
+        )
+        model = train_model.load_model(base, "starcoder2", training, torch.device("cpu")).train()
+        own = {each.untyped_storage().data_ptr() for each in (*model.parameters(), *model.buffers())}
+        kept: dict[int, Any] = {}
+
+        def keep(tensor: Any) -> Any:
+            storage = tensor.untyped_storage()
+            if storage.data_ptr() not in own:
+                kept[storage.data_ptr()] = storage
+            return tensor
+
+        tokens = torch.randint(0, 400, (1, training.sequence_length))
+        hooks = torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
+        with hooks, torch.autocast("cpu", torch.bfloat16):
+            model(input_ids=tokens)
+        planned = training_memory(base_shape(Base(model=str(base)), tmp_path), training).activations
+        return sum(storage.nbytes() for storage in kept.values()), planned
+
+    (small, planned_small), (large, planned_large) = measure(1), measure(3)
+    assert large - small == pytest.approx(planned_large - planned_small, rel=0.03)
 
 
 def test_the_memory_that_the_docs_tell_is_the_planners() -> None:
@@ -192,6 +232,20 @@ def test_a_plan_that_does_not_fit_is_told_and_refused_with_exit_code_3(
         assert "15,957" in done.stdout
         assert "needs" in done.stderr
         assert "8.0 GB" in done.stderr
+
+
+def test_a_file_too_large_for_the_registry_is_refused_with_exit_code_3(
+    run_cli: RunCli, write_recipe: Callable[..., Path], good_recipe: str
+) -> None:
+    text = good_recipe.replace("./base", f"bigcode/starcoder2-15b, revision: {'a' * 40}")
+    text += "publish: {reference: ghcr.io/acme/coder:1.0}\n"
+    path = write_recipe(data=(text + "package: {quantizations: [Q4_K_M]}\n").encode())
+    (path.parent / "code").mkdir()
+    assert run_cli("plan", path).returncode == 0
+    write_recipe(data=(text + "package: {quantizations: [F16]}\n").encode())
+    done = run_cli("plan", path)
+    assert done.returncode == 3
+    assert "F16 file will be 31.9 GB; ghcr.io accepts at most 10.0 GB" in done.stderr
 
 
 def test_a_plan_reads_a_local_base_and_needs_no_weights(

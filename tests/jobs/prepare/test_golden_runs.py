@@ -216,7 +216,7 @@ def release(
         shutil.copytree(REPOSITORY / "starfreight/recipe", package / "recipe")
         for name, model in (
             ("models", "Training"),
-            ("package", "Package"),
+            ("package", "PackageOptions"),
             ("data", "Fim"),
             ("models", "Base"),
         ):
@@ -234,7 +234,7 @@ def release(
             capture_output=True, text=True, timeout=300, check=False, env=environment, cwd=tmp_path,
         )  # fmt: skip
 
-    shown = "from starfreight.recipe import Base, Fim, Package, Training as T; print(T(), Package(), Fim())"
+    shown = "from starfreight.recipe import Fim, PackageOptions as P, Training as T; print(T(), P(), Fim())"
     assert run("-c", shown).stdout.count("later_key=1") == (3 if request.param == "later" else 0)
     return run
 

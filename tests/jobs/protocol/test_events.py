@@ -1,4 +1,4 @@
-"""What a job tells, read by somebody who cannot trust it to be a job of ours."""
+"""Events of jobs, including invalid ones of untrusted programs."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from starfreight.jobs.starter.architecture import Shape
-from starfreight.jobs.starter.build import Order
+from starfreight.jobs.starter.build import StarterRequest
 from starfreight.jobs.starter.corpus import is_held_out, standard_library
 from starfreight.jobs.starter.pretrain import Settings
 
@@ -48,10 +48,10 @@ def tiny_settings() -> Settings:
 
 
 @pytest.fixture
-def make_order(tmp_path: Path, library: Path, tiny_settings: Settings) -> Callable[..., Order]:
-    """Makes the order of a tiny build."""
+def make_request(tmp_path: Path, library: Path, tiny_settings: Settings) -> Callable[..., StarterRequest]:
+    """Makes the request for a tiny build."""
 
-    def make(**changes: Any) -> Order:
+    def make(**changes: Any) -> StarterRequest:
         values: dict[str, Any] = {
             "out": tmp_path / "out",
             "work": tmp_path / "work",
@@ -61,6 +61,6 @@ def make_order(tmp_path: Path, library: Path, tiny_settings: Settings) -> Callab
             "library": library,
             "lines": 2,
         }
-        return Order(**(values | changes))
+        return StarterRequest(**(values | changes))
 
     return make

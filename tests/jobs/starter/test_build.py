@@ -11,14 +11,14 @@ import pytest
 from starfreight.console import Console
 from starfreight.errors import InputError, JobStopped
 from starfreight.files import sha256_file
-from starfreight.jobs.starter.build import MANIFEST, Order, build
+from starfreight.jobs.starter.build import MANIFEST, StarterRequest, build
 from starfreight.jobs.starter.corpus import read_corpus
 from starfreight.jobs.starter.examples import RowReader
-from starfreight.jobs.starter.pretrain import Settings, Tick, Trainer
+from starfreight.jobs.starter.pretrain import Settings, StepProgress, Trainer
 from starfreight.jobs.starter.tokenizer import train_tokenizer
 from starfreight.jobs.train.stop_request import StopRequest
 
-MakeOrder = Callable[..., Order]
+MakeRequest = Callable[..., StarterRequest]
 
 
 class StopAfter(StopRequest):
@@ -29,7 +29,7 @@ class StopAfter(StopRequest):
         self._looks = looks
 
     @property
-    def asked(self) -> bool:
+    def requested(self) -> bool:
         self._looks -= 1
         return self._looks < 0
 
@@ -50,37 +50,37 @@ def trainer(library: Path, tiny_settings: Settings) -> Callable[[], Trainer]:
 
 
 def test_a_stopped_build_goes_on_to_the_same_bytes(
-    make_order: MakeOrder, tmp_path: Path, console: Console
+    make_request: MakeRequest, tmp_path: Path, console: Console
 ) -> None:
-    build(make_order(), console, StopRequest())
-    again = make_order(out=tmp_path / "again", work=tmp_path / "work-again")
+    build(make_request(), console, StopRequest())
+    again = make_request(out=tmp_path / "again", work=tmp_path / "work-again")
     with pytest.raises(JobStopped) as caught:
         build(again, console, StopAfter(9))
     assert caught.value.exit_code == 75
     assert not again.out.exists()
     assert (again.work / "last.safetensors").is_file()
     build(again, console, StopRequest())
-    assert contents(again.out) == contents(make_order().out)
+    assert contents(again.out) == contents(make_request().out)
     assert not list(tmp_path.glob(".partial-*"))
 
 
 def test_the_manifest_names_every_file_and_its_digest(
-    make_order: MakeOrder, library: Path, console: Console
+    make_request: MakeRequest, library: Path, console: Console
 ) -> None:
-    order = make_order()
-    built = build(order, console, StopRequest())
-    manifest = json.loads((order.out / MANIFEST).read_bytes())
-    files = {path.name for path in order.out.iterdir()} - {MANIFEST}
+    request = make_request()
+    built = build(request, console, StopRequest())
+    manifest = json.loads((request.out / MANIFEST).read_bytes())
+    files = {path.name for path in request.out.iterdir()} - {MANIFEST}
     assert (
         files == set(manifest["model_files"]) >= {"model.safetensors", "config.json", "LICENSE", "README.md"}
     )
     for name, digest in manifest["model_files"].items():
-        assert sha256_file(order.out / name) == digest
-        assert stat.S_IMODE((order.out / name).stat().st_mode) == 0o644
+        assert sha256_file(request.out / name) == digest
+        assert stat.S_IMODE((request.out / name).stat().st_mode) == 0o644
     for entry in manifest["files"]:
         assert sha256_file(library / entry["path"]) == entry["sha256"]
     assert [entry["path"] for entry in manifest["files"] if entry["held_out"]] == ["operator.py"]
-    assert (order.out / "LICENSE").read_text() == "The license.\n"
+    assert (request.out / "LICENSE").read_text() == "The license.\n"
     assert built["parameters"] == manifest["parameters"]
 
 
@@ -93,7 +93,7 @@ def test_training_that_is_killed_goes_on_to_the_same_weights(
     schedule = replace(schedule, context_length=64)
     whole.train(tmp_path / "whole", schedule, StopRequest(), lambda tick: None)
 
-    def kill(tick: Tick) -> None:
+    def kill(tick: StepProgress) -> None:
         if tick.step == 14:
             raise Killed
 
@@ -131,44 +131,44 @@ def test_the_loss_falls(trainer: Callable[[], Trainer], tmp_path: Path) -> None:
     assert sum(losses[-10:]) / 10 < sum(losses[:5]) / 5 - 0.7
 
 
-def test_a_work_folder_of_another_training_is_refused(make_order: MakeOrder, console: Console) -> None:
-    order = make_order()
-    build(order, console, StopRequest())
+def test_a_work_directory_of_another_training_is_refused(make_request: MakeRequest, console: Console) -> None:
+    request = make_request()
+    build(request, console, StopRequest())
     with pytest.raises(InputError, match="another corpus, model or seed"):
-        build(replace(order, settings=replace(order.settings, seed=2)), console, StopRequest())
+        build(replace(request, settings=replace(request.settings, seed=2)), console, StopRequest())
 
 
-def test_a_damaged_checkpoint_is_not_used(make_order: MakeOrder, console: Console) -> None:
-    order = make_order()
-    build(order, console, StopRequest())
-    before = contents(order.out)
+def test_a_damaged_checkpoint_is_not_used(make_request: MakeRequest, console: Console) -> None:
+    request = make_request()
+    build(request, console, StopRequest())
+    before = contents(request.out)
     for name in ("last.safetensors", "level.safetensors"):
-        (order.work / name).write_bytes((order.work / name).read_bytes()[:1000])
-    build(order, console, StopRequest())
-    assert contents(order.out) == before
+        (request.work / name).write_bytes((request.work / name).read_bytes()[:1000])
+    build(request, console, StopRequest())
+    assert contents(request.out) == before
 
 
-def test_a_folder_with_something_else_in_it_is_not_replaced(make_order: MakeOrder, console: Console) -> None:
-    order = make_order()
-    order.out.mkdir()
-    (order.out / "thesis.tex").write_text("years of work")
+def test_a_directory_with_other_files_is_not_replaced(make_request: MakeRequest, console: Console) -> None:
+    request = make_request()
+    request.out.mkdir()
+    (request.out / "thesis.tex").write_text("years of work")
     with pytest.raises(InputError, match="not a starter model"):
-        build(order, console, StopRequest())
-    assert (order.out / "thesis.tex").read_text() == "years of work"
+        build(request, console, StopRequest())
+    assert (request.out / "thesis.tex").read_text() == "years of work"
 
 
-def test_minutes_decide_the_steps_once(make_order: MakeOrder, console: Console) -> None:
-    order = make_order(steps=None, minutes=0.005)
-    first = build(order, console, StopRequest())
-    assert build(order, console, StopRequest())["steps"] == first["steps"] >= 10
+def test_minutes_decide_the_steps_once(make_request: MakeRequest, console: Console) -> None:
+    request = make_request(steps=None, minutes=0.005)
+    first = build(request, console, StopRequest())
+    assert build(request, console, StopRequest())["steps"] == first["steps"] >= 10
 
 
-def test_a_device_that_is_not_there_is_an_input_error(make_order: MakeOrder, console: Console) -> None:
+def test_a_device_that_is_not_there_is_an_input_error(make_request: MakeRequest, console: Console) -> None:
     import torch
 
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
-    order = make_order()
+    request = make_request()
     with pytest.raises(InputError, match="no CUDA device"):
-        build(replace(order, settings=replace(order.settings, device="cuda")), console, StopRequest())
-    assert not order.out.exists()
+        build(replace(request, settings=replace(request.settings, device="cuda")), console, StopRequest())
+    assert not request.out.exists()

@@ -132,7 +132,7 @@ def test_the_same_command_again_does_nothing_again(
     manifest = quickstart.folder / quickstart.said["package"] / "package.json"
     times = record.stat().st_mtime_ns, manifest.stat().st_mtime_ns
     done = starfreight("quickstart", "--out", "q", cwd=quickstart.folder)
-    assert "is trained already" in done.stderr and "is built already" in done.stderr
+    assert "is finished already" in done.stderr and "is built already" in done.stderr
     assert (record.stat().st_mtime_ns, manifest.stat().st_mtime_ns) == times
     # The last lines say what lies where, and what to type next.
     assert re.search(r"Next:\n  \S*starfreight package inspect", done.stdout)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,9 @@ from starfreight.console import Console
 from starfreight.files import sha256_bytes
 from starfreight.packager.gguf.local_model import LocalModel
 from starfreight.packager.layout import verify_layout
-from starfreight.packager.layout.write_package import GgufFile, PackageContents, write_package
+from starfreight.packager.layout.write_package import PackageContents, write_package
 from starfreight.packager.press import LoraRequest, ModelIdentity, PressRequest, press, press_lora
 from starfreight.packager.registry import publish
-from starfreight.quantization import Quantization
 
 ACCEPT = "application/vnd.docker.distribution.manifest.v2+json"
 LAYER = "application/vnd.ollama.image."
@@ -41,13 +39,7 @@ def make_variant(
         work = tmp_path / f"{name}-work"
         lora = press_lora(LoraRequest(base, adapter, work, name), console)
         (file,) = press(PressRequest(base, None, ("F32",), work, f"{name}-base", ModelIdentity("")), console)
-        contents = replace(
-            make_contents(),
-            name=name,
-            ggufs=(GgufFile(file.quantization, file.path, file.digest, file.size),),
-            default=file.quantization,
-            adapter=GgufFile(Quantization.F16, lora.path, lora.digest, lora.size),
-        )
+        contents = make_contents(name=name, files=(file,), default=file.quantization, adapter=lora)
         write_package(tmp_path / name, contents, console)
         verify_layout(tmp_path / name, console)
         # What the same adapter gives when it is merged, to compare with.

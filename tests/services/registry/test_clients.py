@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from starfreight.console import Console
 from starfreight.files import sha256_file
 from starfreight.package import Package
 from starfreight.packager.gguf.local_model import LocalModel
-from starfreight.packager.layout.write_package import GgufFile, PackageContents, write_package
+from starfreight.packager.layout.write_package import PackageContents, write_package
 from starfreight.packager.press import PressRequest, press
 from starfreight.packager.registry import publish
 from starfreight.quantization import Quantization
@@ -46,8 +45,7 @@ def pressed_package(
             base = STARTER_FOLDER if real else make_checkpoint(folder / "base")
             console = Console(quiet=True)
             request = PressRequest(base, None, (Quantization.Q4_K_M, Quantization.Q8_0), folder, "tiny-coder")
-            files = tuple(GgufFile(f.quantization, f.path, f.digest, f.size) for f in press(request, console))
-            write_package(out, replace(make_contents(), ggufs=files), console)
+            write_package(out, make_contents(files=press(request, console)), console)
         return out
 
     return make
@@ -113,9 +111,9 @@ def test_the_gateway_tells_ollama_where_a_blob_lies(
 
 def test_ramalama_reads_the_modelpack_manifest(package_folder: Path) -> None:
     spec = pytest.importorskip("ramalama.transports.oci.spec")
-    from starfreight.packager.layout import Layout
+    from starfreight.packager.layout import ImageLayout
 
-    package, layout = Package.load(package_folder), Layout(package_folder)
+    package, layout = Package.load(package_folder), ImageLayout(package_folder)
     for variant in package.variants:
         (modelpack,) = [each for each in variant.manifests if each.format == "modelpack"]
         manifest = spec.Manifest.from_dict(layout.json_file(layout.blob_path(modelpack.manifest.digest)))

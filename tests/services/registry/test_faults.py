@@ -16,7 +16,7 @@ import pytest
 from starfreight.console import Console
 from starfreight.errors import InputError, ServiceError
 from starfreight.package import Package
-from starfreight.packager.layout import Layout, verify_layout
+from starfreight.packager.layout import ImageLayout, verify_layout
 from starfreight.packager.layout.write_package import PackageContents, write_package
 from starfreight.packager.registry import publish
 from starfreight.quantization import Quantization
@@ -30,7 +30,7 @@ def assert_whole(registry: Any, folder: Path, tags: int = 6) -> None:
     """The registry holds every model of the package, byte for byte."""
     for variant in Package.load(folder).variants:
         stored = registry.blob(variant.gguf.digest)
-        assert stored.read_bytes() == Layout(folder).blob_path(variant.gguf.digest).read_bytes()
+        assert stored.read_bytes() == ImageLayout(folder).blob_path(variant.gguf.digest).read_bytes()
 
 
 def test_a_503_twice_is_waited_out(
@@ -74,7 +74,7 @@ def test_a_503_for_good_is_given_up_with_exit_4(
     faulty: Any, fault: Any, package_folder: Path, repository: str, console: Console, impatient: None
 ) -> None:
     faulty.faults.append(fault("PUT", "/uploads/", status=503, times=1000))
-    with pytest.raises(ServiceError, match="kept failing \\(503") as caught:
+    with pytest.raises(ServiceError, match=r"kept failing after retries \(503") as caught:
         publish(package_folder, f"{faulty.host}/{repository}:1.0", insecure=True, console=console)
     assert caught.value.exit_code == 4
     assert faulty.count("PUT") == 5
@@ -97,7 +97,7 @@ def test_a_connection_cut_in_the_middle_of_an_upload_is_begun_anew(
 
 
 def _blobs(folder: Path) -> list[Any]:
-    package, layout = Package.load(folder), Layout(folder)
+    package, layout = Package.load(folder), ImageLayout(folder)
     manifests = [each.manifest for variant in package.variants for each in variant.manifests]
     manifests += [each.manifest for each in package.attachments]
     return [
@@ -132,14 +132,14 @@ def test_a_host_that_does_not_exist_is_named(package_folder: Path, console: Cons
 @pytest.mark.parametrize(
     ("status", "body", "said"),
     [
-        (404, b"", "does not know the repository"),
+        (404, b"", "repository or path does not exist"),
         (
             403,
             b'{"errors":[{"code":"DENIED","message":"not yours"}]}',
-            "does not allow it \\(403: DENIED not yours",
+            "denies access \\(403: DENIED not yours",
         ),
-        (413, b"<html>too large</html>", "takes nothing this large"),
-        (507, b"", "has no room left"),
+        (413, b"<html>too large</html>", "refuses a file of this size"),
+        (507, b"", "has no space left"),
         (400, b'{"errors":[{"code":"DIGEST_INVALID"}]}', "refused \\(400: DIGEST_INVALID"),
     ],
 )
@@ -162,7 +162,7 @@ def test_an_upload_that_leads_nowhere_is_refused(
 ) -> None:
     headers = {"Location": location} if location else {}
     faulty.faults.append(fault("POST", "/uploads/", status=202, headers=headers, times=1000))
-    with pytest.raises(ServiceError, match="does not say where to upload"):
+    with pytest.raises(ServiceError, match="names no valid upload address"):
         publish(package_folder, f"{faulty.host}/{repository}:1.0", insecure=True, console=console)
 
 
@@ -177,7 +177,7 @@ def test_a_token_service_that_is_not_there_is_named(
     service = f"127.0.0.1:{free_port()}"
     challenge = {"WWW-Authenticate": f'Bearer realm="http://{service}/token",service="x"'}
     faulty.faults.append(fault("GET", "^/v2/$", status=401, headers=challenge, times=1000))
-    with pytest.raises(ServiceError, match=f"{service}, where the registry {faulty.host} leads to"):
+    with pytest.raises(ServiceError, match=f"{service}, the target of a redirection by {faulty.host}"):
         publish(package_folder, f"{faulty.host}/team/coder:1.0", insecure=True, console=console)
 
 
@@ -185,7 +185,7 @@ def test_a_web_server_that_is_no_registry_is_told_apart(
     faulty: Any, fault: Any, package_folder: Path, console: Console
 ) -> None:
     faulty.faults.append(fault("GET", "^/v2/$", status=404))
-    with pytest.raises(ServiceError, match="is no registry"):
+    with pytest.raises(ServiceError, match="is not a registry"):
         publish(package_folder, f"{faulty.host}/team/coder:1.0", insecure=True, console=console)
 
 
@@ -201,7 +201,7 @@ def test_a_registry_that_changes_the_manifest_is_noticed(
     faulty: Any, fault: Any, package_folder: Path, repository: str, console: Console
 ) -> None:
     faulty.faults.append(fault("GET", "/manifests/1.0$", status=200, body=b"{}"))
-    with pytest.raises(ServiceError, match="another manifest than was written") as caught:
+    with pytest.raises(ServiceError, match="another manifest than the one written") as caught:
         publish(package_folder, f"{faulty.host}/{repository}:1.0", insecure=True, console=console)
     assert caught.value.where == f"{faulty.host}/{repository}:1.0"
 
@@ -242,7 +242,7 @@ def test_a_full_disk_leaves_nothing_half_written_and_the_same_command_completes_
     ballast = small_disk / "ballast"
     ballast.write_bytes(b"x" * 400_000)
     folder = small_disk / "package"
-    with pytest.raises(ServiceError, match="no room left") as caught:
+    with pytest.raises(ServiceError, match="No space left to write") as caught:
         write_package(folder, make_contents(weights), console)
     assert caught.value.exit_code == 4
     assert not (folder / "package.json").exists()
@@ -261,7 +261,7 @@ def test_a_registry_with_a_full_disk_is_said_to_be_full(
     console: Console, impatient: None,
 ) -> None:  # fmt: skip
     server = start_registry(storage=small_disk)
-    with pytest.raises(ServiceError, match="no room left") as caught:
+    with pytest.raises(ServiceError, match="registry has no space left") as caught:
         publish(package_folder, f"{server.host}/{repository}:1.0", insecure=True, console=console)
     assert caught.value.exit_code == 4
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,9 @@ from starfreight.console import Console
 from starfreight.errors import GateError
 from starfreight.files import sha256_bytes
 from starfreight.package import Package
-from starfreight.packager.layout import Layout
-from starfreight.packager.layout.write_package import GgufFile, PackageContents, write_package
+from starfreight.packager.hashed_file import QuantizedFile
+from starfreight.packager.layout import Evidence, ImageLayout, attach
+from starfreight.packager.layout.write_package import PackageContents, write_package
 from starfreight.packager.registry import publish
 from starfreight.quantization import Quantization
 from starfreight.registry import parse_reference
@@ -41,7 +41,7 @@ def test_every_tag_is_there_and_skopeo_reads_the_bytes_of_the_package(
 ) -> None:
     skopeo = require_service("skopeo")
     published = publish(package_folder, f"{registry.host}/{repository}:1.0", insecure=True, console=console)
-    package, layout = Package.load(package_folder), Layout(package_folder)
+    package, layout = Package.load(package_folder), ImageLayout(package_folder)
     expected = {}
     for variant in package.variants:
         names = [f"1.0-{variant.tag}"] + (["1.0"] if variant.quantization == package.default else [])
@@ -88,8 +88,8 @@ def test_skopeo_copies_the_published_model_to_another_place(
         *(x.manifest.digest for x in package.default_variant.manifests[1:]),
     ]
     for digest in digests:
-        copied = Layout(tmp_path / "copy").blob_path(digest)
-        assert copied.read_bytes() == Layout(package_folder).blob_path(digest).read_bytes()
+        copied = ImageLayout(tmp_path / "copy").blob_path(digest)
+        assert copied.read_bytes() == ImageLayout(package_folder).blob_path(digest).read_bytes()
 
 
 def test_publishing_again_sends_nothing(
@@ -200,7 +200,7 @@ def test_a_second_attachment_joins_the_list_and_the_first_stays(
     publish(package_folder, reference, insecure=True, console=console)
     package = Package.load(package_folder)
     weights = {
-        variant.quantization: Layout(package_folder).blob_path(variant.gguf.digest).read_bytes()
+        variant.quantization: ImageLayout(package_folder).blob_path(variant.gguf.digest).read_bytes()
         for variant in package.variants
     }
     again = make_contents(weights, provenance=b'{"_type":"another statement"}')
@@ -215,11 +215,46 @@ def test_a_second_attachment_joins_the_list_and_the_first_stays(
     assert len({entry["digest"] for entry in index["manifests"]}) == 2
 
 
+def test_evidence_attached_to_a_package_is_published_and_listed(
+    registry: Any, package_folder: Path, repository: str, console: Console
+) -> None:
+    reference = f"{registry.host}/{repository}:1.0"
+    before = publish(package_folder, reference, insecure=True, console=console)
+    old = Package.load(package_folder)
+    subject = old.default_variant.manifests[1].manifest
+    signature = Evidence(
+        subject=subject,
+        data=b'{"payload":"..."}',
+        media_type="application/vnd.dsse.envelope.v1+json",
+        artifact_type="application/vnd.dsse.envelope.v1+json",
+        annotations={"org.example.signer": "somebody"},
+    )
+    package = attach(package_folder, [signature], console)
+    published = publish(package_folder, reference, insecure=True, console=console)
+    assert published.tags == before.tags
+    assert published.attachments == before.attachments + 1 == len(package.attachments)
+    assert published.bytes_sent == len(signature.data)
+    index = requests.get(
+        f"{registry.url}/v2/{repository}/manifests/{subject.digest.replace(':', '-')}",
+        headers={"Accept": "application/vnd.oci.image.index.v1+json"},
+        timeout=10,
+    ).json()
+    _, entry = index["manifests"]
+    assert entry["digest"] == package.attachments[-1].manifest.digest
+    assert entry["artifactType"] == signature.artifact_type
+    assert entry["annotations"] == signature.annotations
+    url = f"{registry.url}/v2/{repository}"
+    manifest = requests.get(f"{url}/manifests/{entry['digest']}", headers={"Accept": OCI}, timeout=10).json()
+    assert manifest["subject"]["digest"] == subject.digest
+    blob = requests.get(f"{url}/blobs/{manifest['layers'][0]['digest']}", timeout=10)
+    assert blob.content == signature.data
+
+
 def test_a_damaged_blob_is_refused_before_a_tag_moves(
     registry: Any, package_folder: Path, repository: str, console: Console
 ) -> None:
     package = Package.load(package_folder)
-    blob = Layout(package_folder).blob_path(package.default_variant.gguf.digest)
+    blob = ImageLayout(package_folder).blob_path(package.default_variant.gguf.digest)
     data = bytearray(blob.read_bytes())
     data[1000] ^= 1
     blob.write_bytes(data)
@@ -233,7 +268,7 @@ def test_a_damaged_blob_is_refused_before_a_tag_moves(
 def test_a_blob_that_is_missing_on_disk_is_noticed_before_anything_is_sent(
     package_folder: Path, console: Console
 ) -> None:
-    card = Layout(package_folder).blob_path(Package.load(package_folder).model_card.digest)
+    card = ImageLayout(package_folder).blob_path(Package.load(package_folder).model_card.digest)
     card.unlink()
     with pytest.raises(GateError, match="is missing") as caught:
         publish(package_folder, "registry.invalid/team/coder:1.0", insecure=False, console=console)
@@ -251,7 +286,7 @@ def test_a_layer_over_ten_gigabytes_is_refused_for_github_before_anything_is_sen
     sparse = tmp_path / "large.gguf"
     with sparse.open("wb") as stream:
         stream.truncate(10_000_000_001)
-    file = GgufFile(Quantization.Q8_0, sparse, "sha256:" + "3" * 64, 10_000_000_001)
-    write_package(tmp_path / "p", replace(make_contents(), ggufs=(file,), default=Quantization.Q8_0), console)
-    with pytest.raises(GateError, match=r"takes no layer over 10\.0 GB"):
+    file = QuantizedFile(sparse, "sha256:" + "3" * 64, 10_000_000_001, Quantization.Q8_0)
+    write_package(tmp_path / "p", make_contents(files=(file,), default=Quantization.Q8_0), console)
+    with pytest.raises(GateError, match=r"accepts layers up to 10\.0 GB"):
         publish(tmp_path / "p", "ghcr.io/acme/coder:1.0", insecure=False, console=console)

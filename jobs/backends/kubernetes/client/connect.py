@@ -1,7 +1,9 @@
 """Opens the cluster of a kubeconfig.
 
-cluster = connect(console, context=None, namespace="research")
-job = cluster.find(cluster.jobs("acme-0a1b2c3d4e"))
+    cluster = connect(console, context=None, namespace="research")
+    job = cluster.find(cluster.jobs("acme-0a1b2c3d4e"))
+
+The official client is imported on first use.
 """
 
 from __future__ import annotations

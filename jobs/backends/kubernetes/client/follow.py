@@ -175,9 +175,7 @@ def _error(end: PodEnd | None, what: str, where: str, target: Target) -> Starfre
     again = f"starfreight jobs resume {target.name} --on kubernetes"
     if end is None:
         kind = JobStopped if "time limit" in what else JobFailed
-        return kind(
-            f"The job failed: {what}.", where=where, fix=f"{again} continues from the last checkpoint"
-        )
+        return kind(f"The job failed: {what}.", where=where, fix=f"{again} resumes from the last checkpoint")
     advice = Advice(
         where=where,
         again=again,

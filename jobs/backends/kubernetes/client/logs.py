@@ -73,7 +73,7 @@ class Cursor:
 
 
 def _second(stamp: str) -> str | None:
-    """A timestamp as a whole second in UTC: ``2026-11-23T22:04:05Z`` for ``2026-11-23T23:04:05.123+01:00``."""
+    """A timestamp in whole seconds of UTC: ``2026-11-23T22:04:05Z`` for ``2026-11-23T23:04:05.12+01:00``."""
     zone = stamp[-6:] if stamp[-6:-5] in ("+", "-") else "Z"
     try:
         moment = datetime.datetime.fromisoformat(stamp[:19] + zone)

@@ -2,8 +2,8 @@
 
 - In a queue, Kueue decides whether a Job is suspended, so its Workload is made inactive.
 - Otherwise the Job is suspended.
-- Servers before 1.22 drop ``suspend``. There, ``parallelism: 0`` ends the pods. Their exit codes count against
-  ``backoffLimit``, which is raised in the meantime.
+- Servers before 1.22 drop ``suspend``. There, ``parallelism: 0`` ends the pods. Their exit codes count
+  against ``backoffLimit``, which is raised in the meantime.
 
 The values to restore are in an annotation of the Job, so any client can resume it.
 """

@@ -172,7 +172,7 @@ def _status(answer: bytes) -> dict[str, Any]:
 
 
 def _resource(path: str) -> str:
-    """The resource in a path: ``jobs`` for ``/apis/batch/v1/namespaces/N/jobs/N``, ``pods/log`` for a pod's log."""
+    """The resource in a path: ``jobs`` in ``/apis/batch/v1/namespaces/NAME/jobs/NAME``, or ``pods/log``."""
     parts = path.partition("/namespaces/")[2].split("/")[1:]
     if not parts:
         return path

@@ -110,8 +110,8 @@ def find_target(cluster: Cluster, name: str) -> tuple[Target, Object]:
         where=f"namespace {cluster.namespace}, context {cluster.context}",
         fix=f"name one of {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}"
         if names
-        else "list the jobs: starfreight jobs list --on kubernetes. The cluster deletes a job some time after its "
-        "end (run.kubernetes.keep_finished); its run stays on the volume, and the recipe can be submitted again",
+        else "list the jobs: starfreight jobs list --on kubernetes. A job is deleted some time after its end "
+        "(run.kubernetes.keep_finished); its run stays on the volume, and the recipe can be submitted again",
     )
 
 

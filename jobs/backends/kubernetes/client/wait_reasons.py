@@ -29,6 +29,7 @@ _CONTAINER_REASONS = ("CreateContainerConfigError", "CreateContainerError", "Run
 _VOLUME_REASONS = ("FailedMount", "FailedAttachVolume", "FailedMapVolume")
 
 _CLAIMS_FIX = "check the claims of run.kubernetes: kubectl get pvc"
+_POLICY_FIX = "ask an admin about this policy"
 _QUOTA_FIX = "wait until other jobs have ended, request less, or ask an admin to raise the quota"
 
 _WORKLOADS = "apis/kueue.x-k8s.io/v1beta1"
@@ -128,9 +129,7 @@ def _pod_not_created(events: list[Object]) -> WaitReason:
             )
         if "must specify" in message and "quota" in message:
             return WaitReason("quota", f"the namespace's quota: {message}", "set run.memory in the recipe")
-        return WaitReason(
-            "policy", f"the cluster refuses the pod: {message}", "ask an admin about this policy"
-        )
+        return WaitReason("policy", f"the cluster refuses the pod: {message}", _POLICY_FIX)
     return WaitReason("starting", "its pod is not created yet")
 
 
@@ -142,7 +141,7 @@ def _image(pod: Object) -> WaitReason | None:
                 "image",
                 f"the image of {name} cannot be pulled: {container_spec(pod, name).get('image', '?')}: "
                 f"{clean(waiting.get('message') or waiting['reason'])}",
-                "check run.image, run.kubernetes.image_pull_secrets, and that the nodes can reach the registry",
+                "check run.image, run.kubernetes.image_pull_secrets, and the nodes' access to the registry",
             )
     return None
 
@@ -184,7 +183,8 @@ def _container(pod: Object) -> WaitReason | None:
         if waiting.get("reason") in _CONTAINER_REASONS:
             return WaitReason(
                 "policy",
-                f"the container {name} cannot be created: {clean(waiting.get('message') or waiting['reason'])}",
+                f"the container {name} cannot be created: "
+                f"{clean(waiting.get('message') or waiting['reason'])}",
                 "check the image and the secrets in the recipe's run",
             )
     return None

@@ -1,7 +1,7 @@
 """Long answers of the API: lists in pages, watches that survive lost connections, and lines of streams.
 
-Pages are yielded one by one, so that a list of a thousand jobs is never in memory as a whole. A watch starts at
-the version of its list, so that no change is missed, and one watch serves all jobs of a namespace.
+Pages are yielded one by one, so that a list of a thousand jobs is never in memory as a whole. A watch starts
+at the version of its list, so that no change is missed, and one watch serves all jobs of a namespace.
 """
 
 from __future__ import annotations

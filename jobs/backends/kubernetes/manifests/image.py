@@ -28,8 +28,8 @@ def choose_image(name: str, wanted: str | None) -> tuple[str, str]:
             raise RecipeError(
                 f"The image {error.what.removeprefix('The reference ')}",
                 where="key run.image, or option --image",
-                fix="write HOST/NAME@sha256:..., as printed by starfreight images push. A tag can move, which "
-                "would leave open which image has trained",
+                fix="write HOST/NAME@sha256:..., as starfreight images push prints it: a tag can move, and "
+                "the image that trained would be unknown",
             ) from None
         return str(reference), reference.digest
     built = find_image(name)

@@ -79,7 +79,7 @@ class JobSpec:
 
     @property
     def result(self) -> str:
-        """Name of a pod's run on the volume, with the variable that Kubernetes replaces by the pod's number."""
+        """Name of a pod's run on the volume, with Kubernetes' variable for the number of the pod."""
         if self.indexed:
             return f"{self.names.job}-$(JOB_COMPLETION_INDEX)"
         return self.names.job if self.variant is None else f"{self.names.job}-{self.variant}"
@@ -191,8 +191,8 @@ def _check_steps(recipe: Recipe, last_step: str, variants: int) -> None:
         raise RecipeError(
             "A job on several nodes can only train.",
             where="key run.kubernetes.until",
-            fix="remove until; after training, submit the recipe again with nodes: 1 and until: "
-            f"{options.until}, which continues with the finished run",
+            fix="train first: starfreight jobs run --until train; then run the same command with --nodes 1, "
+            "which continues with the finished run",
         )
     if options.nodes == 1 and options.engine == "trainer":
         raise RecipeError(

@@ -27,7 +27,7 @@ def refuse_secrets(recipe: Recipe) -> None:
         )
         if found:
             raise RecipeError(
-                "The recipe has a value that looks like a key or a password. Many users of a cluster can read recipes.",
+                "The recipe has a value that looks like a key or a password, and many can read recipes.",
                 where=f"key {path}",
                 fix="remove it, and revoke it if others may have seen the recipe; "
                 "credentials of a registry belong in a Secret (run.kubernetes.push_secret, pull_secret)",

@@ -70,7 +70,8 @@ def _fetch(train: Object, pod: Object, plan: JobSpec) -> Object:
     step = copy.deepcopy(train)
     step["name"] = "fetch"
     step["args"] = [
-        "python", "-P", "-m", "starfreight.jobs.data.fetch", _RECIPE, "--folder", plan.folder, *_variant(plan),
+        "python", "-P", "-m", "starfreight.jobs.data.fetch", _RECIPE,
+        "--folder", plan.folder, *_variant(plan),
     ]  # fmt: skip
     step["env"] = [entry for entry in step["env"] if entry["name"] != "HF_HUB_OFFLINE"]
     fill_resources(step, plan, gpus=False)

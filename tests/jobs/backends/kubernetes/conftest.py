@@ -1,4 +1,4 @@
-"""Recipes of clusters as files, and what they are rendered as."""
+"""Recipe files for clusters, and their rendering."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RECIPES = Path(__file__).with_name("recipes")
 
 @pytest.fixture
 def render_file() -> Callable[..., Rendered]:
-    """Renders one of the recipes beside this file by its name, or a file, with options of a command line."""
+    """Renders a recipe of this directory by name, or a file, with options of the command line."""
 
     def make(recipe: str | Path, version: str = "1.37", **options: Any) -> Rendered:
         path = recipe if isinstance(recipe, Path) else RECIPES / f"{recipe}.yaml"
@@ -48,7 +48,7 @@ def write_job(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def containers_of() -> Callable[[Any], list[Any]]:
-    """All containers of a document of any kind, those that run first among them."""
+    """All containers of a document of any kind, including init containers."""
 
     def find(document: Any) -> list[Any]:
         return list(_containers(document))

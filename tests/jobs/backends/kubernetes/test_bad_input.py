@@ -1,4 +1,4 @@
-"""Recipes that cannot be a job in a cluster: refused with the key, the reason and what to do."""
+"""Recipes that cannot run in a cluster are refused with key, reason and advice."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TOKEN = "ghp_" + "16C7e42F292c6912E7710c838347Ae178B4a"
 def refusal(
     render_file: Callable[..., Rendered], write_job: Callable[..., Path]
 ) -> Callable[..., RecipeError]:
-    """The error of a recipe that is refused."""
+    """The error for a refused recipe."""
 
     def find(*, image: str | None = IMAGE, version: str = "1.37", **parts: str) -> RecipeError:
         with pytest.raises(RecipeError) as caught:

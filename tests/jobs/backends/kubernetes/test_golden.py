@@ -1,10 +1,10 @@
-"""Each recipe beside this file is rendered as the file in ``golden`` says, to the byte.
+"""Each recipe in ``recipes`` is rendered to the bytes of its file in ``golden``.
 
-After a change that is meant:
+After an intended change:
 
     STARFREIGHT_UPDATE_GOLDEN=1 pytest tests/jobs/backends/kubernetes/test_golden.py
 
-and read the difference before you commit it.
+and read the diff before committing it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from starfreight.files import sha256_bytes
+from starfreight.jobs.backends.kubernetes import entrypoint
 from starfreight.jobs.backends.kubernetes.manifests.render import Rendered
 from starfreight.jobs.backends.kubernetes.manifests.templates import FOLDER
 from starfreight.recipe import load_recipe, recipe_digest, validate_recipe
@@ -33,7 +34,7 @@ CASES = [
 
 
 def _without_digests(rendered: Rendered) -> str:
-    """A recipe's digest changes with every key that recipes get; the files here must not."""
+    """Replaces the recipe's digest, which changes with every new key of recipes, unlike the golden files."""
     text = rendered.as_yaml()
     digest = rendered.documents[0]["metadata"]["annotations"]["dev.starfreight/recipe-digest"]
     shown = "sha256:" + "1d" * 32
@@ -83,6 +84,9 @@ def test_the_templates_can_be_applied_as_they_are_and_lie_where_people_look_for_
     job = yaml.safe_load((folder / "job.yaml").read_text())
     (volume,) = (one for one in job["spec"]["template"]["spec"]["volumes"] if one["name"] == "recipe")
     assert volume["configMap"]["name"] == recipe["metadata"]["name"]
+    arguments = job["spec"]["template"]["spec"]["initContainers"][0]["args"]
+    assert arguments[:4] == ["python", "-P", "-m", entrypoint.__name__]
+    assert entrypoint._options(arguments[4:]).kind == "train"
 
 
 def test_there_is_no_golden_file_without_a_case() -> None:

@@ -1,4 +1,4 @@
-"""What holds of every job that is rendered, and what decides what is in it."""
+"""Properties of all rendered jobs, and the effects of single options."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from starfreight.jobs.backends.kubernetes.manifests.render import Rendered
 
 ALL = ("cpu", "nodes-jobset", "publish", "registry", "sweep")
-"""Those whose pods are written out; a TrainJob's are made by its runtime."""
+"""Recipes whose manifests contain whole pods; those of a TrainJob are created by its runtime."""
 HEX = "0a" * 32
 
 
@@ -24,7 +24,7 @@ def pod_of(document: Any) -> Any:
 
 @pytest.fixture
 def pod(render_file: Callable[..., Rendered]) -> Callable[..., Any]:
-    """The pod template of what a recipe is rendered as."""
+    """The pod template of a rendered recipe."""
 
     def find(recipe: str | Path, version: str = "1.37", **options: Any) -> Any:
         return pod_of(render_file(recipe, version, **options).documents[1])

@@ -1,4 +1,4 @@
-"""``starfreight jobs render`` as people call it."""
+"""The command ``starfreight jobs render``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RunCommand = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def render_command(tmp_path: Path) -> RunCommand:
-    """Runs the command in an empty folder, with no cluster that it could ask."""
+    """Runs the command in an empty directory without access to a cluster."""
 
     def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

@@ -1,4 +1,4 @@
-"""Old servers: what they do not know is left out, and said."""
+"""Old servers: unsupported fields are left out with a warning."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_without_indexed_jobs_each_variant_is_a_job_of_its_own(
         assert job["metadata"]["labels"]["dev.starfreight/variant"] == str(number)
         assert job["metadata"]["labels"]["dev.starfreight/run"] == rendered.name
         train, package = containers_of(job)
-        assert train["args"][-4:] == ["--name", rendered.name, "--variant", str(number)]
+        assert train["args"][-5:] == ["--name", rendered.name, "--variant", str(number), "--ship"]
         assert f"/runs/.jobs/{rendered.name}-{number}" in package["args"]
         assert not {"completions", "completionMode", "backoffLimitPerIndex"} & job["spec"].keys()
     assert any(warning.startswith("spec.completionMode") for warning in rendered.warnings)

@@ -1,4 +1,4 @@
-"""A real HTTP server that speaks the shapes of the Kubernetes API, and fails as a test wants it to."""
+"""An HTTP server that imitates the Kubernetes API, with failures on request."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ NAMED = {
 
 @dataclass(frozen=True)
 class Asked:
-    """A request as it arrived."""
+    """A received request."""
 
     method: str
     path: str
@@ -44,30 +44,30 @@ class Asked:
 
 @dataclass(frozen=True)
 class Reply:
-    """What a test answers in place of the server."""
+    """An answer of a test instead of the server's."""
 
     status: int = 200
     body: Any = None
     pieces: Iterable[bytes] | None = None
-    """Of a stream, each sent when it is there."""
+    """Pieces of a stream, each sent at once."""
     cut: bool = False
-    """Whether the connection breaks off after them, without an end."""
+    """True to cut the connection after the pieces."""
     headers: dict[str, str] = field(default_factory=dict)
 
 
 def status(code: int, reason: str, message: str, **more: Any) -> dict[str, Any]:
-    """An error as the API sends it."""
+    """An error in the format of the API."""
     return {"kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": message, **more}
 
 
 class Api:
-    """The server: objects by their paths, and what was asked of it."""
+    """The server: its objects by path, and the received requests."""
 
     def __init__(self) -> None:
         self.objects: dict[str, dict[str, Any]] = {}
         self.asked: list[Asked] = []
         self.before: Callable[[Asked], Reply | None] = lambda asked: None
-        """May answer first."""
+        """Returns an answer instead of the server's, or ``None``."""
         self.version = "v1.34.2"
         self.date: str | None = None
         self.port = 0
@@ -76,7 +76,7 @@ class Api:
         self._lock = threading.Lock()
 
     def start(self) -> None:
-        """Listens, on the port that it had before if it did."""
+        """Starts listening; a restarted server keeps its port."""
         api = self
 
         class Handler(_Handler):
@@ -91,14 +91,14 @@ class Api:
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def stop(self) -> None:
-        """Stops listening: connections are refused from here on."""
+        """Stops listening: connections are refused."""
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
             self._server = None
 
     def put(self, path: str, **body: Any) -> dict[str, Any]:
-        """Makes an object, or makes it anew."""
+        """Creates or replaces an object."""
         metadata = body.pop("metadata", {})
         made = {
             **body,
@@ -115,7 +115,7 @@ class Api:
         return made
 
     def job(self, name: str, **body: Any) -> dict[str, Any]:
-        """Makes a Job that somebody has submitted."""
+        """Creates a submitted Job."""
         metadata = {"labels": {**NAMED, "dev.starfreight/run": name}, **body.pop("metadata", {})}
         spec = {"parallelism": 1, "completions": 1, "backoffLimit": 0, **body.pop("spec", {})}
         return self.put(
@@ -123,18 +123,18 @@ class Api:
         )
 
     def pod(self, name: str, job: str, state: dict[str, Any], phase: str = "Running", **more: Any) -> None:
-        """Makes a pod of a job with one container."""
+        """Creates a pod with one container for a job."""
         metadata = {"labels": {"job-name": job}, **more.pop("metadata", {})}
         spec = {"containers": [{"name": "train", "image": "trainer"}], "nodeName": "node1"}
         found = {"phase": phase, "containerStatuses": [{"name": "train", "state": state}], **more}
         self.put(f"{PODS}/{name}", metadata=metadata, spec=spec, status=found)
 
     def written(self, method: str) -> list[Asked]:
-        """The requests of a method that were no dry run."""
+        """The requests with a method, without dry runs."""
         return [one for one in self.asked if one.method == method and "dryRun" not in one.query]
 
     def answer(self, asked: Asked) -> Reply:
-        """What a sound server would answer."""
+        """The answer of a working server."""
         with self._lock:
             if asked.path == "/version":
                 return Reply(body={"gitVersion": self.version})
@@ -241,18 +241,18 @@ class _Handler(BaseHTTPRequestHandler):
         return self.served.date or email.utils.formatdate(usegmt=True)
 
     def log_message(self, format: str, *arguments: Any) -> None:
-        """Says nothing."""
+        """Silent."""
 
 
 @pytest.fixture
 def reply() -> type[Reply]:
-    """What a test answers in place of the server."""
+    """An answer of a test instead of the server's."""
     return Reply
 
 
 @pytest.fixture
 def failure() -> Callable[..., dict[str, Any]]:
-    """An error as the API sends it."""
+    """An error in the format of the API."""
     return status
 
 
@@ -279,29 +279,29 @@ def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
 
 
 class Said(Console):
-    """Remembers what it is told."""
+    """Records its notes."""
 
     def __init__(self) -> None:
         super().__init__()
         self.notes: list[str] = []
 
     def note(self, text: str) -> None:
-        """Keeps the line."""
+        """Records the note."""
         self.notes.append(text)
 
     @property
     def all(self) -> str:
-        """All of it."""
+        """All notes."""
         return "\n".join(self.notes)
 
 
 @pytest.fixture
 def said() -> Said:
-    """A console that remembers."""
+    """A console that records its notes."""
     return Said()
 
 
 @pytest.fixture
 def cluster(api: Api, said: Said) -> Cluster:
-    """The server as the commands see it."""
+    """A client of the server."""
     return connect(said, patience=1)

@@ -66,7 +66,7 @@ class TestRefusals:
                 ServiceError, "is being deleted",
             ),
             (403, "Forbidden", "denied by policy no-gpus", ServiceError, "denied by policy no-gpus"),
-            (404, "NotFound", 'namespaces "research" not found', InputError, "The namespace research does not exist"),
+            (404, "NotFound", 'namespaces "research" not found', InputError, "research does not exist"),
             (
                 422, "Invalid", "spec.template.spec.containers: Required value",
                 RecipeError, "spec.template.spec.containers: Required value",

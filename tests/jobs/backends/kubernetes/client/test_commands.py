@@ -1,4 +1,4 @@
-"""The command line against the server: what it asks, what it says, and how it ends."""
+"""Commands with the imitated server: requests, output and exit codes."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ class TestFollowing:
     def test_a_failure_that_the_job_recovered_from_is_none(
         self, api: Any, cluster: Cluster, said: Any, reply: Any
     ) -> None:
-        """An evicted pod reports that it stopped; the next one ends well."""
+        """An evicted pod reports a stop, and the next one succeeds."""
         stopped = {"event": "error", "kind": "JobStopped", "what": "stopped", "where": None, "next": None}
         self._serve(api, reply, [stopped], 75, condition("Complete"))
         follow(cluster, Target(JOB, "acme"), said)
@@ -199,7 +199,7 @@ class TestFollowing:
         self, api: Any, reply: Any, events: list[dict[str, Any]], state: Any, status: dict[str, Any],
         annotations: dict[str, str] | None = None,
     ) -> None:  # fmt: skip
-        """A job whose pod runs until its log is read, and is then as given."""
+        """A job whose pod ends in the given state once its log has been read."""
         api.job("acme")
         api.pod("acme-1", "acme", RUNNING)
         last = ended(state) if isinstance(state, int) else state
@@ -218,7 +218,7 @@ LABELS = {"app.kubernetes.io/name": "starfreight", "dev.starfreight/run": "acme"
 
 
 def resume_or_follow(cluster: Cluster, said: Any) -> None:
-    """As ``jobs resume`` of a job that runs already."""
+    """Like ``jobs resume`` for a running job."""
     follow_all(cluster, (resume(cluster, *find_target(cluster, "acme"), said),), said, detach=False)
 
 

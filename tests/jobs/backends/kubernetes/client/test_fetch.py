@@ -28,7 +28,7 @@ TARGET = Target(JOB, "acme")
 
 @pytest.fixture
 def run_folder(prepare: Callable[[Path], Path], make_job: Callable[..., Path], tmp_path: Path) -> Path:
-    """A prepared run with what a job would have left in it."""
+    """A prepared run with the files of a finished job."""
     run = prepare(make_job(tmp_path / "there"))
     for name in ("checkpoints/step-3/weights", "data/blocks.bin", "plots/loss.png", "inputs.json", ".lock"):
         (run / name).parent.mkdir(parents=True, exist_ok=True)
@@ -39,14 +39,14 @@ def run_folder(prepare: Callable[[Path], Path], make_job: Callable[..., Path], t
 
 
 def send(folder: Path) -> bytes:
-    """What the reader writes."""
+    """Output of the archive program."""
     command = [sys.executable, "-P", "-m", "starfreight.jobs.backends.kubernetes.run_archive", str(folder)]
     root = Path(__file__).resolve().parents[5]
     return subprocess.run(command, capture_output=True, check=True, env={"PYTHONPATH": str(root)}).stdout
 
 
 class Pipe(io.RawIOBase):
-    """Bytes as they come over an execution: in small pieces."""
+    """Bytes in small pieces, as from a program in a pod."""
 
     def __init__(self, data: bytes) -> None:
         self._data = io.BytesIO(data)
@@ -123,7 +123,7 @@ class TestReceiving:
 
 
 def tar(listed: list[dict[str, Any]], *members: tuple[tarfile.TarInfo, bytes], run: str = "acme-1") -> bytes:
-    """A tar as somebody evil may send it."""
+    """A tar from an attacker."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as made:
         index = json.dumps({"run": run, "files": listed}).encode()

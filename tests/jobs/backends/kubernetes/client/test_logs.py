@@ -24,7 +24,7 @@ LOG = [line(1, 1, "a"), line(1, 1, "b"), line(1, 2, "c"), line(2, 1, "d"), line(
 
 
 def since(lines: list[bytes], asked: Any) -> list[bytes]:
-    """What a kubelet gives from a whole second on."""
+    """The lines from a second on, as a kubelet returns them."""
     begin = asked.query.get("sinceTime", "")[:19].encode()
     return [one for one in lines if one[:19] >= begin]
 

@@ -1,4 +1,4 @@
-"""What stops a job with its checkpoint, and lets it go on."""
+"""Cancelling a job with a checkpoint, and resuming it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a job's objects say, in words."""
+"""States and wait reasons of jobs and pods in words."""
 
 from __future__ import annotations
 
@@ -52,7 +52,10 @@ class TestEnds:
     @pytest.mark.parametrize(
         ("ended", "words"),
         [
-            ({"exitCode": 75}, "stopped on request with its checkpoint written (exit code 75) while training"),
+            (
+                {"exitCode": 75},
+                "stopped on request with its checkpoint written (exit code 75) while training",
+            ),
             ({"exitCode": 2}, "could not use its recipe or an input (exit code 2) while training"),
             (
                 {"exitCode": 137, "reason": "OOMKilled"},

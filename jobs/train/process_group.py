@@ -1,7 +1,6 @@
-"""The processes that train together: one for each GPU, started by torchrun's launcher.
+"""The group of processes training together: one per GPU, started by torchrun's launcher.
 
-What they agree on (a stop, a sum) travels over gloo, between CPUs, so that it works the same with
-and without GPUs.
+Agreements (a stop, a sum) use gloo between CPUs, so they work the same with and without GPUs.
 """
 
 from __future__ import annotations
@@ -13,17 +12,17 @@ from dataclasses import dataclass
 from typing import Any
 
 PATIENCE = datetime.timedelta(hours=12)
-"""How long one waits for another: the first one makes the data while the others wait."""
+"""Time limit of a collective operation: the first process prepares the data while the others wait."""
 
 
 @dataclass(frozen=True)
-class Processes:
-    """This process among all.
+class ProcessGroup:
+    """This process among those training together.
 
     Attributes:
-        rank: its number, from 0 on.
-        local_rank: its number on this machine, which is that of its GPU.
-        count: how many there are.
+        rank: number of this process, from 0.
+        local_rank: number on this machine, also the number of its GPU.
+        count: number of processes.
     """
 
     rank: int = 0
@@ -32,20 +31,20 @@ class Processes:
 
     @property
     def is_first(self) -> bool:
-        """Whether this is the one that writes files and tells how things go."""
+        """True for the process that writes files and reports progress."""
         return self.rank == 0
 
-    def wait(self) -> None:
-        """Returns when all have come here."""
+    def barrier(self) -> None:
+        """Wait for all processes to get here."""
         if self.count > 1:
-            self.total([0.0])
+            self.sum([0.0])
 
     def any(self, value: bool) -> bool:
-        """Whether it is true in any of them. All have to ask."""
-        return self.total([float(value)])[0] > 0
+        """True if ``value`` is true in any process. All must call this."""
+        return self.sum([float(value)])[0] > 0
 
-    def total(self, values: Sequence[float]) -> list[float]:
-        """The sums over all, in double precision. All have to ask."""
+    def sum(self, values: Sequence[float]) -> list[float]:
+        """The sums over all processes, in double precision. All must call this."""
         if self.count == 1:
             return list(values)
         import torch
@@ -56,8 +55,8 @@ class Processes:
         result: list[float] = sums.tolist()
         return result
 
-    def share(self, items: Sequence[Any]) -> Sequence[Any]:
-        """The part of a list that is this one's to do."""
+    def shard(self, items: Sequence[Any]) -> Sequence[Any]:
+        """This process's share of a list."""
         return (
             items
             if self.count == 1
@@ -65,15 +64,15 @@ class Processes:
         )
 
 
-ALONE = Processes()
+SINGLE_PROCESS = ProcessGroup()
 """The usual case: one process."""
 
 
-def join() -> Processes:
-    """Meets the other processes, when torchrun's launcher started this one."""
+def join_process_group() -> ProcessGroup:
+    """Join the process group, if torchrun's launcher started this process."""
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if "LOCAL_RANK" not in os.environ or count == 1:
-        return ALONE
+        return SINGLE_PROCESS
     import torch
     import torch.distributed
 
@@ -82,4 +81,4 @@ def join() -> Processes:
     if torch.cuda.is_available():
         torch.cuda.set_device(local_rank)
     torch.distributed.init_process_group(backend, timeout=PATIENCE)
-    return Processes(int(os.environ["RANK"]), local_rank, count)
+    return ProcessGroup(int(os.environ["RANK"]), local_rank, count)

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import torch
 
-from starfreight.jobs.train.best import best_so_far
+from starfreight.jobs.train.best_adapter import best_so_far
+from starfreight.jobs.train.early_stopping import DivergenceDetector, has_stalled
 from starfreight.jobs.train.metrics import read_metrics
-from starfreight.jobs.train.trend import Divergence, has_stalled
 from starfreight.run import METRICS_FILE, Run
 
 Start = Callable[[Path], Any]
@@ -137,7 +137,7 @@ def test_training_has_stalled_when_nothing_was_lower_for_so_long(
 
 
 def test_a_loss_that_rises_for_good_is_a_divergence_and_a_few_bad_batches_are_none() -> None:
-    watch = Divergence()
+    watch = DivergenceDetector()
     assert not any(watch.add(3 - step / 100) for step in range(100))
     assert not any(watch.add(12) for _ in range(3))
     assert not any(watch.add(2) for _ in range(60))

@@ -1,25 +1,25 @@
-"""The largest batch that fits a GPU, with the same number of blocks in each step."""
+"""Largest batch size for a GPU, keeping the number of blocks per step."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from starfreight.checkpoint import ModelShape
+from starfreight.jobs.planning.gpu_memory import training_memory
 from starfreight.jobs.planning.gpus import Gpu
-from starfreight.jobs.planning.memory import training_memory
 from starfreight.recipe import Training
 
 _LARGEST = 4096
 
 
 @dataclass(frozen=True)
-class Proposal:
-    """Settings that fit.
+class BatchSettings:
+    """Batch settings for a GPU.
 
     Attributes:
-        batch_size: blocks in one forward pass.
-        gradient_accumulation: forward passes in one step.
-        gpu_memory: what they need, in bytes.
+        batch_size: blocks per forward pass.
+        gradient_accumulation: forward passes per step.
+        gpu_memory: bytes needed.
     """
 
     batch_size: int
@@ -27,10 +27,10 @@ class Proposal:
     gpu_memory: int
 
 
-def largest_batch(shape: ModelShape, training: Training, gpu: Gpu) -> Proposal | None:
-    """The largest batch that fits, or ``None`` when a single block does not.
+def largest_batch(shape: ModelShape, training: Training, gpu: Gpu) -> BatchSettings | None:
+    """The largest batch to fit in ``gpu``, or ``None`` if not even one block fits.
 
-    A step keeps at least the recipe's blocks: the gradient is of as many tokens as before, or a few more.
+    A step keeps at least the recipe's blocks, so its gradient covers as many tokens as before, or a few more.
     """
 
     def needs(batch: int) -> int:
@@ -38,7 +38,7 @@ def largest_batch(shape: ModelShape, training: Training, gpu: Gpu) -> Proposal |
 
     if needs(1) > gpu.memory:
         return None
-    # Memory grows with the batch, so that halving the range finds the last one that fits.
+    # Memory grows with the batch, so bisection finds the largest one.
     low, high = 1, _LARGEST
     while low < high:
         middle = (low + high + 1) // 2
@@ -48,5 +48,5 @@ def largest_batch(shape: ModelShape, training: Training, gpu: Gpu) -> Proposal |
             high = middle - 1
     blocks = training.batch_size * training.gradient_accumulation
     passes = -(-blocks // low)
-    batch = -(-blocks // passes)  # No larger than a step has use for.
-    return Proposal(batch, passes, needs(batch))
+    batch = -(-blocks // passes)  # A larger batch would leave the last pass partly empty.
+    return BatchSettings(batch, passes, needs(batch))

@@ -1,4 +1,4 @@
-"""The shape of a recipe's base model, without fetching it."""
+"""Base model shapes, known without fetching the weights."""
 
 from __future__ import annotations
 
@@ -37,20 +37,22 @@ PUBLISHED = {
     "bigcode/starcoderbase": _starcoder(40, 6144, 48),
     "bigcode/starcoder": _starcoder(40, 6144, 48),
 }
-"""The models as BigCode published them: their ``config.json`` in numbers."""
+"""BigCode's published models: the values of their ``config.json``."""
 
 
 def base_shape(base: Base, folder: Path) -> ModelShape:
-    """The shape of a base model; a published one is known, another one is looked at.
+    """The shape of a base model: from the table if published, otherwise from its ``config.json``.
+
+    A directory named like a published model takes precedence over the table.
 
     Args:
         base: the recipe's base model.
-        folder: where the recipe's relative paths start.
+        folder: the directory of the recipe; relative paths start there.
 
     Raises:
-        RecipeError: the base model is neither a folder nor a hub id with a commit.
-        InputError: its ``config.json`` is not one of a supported model.
-        ServiceError: it had to be fetched, and the hub does not answer.
+        RecipeError: the base model is neither a directory nor a hub id with a commit.
+        InputError: ``config.json`` does not describe a supported model.
+        ServiceError: the model had to be fetched, and the hub is unreachable.
     """
     known = PUBLISHED.get(base.model)
     if known is not None and not (folder / base.model).is_dir():

@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import load_file
 
 from starfreight.errors import InputError
-from starfreight.jobs.train import checkpoints, launch
-from starfreight.jobs.train.processes import Processes
+from starfreight.jobs.train import checkpoints, torchrun
+from starfreight.jobs.train.process_group import ProcessGroup
 from starfreight.run import Run
 
 EVENLY = {"dropout": 0, "gradient_accumulation": 2, "steps": 8, "checkpoint_every": 4}
@@ -85,7 +85,7 @@ def test_how_many_processes_follows_from_the_recipe_the_machine_and_the_step(
 ) -> None:
     run = Run.load(run_in(3, gradient_accumulation=4))
     with pytest.raises(InputError, match="3 processes cannot share a step of 4"):
-        launch.wanted(run)
+        torchrun.process_count(run)
     automatic = run.model_copy(
         update={
             "recipe": run.recipe.model_copy(
@@ -93,15 +93,15 @@ def test_how_many_processes_follows_from_the_recipe_the_machine_and_the_step(
             )
         }
     )
-    assert launch.wanted(automatic) == 1
+    assert torchrun.process_count(automatic) == 1
     monkeypatch.setattr(torch, "cuda", SimpleNamespace(is_available=lambda: True, device_count=lambda: 3))
-    assert launch.wanted(automatic) == 2  # The most that share four passes evenly.
+    assert torchrun.process_count(automatic) == 2  # The most that share four passes evenly.
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    with pytest.raises(InputError, match="GPUs for 2"):
-        launch.wanted(run)
+    with pytest.raises(InputError, match="this machine has 2"):
+        torchrun.process_count(run)
 
 
 def test_work_is_shared_without_a_gap() -> None:
     items = list(range(7))
-    shares = [Processes(rank, rank, 3).share(items) for rank in range(3)]
+    shares = [ProcessGroup(rank, rank, 3).shard(items) for rank in range(3)]
     assert sorted(item for share in shares for item in share) == items

@@ -1,6 +1,6 @@
-"""A checkpoint of a training: one safetensors file with weights, optimizer state and the step.
+"""Training checkpoints: one safetensors file with weights, optimizer state and metadata.
 
-No pickle: ``torch.save`` of an optimizer is one, and a checkpoint may come from another machine.
+Without pickle, unlike ``torch.save``: a checkpoint may come from another machine.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ _OPTIMIZER = "optimizer/"
 def save(
     path: Path, model: torch.nn.Module, optimizers: dict[str, torch.optim.Optimizer], about: dict[str, Any]
 ) -> None:
-    """Writes a checkpoint, whole or not at all.
+    """Write a checkpoint, atomically.
 
     Args:
-        path: its file.
-        model: every parameter is saved as it is.
+        path: file to write.
+        model: every parameter is saved unchanged.
         optimizers: by name; every tensor of their state is saved.
-        about: what :func:`read_about` gives back.
+        about: metadata, returned by :func:`read_about`.
     """
     from safetensors.torch import save as to_bytes
 
@@ -47,7 +47,7 @@ def save(
 
 
 def read_about(path: Path) -> dict[str, Any] | None:
-    """What a checkpoint says of itself, ``None`` where there is none or it is no checkpoint."""
+    """The metadata of a checkpoint; ``None`` if the file is missing or not a checkpoint."""
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():
@@ -61,10 +61,10 @@ def read_about(path: Path) -> dict[str, Any] | None:
 
 
 def load(path: Path, model: torch.nn.Module, optimizers: dict[str, torch.optim.Optimizer]) -> None:
-    """Puts a checkpoint into a model and optimizers of the same making.
+    """Load a checkpoint into a model and optimizers of the same structure.
 
     Raises:
-        InputError: it is damaged or belongs to another model.
+        InputError: it is corrupt or belongs to another model.
     """
     import torch
     from safetensors import SafetensorError
@@ -80,7 +80,7 @@ def load(path: Path, model: torch.nn.Module, optimizers: dict[str, torch.optim.O
             if name.startswith(_OPTIMIZER):
                 kind, key, of = name.removeprefix(_OPTIMIZER).split("/", 2)
                 parameter = parameters[of]
-                # The count of steps stays on the CPU, where AdamW keeps it.
+                # AdamW keeps its step counter on the CPU.
                 place = value if value.ndim == 0 else value.to(parameter.device)
                 optimizers[kind].state[parameter][key] = place
     except (SafetensorError, KeyError, RuntimeError, ValueError) as error:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 
-def card(manifest: dict[str, Any]) -> str:
-    """The README of a model folder, from what its manifest says."""
+def model_card(manifest: dict[str, Any]) -> str:
+    """The README of a model directory, rendered from its manifest."""
     shape, held_out = manifest["settings"]["shape"], manifest["held_out"]
     millions = f"{manifest['parameters'] / 1e6:.2f} million"
     training = [file for file in manifest["files"] if not file["held_out"]]

@@ -1,0 +1,66 @@
+"""This machine's part in a run: the model loaded on its device, and its record.
+
+The record holds the versions, the image and the hardware of an attempt.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from starfreight import __version__
+from starfreight.jobs.protocol import events
+from starfreight.jobs.train.environment import IMAGE_VARIABLE
+from starfreight.jobs.train.process_group import ProcessGroup
+from starfreight.run import Machine, Run
+
+_LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "accelerate", "datasets", "tokenizers")
+
+
+def load_on_device(run: Run, base: Path, processes: ProcessGroup) -> Any:
+    """Load the base model with a fresh adapter on this process's device."""
+    events.send("phase", text="Loading the base model")
+    import torch
+    import transformers
+
+    from starfreight.jobs.train.model import choose_device, load_model
+
+    transformers.utils.logging.set_verbosity_error()
+    # A resumed run keeps its number of threads: the last bits of a sum depend on it.
+    torch.set_num_threads(run.machine.threads if run.machine else _thread_count(run.recipe.run.threads))
+    device = choose_device(processes.local_rank)
+    return load_model(base, run.base.architecture, run.recipe.training, device)
+
+
+def record_machine(run: Run, device: Any, processes: ProcessGroup) -> Run:
+    """The run's record with the versions, image and hardware of this attempt."""
+    import torch
+
+    from starfreight.jobs.train.model import choose_attention
+
+    machine = Machine(
+        processor=platform.processor() or platform.machine(),
+        device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        threads=torch.get_num_threads(),
+        processes=processes.count,
+        attention=choose_attention(device),
+    )
+    versions = {"starfreight": __version__, "python": platform.python_version()}
+    versions |= {name: version(name) for name in _LIBRARIES}
+    return run.model_copy(update={"versions": versions, "machine": machine, "image": _image_digest()})
+
+
+def _image_digest() -> str | None:
+    """The digest of this container's image, as set by the backend."""
+    digest = os.environ.get(IMAGE_VARIABLE, "")
+    return digest if re.fullmatch(r"sha256:[0-9a-f]{64}", digest) else None
+
+
+def _thread_count(chosen: int | None) -> int:
+    # One core is left free: a small model slows down tenfold when another process takes a core from
+    # one of the threads, since the threads wait for each other.
+    return chosen or max(1, (os.cpu_count() or 2) - 1)
