@@ -10,7 +10,6 @@ import tempfile
 import tokenize
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +21,20 @@ from starfreight.checkpoint.layout import expected_tensors
 from starfreight.console import Console
 from starfreight.files import sha256_bytes
 from starfreight.package import BaseOrigin
-from starfreight.packager.layout.write_package import GgufFile, LicenseText, PackageContents
+from starfreight.packager.hashed_file import QuantizedFile
+from starfreight.packager.layout.write_package import PackageContents
+from starfreight.packager.model_description import LicenseText, ModelDescription
 from starfreight.quantization import Quantization
 
-pytest_plugins = ["manifest_checks", "servers", "small_jobs"]
+pytest_plugins = [
+    "command_line",
+    "installations",
+    "manifest_checks",
+    "recipe_files",
+    "servers",
+    "small_jobs",
+    "toy_kind",
+]
 
 FIM_TOKENS = ["<|endoftext|>", "<fim_prefix>", "<fim_middle>", "<fim_suffix>", "<fim_pad>"]
 SPECIAL_TOKENS = {
@@ -232,25 +241,32 @@ def make_contents(tmp_path: Path) -> Callable[..., PackageContents]:
         for quantization, data in weights.items():
             path = folder / f"{quantization}.gguf"
             path.write_bytes(data)
-            files.append(GgufFile(quantization, path, sha256_bytes(data), len(data)))
+            files.append(QuantizedFile(path, sha256_bytes(data), len(data), quantization))
+        described: dict[str, Any] = {
+            "name": "tiny-coder",
+            "title": "Tiny coder",
+            "description": "Completes very little.",
+            "created": "2026-01-02T03:04:05Z",
+            "run": "tiny-coder-0123456789",
+            "recipe": "sha256:" + "1" * 64,
+            "base": BaseOrigin(name="builtin:starter", digest="sha256:" + "2" * 64),
+            "architecture": "starcoder2",
+            "parameters": 2_754_048,
+            "context_length": 256,
+            "default": files[0].quantization,
+            "licenses": (
+                LicenseText(name="PSF-2.0", text=b"The license.\n"),
+                LicenseText(name="MIT", text=b"Another license.\n"),
+            ),
+            "template": "{{ .Prompt }}",
+            "settings": {"temperature": 0.2, "stop": ("<file_sep>", "<|endoftext|>")},
+        }
+        of_the_model = {key: changes.pop(key) for key in ModelDescription.model_fields.keys() & changes}
         contents = PackageContents(
-            name="tiny-coder",
-            title="Tiny coder",
-            description="Completes very little.",
-            created=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
-            run="tiny-coder-0123456789",
-            recipe="sha256:" + "1" * 64,
-            base=BaseOrigin(name="builtin:starter", digest="sha256:" + "2" * 64),
-            architecture="starcoder2",
-            parameters=2_754_048,
-            context_length=256,
-            ggufs=tuple(files),
-            default=files[0].quantization,
-            licenses=(LicenseText("PSF-2.0", b"The license.\n"), LicenseText("MIT", b"Another license.\n")),
+            model=ModelDescription(**described | of_the_model),
+            files=tuple(files),
             model_card=b"# Tiny coder\n",
             provenance=b'{"_type":"https://in-toto.io/Statement/v1","subject":[]}',
-            template="{{ .Prompt }}",
-            settings={"temperature": 0.2, "stop": ["<file_sep>", "<|endoftext|>"]},
         )
         return replace(contents, **changes)
 

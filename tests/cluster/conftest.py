@@ -1,4 +1,4 @@
-"""The cluster that KUBECONFIG names, with kubernetes/base applied under a namespace of the tests' own."""
+"""The cluster in KUBECONFIG, with kubernetes/base applied in a namespace for the tests."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ KUBERNETES = Path(__file__).resolve().parents[2] / "kubernetes"
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody who uses a cluster by way of kubectl."""
+    """A user of the cluster with kubectl."""
 
     program: str
     kubeconfig: str
 
     def try_kubectl(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
-        """Runs kubectl, whatever comes of it."""
+        """Runs kubectl; it may fail."""
         command = [self.program, f"--kubeconfig={self.kubeconfig}", *arguments]
         return subprocess.run(command, capture_output=True, text=True, timeout=120, input=stdin, check=False)
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
-        """Runs kubectl, which has to succeed, and gives its output."""
+        """Runs kubectl, checks its exit code, and returns its output."""
         done = self.try_kubectl(*arguments, stdin=stdin)
         assert done.returncode == 0, f"kubectl {' '.join(arguments)}:\n{done.stdout}{done.stderr}"
         return done.stdout
 
     def knows(self, resource: str, group: str) -> bool:
-        """Whether the server has a resource, such as ``clusterqueues`` in ``kueue.x-k8s.io/v1beta2``."""
+        """True if the server has a resource, e.g. ``clusterqueues`` in ``kueue.x-k8s.io/v1beta2``."""
         found = self.try_kubectl("get", "--raw", f"/apis/{group}")
         return found.returncode == 0 and f'"name":"{resource}"' in found.stdout.replace(" ", "")
 
 
 @pytest.fixture(scope="session")
 def admin(kubectl_program: str) -> Person:
-    """The admin of the cluster that KUBECONFIG names."""
+    """The admin of the cluster in KUBECONFIG."""
     kubeconfig = os.environ.get("KUBECONFIG")
     if not kubeconfig:
         pytest.skip("KUBECONFIG names no cluster")
@@ -52,7 +52,7 @@ def admin(kubectl_program: str) -> Person:
 
 @pytest.fixture(scope="session")
 def in_namespace(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Path]:
-    """A kustomization that puts a folder of kubernetes/ into another namespace, as an admin can write one."""
+    """Writes a kustomization of a directory of kubernetes/ with another namespace, like an admin."""
 
     def make(name: str, namespace: str) -> Path:
         folder = tmp_path_factory.mktemp(name)
@@ -65,12 +65,12 @@ def in_namespace(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str
 
 @pytest.fixture(scope="session")
 def base_namespace(admin: Person, in_namespace: Callable[[str, str], Path]) -> Iterator[str]:
-    """A namespace with all of kubernetes/base in it. It is deleted at the end, as is what came with it."""
+    """A namespace with all of kubernetes/base. All created objects are deleted at the end."""
     namespace = f"starfreight-test-{secrets.token_hex(4)}"
     folder = str(in_namespace("base", namespace))
     made = admin.kubectl("apply", "-k", folder)
     yield namespace
-    # PriorityClasses are the cluster's: those that were there before stay.
+    # PriorityClasses belong to the cluster: only those created here are deleted.
     created = [line.split()[0] for line in made.splitlines() if line.endswith(" created")]
     for name in created:
         if name.startswith("priorityclass"):
@@ -82,7 +82,7 @@ def base_namespace(admin: Person, in_namespace: Callable[[str, str], Path]) -> I
 def submitter_kubeconfig(
     admin: Person, base_namespace: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """A kubeconfig of somebody who may submit to the tests' namespace, and nothing else."""
+    """A kubeconfig with the right to submit jobs in the namespace, and nothing else."""
     admin.kubectl("create", "serviceaccount", "submitter", "-n", base_namespace)
     admin.kubectl(
         "create", "rolebinding", "test-submitter", "-n", base_namespace, "--role=starfreight-submitter",
@@ -100,11 +100,11 @@ def submitter_kubeconfig(
 
 @pytest.fixture(scope="session")
 def submitter(kubectl_program: str, submitter_kubeconfig: Path) -> Person:
-    """Somebody who may submit, by way of kubectl."""
+    """A user with the right to submit jobs, and nothing else."""
     return Person(kubectl_program, str(submitter_kubeconfig))
 
 
 @pytest.fixture(scope="session")
 def small_image() -> str:
-    """An image with a shell that the cluster's nodes have already."""
+    """An image with a shell that is on the cluster's nodes already."""
     return os.environ.get("STARFREIGHT_CLUSTER_IMAGE", "busybox:dev")

@@ -1,4 +1,4 @@
-"""kubernetes/ on a real API server: it takes the files, and gives the rights that they say and no others."""
+"""kubernetes/ on a real API server: the files are valid, and grant the intended rights only."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ GIVEN: Rights = {
 
 @pytest.fixture(scope="module")
 def rights(admin: Any) -> Callable[..., Rights]:
-    """All that the server lets somebody do in a namespace."""
+    """All rights of a user in a namespace."""
 
     def ask(user: str, groups: Iterable[str], namespace: str) -> Rights:
         review = {
@@ -53,7 +53,7 @@ def rights(admin: Any) -> Callable[..., Rights]:
 
 
 class TestRights:
-    """The server's own answers."""
+    """Answers of the server."""
 
     def test_a_submitter_may_do_this_and_nothing_else(
         self, rights: Callable[..., Rights], base_namespace: str
@@ -74,7 +74,7 @@ class TestRights:
 
 
 class TestSubmitter:
-    """Somebody with a token, a role and nothing else."""
+    """A user with a token and a role."""
 
     def test_runs_a_job_reads_it_stops_it_and_removes_it(
         self, submitter: Any, base_namespace: str, small_image: str
@@ -116,7 +116,7 @@ class TestSubmitter:
 
 
 class TestServer:
-    """The server takes the files, and enforces what they say."""
+    """The files are valid and enforced."""
 
     def test_base_applied_again_changes_nothing(
         self, admin: Any, base_namespace: str, in_namespace: Callable[[str, str], Path]
@@ -173,7 +173,7 @@ class TestServer:
 
 
 def a_job(image: str) -> dict[str, Any]:
-    """A restricted Job that says hello and goes on until it is stopped."""
+    """A restricted Job that prints hello and runs until it is stopped."""
     pod = a_pod(limits={"cpu": "100m", "memory": "32Mi", "ephemeral-storage": "16Mi"})["spec"]
     del pod["nodeSelector"]
     pod |= {"restartPolicy": "Never", "terminationGracePeriodSeconds": 1}
@@ -186,7 +186,7 @@ def a_job(image: str) -> dict[str, Any]:
 
 
 def running_pod(submitter: Any, job: str) -> str:
-    """The name of a job's pod, when it runs."""
+    """Waits until the pod of a job is running, and returns its name."""
     for _ in range(120):
         pods = json.loads(submitter.kubectl("get", "pods", "-l", f"job-name={job}", "-o", "json"))["items"]
         for pod in pods:
@@ -201,7 +201,7 @@ def running_pod(submitter: Any, job: str) -> str:
 
 
 def a_pod(**resources: dict[str, str]) -> dict[str, Any]:
-    """A restricted pod of an image that is nowhere: the API server looks at it, and no node has to run it."""
+    """A restricted pod with an image that does not exist: only the API server checks it."""
     security = {
         "allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "runAsNonRoot": True,
         "seccompProfile": {"type": "RuntimeDefault"},
@@ -218,7 +218,7 @@ def a_pod(**resources: dict[str, str]) -> dict[str, Any]:
 
 
 def create_when_counted(admin: Any, namespace: str, manifest: dict[str, Any], *options: str) -> Any:
-    """Creates an object once the namespace's quota has been counted for the first time."""
+    """Creates an object after the namespace's quota has been counted for the first time."""
     for _ in range(60):
         done = admin.try_kubectl("create", "-n", namespace, "-f", "-", *options, stdin=json.dumps(manifest))
         if "status unknown for quota" not in done.stderr and "not found" not in done.stderr:

@@ -17,7 +17,7 @@ import sys
 import tarfile
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -210,7 +210,12 @@ def make_image(engine: Any, base_image: str) -> Iterator[Callable[..., BuiltImag
     """Makes an image of files laid over the base image, which has Python, and calls it a trainer."""
     made: list[str] = []
 
-    def make(files: Mapping[str, bytes], links: Mapping[str, str] | None = None, **labels: str) -> BuiltImage:
+    def make(
+        files: Mapping[str, bytes],
+        links: Mapping[str, str] | None = None,
+        entrypoint: Sequence[str] = (),
+        **labels: str,
+    ) -> BuiltImage:
         archive = io.BytesIO()
         with tarfile.open(fileobj=archive, mode="w") as tar:
             for name, data in files.items():
@@ -226,7 +231,9 @@ def make_image(engine: Any, base_image: str) -> Iterator[Callable[..., BuiltImag
         try:
             container.put_archive("/", archive.getvalue())
             named = " ".join(f"{key}={json.dumps(value)}" for key, value in labels.items())
-            image = container.commit(*reference.rsplit(":", 1), changes=f"LABEL {named}" if named else None)
+            changes = [f"LABEL {named}"] if named else []
+            changes += [f"ENTRYPOINT {json.dumps(entrypoint)}"] if entrypoint else []
+            image = container.commit(*reference.rsplit(":", 1), changes="\n".join(changes) or None)
         finally:
             container.remove()
         made.append(image.id)

@@ -102,14 +102,14 @@ def test_steps_that_are_done_or_cached_move_the_bar_and_the_log_has_all() -> Non
 @pytest.mark.parametrize(
     ("line", "kind", "part"),
     [
-        ("#9 1.2 OSError: [Errno 28] No space left on device: '/opt'", ServiceError, "no room"),
-        ("failed to register layer: write /x: no space left on device", ServiceError, "no room"),
-        ("#9 0.4 standard_init_linux.go:228: exec format error", InputError, "platform"),
-        ("failed to solve: no match for platform in manifest: not found", InputError, "platform"),
+        ("#9 1.2 OSError: [Errno 28] No space left on device: '/opt'", ServiceError, "No space is left"),
+        ("failed to register layer: write /x: no space left on device", ServiceError, "No space is left"),
+        ("#9 0.4 standard_init_linux.go:228: exec format error", InputError, "for another platform"),
+        ("failed to solve: no match for platform in manifest: not found", InputError, "for another platform"),
         ("#9 1.0 SSLError: [SSL: CERTIFICATE_VERIFY_FAILED]", ServiceError, "certificate"),
-        ("#9 9.0 E: Temporary failure resolving 'deb.debian.org'", ServiceError, "network"),
-        ("failed to solve: pull access denied, repository does not exist", InputError, "no such base image"),
-        ("#9 1.0 ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM", GateError, "lock file"),
+        ("#9 9.0 E: Temporary failure resolving 'deb.debian.org'", ServiceError, "cannot reach the network"),
+        ("failed to solve: pull access denied, repository is not there", InputError, "image does not exist"),
+        ("#9 1.0 ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM", GateError, "not match the lock file"),
         ("#9 1.0 Segmentation fault", ServiceError, "The build failed"),
     ],
 )  # fmt: skip
@@ -126,7 +126,7 @@ def test_a_socket_that_may_not_be_opened(monkeypatch: pytest.MonkeyPatch) -> Non
         listener.listen()
         path.chmod(0o600)
         monkeypatch.setenv("DOCKER_HOST", f"unix://{folder}/none.sock")
-        with pytest.raises(ServiceError, match="No Docker Engine answers"):
+        with pytest.raises(ServiceError, match="No Docker Engine is running"):
             connect()
         monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
         if os.geteuid() == 0:
@@ -134,12 +134,12 @@ def test_a_socket_that_may_not_be_opened(monkeypatch: pytest.MonkeyPatch) -> Non
         else:
             path.chmod(0)
         try:
-            with pytest.raises(ServiceError, match="may not talk to the Docker Engine") as refused:
+            with pytest.raises(ServiceError, match="has no access to the Docker Engine") as refused:
                 connect()
         finally:
             if os.getuid() == 0:
                 os.seteuid(0)
-    assert "group docker" in str(refused.value.fix)
+    assert "docker group" in str(refused.value.fix)
 
 
 def test_control_sequences_of_a_build_do_not_reach_the_terminal() -> None:
@@ -191,6 +191,6 @@ def test_an_image_that_is_removed_at_once_is_to_be_built_again(
         "remember_image": remembered.append,
     }.items():
         monkeypatch.setattr(build, name, stand_in)
-    with pytest.raises(ServiceError, match="does not have it any more") as gone:
+    with pytest.raises(ServiceError, match="the engine no longer has it") as gone:
         build.build_image(build.BuildRequest("packager"), Console(quiet=True))
     assert "again" in str(gone.value.fix) and not remembered

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,14 +30,33 @@ def locked(*locks: LockFile) -> dict[str, str]:
     return dict(package for lock in locks for package in lock.packages())
 
 
-@pytest.mark.parametrize(("name", "torch"), [("trainer", "cuda"), ("trainer", "cpu"), ("packager", None)])
-def test_the_locks_fulfil_the_requirements_of_the_project(name: str, torch: str | None) -> None:
-    have = locked(*lock_files(find_source(name), torch))
-    needs = [*PROJECT["dependencies"], *(PROJECT["optional-dependencies"]["train"] if torch else [])]
-    for text in needs:
+def requirements(*extras: str) -> Iterator[Requirement]:
+    """The project's requirements with some extras, and with the extras that those include."""
+    optional = PROJECT["optional-dependencies"]
+    for text in (*PROJECT["dependencies"], *(text for extra in extras for text in optional[extra])):
         need = Requirement(text)
+        if need.name == PROJECT["name"]:
+            yield from requirements(*need.extras)
+        else:
+            yield need
+
+
+@pytest.mark.parametrize(
+    ("name", "torch", "extra"),
+    [("trainer", "cuda", "train"), ("trainer", "cpu", "train"), ("packager", None, "llama")],
+)
+def test_the_locks_fulfil_the_requirements_of_the_project(name: str, torch: str | None, extra: str) -> None:
+    have = locked(*lock_files(find_source(name), torch))
+    for need in requirements(extra):
         version = have[need.name.lower().replace("_", "-")]
-        assert need.specifier.contains(version), f"{text}, but {version} is locked: run make locks"
+        assert need.specifier.contains(version), f"{need}, but {version} is locked: run make locks"
+
+
+def test_llama_cpp_is_in_both_images_and_in_no_installation_without_extras() -> None:
+    assert "xllamacpp" not in {need.name for need in requirements()}
+    assert "xllamacpp" in {need.name for need in requirements("train")}
+    for name in NAMES:
+        assert "xllamacpp" in locked(*lock_files(find_source(name), None))
 
 
 def test_one_version_of_everything() -> None:

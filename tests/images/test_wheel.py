@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from starfreight import __version__
 from starfreight.errors import InputError
 from starfreight.images import wheel as wheels
 from starfreight.images.wheel import build_wheel
@@ -30,6 +31,23 @@ def contents(wheel: Path) -> dict[str, bytes]:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
+ROOT = Path(__file__).parents[2]
+
+
+def test_it_has_every_file_of_the_wheel_that_pip_builds_rooms_and_command_among_them(
+    tmp_path: Path, own_wheel: Path
+) -> None:
+    ours, theirs = build_wheel(tmp_path).wheel, own_wheel
+    assert contents(ours) == contents(theirs)
+    modules = {
+        path.relative_to(ROOT).as_posix() for room in wheels._ROOMS for path in (ROOT / room).rglob("*.py")
+    }
+    assert {f"starfreight/{name}" for name in modules} <= contents(ours).keys()
+    with zipfile.ZipFile(ours) as archive:
+        (script,) = (entry for entry in archive.infolist() if ".data/scripts/" in entry.filename)
+    assert script.filename.endswith("/starfreight") and script.external_attr >> 16 & 0o111 == 0o111
+
+
 def test_the_same_sources_give_the_same_bytes_and_are_built_once(tmp_path: Path) -> None:
     first, again = build_wheel(tmp_path / "a"), build_wheel(tmp_path / "b")
     assert first.wheel.read_bytes() == again.wheel.read_bytes()
@@ -41,18 +59,8 @@ def test_the_same_sources_give_the_same_bytes_and_are_built_once(tmp_path: Path)
 def test_what_was_installed_from_a_wheel_gives_that_wheel_again(tmp_path: Path) -> None:
     wheel = build_wheel(tmp_path / "built").wheel
     installed = tmp_path / "installed"
-    pip = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--no-deps",
-        "--no-index",
-        "--target",
-        str(installed),
-    ]
-    subprocess.run([*pip, str(wheel)], check=True)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target"]
+    subprocess.run([*pip, installed, wheel], check=True)
     done = subprocess.run(
         [sys.executable, "-P", "-c", PROGRAM, str(tmp_path / "packed")],
         env={**os.environ, "PYTHONPATH": str(installed)}, cwd=tmp_path,
@@ -62,11 +70,18 @@ def test_what_was_installed_from_a_wheel_gives_that_wheel_again(tmp_path: Path) 
     assert Path(module).is_relative_to(installed)
     assert revision is None and created == 315532800
     ours, theirs = contents(Path(packed)), contents(wheel)
+    assert any(name.startswith("starfreight/jobs/") for name in theirs)
     records = {name for name in theirs if name.endswith(".dist-info/RECORD")}
     assert {name: data for name, data in ours.items() if name not in records} == {
         name: data for name, data in theirs.items() if name not in records
     }
-    subprocess.run([*pip[:-1], str(tmp_path / "again"), packed], check=True)
+    again = tmp_path / "again"
+    subprocess.run([*pip, again, packed], check=True)
+    said = subprocess.run(
+        [again / "bin" / "starfreight", "--version"], env={**os.environ, "PYTHONPATH": str(again)},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert __version__ in said.stdout
 
 
 @pytest.mark.parametrize("text", ["yesterday", "-1", "99999999999999", "١٢"])

@@ -1,4 +1,4 @@
-"""The program of a toy kind of job: it counts. Needs nothing but Python, and so runs in any image."""
+"""The program of a toy kind of job: it adds numbers. It needs only Python, so it runs in any image."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def send(kind: str, /, **fields: object) -> None:
 
 
 def save(path: Path, record: dict[str, object]) -> None:
-    """Writes the record, whole or not at all."""
+    """Writes the record atomically."""
     partial = path.with_name(f".{path.name}")
     partial.write_text(json.dumps(record))
     partial.replace(path)

@@ -1,4 +1,4 @@
-"""A second kind of job beside training, to show what one takes: this file, and a line in a table."""
+"""A second kind of job, which shows the effort for one: this file, and a line in a table."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ TOY = ToyKind()
 
 @pytest.fixture
 def toy_kind(monkeypatch: pytest.MonkeyPatch) -> Iterator[ToyKind]:
-    """The toy kind, in the table for one test; its program is found by processes of their own."""
+    """The toy kind, in the table for one test, with its program on PYTHONPATH."""
     monkeypatch.setitem(KINDS, "toy", "toy_kind:TOY")
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     yield TOY

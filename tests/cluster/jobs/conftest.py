@@ -1,7 +1,7 @@
 """Jobs on a real node: the trainer image, a volume for the runs, and the command line of a submitter.
 
-Beside ``KUBECONFIG`` these need ``STARFREIGHT_CLUSTER_TRAINER``: the trainer image by its digest, as the
-nodes can run it (``starfreight/trainer@sha256:...``).
+They need ``KUBECONFIG`` and ``STARFREIGHT_CLUSTER_TRAINER``: the trainer image with its digest, as available
+to the nodes (``starfreight/trainer@sha256:...``).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PATIENCE = 240
 
 @pytest.fixture(scope="session")
 def trainer_image() -> str:
-    """The trainer image by its digest."""
+    """The trainer image with its digest."""
     image = os.environ.get("STARFREIGHT_CLUSTER_TRAINER")
     if not image:
         pytest.skip("STARFREIGHT_CLUSTER_TRAINER names no trainer image that the cluster's nodes can run")
@@ -34,7 +34,7 @@ def trainer_image() -> str:
 
 @pytest.fixture(scope="session")
 def runs_volume(admin: Any, base_namespace: str) -> Iterator[None]:
-    """A volume for the claim of the runs, where the cluster provisions none: a folder of the only node."""
+    """A volume for the claim of the runs, in a directory of the only node, if the cluster provisions none."""
     claim = json.loads(admin.kubectl("get", "pvc", "starfreight-runs", "-n", base_namespace, "-o", "json"))
     if claim["spec"].get("storageClassName"):
         yield
@@ -60,7 +60,7 @@ def runs_volume(admin: Any, base_namespace: str) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Starfreight:
-    """The command line with somebody's kubeconfig."""
+    """Commands with a user's kubeconfig."""
 
     kubeconfig: Path
     folder: Path
@@ -78,7 +78,7 @@ class Starfreight:
         )
 
     def __call__(self, *arguments: str, code: int = 0) -> str:
-        """Runs a command of ``starfreight jobs`` to its end, and returns what it says."""
+        """Runs a command of ``starfreight jobs``, checks its exit code, and returns its output."""
         process = self.start(*arguments)
         try:
             out, errors = process.communicate(timeout=PATIENCE)
@@ -90,14 +90,14 @@ class Starfreight:
         return out + errors
 
     def json(self, *arguments: str) -> Any:
-        """What a command says to a machine."""
+        """Output of a command with ``--json``."""
         process = self.start(*arguments, "--json")
         out, errors = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, out + errors
         return json.loads(out)
 
     def wait_for(self, name: str, fits: Callable[[Any], bool]) -> Any:
-        """The status of a job as soon as it fits."""
+        """Waits for a status of a job, and returns it."""
         end = time.monotonic() + PATIENCE
         while not fits(status := self.json("status", name, "--on", "kubernetes")):
             assert time.monotonic() < end, status
@@ -105,7 +105,7 @@ class Starfreight:
         return status
 
     def wait_for_step(self, name: str, step: int) -> None:
-        """Returns when a job has made so many steps."""
+        """Waits until a job has reached a step."""
         end = time.monotonic() + PATIENCE
         while f"step {step}:" not in (said := self("logs", name, "--on", "kubernetes")):
             assert time.monotonic() < end, said
@@ -116,7 +116,7 @@ class Starfreight:
 def starfreight(
     submitter_kubeconfig: Path, runs_volume: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Starfreight:
-    """The command line of somebody who may submit, and nothing else."""
+    """Commands of a user with the right to submit jobs, and nothing else."""
     return Starfreight(submitter_kubeconfig, tmp_path_factory.mktemp("recipes"))
 
 
@@ -151,7 +151,7 @@ def recipe(tmp_path: Path, trainer_image: str) -> Callable[..., Path]:
 
 @pytest.fixture
 def submit(starfreight: Starfreight) -> Iterator[Callable[[Path], str]]:
-    """Submits a recipe, leaves it alone, and returns the job's name. What is left at the end is cancelled."""
+    """Submits a recipe without following it, and returns the job's name. Jobs are cancelled at the end."""
     names: list[str] = []
 
     def send(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Whole jobs on a node of the cluster that KUBECONFIG names, by somebody who may submit and nothing else."""
+"""Whole jobs in the cluster in KUBECONFIG, by a user with the right to submit jobs and nothing else."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def adapter_of(folder: Path) -> str:
 
 
 class TestJob:
-    def test_runs_to_its_end_and_its_run_comes_home(
+    def test_runs_to_its_end_and_its_run_is_fetched(
         self, starfreight: Any, recipe: Callable[..., Path], tmp_path: Path, trainer_image: str
     ) -> None:
         path = recipe("whole")
@@ -44,7 +44,7 @@ class TestJob:
         assert list((tmp_path / "runs").iterdir()) == [folder]
         # The second submission of the same recipe.
         assert "is finished already" in starfreight("run", str(path))
-        # Fetched again, in the place of the first.
+        # A second fetch replaces the first.
         starfreight("fetch", row["job"], "--runs", str(tmp_path / "runs"))
         adapter_of(folder)
 
@@ -103,7 +103,7 @@ class TestJob:
             if done.returncode == 0:
                 break
         assert done.returncode == 0, done.stderr
-        # A server that can tell why a pod ended makes another by itself; an older one waits for this.
+        # A server with podFailurePolicy creates another pod by itself; an older one needs the resume below.
         starfreight.wait_for(
             name,
             lambda status: (
@@ -186,6 +186,6 @@ class TestGpu:
             self._offer(admin, node, None)
 
     def _offer(self, admin: Any, node: str, count: str | None) -> None:
-        """Tells the scheduler of a GPU that no node has."""
+        """Pretends to the scheduler that a node has GPUs."""
         patch = {"status": {kind: {"nvidia.com/gpu": count} for kind in ("capacity", "allocatable")}}
         admin.kubectl("patch", "node", node, "--subresource=status", "--type=merge", "-p", json.dumps(patch))

@@ -1,4 +1,4 @@
-"""The command line as people use it, on recipes that train in a container within seconds."""
+"""Commands of a user, on recipes that train in a container within seconds."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Make = Callable[..., Path]
 
 
 class Person:
-    """Somebody at a terminal, in the folder of a recipe."""
+    """A user at a terminal, in the directory of a recipe."""
 
     def __init__(self, folder: Path, image: str) -> None:
         self.folder = folder
@@ -31,7 +31,7 @@ class Person:
         self.started: list[subprocess.Popen[str]] = []
 
     def start(self, *words: str) -> subprocess.Popen[str]:
-        """Types a command and does not wait for its end."""
+        """Starts a command."""
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "starfreight", *words],
             cwd=self.folder,
@@ -44,14 +44,14 @@ class Person:
         return process
 
     def types(self, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        """Types a command and reads what comes of it."""
+        """Runs a command, and checks its exit code."""
         process = self.start(*words)
         out, err = process.communicate(timeout=300)
         assert process.returncode == code, f"{words}: {process.returncode}\n{out}\n{err}"
         return subprocess.CompletedProcess(words, process.returncode, out, err)
 
     def train(self, *words: str) -> tuple[str, ...]:
-        """The words that train the recipe in a container."""
+        """Arguments to train the recipe in a container."""
         return ("jobs", "run", "recipe.yaml", "--on", "docker", "--image", self.image, *words)
 
     @property
@@ -61,7 +61,7 @@ class Person:
         return record.parent
 
     def status(self) -> dict[str, Any]:
-        """What ``jobs status`` says of it."""
+        """Output of ``jobs status --json``."""
         seen: dict[str, Any] = json.loads(self.types("jobs", "status", self.run.name, "--json").stdout)
         return seen
 
@@ -70,7 +70,7 @@ class Person:
 def person(
     make_job: Make, trainer_image: BuiltImage, engine: docker.DockerClient, own_state: Path, tmp_path: Path
 ) -> Iterator[Person]:
-    """Somebody with a recipe of 60 steps; what is left behind at the end fails the test."""
+    """A user with a recipe of 60 steps. A container left behind fails the test."""
     make_job(tmp_path, training={"steps": 60, "checkpoint_every": 20, "evaluate_every": 1000})
     person = Person(tmp_path, trainer_image.id)
     yield person
@@ -85,7 +85,7 @@ def person(
 
 
 def containers_of(engine: docker.DockerClient, folder: Path) -> list[Any]:
-    """The containers of runs in a folder, whether they run or not."""
+    """All containers of runs in a directory, running or not."""
     everything = engine.containers.list(all=True, filters={"label": LABEL_FOLDER}, ignore_removed=True)
     return [each for each in everything if Path(each.labels[LABEL_FOLDER]).is_relative_to(folder.resolve())]
 
@@ -104,7 +104,7 @@ def the_container(engine: docker.DockerClient) -> Callable[[Person], Any]:
 
 
 def wait_until(true: Callable[[], Any], what: str, seconds: float = 180) -> Any:
-    """What ``true`` returns as soon as that is something."""
+    """Waits for a true value of ``true()`` and returns it."""
     end = time.monotonic() + seconds
     while not (value := true()):
         assert time.monotonic() < end, f"never happened: {what}"
@@ -122,7 +122,7 @@ def wait() -> Callable[..., Any]:
 def has_trained(
     training_rows: Callable[[Path], list[dict[str, Any]]],
 ) -> Callable[[Person, int], None]:
-    """Waits until a person's run has done so many steps."""
+    """Waits until a run has reached a step."""
 
     def steps(person: Person, count: int) -> None:
         wait_until(lambda: list((person.folder / "runs").glob("*/metrics.jsonl")), "training")
@@ -145,12 +145,12 @@ for step in range(1, 601):
     print(json.dumps({"event": "step", "step": step, "loss": 1.0, "tokens_per_second": 1.0}), flush=True)
     time.sleep(0.2)
 """
-"""Talks as a job does, for tests of what is round it; it needs an image of a few megabytes only."""
+"""Imitates the output of a job; needs an image of a few megabytes only."""
 
 
 @pytest.fixture(scope="session")
 def labels() -> dict[str, str]:
-    """What says that an image is a trainer."""
+    """Labels of a trainer image."""
     return {"dev.starfreight.image": "trainer", "dev.starfreight.protocol": "2"}
 
 

@@ -1,4 +1,4 @@
-"""Looking at a job in a container, stopping it and going on, from whatever terminal."""
+"""Jobs in containers: observed, stopped and resumed from any terminal."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def test_a_job_left_alone_is_seen_stopped_and_gone_on_with_from_other_terminals(
     container = the_container(person)
     _is_locked_in(container, person)
 
-    # A second terminal follows it instead of starting another, and a third one reads along.
+    # A second terminal follows it instead of starting another job, and a third one prints its output.
     second, third = person.start(*person.train("--json")), person.start("jobs", "logs", "-f", person.run.name)
     has_trained(person, 3)
-    container.pause()  # So that it does not end while it is looked at.
+    container.pause()  # So that it does not end in the meantime.
     (row,) = json.loads(person.types("jobs", "list", "--json").stdout)["runs"]
     assert (row["status"], row["where"]) == ("running", "docker")
     seen = person.status()
@@ -60,7 +60,7 @@ def test_a_job_left_alone_is_seen_stopped_and_gone_on_with_from_other_terminals(
     assert person.status()["exit_code"] == 75
     assert person.types("jobs", "cancel", person.run.name, code=2).stderr.startswith("Error: No job")
 
-    # It goes on where it ran, with what it had, and ends as if nothing had been.
+    # It resumes on the same backend with the same options, and gives the same adapter as without a stop.
     reached = len(training_rows(person.run))
     assert reached < STEPS
     person.types("jobs", "resume", person.run.name)
@@ -72,7 +72,7 @@ def test_a_job_left_alone_is_seen_stopped_and_gone_on_with_from_other_terminals(
     undisturbed = person.folder / "undisturbed"
     person.types(*person.train("--runs", str(undisturbed)))
     assert adapter_digest(undisturbed / person.run.name) == adapter_digest(person.run)
-    # What is done is not done again.
+    # Finished work is not repeated.
     assert "is finished already" in person.types("jobs", "resume", person.run.name).stderr
 
 
@@ -105,7 +105,7 @@ def test_ctrl_c_stops_the_container_with_its_checkpoint(
     assert list((person.run / "checkpoints").glob("checkpoint-*/digests.json"))
 
 
-def test_what_a_killed_command_leaves_the_next_look_brings_home(
+def test_the_next_command_collects_the_job_of_a_killed_one(
     person: Any,
     the_container: Callable[[Any], Any],
     has_trained: Callable[[Any, int], None],
@@ -118,7 +118,7 @@ def test_what_a_killed_command_leaves_the_next_look_brings_home(
     process.communicate()
     container.kill("SIGTERM")
     wait(lambda: container.reload() or container.status == "exited", "the container's end")
-    # A killed collector had written some of the log.
+    # As if a killed command had written a part of the log.
     (person.run / LOG_FILE).write_text("half of a lo")
     seen = [person.start("jobs", "status", person.run.name, "--json") for _ in range(3)]
     for each in seen:
@@ -139,7 +139,7 @@ def test_a_container_is_kept_when_that_is_asked_for(
     person.types("jobs", "cancel", person.run.name)
     container.reload()
     assert container.status == "exited"
-    # The next job has a container of its own beside it.
+    # The next job has another container.
     person.types("jobs", "resume", person.run.name, "--detach")
     other = the_container(person)
     assert other.name == f"{container.name}-2"
@@ -164,7 +164,7 @@ def test_a_local_job_is_stopped_and_gone_on_with_from_a_second_terminal(
     has_trained: Callable[[Any, int], None],
     make_job: Callable[..., Path],
 ) -> None:
-    # So many steps that it has not ended when it is asked to stop.
+    # Enough steps for it to be running when it is stopped.
     make_job(person.folder, training={"steps": 2000, "checkpoint_every": 20, "evaluate_every": 5000})
     first = person.start("jobs", "run", "recipe.yaml", "--json")
     has_trained(person, 2)

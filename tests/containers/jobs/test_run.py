@@ -1,4 +1,4 @@
-"""A recipe trained in a container: the same adapter, files of one's own, and nothing left behind."""
+"""A recipe trained in a container: the adapter, the owner of the files, and nothing left behind."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_run_in_a_container_is_that_of_a_plain_process(
     run = Run.load(person.run)
     assert run.image == trainer_image.id
     assert run.recipe.run.where == "docker"
-    # Of the places in the container nothing is recorded.
+    # No path in the container is recorded.
     inputs = json.loads((person.run / "inputs.json").read_text())
     assert inputs["data"] == [str(tmp_path / "code")]
     for name in ("run.json", "report.html", "adapter/adapter_config.json", "data/manifest.json"):
@@ -49,7 +49,7 @@ def test_a_run_in_a_container_is_that_of_a_plain_process(
     assert (record.runner, record.end.exit_code) == ("docker", 0)
     assert "step 60: loss" in person.types("jobs", "logs", person.run.name).stdout
 
-    # The same recipe by the local runner, with the same versions of everything.
+    # The same recipe on the local backend, with the same versions of all libraries.
     elsewhere = tmp_path / "elsewhere"
     make_job(elsewhere, training={"steps": 60, "checkpoint_every": 20, "evaluate_every": 1000})
     base = Path(inputs["base"])

@@ -1,4 +1,4 @@
-"""What goes wrong round a container: images, GPUs, memory, the engine itself. Each is told in words."""
+"""Faults of images, GPUs, memory and the engine, each with an error message."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_a_network_that_is_not_there_is_told_so(person: Any) -> None:
     assert "nowhere" in err
 
 
-def test_an_input_that_has_gone_is_told_by_its_place_on_this_machine(person: Any) -> None:
+def test_a_missing_input_is_named_by_its_path_on_this_machine(person: Any) -> None:
     person.types(*person.train("--detach"))
     person.types("jobs", "cancel", person.run.name)
     (person.folder / "code" / "basket_1.py").write_text("changed = 1\n")
@@ -94,7 +94,8 @@ def test_an_input_that_has_gone_is_told_by_its_place_on_this_machine(person: Any
     assert "./code" in err
     assert "/data/0" not in err
     (person.folder / "code").rename(person.folder / "elsewhere")
-    assert "An input of the job no longer exists" in person.types("jobs", "resume", person.run.name, code=2).stderr
+    err = person.types("jobs", "resume", person.run.name, code=2).stderr
+    assert "An input of the job no longer exists" in err
 
 
 @pytest.mark.parametrize("identity", ["made", "not yet"])
@@ -145,7 +146,7 @@ def test_a_container_that_was_removed_from_outside_is_told_so(
 def base_archive(
     engine: docker.DockerClient, base_image: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """The base image in a file, for an engine that has nothing yet."""
+    """The base image in a file, for an empty engine."""
     path = tmp_path_factory.mktemp("base") / "base.tar"
     with path.open("wb") as stream:
         for piece in engine.images.get(base_image).save(named=base_image):
@@ -155,7 +156,7 @@ def base_archive(
 
 @pytest.fixture
 def fake_image(base_image: str, fake_job: bytes, labels: dict[str, str]) -> Iterator[Callable[..., str]]:
-    """Makes an image in an engine whose ``python`` only talks as a job does."""
+    """Creates an image whose ``python`` only imitates the output of a job."""
     import io
     import json
     import tarfile
@@ -185,9 +186,9 @@ def fake_image(base_image: str, fake_job: bytes, labels: dict[str, str]) -> Iter
 
 
 class OwnEngine:
-    """A second Docker Engine, which can be killed without a harm to the first.
+    """A second Docker Engine, which can be killed without affecting the first.
 
-    Its containerd is a process beside it, as on most machines, so that containers outlive it.
+    Its containerd is a separate process, as on most machines, so that containers outlive it.
     """
 
     def __init__(self, start: Callable[..., Any], containerd: str, folder: Path, *options: str) -> None:
@@ -208,12 +209,12 @@ class OwnEngine:
             )  # fmt: skip
 
     def begin(self) -> docker.DockerClient:
-        """Starts it, or starts it again."""
+        """Starts or restarts it."""
         self.process = self._start(self.address, self._log, *self._options, alone=True)
         return docker.DockerClient(self.address)
 
     def kill(self) -> None:
-        """As a power cut or the kernel would."""
+        """Kills it, like a power failure."""
         assert self.process is not None
         self.process.kill()
         self.process.wait()
@@ -225,7 +226,7 @@ def own_engine(
     require_service: Callable[[str], str],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Callable[..., OwnEngine]]:
-    """Makes a second engine with options of its own."""
+    """Starts a second engine with the given options."""
     if os.geteuid() != 0 or platform.system() != "Linux":
         pytest.skip("only root can start a second engine")
     made = []

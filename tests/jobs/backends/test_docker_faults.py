@@ -105,7 +105,7 @@ def test_a_full_disk_is_told_from_a_silent_engine(folder: Path, record: JobRecor
     assert engine.removed == []
 
 
-def test_a_container_that_could_not_be_removed_is_removed_by_the_next_look(
+def test_a_container_that_could_not_be_removed_is_removed_by_the_next_command(
     folder: Path, record: JobRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine: Any = Engine()
@@ -161,7 +161,7 @@ def test_a_record_alone_does_not_give_a_right_to_a_container(
     assert (find_container(engine, record, folder) is not None) == found
 
 
-def test_what_another_command_brought_home_meanwhile_is_read_from_the_log(
+def test_output_collected_by_another_command_meanwhile_is_read_from_the_log(
     folder: Path, record: JobRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / LOG_FILE).write_text("first\nsecond\nthird\n")

@@ -69,7 +69,7 @@ def receive(data: bytes, runs: Path, said: Any, package: str | None = None) -> P
 
 
 class TestReader:
-    def test_brings_home_what_people_look_at_and_leaves_the_rest(
+    def test_sends_results_and_leaves_out_files_needed_only_to_resume(
         self, run_folder: Path, tmp_path: Path, said: Any
     ) -> None:
         here = receive(send(run_folder), tmp_path / "here", said)

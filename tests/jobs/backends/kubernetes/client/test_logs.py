@@ -54,7 +54,7 @@ class TestFollowing:
         assert found == ["a", "b", "c", "d", "e", "f"]
         assert len(logs) >= 2
 
-    def test_goes_on_with_the_pod_that_takes_the_place_of_an_evicted_one(
+    def test_continues_with_the_pod_that_replaces_an_evicted_one(
         self, api: Any, cluster: Cluster, reply: Any
     ) -> None:
         api.job("acme")
