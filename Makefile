@@ -1,5 +1,5 @@
-# make and Python 3.11 or newer are all that is needed. TORCH chooses the build of torch, which is
-# installed first and by itself; EXTRAS are what a target adds to it.
+# Needs only make and Python 3.11 or newer. TORCH chooses the build of torch, which is installed first and by
+# itself.
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
 VENV := .venv
@@ -19,16 +19,16 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# After a change of the recipe's models.
+# Run after changing the recipe's models.
 schema: $(VENV)/dev.stamp
 	$(BIN)/python -m starfreight.recipe.schema docs/recipe.md
 
-# After a change of the dependencies. OPTIONS=--upgrade takes the newest versions.
+# Run after changing the dependencies. OPTIONS=--upgrade takes the newest versions.
 locks: $(VENV)/dev.stamp
 	$(BIN)/python -m starfreight.images.lock $(OPTIONS)
 
 $(VENV)/torch.stamp:
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12")'
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, e.g.: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet $(TORCH)
 	touch $@

@@ -1,1 +1,1 @@
-"""The room of the images. It gives an image reference pinned by digest."""
+"""Container images: builds and pushes them. Its result is an image reference pinned by digest."""

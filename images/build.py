@@ -1,4 +1,4 @@
-"""Builds an image: the core of ``starfreight images build``.
+"""Builds images: the core of ``starfreight images build``.
 
 built = build_image(BuildRequest(name="trainer"), console)
 built.reference, built.id
@@ -44,7 +44,7 @@ _CERTIFICATES = 16 << 20
 
 @dataclass(frozen=True)
 class BuildRequest:
-    """What is asked for; see ``starfreight images build --help``."""
+    """The options of ``starfreight images build``; its help explains them."""
 
     name: str
     tag: str | None = None
@@ -57,12 +57,12 @@ class BuildRequest:
 
 
 def build_image(request: BuildRequest, console: Console) -> BuiltImage:
-    """Builds an image and remembers it as the last of its name.
+    """Builds an image and records it as the latest of its name.
 
     Raises:
-        InputError: an unknown name, base image or platform; a wheelhouse that lacks something.
-        GateError: a library is not the one that the lock file names.
-        ServiceError: no engine, no BuildKit, no network, no room on the disk.
+        InputError: unknown name, base image or platform; incomplete wheelhouse.
+        GateError: a library differs from the one in the lock file.
+        ServiceError: no engine, no BuildKit, no network, or a full disk.
     """
     source = find_source(request.name)
     locks = lock_files(source, request.torch)
@@ -85,9 +85,9 @@ def build_image(request: BuildRequest, console: Console) -> BuiltImage:
     image = _find(client, image_id)
     if image is None:
         raise ServiceError(
-            "The image was built, and the engine does not have it any more.",
+            "The image was built, but the engine no longer has it.",
             where=tag,
-            fix="run the same command again, and not beside docker image prune",
+            fix="run the same command again, not at the same time as docker image prune",
         )
     built = BuiltImage(
         version=1, name=source.name, reference=tag, id=str(image.id), platform=_platform(image),
@@ -100,7 +100,9 @@ def build_image(request: BuildRequest, console: Console) -> BuiltImage:
 def _check(request: BuildRequest) -> None:
     if request.platform is not None and not _PLATFORM.fullmatch(request.platform):
         raise InputError(
-            "It is not one platform.", where=f"--platform {request.platform}", fix="write it as linux/amd64"
+            "This is not a single platform.",
+            where=f"--platform {request.platform}",
+            fix="write it as linux/amd64",
         )
     for option, given, rule in (
         ("--tag", request.tag, _TAG),
@@ -108,14 +110,14 @@ def _check(request: BuildRequest) -> None:
     ):
         if given is not None and not rule.fullmatch(given):
             raise InputError(
-                "It is not the name of an image.",
+                "This is not a valid image name.",
                 where=f"{option} {given}",
-                fix="write it as NAME:TAG, in lower case",
+                fix="write it as NAME:TAG in lower case",
             )
     if request.ca is not None and b"-----BEGIN CERTIFICATE-----" not in read_limited(
         request.ca, _CERTIFICATES, "file of certificates"
     ):
-        raise InputError("There is no certificate in it.", where=str(request.ca), fix="give a PEM file")
+        raise InputError("The file contains no certificate.", where=str(request.ca), fix="give a PEM file")
 
 
 def _cache_folder() -> Path:
@@ -130,7 +132,7 @@ def _default_base(dockerfile: Path) -> str:
 
 
 def _find(client: docker.DockerClient, reference: str) -> Image | None:
-    """An image that the engine has already."""
+    """The image, if the engine has it."""
     import docker.errors
 
     with contextlib.suppress(docker.errors.NotFound), engine_errors():
@@ -143,7 +145,7 @@ def _platform(image: Image) -> str:
 
 
 def _base_digest(base: str, here: Image | None) -> str | None:
-    """The digest of the base image: from its name, of the registry it came from, or its id."""
+    """The base image's digest: the one in its name or the registry's; otherwise its id."""
     if "@" in base:
         return base.rpartition("@")[2]
     if here is None:
@@ -165,7 +167,7 @@ def _labels(project: Project, base: str, base_here: Image | None) -> dict[str, s
 
 
 def _arguments(request: BuildRequest, project: Project, tag: str, labels: dict[str, str]) -> list[str]:
-    # BuildKit 0.11 and newer takes it for the times in the image's configuration.
+    # BuildKit 0.11 and newer uses it for the times in the image's configuration.
     arguments = ["--tag", tag, "--build-arg", f"SOURCE_DATE_EPOCH={project.created}"]
     for name, value in labels.items():
         arguments += ["--label", f"{name}={value}"]
@@ -183,7 +185,7 @@ def _arguments(request: BuildRequest, project: Project, tag: str, labels: dict[s
 def _run(
     name: str, arguments: list[str], context: Path, log: Path, other_platform: str | None, console: Console
 ) -> str:
-    """Has BuildKit build; returns the image's id."""
+    """Builds with BuildKit and returns the image's id."""
     total = count_steps(context / DOCKERFILE)
     with tempfile.TemporaryDirectory(prefix="starfreight-image-") as folder, disk_errors(log):
         image_id = Path(folder, "id")

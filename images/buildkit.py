@@ -1,7 +1,7 @@
-"""BuildKit, through whichever ``docker`` command here can talk to it: the only module that decides that.
+"""Runs BuildKit through a ``docker`` command. No other module chooses that command.
 
-The docker SDK speaks the old builder's protocol only, so building is done by a command. A new client needs
-the plugin buildx for it; one before version 23 has BuildKit built in. The first on the PATH may have neither.
+The docker SDK speaks only the old builder's protocol, so a command does the building. Clients before version
+23 have BuildKit built in, newer ones need the buildx plugin. The first client on the PATH may have neither.
 """
 
 from __future__ import annotations
@@ -20,58 +20,58 @@ from starfreight.docker_engine import engine_address
 from starfreight.errors import ServiceError
 
 _ALSO = ("/usr/bin", "/usr/local/bin")
-"""Where else a client may be, behind another one or off the PATH."""
+"""More directories with clients, behind another client or off the PATH."""
 
 _SECONDS = 30
 _PATIENCE = 15
-"""Seconds that a build has to stop in when it is asked to."""
+"""Seconds until a build that does not stop is killed."""
 
 _PROXIES = tuple(
     spelt for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY") for spelt in (name, name.lower())
 )
-"""Build arguments that every Dockerfile has, and that are not part of the image or of the cache's keys."""
+"""Build arguments predefined in every Dockerfile; neither the image nor the cache's keys contain them."""
 
 
 @cache
 def build_command() -> tuple[str, ...]:
-    """The words that a BuildKit build begins with.
+    """The first words of a BuildKit build's command line.
 
     Raises:
-        ServiceError: no client here can.
+        ServiceError: no client supports BuildKit.
     """
     clients = _clients()
     for client in clients:
-        # Podman answers too, with a name of its own.
+        # Podman answers, too, under another name.
         if "buildx" in (_run(client, "buildx", "version") or ""):
-            # The builder that is in the engine itself: others do not see the engine's images.
+            # The engine's own builder: others do not see the engine's images.
             return (client, "buildx", "build", "--builder", "default", "--load")
     for client in clients:
         version = re.match(r"Docker version (\d+)\.(\d+)", _run(client, "--version") or "")
         if version and (18, 9) <= (int(version[1]), int(version[2])) < (23, 0):
             return (client, "build")
     raise ServiceError(
-        "No docker command here can build with BuildKit.",
+        "No docker command on this machine can build with BuildKit.",
         where=", ".join(clients) or "PATH",
-        fix="install the plugin buildx (the package docker-buildx or docker-buildx-plugin)",
+        fix="install the buildx plugin (package docker-buildx or docker-buildx-plugin)",
     )
 
 
 def run_build(arguments: Sequence[str], context: Path, heard: Callable[[str], None]) -> int:
-    """Builds, and returns the exit code of the command.
+    """Builds and returns the command's exit code.
 
-    An interruption stops the build too.
+    An interruption stops the build, too.
 
     Args:
-        arguments: what ``docker build`` takes, without the context.
-        context: the folder to build from.
-        heard: is told each line of BuildKit's plain progress.
+        arguments: arguments of ``docker build`` without the context.
+        context: the directory to build from.
+        heard: called with each line of BuildKit's plain progress.
     """
     proxies = [word for name in _PROXIES if name in os.environ for word in ("--build-arg", name)]
     environment = {name: value for name, value in os.environ.items() if name != "DOCKER_CONTEXT"}
     environment |= {
         "DOCKER_HOST": engine_address(),
         "DOCKER_BUILDKIT": "1",
-        # Attestations would make an index of the image, and name the time of the build.
+        # Attestations would turn the image into an index and record the time of the build.
         "BUILDX_NO_DEFAULT_ATTESTATIONS": "1",
     }
     with subprocess.Popen(
@@ -98,7 +98,7 @@ def _stop(process: subprocess.Popen[str]) -> None:
 
 
 def _clients() -> list[str]:
-    """Every ``docker`` on the PATH and where it usually is, in order, each once."""
+    """Every ``docker`` on the PATH and in the usual directories, in order, without duplicates."""
     folders = [*os.environ.get("PATH", "").split(os.pathsep), *_ALSO]
     found: dict[str, str] = {}
     for folder in folders:

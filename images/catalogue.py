@@ -1,4 +1,4 @@
-"""Which images there are, and where their files lie."""
+"""The images that can be built, and the directories of their files."""
 
 from __future__ import annotations
 
@@ -12,35 +12,25 @@ DOCKERFILE = "Dockerfile"
 
 @dataclass(frozen=True)
 class ImageSource:
-    """An image that can be built: a folder with a Dockerfile and lock files."""
+    """An image: a directory with a Dockerfile and lock files."""
 
     name: str
-    purpose: str
-    """In a few words, for people."""
 
     @property
     def folder(self) -> Path:
-        """Where its Dockerfile and lock files are."""
+        """The directory of its Dockerfile and lock files."""
         return Path(__file__).parent / self.name
 
 
-_SOURCES = {
-    source.name: source
-    for source in (
-        ImageSource("trainer", "trains: torch and all that training needs, for NVIDIA GPUs and for CPUs"),
-        ImageSource("packager", "presses, packs, verifies and publishes; without torch"),
-    )
-}
-
-NAMES = tuple(_SOURCES)
+NAMES = ("trainer", "packager")
 
 
 def find_source(name: str) -> ImageSource:
-    """The image of that name.
+    """The image called ``name``.
 
     Raises:
-        InputError: there is none.
+        InputError: no image has that name.
     """
-    if name not in _SOURCES:
-        raise InputError(f"There is no image {name!r}.", fix=f"choose one of {', '.join(NAMES)}")
-    return _SOURCES[name]
+    if name not in NAMES:
+        raise InputError(f"No image is called {name!r}.", fix=f"choose one of {', '.join(NAMES)}")
+    return ImageSource(name)

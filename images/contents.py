@@ -1,7 +1,7 @@
-"""What is installed in an image, read from the image itself, whoever built it.
+"""Lists the packages installed in an image by inspecting the image itself.
 
-The Python packages are what the image's own Python says of them, in a container that can write nothing and
-reach nothing. The Debian packages are read out of the image's files.
+The image's own Python lists the Python packages, in a container without write access or network. The Debian
+packages come from the image's files.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ print(json.dumps([
 
 _STATUS = "/var/lib/dpkg/status"
 _RELEASE = "/usr/lib/os-release"
-"""Where ``/etc/os-release`` leads to in Debian and what is made of it."""
+"""The target of ``/etc/os-release`` in Debian and its derivatives."""
 
 _MOST_BYTES = 64 << 20
-"""Of a file in an image and of what Python says. A Debian of 700 packages has 0.6 MB."""
+"""Limit for a file in an image and for Python's output. 700 Debian packages take 0.6 MB."""
 _MOST_PACKAGES = 100_000
 _LONGEST = 500
 _PATIENCE = 60
-"""Seconds that Python has for its list; it takes one."""
+"""Seconds to wait for Python's list; it takes one."""
 
 _OSI = "License :: OSI Approved :: "
 _DEBIAN_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]{1,127}")
@@ -48,13 +48,13 @@ _DEBIAN_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]{1,127}")
 
 @dataclass(frozen=True, order=True)
 class PythonPackage:
-    """A distribution that Python finds."""
+    """An installed distribution."""
 
     name: str
-    """As the index spells it: lower case with dashes."""
+    """Normalised: lower case with dashes."""
     version: str
     license: str
-    """An SPDX expression where the package has one, otherwise its own words; may be empty."""
+    """An SPDX expression if the package has one, otherwise its own words; may be empty."""
 
 
 @dataclass(frozen=True, order=True)
@@ -65,30 +65,30 @@ class DebianPackage:
     version: str
     architecture: str
     source: str
-    """The source package, which security notices are about."""
+    """The source package, to which security notices refer."""
 
 
 @dataclass(frozen=True)
 class ImageContents:
-    """What is installed in an image."""
+    """The packages installed in an image."""
 
     created: str
-    """When, as the image says of itself, in UTC: ``2026-01-31T12:00:00Z``."""
+    """Time of the build from the image's label or configuration, in UTC: ``2026-01-31T12:00:00Z``."""
     system: tuple[str, str]
-    """Of ``os-release``, the id and the version: ``("debian", "12")``; empty when it does not say."""
+    """Id and version from ``os-release``: ``("debian", "12")``; empty if absent."""
     python: tuple[PythonPackage, ...]
     debian: tuple[DebianPackage, ...]
 
 
 def read_contents(engine: docker.DockerClient, image_id: str) -> ImageContents:
-    """Looks into an image.
+    """Lists the packages in an image.
 
     Args:
-        engine: has the image.
-        image_id: ``sha256:...``, of its configuration.
+        engine: the engine with the image.
+        image_id: digest of the image's configuration, ``sha256:...``.
 
     Raises:
-        InputError: the engine has no such image, or what is in it is no list of packages.
+        InputError: the engine does not have the image, or a list of packages in it is invalid.
         ServiceError: the engine refuses or stops answering.
     """
     import docker.errors
@@ -99,7 +99,7 @@ def read_contents(engine: docker.DockerClient, image_id: str) -> ImageContents:
             image = engine.images.get(image_id)
         except docker.errors.ImageNotFound:
             raise InputError(
-                "The Docker Engine does not have this image any more.",
+                "The Docker Engine no longer has this image.",
                 where=image_id,
                 fix="build it again: starfreight images build",
             ) from None
@@ -133,7 +133,7 @@ def read_contents(engine: docker.DockerClient, image_id: str) -> ImageContents:
 
 
 def _seconds(time: str) -> str:
-    """A time without its fraction, which some readers do not take."""
+    """A time without its fraction, which some readers reject."""
     found = re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", time)
     return f"{found[0]}Z" if found else "1970-01-01T00:00:00Z"
 
@@ -147,11 +147,11 @@ def _run(container: Container) -> str:
     except docker.errors.APIError as error:
         if "executable file not found" not in str(error.explanation):
             raise
-        raise _unlisted(container, "it has none") from error
+        raise _unlisted(container, "Python is missing") from error
     try:
         exit_code = container.wait(timeout=_PATIENCE)["StatusCode"]
     except (requests.ConnectionError, requests.ReadTimeout):
-        raise _unlisted(container, f"it has not ended in {_PATIENCE} seconds") from None
+        raise _unlisted(container, f"no answer in {_PATIENCE} seconds") from None
     if exit_code != 0:
         lines = container.logs(stdout=False, stderr=True, tail=3).decode(errors="replace")
         said = " ".join(lines.split())[:_LONGEST]
@@ -161,14 +161,14 @@ def _run(container: Container) -> str:
 
 def _unlisted(container: Container, why: str) -> InputError:
     return InputError(
-        f"The image's Python does not list its packages ({why}).",
+        f"The image's Python did not list its packages ({why}).",
         where=container.attrs["Image"],
-        fix="check that the image is one of Starfreight's, and for this machine's architecture",
+        fix="check that Starfreight built the image, and for this machine's architecture",
     )
 
 
 def _read(container: Container, path: str) -> str:
-    """A file of a container that was never started; nothing where there is no such file."""
+    """A file of a container that was never started; empty if the file does not exist."""
     import docker.errors
 
     try:
@@ -195,12 +195,12 @@ def _bounded(pieces: Iterable[bytes], what: str, encoding: str = "utf-8") -> str
 
 
 def _python(said: str) -> Iterator[PythonPackage]:
-    """The packages by name; what Python would import comes first in its list."""
+    """The packages by name. Python lists the one that it would import first."""
     try:
         entries: Any = json.loads(said)
         found: dict[str, PythonPackage] = {}
         for name, version, expression, words, classifiers in entries[:_MOST_PACKAGES]:
-            if name is None:  # A folder that an installation left behind.
+            if name is None:  # A directory left behind by an installation.
                 continue
             name = re.sub(r"[-_.]+", "-", name[:_LONGEST]).lower()
             license = _license(expression, words, classifiers)
@@ -211,7 +211,7 @@ def _python(said: str) -> Iterator[PythonPackage]:
 
 
 def _license(expression: str | None, words: str | None, classifiers: list[str]) -> str:
-    """Of a package's metadata. Its older field may hold a license's whole text, which is no name."""
+    """The license in a package's metadata. The older field may hold a whole text, which is not a name."""
     if expression:
         return expression.strip()[:_LONGEST]
     words = (words or "").strip()
@@ -242,6 +242,6 @@ def _debian(status: str) -> Iterator[DebianPackage]:
 
 def _unreadable(what: str) -> InputError:
     return InputError(
-        f"The image's {what} is not what it should be, or too long.",
+        f"The image's {what} is invalid or too long.",
         fix="build the image again: starfreight images build",
     )

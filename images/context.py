@@ -1,12 +1,12 @@
-"""What an image is built from, as a folder that BuildKit is sent.
+"""The build context: a directory with everything an image is built from.
 
     Dockerfile
     torch/requirements.txt        the lock of torch's build, and its wheels (trainer only)
     libraries/requirements.txt    the lock of everything else, and its wheels
     project/starfreight-*.whl     Starfreight itself
 
-There are wheels where there is a wheelhouse. The folder stays where it is from build to build, so that
-BuildKit is sent only what has changed.
+It holds wheels only if a wheelhouse is given. Builds reuse the same directory, so that BuildKit transfers
+only the changes.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ _LISTED = 8
 
 @dataclass(frozen=True)
 class LockFile:
-    """One layer's libraries: each by name and version, with the digests of its files."""
+    """The libraries of one layer: names, versions and digests of files."""
 
     path: Path
     layer: str
-    """The folder of the context, and the stage of the Dockerfile that installs it."""
+    """Its directory in the context, and the stage of the Dockerfile that installs it."""
 
     def packages(self) -> list[tuple[str, str]]:
-        """Names (normalised) and versions."""
+        """Normalised names and versions."""
         return _LOCKED.findall(read_limited(self.path, _LIMIT, "lock file").decode())
 
 
@@ -44,7 +44,7 @@ def lock_files(source: ImageSource, torch: str | None) -> list[LockFile]:
 
     Args:
         source: the image.
-        torch: ``cuda``, ``cpu`` or ``None`` for the image's default.
+        torch: ``cuda``, ``cpu``, or ``None`` for the image's default.
 
     Raises:
         InputError: the image has no torch.
@@ -53,17 +53,19 @@ def lock_files(source: ImageSource, torch: str | None) -> list[LockFile]:
     if (source.folder / "torch-cuda.txt").exists():
         return [LockFile(source.folder / f"torch-{torch or 'cuda'}.txt", "torch"), *locks]
     if torch is not None:
-        raise InputError(f"The {source.name} has no torch.", where="--torch", fix="leave --torch out")
+        raise InputError(
+            f"The {source.name} image does not contain torch.", where="--torch", fix="omit --torch"
+        )
     return locks
 
 
 def write_context(
     folder: Path, source: ImageSource, locks: list[LockFile], wheel: Path, wheelhouse: Path | None
 ) -> None:
-    """Makes a context, in place of what was in the folder.
+    """Writes a context, replacing the contents of the directory.
 
     Raises:
-        InputError: the wheelhouse lacks what a lock file names.
+        InputError: the wheelhouse lacks a wheel from a lock file.
         ServiceError: the disk is full.
     """
     wheels = _wheels(wheelhouse) if wheelhouse else {}
@@ -95,11 +97,11 @@ def write_context(
 
 def _wheels(wheelhouse: Path) -> dict[tuple[str, str], list[Path]]:
     if not wheelhouse.is_dir():
-        raise InputError("The wheelhouse is not a folder.", where=str(wheelhouse), fix="check the path")
+        raise InputError("The wheelhouse is not a directory.", where=str(wheelhouse), fix="check the path")
     found: dict[tuple[str, str], list[Path]] = {}
     for path in sorted(wheelhouse.glob("*.whl")):
         name, dash, rest = path.name.partition("-")
-        if not dash:  # No wheel's name.
+        if not dash:  # Not a wheel's name.
             continue
         version = rest.partition("-")[0]
         found.setdefault((re.sub(r"[-_.]+", "-", name).lower(), version), []).append(path.resolve())
@@ -107,7 +109,7 @@ def _wheels(wheelhouse: Path) -> dict[tuple[str, str], list[Path]]:
 
 
 def _place(path: Path, target: Path) -> None:
-    """A hard link where that is possible, otherwise a copy. Either has the file's own time."""
+    """Makes a hard link if possible, otherwise a copy. Both keep the file's modification time."""
     target.parent.mkdir(exist_ok=True)
     try:
         os.link(path, target)

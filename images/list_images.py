@@ -1,4 +1,4 @@
-"""The images that were built on this machine, and what the engine still knows of them."""
+"""The images built on this machine, and their state in the engine."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ListedImage:
-    """An image that was built here."""
+    """An image built on this machine."""
 
     image: BuiltImage
     present: bool | None = None
-    """Whether the engine still has it; ``None`` where no engine answered."""
+    """True if the engine still has it; ``None`` if no engine answered."""
     size: int | None = None
-    """Bytes in the engine, unpacked."""
+    """Bytes in the engine, uncompressed."""
     created: str | None = None
-    """When, as the image says of itself."""
+    """Time of the build, from the image's labels or configuration."""
 
     def as_dict(self) -> dict[str, Any]:
-        """As ``--json`` prints it."""
+        """The entry in the output of ``--json``."""
         return {
             **self.image.model_dump(exclude={"version"}),
             "present": self.present,
@@ -36,26 +36,26 @@ class ListedImage:
         }
 
     def as_text(self) -> str:
-        """As a person reads it, in three lines."""
+        """Three lines for people."""
         image = self.image
         if self.present:
             state = f"{human_count(self.size or 0, 'B')}, built {self.created}"
         else:
-            state = "the engine does not have it any more" if self.present is False else "no engine answers"
+            state = "no longer in the engine" if self.present is False else "no engine answers"
         pushed = image.pushed or f"not pushed; next: starfreight images push {image.name} HOST/PATH:TAG"
         return f"{image.name}: {image.reference} ({image.platform}), {state}\n  {image.id}\n  {pushed}"
 
 
 def last_built(name: str) -> BuiltImage:
-    """The image of that name that was built last.
+    """The latest image of that name.
 
     Raises:
-        InputError: none was built here, or its record cannot be read.
+        InputError: none was built on this machine, or its record is unreadable.
     """
     image = find_image(name)
     if image is None:
         raise InputError(
-            f"No image {name} was built here.",
+            f"No {name} image was built on this machine.",
             where=str(images_folder()),
             fix=f"build it: starfreight images build {name}",
         )
@@ -63,13 +63,13 @@ def last_built(name: str) -> BuiltImage:
 
 
 def list_images(engine: docker.DockerClient | None) -> tuple[ListedImage, ...]:
-    """All images that were built on this machine, by name.
+    """All images built on this machine, by name.
 
     Args:
-        engine: is asked what it still has of them; without one that stays unknown.
+        engine: used to look up their state; without it, the state is unknown.
 
     Raises:
-        InputError: the record of one cannot be read.
+        InputError: a record is unreadable.
         ServiceError: the engine stopped answering.
     """
     found = (find_image(path.stem) for path in sorted(images_folder().glob("*.json")))

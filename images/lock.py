@@ -1,8 +1,8 @@
 """Updates the images' lock files from ``pyproject.toml``: ``python -m starfreight.images.lock [--upgrade]``.
 
 Every package has one version and the digests of all its files. The build of torch is chosen when an image is
-built, so it lies in files of its own: ``torch-cuda.txt`` (PyPI's build with NVIDIA's libraries) and
-``torch-cpu.txt``. All else (``requirements.txt``) is the same in both.
+built, so it has files of its own: ``torch-cuda.txt`` (PyPI's build with NVIDIA's libraries) and
+``torch-cpu.txt``. ``requirements.txt`` holds everything else, for both builds.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from starfreight.files import write_bytes
 TORCH = "2.13.0"
 
 PYTHON = "3.11"
-"""Of Debian 12, which the images start from."""
+"""Debian 12's Python; the images start from Debian 12."""
 
 ARCHITECTURES = ("x86_64", "aarch64")
-"""A lock is for all of these: that they get the same versions is checked."""
+"""A lock covers all of these. Making it fails if their versions differ."""
 
 _TORCH_CPU = f"""\
 --index-url https://download.pytorch.org/whl/cpu
 torch=={TORCH}+cpu \\
     --hash=sha256:6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b
 """
-"""For x86_64 only. The digest is that of torch-2.13.0+cpu-cp311-cp311-manylinux_2_28_x86_64.whl."""
+"""For x86_64 only. The digest of torch-2.13.0+cpu-cp311-cp311-manylinux_2_28_x86_64.whl."""
 
 _OF_TORCH = re.compile(r"(torch|triton|nvidia-[a-z0-9-]+|cuda-[a-z0-9-]+)==")
 _HEADER = "# Made by `python -m starfreight.images.lock` from pyproject.toml. Do not edit.\n"
@@ -42,15 +42,15 @@ def write_locks(root: Path, *, upgrade: bool = False) -> list[Path]:
     """Writes the lock files of both images into a checkout.
 
     Args:
-        root: the folder of ``pyproject.toml``.
-        upgrade: take the newest versions instead of keeping those that are locked.
+        root: the directory of ``pyproject.toml``.
+        upgrade: take the newest versions instead of the locked ones.
 
     Returns:
-        The files.
+        The paths of the lock files.
 
     Raises:
         InputError: uv is not installed.
-        ServiceError: the requirements cannot be resolved, or not to the same versions everywhere.
+        ServiceError: no versions satisfy the requirements, or they differ between architectures.
     """
     if find_spec("uv") is None:
         raise InputError("uv is not installed.", fix="pip install uv")
@@ -59,12 +59,12 @@ def write_locks(root: Path, *, upgrade: bool = False) -> list[Path]:
     blocks = _resolve(root, ("--extra", "train"), known)
     of_torch = [block for block in blocks if _OF_TORCH.match(block)]
     others = [block for block in blocks if not _OF_TORCH.match(block)]
-    # What both images have is the same in both.
+    # Packages in both images have the same versions in both.
     files = {
         trainer / "torch-cuda.txt": of_torch,
         trainer / "torch-cpu.txt": [_TORCH_CPU],
         trainer / "requirements.txt": others,
-        packager / "requirements.txt": _resolve(root, (), "".join(blocks)),
+        packager / "requirements.txt": _resolve(root, ("--extra", "llama"), "".join(blocks)),
     }
     for path, lines in files.items():
         write_bytes(path, (_HEADER + "".join(lines)).encode())
@@ -76,12 +76,10 @@ def _read(*paths: Path) -> str:
 
 
 def _resolve(root: Path, extras: tuple[str, ...], known: str) -> list[str]:
-    """A block for each package: its version, the digests of its files and who needs it."""
+    """A block of text for each package: version, digests of its files and dependents."""
     first, *others = [_compile(root, extras, known, machine) for machine in ARCHITECTURES]
     if any(other != first for other in others):
-        raise ServiceError(
-            "The versions are not the same on all architectures.", where=", ".join(ARCHITECTURES)
-        )
+        raise ServiceError("The versions differ between architectures.", where=", ".join(ARCHITECTURES))
     return first
 
 
@@ -99,8 +97,10 @@ def _compile(root: Path, extras: tuple[str, ...], known: str, machine: str) -> l
         ]  # fmt: skip
         done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=_UV_SECONDS)
         if done.returncode:
-            raise ServiceError(f"uv found no versions that fit: {done.stderr.strip()[-2000:]}")
-        # Which file of constraints a version comes from is said by its temporary name.
+            raise ServiceError(
+                f"uv found no versions that satisfy the requirements: {done.stderr.strip()[-2000:]}"
+            )
+        # The annotations name the temporary file of constraints.
         lines = [line for line in out.read_text().splitlines(keepends=True) if not line.startswith("#")]
     text = re.sub(r" *# via .*", lambda via: via[0].replace(f"-c {constraints}, ", ""), "".join(lines))
     return re.findall(r"^[^ \n].*\n(?:[ ]+.*\n)*", text, re.MULTILINE)
@@ -108,7 +108,7 @@ def _compile(root: Path, extras: tuple[str, ...], known: str, machine: str) -> l
 
 def main() -> None:
     """The command line of this module."""
-    parser = argparse.ArgumentParser(description="Make the lock files of the images again.")
+    parser = argparse.ArgumentParser(description="Update the lock files of the images.")
     parser.add_argument("--upgrade", action="store_true", help="take the newest versions")
     for path in write_locks(Path(__file__).parents[2], upgrade=parser.parse_args().upgrade):
         print(path)

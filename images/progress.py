@@ -1,7 +1,7 @@
-"""What BuildKit writes with ``--progress=plain``, as progress for people, and a log of all of it.
+"""Follows BuildKit's ``--progress=plain`` output: a progress bar for people, and a complete log.
 
 #7 [libraries 1/1] RUN --mount=...        a step's name, the first time its number appears
-#7 12.34 Downloading numpy-2.4.6-...      what it prints, after the seconds since its start
+#7 12.34 Downloading numpy-2.4.6-...      its output, after the seconds since its start
 #7 DONE 34.5s                             or CACHED, CANCELED, ERROR: ...
 """
 
@@ -23,7 +23,7 @@ _KEPT_LINES = 25
 
 
 def count_steps(dockerfile: Path) -> int:
-    """How many steps a build of it has at most."""
+    """The largest number of steps in a build of this file."""
     return len(_COUNTED.findall(dockerfile.read_text()))
 
 
@@ -31,14 +31,14 @@ class BuildProgress:
     """Follows a build line by line.
 
     Args:
-        advance: the progress bar; its unit is steps.
-        log: takes every line.
+        advance: moves the progress bar by a number of steps.
+        log: every line is written to it.
     """
 
     def __init__(self, advance: Advance, log: IO[bytes]) -> None:
         self._advance, self._log = advance, log
         self._stages: dict[str, str | None] = {}
-        """By a step's number: its stage, or ``None`` when the step is not one of the Dockerfile's."""
+        """By a step's number: its stage, or ``None`` if the step is not in the Dockerfile."""
         self.last_lines: deque[str] = deque(maxlen=_KEPT_LINES)
 
     def __call__(self, line: str) -> None:

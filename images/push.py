@@ -1,10 +1,10 @@
-"""An image into a registry, with its bill of materials beside it.
+"""Pushes an image and its software bill of materials to a registry.
 
 pushed = push_image(image, "ghcr.io/acme/trainer:1.0", console)
-pushed.digest  # of its manifest: what a run is proved with
+pushed.digest  # of the manifest; a run's provenance refers to it
 
-The engine pushes the layers; all else is asked of the registry directly, so that the digest that is
-remembered is one that the registry has answered with.
+The engine pushes the layers. Everything else goes to the registry directly, so that the recorded digest is
+one that the registry has confirmed.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from starfreight.registry.publishing import PublishingClient
 
 _PATIENCE = 900
-"""Seconds without a word of the engine: a registry hashes a layer of gigabytes before it answers."""
+"""Seconds without news from the engine: a registry hashes layers of gigabytes before it answers."""
 
 _ANY_MANIFEST = ", ".join((DOCKER_MANIFEST, OCI_MANIFEST, DOCKER_INDEX, OCI_INDEX))
 
@@ -42,55 +42,55 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _REASONS = (
     (
         r"server gave HTTP response to HTTPS client",
-        "The Docker Engine does not speak plain http to this registry",
+        "The Docker Engine does not use plain http for this registry",
         'add it to "insecure-registries" in the engine\'s /etc/docker/daemon.json, and restart the engine',
     ),
     (
         r"x509:|certificate",
         "The Docker Engine does not trust the registry's certificate",
-        "put your CA where the engine looks: /etc/docker/certs.d/HOST/ca.crt",
+        "copy your CA certificate to /etc/docker/certs.d/HOST/ca.crt on the engine's machine",
     ),
     (
         r"unauthorized|denied|authentication required|no basic auth|insufficient_scope|forbidden",
-        "The registry does not let this account push",
-        "set STARFREIGHT_REGISTRY_USERNAME and STARFREIGHT_REGISTRY_PASSWORD, or run docker login, with an "
-        "account that may do it",
+        "This account may not push to the registry",
+        "set STARFREIGHT_REGISTRY_USERNAME and STARFREIGHT_REGISTRY_PASSWORD, or run docker login, for an "
+        "account that may push",
     ),
     (
         r"connection refused|no such host|i/o timeout|dial tcp|connection reset|unexpected EOF|: EOF",
         "The Docker Engine cannot reach the registry",
-        "see that the registry runs and the engine's machine can reach it, then run the same command again",
+        "check that the registry runs and the engine's machine can reach it, then run the same command again",
     ),
     (
         r"HTTP status: 5\d\d",
-        "The registry kept failing",
-        "see its own log (its disk may be full), then run the same command again",
+        "The registry failed repeatedly",
+        "check its log (its disk may be full), then run the same command again",
     ),
     (
         r"(?i)no space left on device",
-        "There is no room left, in the registry or on the engine's disk",
-        "free some space, then run the same command again; what arrived is not sent twice",
+        "No space is left in the registry or on the engine's disk",
+        "free some space, then run the same command again; finished layers are not sent again",
     ),
 )
-"""What the engine says of a push that failed, in whole or in part; what that means; what to do."""
+"""A pattern in the engine's message about a failed push, its meaning, and a fix."""
 
 
 def push_image(image: BuiltImage, reference: str, console: Console, *, insecure: bool = False) -> BuiltImage:
-    """Pushes an image, attaches its SBOM, and remembers where it is now.
+    """Pushes an image, attaches its SBOM, and records its reference.
 
     Args:
-        image: the engine has it.
-        reference: ``HOST/NAMESPACE/NAME:TAG``. The image has this name in the engine, too, from then on.
-        console: where progress goes.
-        insecure: speak plain http. The engine must have been told so as well, unless the registry is on its
-            own machine.
+        image: an image in the engine.
+        reference: ``HOST/NAMESPACE/NAME:TAG``. The engine's image gets this name, too.
+        console: shows progress.
+        insecure: use plain http. Unless the registry is on the engine's own machine, the engine has to be
+            configured for it as well.
 
     Returns:
         The image with its manifest's digest.
 
     Raises:
-        InputError: the reference is none, or the engine does not have the image any more.
-        ServiceError: the engine or the registry cannot be reached, refuses, or has no room.
+        InputError: the reference is invalid, or the engine no longer has the image.
+        ServiceError: the engine or the registry is unreachable, refuses, or is full.
     """
     # oras and requests take a third of a second to import.
     from starfreight.registry.publishing import PublishingClient
@@ -99,12 +99,10 @@ def push_image(image: BuiltImage, reference: str, console: Console, *, insecure:
     engine = connect(_PATIENCE)
     client = PublishingClient(target, insecure=insecure)
     if insecure and client.has_credentials and not is_local(target.host):
-        console.note(
-            f"Warning: the password goes to {target.host} over plain http, where others can read it."
-        )
+        console.note(f"Warning: the password is sent to {target.host} over plain http, readable by others.")
     client.connect()
     sbom = make_sbom(engine, image)
-    # A registry that would not let us write says so before gigabytes are sent.
+    # A registry without write access refuses these before gigabytes are sent.
     _upload(client, {MEDIA_TYPE: sbom, OCI_EMPTY: EMPTY_CONFIG})
     with engine_errors():
         engine.api.tag(image.id, f"{target.host}/{target.repository}", target.tag)
@@ -119,11 +117,11 @@ def push_image(image: BuiltImage, reference: str, console: Console, *, insecure:
 def _push(
     engine: docker.DockerClient, target: TagReference, client: PublishingClient, console: Console
 ) -> str:
-    """Has the engine push; returns the manifest's digest as the engine tells it."""
+    """Pushes through the engine and returns the digest of the manifest that it reports."""
     account = dict(zip(("username", "password"), client.credentials or (), strict=False))
     events = engine.api.push(
         f"{target.host}/{target.repository}", target.tag, stream=True, decode=True,
-        # Without one, the SDK looks for credentials in places of its own.
+        # Otherwise the SDK looks for credentials itself, in other places.
         auth_config=account or {"username": "", "password": ""},
     )  # fmt: skip
     with console.progress("Pushing", total=None, unit="B") as advance:
@@ -133,7 +131,7 @@ def _push(
             digest = told or digest
     if digest is None:
         raise ServiceError(
-            "The Docker Engine did not say what the registry has now.",
+            "The Docker Engine did not report the digest of the pushed image.",
             where=str(target),
             fix="run the same command again",
         )
@@ -143,7 +141,7 @@ def _push(
 def _follow(
     events: Iterable[Any], target: TagReference, secrets: tuple[str, ...]
 ) -> Iterator[tuple[float, str, str | None]]:
-    """From the engine's events: bytes since the last one, layers in words, and at the end the digest."""
+    """Turns the engine's events into: bytes since the last one, a count of layers, the digest if known."""
     layers: set[str] = set()
     done: set[str] = set()
     sent: dict[str, int] = {}
@@ -168,35 +166,35 @@ def _follow(
 def _refused(said: str, target: TagReference, secrets: tuple[str, ...]) -> ServiceError:
     from starfreight.registry.failures import clean
 
-    text, where = clean(said, secrets), f"{target}, while the engine pushes it"
+    text, where = clean(said, secrets), f"{target}, during the engine's push"
     for pattern, what, fix in _REASONS:
         if re.search(pattern, said):
             return ServiceError(f"{what}: {text}.", where=where, fix=fix)
     return ServiceError(
-        f"The registry, or the engine, refused the image: {text}.",
+        f"The registry or the engine refused the image: {text}.",
         where=where,
-        fix="see the registry's own log for more",
+        fix="see the registry's log for more",
     )
 
 
 def _read_back(client: PublishingClient, target: TagReference, digest: str, image: BuiltImage) -> Descriptor:
-    """What is at the tag now, which must be what the engine says it pushed, and this image."""
+    """The manifest at the tag. It must be the one that the engine reported, and of this image."""
     data = client.get_manifest(target.tag, _ANY_MANIFEST)
     if data is not None and sha256_bytes(data) == digest:
         with contextlib.suppress(ValueError, LookupError, TypeError, RecursionError):
             manifest = json.loads(data)
-            # An engine that keeps images as registries do calls an image by its manifest's digest.
+            # With the containerd image store, an image's id is its manifest's digest.
             if image.id in (digest, manifest.get("config", {}).get("digest")):
                 return Descriptor(media_type=manifest["mediaType"], digest=digest, size=len(data))
     raise ServiceError(
-        "The registry answers with another image than was pushed.",
+        "The registry returns another image than the pushed one.",
         where=str(target),
-        fix="check that nobody else pushes to this tag or builds this image, then run the same command again",
+        fix="check that nothing else pushes to this tag or builds this image, then run the command again",
     )
 
 
 def _upload(client: PublishingClient, blobs: dict[str, bytes]) -> None:
-    """Sends small blobs, by their media types."""
+    """Uploads small blobs, given by media type."""
     described = [(descriptor_for(media_type, data), data) for media_type, data in blobs.items()]
     source = _Blobs({descriptor.digest: data for descriptor, data in described})
     for descriptor, _ in described:
@@ -215,7 +213,7 @@ def _attach(client: PublishingClient, subject: Descriptor, sbom: bytes) -> None:
 
 
 class _Blobs:
-    """Blobs in memory, as uploads want them."""
+    """Blobs in memory, with the interface of a layout for uploads."""
 
     def __init__(self, blobs: dict[str, bytes]) -> None:
         self._blobs = blobs

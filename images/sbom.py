@@ -1,9 +1,9 @@
 """The software bill of materials of an image: its Python and Debian packages, as CycloneDX 1.6 JSON.
 
-bom = make_sbom(engine, image)
+    bom = make_sbom(engine, image)
 
-The same image gives the same bytes: the serial number follows from the image's id and the time is the
-image's own. Specification: https://cyclonedx.org/docs/1.6/json/.
+The same image gives the same bytes: the serial number is derived from the image's id, and the time is
+the image's. Specification: https://cyclonedx.org/docs/1.6/json/.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
     from cyclonedx.model.component import Component
 
 MEDIA_TYPE = "application/vnd.cyclonedx+json"
-"""As a layer and as an artifact type (registered with IANA)."""
+"""Media type of the layer and artifact type; registered with IANA."""
 
 
 def make_sbom(engine: docker.DockerClient, image: BuiltImage) -> bytes:
-    """Looks into an image and lists what is in it.
+    """Inspects an image and writes its software bill of materials.
 
     Raises:
-        InputError: the engine has no such image, or what is in it is no list of packages.
+        InputError: the engine does not have the image, or a list of packages in it is invalid.
         ServiceError: the engine refuses or stops answering.
     """
     return render_sbom(image, read_contents(engine, image.id))
 
 
 def render_sbom(image: BuiltImage, contents: ImageContents) -> bytes:
-    """The bill of an image whose contents are known."""
-    # A third of a second to import.
+    """Renders the bill of materials from an image's contents."""
+    # Takes a third of a second to import.
     from cyclonedx.model.bom import Bom
     from cyclonedx.model.component import Component, ComponentType
     from cyclonedx.output import make_outputter
@@ -94,7 +94,7 @@ def _debian(package: DebianPackage, system: tuple[str, str]) -> Component:
 def _component(name: str, version: str, url: Any, **more: Any) -> Component:
     from cyclonedx.model.component import Component, ComponentType
 
-    # Without a reference of its own a component gets a random one.
+    # Components without a bom_ref get a random one.
     return Component(
         name=name, version=version, type=ComponentType.LIBRARY, purl=url, bom_ref=str(url), **more
     )

@@ -1,9 +1,9 @@
-"""Starfreight's own wheel: built from a checkout, or packed again from what pip installed.
+"""Starfreight's own wheel: built from a checkout, or packed again from an installation by pip.
 
     project = build_wheel(folder)
     project.wheel, project.revision, project.created
 
-The same sources give the same bytes: no time is in the archive but that before which none can be.
+The same sources give the same bytes: all files in the archive have the earliest time a zip file can hold.
 """
 
 from __future__ import annotations
@@ -28,13 +28,16 @@ from starfreight.errors import InputError, ServiceError
 from starfreight.files import PARTIAL_PREFIX, canonical_json, disk_errors, sha256_bytes, sha256_file
 
 _EARLIEST = 315532800
-"""1 January 1980, before which no file in a zip archive can be. Stands for a time that is not known."""
+"""1 January 1980, the earliest time that a zip archive can hold. Stands for an unknown time."""
 
 _ROOMS = ("images", "jobs", "packager")
 """Directories that are packages inside ``starfreight``, where a checkout has symbolic links to them."""
 
 _PACKAGED = ("pyproject.toml", "README.md", "LICENSE", "starfreight", *_ROOMS)
 """The sources of a wheel; the rest of a checkout does not change it."""
+
+_COMMAND = "starfreight/bin/starfreight"
+"""The command's script. A wheel has it twice: here, and where pip finds scripts to install."""
 
 _ADDRESS = re.compile(r"(?:(?:https|ssh)://)?(?:[^/@]*@)?([a-z0-9.-]+)[:/]([A-Za-z0-9._/~-]+?)(?:\.git)?/?")
 _BUILD = "import sys, setuptools.build_meta as backend; backend.build_wheel(sys.argv[1])"
@@ -45,25 +48,25 @@ _KEPT = 4
 
 @dataclass(frozen=True)
 class Project:
-    """The wheel and where it comes from."""
+    """The wheel and its origin."""
 
     wheel: Path
     revision: str | None
-    """The commit, with ``-dirty`` when files differ from it; ``None`` when it is not a checkout."""
+    """The commit, followed by ``-dirty`` if files differ from it; ``None`` outside a checkout."""
     created: int
-    """Seconds since 1970, of the commit (or SOURCE_DATE_EPOCH when it is set)."""
+    """The commit's time in seconds since 1970, or SOURCE_DATE_EPOCH if it is set."""
     source: str | None = None
-    """The address of the repository, when the checkout was cloned from one."""
+    """The repository's address, if the checkout was cloned from one."""
 
 
 def build_wheel(cache: Path) -> Project:
-    """Makes the wheel of the Starfreight that is running, or finds it in a folder from an earlier call.
+    """Builds the wheel of the running Starfreight, or finds it in the cache.
 
     Args:
-        cache: a folder for wheels by the digest of their sources; the newest few are kept.
+        cache: a directory of wheels, each under the digest of its sources; the newest few are kept.
 
     Raises:
-        InputError: it can be built neither from a checkout nor from an installed wheel.
+        InputError: Starfreight runs neither from a checkout nor from an installed wheel.
         ServiceError: the disk is full, or the build fails.
     """
     root = Path(__file__).parents[2]
@@ -88,9 +91,9 @@ def build_wheel(cache: Path) -> Project:
 
 
 def _created(commit: str | None) -> int:
-    """SOURCE_DATE_EPOCH when it is set, otherwise the commit's time."""
+    """SOURCE_DATE_EPOCH if it is set, otherwise the commit's time."""
     text = os.environ.get("SOURCE_DATE_EPOCH") or commit or str(_EARLIEST)
-    # Eleven digits are enough until the year 5138; a date has no year of more than four.
+    # Eleven digits last until the year 5138; later dates have years of five digits.
     if not re.fullmatch(r"[0-9]{1,11}", text):
         raise InputError("It is not a number of seconds.", where=f"SOURCE_DATE_EPOCH={text}", fix="unset it")
     return max(int(text), _EARLIEST)
@@ -110,7 +113,7 @@ def _git(root: Path, *arguments: str) -> str:
 
 
 def _source(root: Path) -> str | None:
-    """The address that the checkout was cloned from, without whatever is in it to log in with."""
+    """The address that the checkout was cloned from, without any credentials in it."""
     found = _ADDRESS.fullmatch(_git(root, "config", "--default", "", "--get", "remote.origin.url"))
     return f"https://{found[1]}/{found[2]}" if found else None
 
@@ -121,7 +124,7 @@ def _listed(root: Path) -> list[str]:
 
 
 def _walked(root: Path) -> list[str]:
-    # pathlib follows no links here, so each file is found once.
+    # pathlib does not follow links here, so each file is found once.
     found = [
         path for part in _PACKAGED for path in [root / part, *(root / part).rglob("*")] if path.is_file()
     ]
@@ -135,7 +138,7 @@ def _setuptools_version() -> str:
         version = "0"
     if int(version.split(".")[0]) < _SETUPTOOLS:
         raise InputError(
-            f"setuptools {_SETUPTOOLS} or newer is needed to build the wheel of a checkout.",
+            f"Building the wheel of a checkout needs setuptools {_SETUPTOOLS} or newer.",
             fix=f"pip install 'setuptools>={_SETUPTOOLS}'",
         )
     return version
@@ -144,10 +147,11 @@ def _setuptools_version() -> str:
 def _build(root: Path, sources: list[str], out: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="starfreight-wheel-") as folder:
         for name in sources:
+            # Each room is copied to where the checkout has a link to it.
             target = Path(folder, "starfreight" if name.split("/")[0] in _ROOMS else "", name)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(root / name, target)
-            # The umask of whoever checked it out must not be in the wheel.
+            # The wheel must not depend on the umask at checkout.
             target.chmod(0o644)
         done = subprocess.run(
             [sys.executable, "-c", _BUILD, str(out.resolve())],
@@ -160,7 +164,7 @@ def _build(root: Path, sources: list[str], out: Path) -> None:
 
 
 def _from_installation(cache: Path) -> Path:
-    """The wheel that pip installed, from the files of its RECORD."""
+    """The wheel that pip installed, from the files in its RECORD."""
     distribution = importlib.metadata.distribution("starfreight")
     files = {}
     for file in distribution.files or []:
@@ -176,12 +180,14 @@ def _from_installation(cache: Path) -> Path:
                 fix="install it again: pip install --force-reinstall starfreight",
             ) from error
     metadata = [name.split("/")[0] for name in files if name.endswith(".dist-info/METADATA")]
-    if len(metadata) != 1 or "starfreight/__init__.py" not in files:
+    if len(metadata) != 1 or not {"starfreight/__init__.py", _COMMAND} <= files.keys():
         raise InputError(
-            "This Starfreight was not installed from a wheel, so that none can be made of it.",
+            "No wheel can be made of this Starfreight, since it was not installed from one.",
             where=str(Path(__file__).parents[2]),
             fix="run the command in a checkout, or pip install starfreight",
         )
+    name = metadata[0].removesuffix(".dist-info")
+    files[f"{name}.data/scripts/starfreight"] = files[_COMMAND]
     record = "".join(
         f"{name},sha256={_record_hash(data)},{len(data)}\n" for name, data in sorted(files.items())
     )
@@ -191,7 +197,7 @@ def _from_installation(cache: Path) -> Path:
     with disk_errors(wanted):
         if not wanted.is_dir():
             with _whole_folder(wanted) as partial:
-                _pack(partial / f"{metadata[0].removesuffix('.dist-info')}-py3-none-any.whl", files)
+                _pack(partial / f"{name}-py3-none-any.whl", files)
             _forget_older(cache)
         return _only_wheel(wanted)
 
@@ -205,14 +211,14 @@ def _pack(wheel: Path, files: dict[str, bytes]) -> None:
         # RECORD is last, as the wheel specification recommends.
         for name in sorted(files, key=lambda name: (name.endswith("/RECORD"), name)):
             entry = zipfile.ZipInfo(name, time.gmtime(_EARLIEST)[:6])
-            entry.external_attr = 0o100644 << 16
+            entry.external_attr = (0o100755 if ".data/scripts/" in name else 0o100644) << 16
             entry.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(entry, files[name])
 
 
 @contextlib.contextmanager
 def _whole_folder(folder: Path) -> Iterator[Path]:
-    """A new folder that takes that name when the block ends without an error."""
+    """A new directory that takes its final name if the block ends without an error."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=PARTIAL_PREFIX, dir=folder.parent))
     try:

@@ -14,7 +14,7 @@ from typing import Any
 
 from starfreight import __version__
 from starfreight.jobs.protocol import events
-from starfreight.jobs.train.environment import IMAGE_VARIABLE
+from starfreight.jobs.protocol.environment import IMAGE_VARIABLE
 from starfreight.jobs.train.process_group import ProcessGroup
 from starfreight.run import Machine, Run
 

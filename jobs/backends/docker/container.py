@@ -16,7 +16,7 @@ from starfreight.image import LABEL_PROTOCOL, PROTOCOL
 from starfreight.jobs.backends.docker.image import JobImage
 from starfreight.jobs.backends.docker.mounts import Mounts
 from starfreight.jobs.kinds.interface import Job
-from starfreight.jobs.train.environment import ENVIRONMENT, IMAGE_VARIABLE
+from starfreight.jobs.protocol.environment import ENVIRONMENT, IMAGE_VARIABLE
 
 if TYPE_CHECKING:
     import docker

@@ -22,10 +22,10 @@ from starfreight.jobs.backends.endings import AGAIN, Advice, Ending, describe, e
 from starfreight.jobs.backends.local.process import is_alive, open_process, process_identity
 from starfreight.jobs.kinds.interface import Job, JobKind
 from starfreight.jobs.kinds.table import load_job
+from starfreight.jobs.protocol.environment import ENVIRONMENT
 from starfreight.jobs.protocol.log import LOG_FILE, log_size, open_log, read_log
 from starfreight.jobs.protocol.progress import watch
 from starfreight.jobs.protocol.record import JobRecord, now
-from starfreight.jobs.train.environment import ENVIRONMENT
 from starfreight.recipe.run import RunOptions
 
 _PAUSE = 0.05

@@ -1,4 +1,4 @@
-"""Environment variables of the training program, on every backend."""
+"""Environment variables of a job's program, on every backend."""
 
 from __future__ import annotations
 
