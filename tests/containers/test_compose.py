@@ -61,7 +61,7 @@ def folder(tmp_path: Path) -> Path:
     shutil.copytree(EXAMPLE, copied, ignore=shutil.ignore_patterns("runs", "packages", "docker"))
     path = copied / "work" / "recipe.yaml"
     recipe = yaml.safe_load(path.read_text())
-    recipe["data"][0]["include"] = ["planning/*.py"]
+    recipe["data"][0]["include"] = ["jobs/planning/*.py"]
     recipe["training"] |= {"steps": 2, "evaluation_blocks": 1, "evaluation_completions": 1, "batch_size": 1}
     path.write_text(yaml.safe_dump(recipe))
     if os.geteuid() == 0:
