@@ -1,30 +1,23 @@
-"""Atomic files, directory locks and digests."""
+"""Atomic files and digests."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import json
 import os
-import tempfile
-import time
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from starfreight.directories import Directory, open_directory
 from starfreight.errors import InputError, ServiceError
+from starfreight.strict_json import unique_names
 
 PARTIAL_PREFIX = ".partial-"
 """Name prefix of unfinished files. Those left by a killed process are safe to delete."""
-
-LOCK_FILE = ".lock"
-"""Name of the lock file, present in a directory while a command writes there."""
-
-LOCK_PATIENCE = "STARFREIGHT_LOCK_PATIENCE"
-"""Environment variable: seconds to wait for a lock. In a cluster, the previous pod may still be writing its
-checkpoint."""
 
 _CHUNK = 1 << 20
 _NO_PLACE = (
@@ -48,13 +41,49 @@ def sha256_file(path: Path, advance: Callable[[int], object] = lambda count: Non
     Args:
         path: the file.
         advance: called with the size of each chunk in bytes.
+
+    Raises:
+        InputError: it is a pipe, a device or a directory.
     """
     digest = hashlib.sha256()
-    with path.open("rb") as stream:
+    with open_regular(path) as stream:
         while piece := stream.read(_CHUNK):
             digest.update(piece)
             advance(len(piece))
     return "sha256:" + digest.hexdigest()
+
+
+@contextlib.contextmanager
+def open_regular(path: Path, kind: str = "file", *, follow: bool = True) -> Iterator[IO[bytes]]:
+    """Open a regular file for reading; never a pipe or a device, which may block or never end.
+
+    Args:
+        path: the file.
+        kind: noun for error messages.
+        follow: accept a symbolic link to a regular file as the last part of the path.
+
+    Raises:
+        InputError: it is a pipe, a device or a directory, or a link and ``follow`` is false.
+        OSError: it is missing or unreadable.
+    """
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
+    try:
+        handle = os.open(path, flags)
+    except OSError as error:
+        if error.errno in (errno.ENXIO, errno.ENODEV) or (error.errno == errno.ELOOP and not follow):
+            raise _not_regular(path, f"The {kind} is not a regular file.") from error
+        raise
+    mode = os.fstat(handle).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(handle)
+        what = "is not a file" if stat.S_ISDIR(mode) else "is a pipe or a device, not a regular file"
+        raise _not_regular(path, f"The {kind} {what}.")
+    with os.fdopen(handle, "rb") as stream:
+        yield stream
+
+
+def _not_regular(path: Path, what: str) -> InputError:
+    return InputError(what, where=str(path), fix="put a regular file in its place, or name another one")
 
 
 def read_limited(path: Path, limit: int, kind: str) -> bytes:
@@ -69,11 +98,10 @@ def read_limited(path: Path, limit: int, kind: str) -> bytes:
         InputError: the file is missing, not a regular file, unreadable, or larger than ``limit``.
     """
     try:
-        if not path.is_file():
-            what = "is not a file" if path.exists() else "does not exist"
-            raise InputError(f"The {kind} {what}.", where=str(path), fix="check the path")
-        with path.open("rb") as stream:
+        with open_regular(path, kind) as stream:
             data = stream.read(limit + 1)
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # The last one for NUL in the path.
+        raise InputError(f"The {kind} does not exist.", where=str(path), fix="check the path") from None
     except OSError as error:
         raise InputError(
             f"The {kind} cannot be read: {error.strerror or error}.",
@@ -93,11 +121,11 @@ def read_json(path: Path, limit: int, kind: str) -> Any:
     """Read a JSON file of at most ``limit`` bytes.
 
     Raises:
-        InputError: as for :func:`read_limited`, or the file is not valid JSON.
+        InputError: as for :func:`read_limited`, or the file is not valid JSON or gives a name twice.
     """
     data = read_limited(path, limit, kind)
     try:
-        return json.loads(data)
+        return json.loads(data, object_pairs_hook=unique_names)
     except (ValueError, RecursionError) as error:
         raise InputError(
             f"The {kind} is not valid JSON: {error}.", where=str(path), fix="restore the file"
@@ -139,142 +167,68 @@ def _place_errors(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def atomic_write(path: Path) -> Iterator[IO[bytes]]:
+def atomic_write(path: Path, below: Path | None = None) -> Iterator[IO[bytes]]:
     """Open a temporary file; it replaces ``path`` only if the block succeeds.
 
     The bytes are synced to disk before the rename, and parent directories are created. The mode is 0644
     less the umask, for other users of a shared volume.
 
+    Args:
+        path: the file. A link there is replaced, not followed.
+        below: a directory from which ``path`` starts; its subdirectories may not be links.
+
     Raises:
-        InputError: the path is a directory, or a parent is a file.
+        InputError: the path is a directory, a parent is a file, or a subdirectory of ``below`` is a link.
         ServiceError: the disk is full or not writable.
     """
-    with disk_errors(path):
+    with disk_errors(path), contextlib.ExitStack() as stack:
         with _place_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(prefix=PARTIAL_PREFIX, dir=path.parent)
-        partial = Path(name)
+            folder = stack.enter_context(open_directory(path.parent, below, create=True))
+            handle, partial = _create_partial(folder)
         try:
-            with os.fdopen(handle, "wb") as stream:
+            with os.fdopen(handle, "wb+") as stream:
                 yield stream
                 stream.flush()
                 os.fsync(stream.fileno())
-            partial.chmod(0o644 & ~_umask())
+                os.fchmod(stream.fileno(), 0o644 & ~_umask())
             with _place_errors(path):
-                partial.replace(path)
+                folder.rename(partial, path.name)
         except BaseException:
-            partial.unlink(missing_ok=True)
+            folder.delete(partial)
             raise
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file atomically."""
-    with atomic_write(path) as stream:
+def _create_partial(folder: Directory) -> tuple[int, str]:
+    while True:
+        name = PARTIAL_PREFIX + os.urandom(6).hex()
+        with contextlib.suppress(FileExistsError):
+            return folder.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), name
+
+
+def write_bytes(path: Path, data: bytes, below: Path | None = None) -> None:
+    """Write a file atomically; ``below`` as for :func:`atomic_write`."""
+    with atomic_write(path, below) as stream:
         stream.write(data)
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write indented JSON with a final newline, atomically."""
-    write_bytes(path, json.dumps(value, indent=2, ensure_ascii=False).encode() + b"\n")
+def write_json(path: Path, value: Any, below: Path | None = None) -> None:
+    """Write indented JSON with a final newline, atomically; ``below`` as for :func:`atomic_write`."""
+    write_bytes(path, json.dumps(value, indent=2, ensure_ascii=False).encode() + b"\n", below)
 
 
-def sweep_partials(folder: Path) -> None:
-    """Delete unfinished files of killed processes directly inside ``folder``."""
-    for left in folder.glob(PARTIAL_PREFIX + "*"):
-        if left.is_file():
-            left.unlink(missing_ok=True)
-
-
-_LOCK_PAUSE = 0.5
-_LOCK_ATTEMPTS = 1000
-"""Limit for retries: some file systems (/proc) report a missing directory when they refuse to create it."""
-
-
-@contextlib.contextmanager
-def only_one(folder: Path, doing: str) -> Iterator[None]:
-    """Lock ``folder`` against other commands, creating it if missing.
-
-    The kernel releases the lock when the process ends, however it ends. The lock file is deleted at the end
-    of the block; after a kill it stays, and the next process takes it over.
-
-    Args:
-        folder: the directory to lock.
-        doing: completes the error "Another process is already ... here."
+def sweep_partials(folder: Path, below: Path | None = None) -> None:
+    """Delete unfinished files of killed processes directly inside ``folder``, which may be missing.
 
     Raises:
-        InputError: another process still holds the lock after ``LOCK_PATIENCE`` seconds (default: 0).
-        ServiceError: the directory cannot be created.
+        InputError: ``folder``, or a parent below the root ``below``, is a symbolic link.
     """
-    path = folder / LOCK_FILE
-    with _locked(path, doing) as lock:
-        try:
-            yield
-        finally:
-            # The block may have deleted the directory, and another process may hold a new lock there. Unlink
-            # ours while still locked: a process with the old file open notices and tries again.
-            if _is_at(lock, path):
-                path.unlink()
-
-
-def _locked(path: Path, doing: str) -> IO[bytes]:
-    """Open and lock the lock file, and make sure the path still refers to it."""
-    end = time.monotonic() + float(os.environ.get(LOCK_PATIENCE) or 0)
-    attempts = 0
-    while attempts < _LOCK_ATTEMPTS:
-        attempts += 1
-        # Another command may delete the file or the directory between any two of these steps.
-        with contextlib.suppress(FileNotFoundError), disk_errors(path), contextlib.ExitStack() as stack:
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-            except FileExistsError as error:
-                if path.parent.is_dir() or not os.path.lexists(path.parent):
-                    continue
-                raise InputError(
-                    "A file is in the place of the directory.",
-                    where=str(path.parent),
-                    fix="choose another directory",
-                ) from error
-            lock = stack.enter_context(_open_lock(path))
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() < end:
-                    attempts = 0
-                    time.sleep(_LOCK_PAUSE)
-                    continue
-                raise InputError(
-                    f"Another process is already {doing} here.",
-                    where=str(path.parent),
-                    fix="wait for it to end, or stop it, then run the same command again",
-                ) from None
-            if _is_at(lock, path):
-                stack.pop_all()
-                return lock
-    raise ServiceError(
-        "The directory cannot be created, or keeps disappearing.",
-        where=str(path.parent),
-        fix="choose a writable directory",
-    )
-
-
-def _is_at(file: IO[bytes], path: Path) -> bool:
-    """True if ``path`` refers to the open file."""
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat(follow_symlinks=False))
-    except FileNotFoundError:
-        return False
-
-
-def _open_lock(path: Path) -> IO[bytes]:
-    try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
-    except OSError as error:
-        if error.errno in (errno.ELOOP, errno.EISDIR):
-            raise InputError(
-                "The lock file is a link or a directory.", where=str(path), fix="remove it"
-            ) from error
-        raise
-    return os.fdopen(handle, "r+b", buffering=0)
+    with contextlib.suppress(FileNotFoundError), open_directory(folder, below) as directory:
+        for name in directory.names():
+            if name.startswith(PARTIAL_PREFIX):
+                with contextlib.suppress(FileNotFoundError):
+                    status = os.stat(name, dir_fd=directory.descriptor, follow_symlinks=False)
+                    if not stat.S_ISDIR(status.st_mode):
+                        directory.delete(name)
 
 
 def _umask() -> int:

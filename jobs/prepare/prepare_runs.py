@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from starfreight.console import Console
-from starfreight.files import LOCK_FILE, PARTIAL_PREFIX, canonical_json, disk_errors, only_one, sha256_bytes
+from starfreight.directories import discard
+from starfreight.directory_lock import LOCK_FILE, only_one
+from starfreight.files import PARTIAL_PREFIX, canonical_json, disk_errors, sha256_bytes
 from starfreight.jobs.data.manifest.build_manifest import build_manifest
 from starfreight.jobs.data.sources import locate_source, naming_source
 from starfreight.jobs.prepare.base_input import OpenedBase, open_base
@@ -74,11 +75,9 @@ def prepare_runs(
                 paths.append(locate_source(source, folder, console))
         # Beside the runs, so that files can be moved into them.
         work = runs / f"{PARTIAL_PREFIX}data-{sha256_bytes(data).removeprefix('sha256:')[:10]}{part}"
-        with only_one(work, "preparing this data"), disk_errors(work):
+        with only_one(work, "preparing this data", below=runs) as directory, disk_errors(work):
             try:
-                for left in work.iterdir():
-                    if left.name != LOCK_FILE:  # Left behind by a killed process.
-                        left.unlink()
+                directory.empty(keep={LOCK_FILE})  # Of what a killed process has left behind.
                 found = build_manifest(first.data, paths, folder, work, console, first.run.threads)
                 for number in group:
                     each = checked[number]
@@ -87,7 +86,7 @@ def prepare_runs(
                         write_run(each, paths, found.manifest, work, out)
                     prepared[number] = out
             finally:
-                shutil.rmtree(work, ignore_errors=True)
+                discard(work, below=runs)
     return [prepared[number] for number in range(len(recipes))]
 
 

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from starfreight.files import LOCK_FILE, atomic_write, only_one, sweep_partials
+from starfreight.directories import refuse_links_in
+from starfreight.directory_lock import LOCK_FILE, only_one
+from starfreight.files import atomic_write, sweep_partials
 from starfreight.jobs.data.manifest.manifest import MANIFEST_FILE
 from starfreight.license_files import keep_in_run
 from starfreight.recipe import Recipe, recipe_digest
@@ -50,7 +52,8 @@ def write_run(
         run_folder: the run's directory.
     """
     recipe = checked.recipe
-    with only_one(run_folder, "working on this run"):
+    with only_one(run_folder, "working on this run", below=run_folder.parent):
+        refuse_links_in(run_folder)
         keep_in_run(checked.licenses, run_folder)
         Inputs(
             version=NEWEST_VERSION,
@@ -64,7 +67,7 @@ def write_run(
                 changed = {"recipe": recipe, "recipe_digest": recipe_digest(recipe)}
                 found.model_copy(update=changed).save(run_folder)
             return
-        _copy_data(data, (run_folder / DATA_MANIFEST).parent)
+        _copy_data(data, (run_folder / DATA_MANIFEST).parent, below=run_folder)
         Run(
             version=NEWEST_VERSION,
             id=run_folder.name,
@@ -76,10 +79,10 @@ def write_run(
         ).save(run_folder)
 
 
-def _copy_data(work: Path, out: Path) -> None:
+def _copy_data(work: Path, out: Path, below: Path) -> None:
     """Copies the manifest and its lists to a run. The manifest comes last because it names the others."""
-    sweep_partials(out)
+    sweep_partials(out, below)
     lists = (path for path in work.iterdir() if path.name not in (MANIFEST_FILE, LOCK_FILE))
     for path in (*sorted(lists), work / MANIFEST_FILE):
-        with path.open("rb") as source, atomic_write(out / path.name) as stream:
+        with path.open("rb") as source, atomic_write(out / path.name, below) as stream:
             shutil.copyfileobj(source, stream, 1 << 20)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
-import shutil
 import tempfile
 import time
 from collections.abc import Sequence
@@ -14,16 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from starfreight.console import Console
+from starfreight.directories import discard, refuse_links_in
+from starfreight.directory_lock import only_one
 from starfreight.errors import InputError
-from starfreight.files import (
-    PARTIAL_PREFIX,
-    disk_errors,
-    only_one,
-    read_json,
-    sha256_file,
-    write_bytes,
-    write_json,
-)
+from starfreight.files import PARTIAL_PREFIX, disk_errors, read_json, sha256_file, write_bytes, write_json
 from starfreight.jobs.starter.architecture import Shape, config_json
 from starfreight.jobs.starter.corpus import SourceFile, license_text, read_corpus
 from starfreight.jobs.starter.examples import RowReader
@@ -81,6 +73,7 @@ def build(request: StarterRequest, console: Console, stop: StopRequest) -> dict[
     """
     _check_replaceable(request.out)
     with only_one(request.work, "building a starter model"):
+        refuse_links_in(request.work)
         console.heading("Reading the standard library")
         files = read_corpus(request.library)
         training = [file for file in files if not file.held_out]
@@ -164,7 +157,7 @@ def _finish(
         with disk_errors(request.out):
             _replace(request.out, partial)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        discard(partial, below=partial.parent)
     return {
         "model": str(request.out),
         "parameters": manifest["parameters"],
@@ -250,8 +243,9 @@ def _check_replaceable(out: Path) -> None:
 
 def _replace(out: Path, new: Path) -> None:
     """Replace ``out`` with ``new``. A kill between the renames leaves no model, never half of one."""
-    old = out.with_name(f"{PARTIAL_PREFIX}old-{os.getpid()}")
+    # Not under a name that can be foretold, where a link might be.
+    old = Path(tempfile.mkdtemp(prefix=f"{PARTIAL_PREFIX}old-", dir=out.parent))
     if out.exists():
-        out.replace(old)
+        out.replace(old / out.name)
     new.replace(out)
-    shutil.rmtree(old, ignore_errors=True)
+    discard(old, below=old.parent)

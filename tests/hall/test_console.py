@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 
 import pytest
@@ -83,6 +84,51 @@ def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "\x1b[" in terminal.getvalue()
 
 
+def test_the_time_left_is_shown_for_steps_of_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr("rich.console.monotonic", lambda: now)
+    with Console().progress("Training", total=10, unit="steps") as advance:
+        for _ in range(4):
+            now += 61
+            advance(1)
+    assert "4/10 steps" in terminal.getvalue()
+    assert "0:06:06" in terminal.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("total", "unit", "amount", "shown"),
+    [
+        (None, "files", 147, "147 files"), (None, "B", 3e6, "3.0 MB"), (5, "files", 2, "2/5 files"),
+        (1.2e6, "B", 1.5e6, "1.5 MB"), (2e6, "B", 1.5e6, "1.5 MB of 2.0 MB"), (3, "steps", 4, "4 steps"),
+    ],
+)  # fmt: skip
+def test_a_bar_shows_no_total_that_is_unknown_or_exceeded(
+    total: float | None, unit: str, amount: float, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "200")
+    with Console().progress("Reading", total=total, unit=unit) as advance:
+        advance(amount)
+    last = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", terminal.getvalue()).splitlines()[-1]
+    assert f" {shown} " in last
+    assert "/?" not in last
+
+
+def test_a_line_of_progress_shows_no_total_that_is_exceeded(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("starfreight.console.time.monotonic", lambda: now)
+    with Console().progress("Reading", total=2e6, unit="B") as advance:
+        now = 60.0
+        advance(3e6)
+    assert capsys.readouterr().err == "Reading: 3.0 MB\n"
+
+
 def test_what_another_program_prints_is_no_markup(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", terminal := Terminal())
     monkeypatch.setenv("TERM", "xterm")
@@ -125,3 +171,36 @@ def test_a_file_name_that_is_no_text_can_be_told(capsys: pytest.CaptureFixture[s
 )  # fmt: skip
 def test_amounts_are_written_for_people(amount: float, unit: str, text: str) -> None:
     assert human_count(amount, unit) == text
+
+
+HOSTILE = "\x1b]0;title\x07\x9b2J\u202etxt.exe\u2066\u200f\x7f\r\x08"
+
+
+def test_no_result_steers_the_terminal_or_turns_the_text(capsys: pytest.CaptureFixture[str]) -> None:
+    Console().result({"name": HOSTILE}, f"Model {HOSTILE}\n\tgrün\u3000模型")
+    out = capsys.readouterr().out
+    assert all(each.isprintable() or each in "\n\t\u3000" for each in out)
+    assert out.endswith("\n\tgrün\u3000模型\n")
+    Console(json_output=True).result({HOSTILE: HOSTILE, "name": "grün 模型"}, "")
+    out = capsys.readouterr().out
+    assert all(each.isprintable() or each == "\n" for each in out)
+    assert json.loads(out) == {HOSTILE: HOSTILE, "name": "grün 模型"}
+    assert "grün 模型" in out
+
+
+def test_no_error_steers_the_terminal_with_json_either(capsys: pytest.CaptureFixture[str]) -> None:
+    Console(json_output=True).error(GateError(f"It is {HOSTILE}.", where=HOSTILE))
+    out, err = capsys.readouterr()
+    assert all(each.isprintable() or each == "\n" for each in out + err)
+    assert json.loads(out)["error"]["where"] == HOSTILE
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
+def test_json_is_json_on_a_stream_without_the_characters(
+    encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors="backslashreplace")
+    monkeypatch.setattr(sys, "stdout", stream)
+    Console(json_output=True).result({"name": "grün 模型"}, "")
+    stream.seek(0)
+    assert json.loads(stream.read()) == {"name": "grün 模型"}

@@ -17,13 +17,13 @@ from pathlib import Path
 
 import pytest
 
+from starfreight.directory_lock import only_one
 from starfreight.errors import InputError, ServiceError
 from starfreight.files import (
     PARTIAL_PREFIX,
     atomic_write,
     canonical_json,
     disk_errors,
-    only_one,
     read_json,
     read_limited,
     sha256_bytes,
@@ -145,7 +145,7 @@ def test_json_is_read_back_as_it_was_written(tmp_path: Path) -> None:
 
 def test_only_one_process_works_in_a_folder_and_its_end_frees_it(tmp_path: Path) -> None:
     program = (
-        "import pathlib, sys, starfreight.files as files\n"
+        "import pathlib, sys, starfreight.directory_lock as files\n"
         f"with files.only_one(pathlib.Path({str(tmp_path)!r}), 'working'):\n"
         "    print('locked', flush=True); sys.stdin.read()\n"
     )
@@ -169,8 +169,8 @@ def test_who_is_patient_gets_the_lock_when_the_other_one_leaves(
 ) -> None:
     code = (
         "import pathlib, sys\n"
-        "from starfreight import files\n"
-        f"with files.only_one(pathlib.Path({str(tmp_path)!r}), 'working'):\n"
+        "from starfreight import directory_lock\n"
+        f"with directory_lock.only_one(pathlib.Path({str(tmp_path)!r}), 'working'):\n"
         "    print('in', flush=True)\n"
         "    sys.stdin.read()\n"
     )
@@ -221,8 +221,9 @@ def test_something_else_in_the_place_of_the_lock_is_refused(what: str, tmp_path:
         lock.symlink_to(tmp_path / "elsewhere" / "file")
     else:
         lock.mkdir()
+    message = "symbolic link is in the place" if what == "link" else "lock file is a directory"
     with (
-        pytest.raises(InputError, match="lock file is a link or a directory"),
+        pytest.raises(InputError, match=message),
         only_one(tmp_path / "f", "working"),
     ):
         pass

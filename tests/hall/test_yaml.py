@@ -95,3 +95,45 @@ def test_the_longest_recipe_that_is_read_takes_seconds_and_not_minutes() -> None
     began = time.monotonic()
     assert len(parse_yaml("top:\n" + rows, "recipe.yaml")["top"]) == 256 * 1024 // 26
     assert time.monotonic() - began < 60
+
+
+@pytest.mark.parametrize("tag", ["null", "bool", "int", "float", "str", "seq", "map"])
+@pytest.mark.parametrize("value", ["a: 1", "[a]", "[[a, b]]", "{a: b}", "{a: 1, b: [c]}", "word", "''"])
+@pytest.mark.parametrize(
+    "place", ["key: !!{tag} {value}", "[!!{tag} {value}]", "!!{tag} {value}", "!!{tag} {value}: 1"]
+)
+def test_a_tag_on_a_value_of_another_shape_is_read_or_refused(tag: str, value: str, place: str) -> None:
+    try:
+        parse_yaml(place.format(tag=tag, value=value), "recipe.yaml")
+    except RecipeError as error:
+        assert str(error.where).startswith("recipe.yaml, line 1")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "!!map [a]",
+        "!!map word",
+        "!!int [1]",
+        "!!float {a: 1}",
+        "!!bool [true]",
+        "!!null {}",
+        "!!seq {}",
+        "!!int 1e5",
+        "!!null word",
+        "1e999",
+        "!!float -1e400",
+    ],
+)
+def test_a_tag_that_does_not_fit_is_refused_with_its_line(text: str) -> None:
+    error = refused(f"a: 1\nkey: {text}")
+    assert "not valid YAML" in error.what
+    assert error.where == "recipe.yaml, line 2"
+
+
+def test_two_escapes_are_one_character_and_half_of_one_is_refused_with_its_line() -> None:
+    assert parse_yaml(r'a: "\uD83D\uDE80"', "recipe.yaml") == {"a": "\U0001f680"}
+    for half in (r'a: "x\uD83D"', r'"\uDE80": a', r'a: !!str "\uDE80\uD83D"', r'- ["\uD83Dx"]'):
+        error = refused(f"# first\n{half}")
+        assert "surrogate" in error.what
+        assert error.where == "recipe.yaml, line 2"
