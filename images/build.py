@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shlex
 import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,10 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from starfreight import __version__
-from starfreight.console import Console
+from starfreight.console import Console, human_count
+from starfreight.directories import open_without_links
+from starfreight.directory_lock import only_one
 from starfreight.docker_engine import connect, engine_errors
 from starfreight.errors import InputError, ServiceError
-from starfreight.files import disk_errors, only_one, read_limited
+from starfreight.files import disk_errors, read_limited
 from starfreight.image import BuiltImage, remember_image
 from starfreight.images.build_errors import explain
 from starfreight.images.buildkit import build_command, run_build
@@ -71,7 +74,7 @@ def build_image(request: BuildRequest, console: Console) -> BuiltImage:
     build_command()
     cache = _cache_folder()
     context = cache / source.name / "context"
-    with only_one(cache / source.name, f"building the {source.name}"):
+    with only_one(cache / source.name, f"building the {source.name}", below=cache.parent):
         project = build_wheel(cache / "wheels")
         write_context(context, source, locks, project.wheel, request.wheelhouse)
         base = request.base_image or _default_base(source.folder / DOCKERFILE)
@@ -81,7 +84,10 @@ def build_image(request: BuildRequest, console: Console) -> BuiltImage:
         log = cache / source.name / "build.log"
         here = _platform(base_here) if base_here else None
         other = here if request.platform not in (None, here) else None
-        image_id = _run(source.name, arguments, context, log, other, console)
+        try:
+            image_id = _run(source.name, arguments, context, log, other, console)
+        finally:
+            _mention_wheels(context, console)
     image = _find(client, image_id)
     if image is None:
         raise ServiceError(
@@ -95,6 +101,17 @@ def build_image(request: BuildRequest, console: Console) -> BuiltImage:
     )  # fmt: skip
     remember_image(built)
     return built
+
+
+def _mention_wheels(context: Path, console: Console) -> None:
+    """Says how much of the disk the wheels of the build take, and how to free it."""
+    wheels = [path for path in context.glob("*/*.whl") if path.parent.name != "project"]
+    size = sum(path.stat().st_size for path in wheels)
+    if size:
+        console.note(
+            f"{len(wheels)} wheels, {human_count(size, 'B')}, stay in {context} for the next build. "
+            f"To free the space: rm -r {shlex.quote(str(context))}"
+        )
 
 
 def _check(request: BuildRequest) -> None:
@@ -189,7 +206,10 @@ def _run(
     total = count_steps(context / DOCKERFILE)
     with tempfile.TemporaryDirectory(prefix="starfreight-image-") as folder, disk_errors(log):
         image_id = Path(folder, "id")
-        with log.open("wb") as stream, console.progress(name, total=total, unit="steps") as advance:
+        with (
+            open(log, "wb", opener=open_without_links) as stream,
+            console.progress(name, total=total, unit="steps") as advance,
+        ):
             heard = BuildProgress(advance, stream)
             code = run_build([*arguments, "--iidfile", str(image_id)], context, heard)
         if code:

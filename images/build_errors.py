@@ -9,6 +9,16 @@ from pathlib import Path
 from starfreight.errors import GateError, InputError, ServiceError, StarfreightError
 
 _LAST = 5
+_ERRORS = 3
+_SEARCHED = 25
+_LONGEST = 500
+_FAILED = re.compile(r"#(\d+) ERROR")
+_PRINTED = re.compile(r"#(\d+) \d+\.\d+ ")
+_QUOTED = re.compile(r"\s*\d+ \| |-{6,}$|\s*> \[")
+"""Lines around BuildKit's last error that quote the Dockerfile, where a long RUN takes dozens of lines."""
+_COMPLAINT = re.compile(
+    r"\b(error|fatal|failed|denied|killed|cannot|could not|not found|no such)\b|^E: ", re.IGNORECASE
+)
 _PULLED = "failed to resolve source metadata"
 
 _CAUSES: tuple[tuple[str, type[StarfreightError], str, str], ...] = (
@@ -75,14 +85,35 @@ def explain(lines: Iterable[str], log: Path, other_platform: str | None = None) 
             where=str(log),
             fix="omit --platform, or choose a base image for that platform",
         )
+    printed = _printed_by_failed_step(said)
+    own = [line for line in said if not _PRINTED.match(line) and not _QUOTED.match(line)]
     for pattern, kind, what, fix in _CAUSES:
-        for line in reversed(said):
+        for line in (*reversed(own[-_SEARCHED:]), *reversed(printed[-_SEARCHED:])):
             if re.search(pattern, line, re.IGNORECASE):
                 return kind(f"{what} BuildKit said: {_bare(line)}", where=str(log), fix=fix)
-    printed = [line for line in said if re.match(r"#\d+ \d+\.\d+ ", line)]
-    tail = " / ".join(_bare(line) for line in (printed or said)[-_LAST:])
+    tail = " / ".join(map(_bare, _telling(printed or own)))
     return ServiceError(f"The build failed: {tail}", where=str(log), fix="read the log for all of the output")
 
 
+def _printed_by_failed_step(said: list[str]) -> list[str]:
+    """The output of the step that failed; of all steps if none is marked."""
+    failed = next((found[1] for line in reversed(said) if (found := _FAILED.match(line))), None)
+    printed = [(found[1], line) for line in said if (found := _PRINTED.match(line))]
+    return [line for number, line in printed if failed in (None, number)] or [line for _, line in printed]
+
+
+def _telling(lines: list[str]) -> list[str]:
+    """The last lines, and before them the last ones that complain: cleaning up may come after the cause."""
+    earlier = [line for line in lines[:-_LAST] if _COMPLAINT.search(_without_number(line))]
+    return [*earlier[-_ERRORS:], *lines[-_LAST:]]
+
+
 def _bare(line: str) -> str:
-    return re.sub(r"^#\d+ (\d+\.\d+ )?", "", line).strip()[:500]
+    """A line without BuildKit's numbers; a long one keeps its end, where the cause stands."""
+    text = _without_number(line)
+    half = _LONGEST // 2
+    return text if len(text) <= _LONGEST else f"{text[:half]} ... {text[-half:]}"
+
+
+def _without_number(line: str) -> str:
+    return re.sub(r"^#\d+ (\d+\.\d+ )?", "", line).strip()

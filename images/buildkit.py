@@ -23,6 +23,7 @@ _ALSO = ("/usr/bin", "/usr/local/bin")
 """More directories with clients, behind another client or off the PATH."""
 
 _SECONDS = 30
+_LONGEST_LINE = 1 << 20
 _PATIENCE = 15
 """Seconds until a build that does not stop is killed."""
 
@@ -81,7 +82,7 @@ def run_build(arguments: Sequence[str], context: Path, heard: Callable[[str], No
     ) as process:  # fmt: skip
         assert process.stdout is not None
         try:
-            for line in process.stdout:
+            while line := process.stdout.readline(_LONGEST_LINE):
                 heard(line.rstrip("\n"))
             return process.wait()
         except BaseException:

@@ -17,6 +17,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from starfreight.directories import delete
 from starfreight.errors import InputError
 from starfreight.files import disk_errors, read_limited
 from starfreight.images.catalogue import DOCKERFILE, ImageSource
@@ -84,7 +85,7 @@ def write_context(
             + " --requirement ".join(str(lock.path) for lock in locks),
         )
     with disk_errors(folder):
-        shutil.rmtree(folder, ignore_errors=True)
+        delete(folder, below=folder.parent)
         folder.mkdir(parents=True)
         _place(source.folder / DOCKERFILE, folder / DOCKERFILE)
         _place(wheel, folder / "project" / wheel.name)

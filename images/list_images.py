@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from starfreight.console import human_count
@@ -24,7 +25,9 @@ class ListedImage:
     size: int | None = None
     """Bytes in the engine, uncompressed."""
     created: str | None = None
-    """Time of the build, from the image's labels or configuration."""
+    """Time in the image's labels or configuration: of the commit that it was built from."""
+    built: str | None = None
+    """Time of the build, from the engine or else from the record's file."""
 
     def as_dict(self) -> dict[str, Any]:
         """The entry in the output of ``--json``."""
@@ -33,15 +36,18 @@ class ListedImage:
             "present": self.present,
             "size": self.size,
             "created": self.created,
+            "built": self.built,
         }
 
     def as_text(self) -> str:
         """Three lines for people."""
         image = self.image
         if self.present:
-            state = f"{human_count(self.size or 0, 'B')}, built {self.created}"
+            state = f"{human_count(self.size or 0, 'B')}, of the sources of {self.created}"
         else:
             state = "no longer in the engine" if self.present is False else "no engine answers"
+        if self.built is not None:
+            state = f"built {self.built}, {state}"
         pushed = image.pushed or f"not pushed; next: starfreight images push {image.name} HOST/PATH:TAG"
         return f"{image.name}: {image.reference} ({image.platform}), {state}\n  {image.id}\n  {pushed}"
 
@@ -77,14 +83,34 @@ def list_images(engine: docker.DockerClient | None) -> tuple[ListedImage, ...]:
 
 
 def _look(engine: docker.DockerClient | None, image: BuiltImage) -> ListedImage:
+    recorded = _record_time(image)
     if engine is None:
-        return ListedImage(image)
+        return ListedImage(image, built=recorded)
     import docker.errors
 
     with engine_errors():
         try:
             found = engine.images.get(image.id)
         except docker.errors.ImageNotFound:
-            return ListedImage(image, present=False)
+            return ListedImage(image, present=False, built=recorded)
     created = found.labels.get("org.opencontainers.image.created") or found.attrs["Created"]
-    return ListedImage(image, present=True, size=found.attrs["Size"], created=created[:19] + "Z")
+    built = _engine_time((found.attrs.get("Metadata") or {}).get("LastTagTime")) or recorded
+    return ListedImage(image, present=True, size=found.attrs["Size"], created=created[:19] + "Z", built=built)
+
+
+def _engine_time(text: object) -> str | None:
+    """The time at which the engine named the image; ``None`` for the year 1, which stands for never."""
+    try:
+        time = datetime.fromisoformat(str(text)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ") if time.year >= 1970 else None
+
+
+def _record_time(image: BuiltImage) -> str | None:
+    """Time of the image's record. A push writes the record again."""
+    try:
+        seconds = (images_folder() / f"{image.name}.json").stat().st_mtime
+    except OSError:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

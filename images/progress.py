@@ -19,12 +19,18 @@ _OUTPUT = re.compile(r"#(\d+) (\d+\.\d+) (.*)")
 _ENDED = re.compile(r"#(\d+) (DONE|CACHED|CANCELED|ERROR)")
 _COUNTED = re.compile(r"^(?:RUN|COPY) ", re.MULTILINE)
 _WIDTH = 60
-_KEPT_LINES = 25
+_KEPT_LINES = 400
+"""Enough for a step's last output and, after it, BuildKit's quotation of a long Dockerfile."""
+_LONGEST_LINE = 4096
 
 
 def count_steps(dockerfile: Path) -> int:
     """The largest number of steps in a build of this file."""
     return len(_COUNTED.findall(dockerfile.read_text()))
+
+
+def _both_ends(line: str) -> str:
+    return f"{line[:_LONGEST_LINE]} ... {line[-_LONGEST_LINE:]}"
 
 
 class BuildProgress:
@@ -44,7 +50,7 @@ class BuildProgress:
     def __call__(self, line: str) -> None:
         """Takes the next line."""
         self._log.write(line.encode() + b"\n")
-        line = printable(line)
+        line = printable(line if len(line) <= 2 * _LONGEST_LINE else _both_ends(line))
         if line.strip():
             self.last_lines.append(line)
         if ended := _ENDED.match(line):

@@ -15,6 +15,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from typing import IO, TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from starfreight.console import Console
 from starfreight.docker_engine import connect, engine_errors
@@ -90,7 +91,8 @@ def push_image(image: BuiltImage, reference: str, console: Console, *, insecure:
 
     Raises:
         InputError: the reference is invalid, or the engine no longer has the image.
-        ServiceError: the engine or the registry is unreachable, refuses, or is full.
+        ServiceError: the engine or the registry is unreachable, refuses, or is full; or the password would
+            be readable on its way to the engine.
     """
     # oras and requests take a third of a second to import.
     from starfreight.registry.publishing import PublishingClient
@@ -100,6 +102,8 @@ def push_image(image: BuiltImage, reference: str, console: Console, *, insecure:
     client = PublishingClient(target, insecure=insecure)
     if insecure and client.has_credentials and not is_local(target.host):
         console.note(f"Warning: the password is sent to {target.host} over plain http, readable by others.")
+    if client.has_credentials:
+        _check_engine(engine)
     client.connect()
     sbom = make_sbom(engine, image)
     # A registry without write access refuses these before gigabytes are sent.
@@ -112,6 +116,18 @@ def push_image(image: BuiltImage, reference: str, console: Console, *, insecure:
     pushed = image.model_copy(update={"pushed": f"{target.host}/{target.repository}@{digest}"})
     remember_image(pushed)
     return pushed
+
+
+def _check_engine(engine: docker.DockerClient) -> None:
+    """The engine gets the registry's password: not over plain http from another machine."""
+    address = urlsplit(engine.api.base_url)
+    if address.scheme == "http" and not is_local(address.hostname or ""):
+        raise ServiceError(
+            "The Docker Engine is on another machine and used over plain http, so that others could read the "
+            "registry's password.",
+            where=f"DOCKER_HOST, {address.netloc}",
+            fix="use ssh:// in DOCKER_HOST, or TLS (DOCKER_TLS_VERIFY and DOCKER_CERT_PATH)",
+        )
 
 
 def _push(

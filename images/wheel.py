@@ -24,6 +24,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from starfreight.directories import discard, refuse_link
 from starfreight.errors import InputError, ServiceError
 from starfreight.files import PARTIAL_PREFIX, canonical_json, disk_errors, sha256_bytes, sha256_file
 
@@ -44,6 +45,9 @@ _BUILD = "import sys, setuptools.build_meta as backend; backend.build_wheel(sys.
 _SETUPTOOLS = 77
 _SECONDS = 120
 _KEPT = 4
+
+_OURS = re.compile(r"[0-9a-f]{16}")
+"""Name of a directory of the cache."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +70,11 @@ def build_wheel(cache: Path) -> Project:
         cache: a directory of wheels, each under the digest of its sources; the newest few are kept.
 
     Raises:
-        InputError: Starfreight runs neither from a checkout nor from an installed wheel.
+        InputError: Starfreight runs neither from a checkout nor from an installed wheel, or the cache is a
+            symbolic link.
         ServiceError: the disk is full, or the build fails.
     """
+    refuse_link(cache, below=cache.parent)
     root = Path(__file__).parents[2]
     if not (root / "pyproject.toml").is_file():
         return Project(_from_installation(cache), None, _created(None))
@@ -82,6 +88,7 @@ def build_wheel(cache: Path) -> Project:
     digests = {name: sha256_file(root / name) for name in sources}
     made_by = [sys.version, _setuptools_version()]
     wanted = cache / sha256_bytes(canonical_json([digests, made_by])).removeprefix("sha256:")[:16]
+    refuse_link(wanted, below=cache)
     with disk_errors(wanted):
         if not wanted.is_dir():
             with _whole_folder(wanted) as partial:
@@ -194,6 +201,7 @@ def _from_installation(cache: Path) -> Path:
     files[f"{metadata[0]}/RECORD"] = f"{record}{metadata[0]}/RECORD,,\n".encode()
     digest = sha256_bytes(record.encode()).removeprefix("sha256:")[:16]
     wanted = cache / digest
+    refuse_link(wanted, below=cache)
     with disk_errors(wanted):
         if not wanted.is_dir():
             with _whole_folder(wanted) as partial:
@@ -227,7 +235,7 @@ def _whole_folder(folder: Path) -> Iterator[Path]:
         if not folder.is_dir():
             partial.rename(folder)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        discard(partial, below=folder.parent)
 
 
 def _only_wheel(folder: Path) -> Path:
@@ -237,7 +245,8 @@ def _only_wheel(folder: Path) -> Path:
 
 def _forget_older(cache: Path) -> None:
     folders = sorted(
-        (path for path in cache.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime
+        (path for path in cache.iterdir() if _OURS.fullmatch(path.name) and path.is_dir()),
+        key=lambda path: path.stat().st_mtime,
     )
     for folder in folders[:-_KEPT]:
-        shutil.rmtree(folder, ignore_errors=True)
+        discard(folder, below=cache)

@@ -17,6 +17,7 @@ from starfreight.errors import GateError, ServiceError
 from starfreight.files import atomic_write, sha256_bytes
 from starfreight.package import Descriptor
 from starfreight.registry.failures import refusal, unreachable
+from starfreight.registry.pace import limit_answer
 from starfreight.registry.provider import Provider
 from starfreight.registry.reference import RepositoryReference
 from starfreight.registry.session import retry_policy
@@ -27,6 +28,7 @@ _CHUNK = 1 << 20
 class RegistryClient:
     """Read access to one repository.
 
+    Credentials of the environment are used only if ``STARFREIGHT_REGISTRY_HOST`` names the repository's host.
     Every method raises :class:`ServiceError` if the registry is unreachable, refuses or keeps failing.
 
     Args:
@@ -37,8 +39,11 @@ class RegistryClient:
         InputError: incomplete credentials in the environment, or an unusable Docker configuration.
     """
 
+    _destination = False
+    """True if the client writes, by the user's order."""
+
     def __init__(self, repository: RepositoryReference, *, insecure: bool) -> None:
-        self._provider = Provider(repository, insecure=insecure)
+        self._provider = Provider(repository, insecure=insecure, destination=self._destination)
         self._host = repository.host
         self.insecure = insecure
 
@@ -145,6 +150,7 @@ class RegistryClient:
                 )
             if response.status_code != 200:
                 raise self._refused(response, doing)
+            limit_answer(response, 2 * descriptor.size)  # Chunks have headers.
             digest, received = hashlib.sha256(), 0
             try:
                 while piece := _read_piece(response):
@@ -195,7 +201,7 @@ class RegistryClient:
             raise unreachable(error, self._host, doing) from error
 
     def _refused(self, response: requests.Response, doing: str) -> ServiceError:
-        return refusal(response, self._host, doing, self._provider.secrets)
+        return refusal(response, self._host, doing, self._provider.secrets, destination=self._destination)
 
 
 def _read_piece(response: requests.Response) -> bytes:

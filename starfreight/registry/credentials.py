@@ -1,4 +1,4 @@
-"""Registry credentials, from the environment or from ``docker login``.
+"""Registry credentials, from the environment or from ``docker login``, and the host they are meant for.
 
 They are passed to oras's auth objects and nowhere else: not to records, logs or errors.
 """
@@ -6,24 +6,68 @@ They are passed to oras's auth objects and nowhere else: not to records, logs or
 from __future__ import annotations
 
 import os
-from pathlib import Path
-from typing import Any
+import re
 
 from starfreight.errors import InputError
-from starfreight.files import read_json
+from starfreight.registry.docker_config import canonical_host, from_docker
+from starfreight.registry.reference import RepositoryReference
 
 USERNAME = "STARFREIGHT_REGISTRY_USERNAME"
 PASSWORD = "STARFREIGHT_REGISTRY_PASSWORD"
+HOST = "STARFREIGHT_REGISTRY_HOST"
+"""Host (with port) that the credentials in the environment are meant for."""
+REALM = "STARFREIGHT_REGISTRY_REALM"
+"""Host (with port) of a token service that the registry's password may be sent to."""
 
-_MAX_CONFIG_BYTES = 1 << 20
+_HOST = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?(:[0-9]{1,5})?")
 
 
-def from_environment() -> tuple[str, str] | None:
-    """User name and password, if set.
+def find_credentials(repository: RepositoryReference, *, destination: bool) -> tuple[str, str] | None:
+    """User name and password for a repository, ``None`` if there are none meant for it.
+
+    Args:
+        repository: host and path.
+        destination: the command writes to this repository, by the user's order. Without ``HOST`` in the
+            environment, credentials of the environment are meant for such a repository and no other: any
+            recipe can name any host as a source of data.
 
     Raises:
-        InputError: only one of the two is set.
+        InputError: only half of the credentials is in the environment, or an invalid host, or Docker's
+            configuration is unusable.
+        ServiceError: a credential helper answers nonsense or not at all.
     """
+    pair = _from_environment()
+    if pair is not None and _is_meant_for(repository.host, destination):
+        return pair
+    return from_docker(repository.host, repository.repository)
+
+
+def named_realm() -> str | None:
+    """Token service named in the environment: host, with the port if there is one.
+
+    Raises:
+        InputError: not a host.
+    """
+    return _named(REALM)
+
+
+def advice(host: str, *, destination: bool) -> str:
+    """The remedy for missing or refused credentials, with all that has to be set."""
+    named = os.environ.get(HOST)
+    if os.environ.get(USERNAME) and not _is_meant_for(host, destination):
+        bound = named or "the registry published to"
+        return (
+            f"the credentials in the environment are kept for {bound}; if they are meant for {host}, set "
+            f"{HOST}={host}; otherwise run docker login {host}"
+        )
+    if destination:
+        return f"set {USERNAME} and {PASSWORD}, or run docker login {host}, with an account that may"
+    return (
+        f"run docker login {host}, or set {USERNAME}, {PASSWORD} and {HOST}={host}, with an account that may"
+    )
+
+
+def _from_environment() -> tuple[str, str] | None:
     username, password = os.environ.get(USERNAME), os.environ.get(PASSWORD)
     if bool(username) != bool(password):
         missing = PASSWORD if username else USERNAME
@@ -35,33 +79,17 @@ def from_environment() -> tuple[str, str] | None:
     return (username, password) if username and password else None
 
 
-def docker_config() -> dict[str, Any]:
-    """Docker's ``config.json`` in oras's form, from ``$DOCKER_CONFIG`` or ``~/.docker``; empty if missing.
+def _is_meant_for(host: str, destination: bool) -> bool:
+    named = _named(HOST)
+    return destination if named is None else canonical_host(named) == canonical_host(host)
 
-    oras itself reads ``~/.docker`` only.
 
-    Raises:
-        InputError: the file exists but is unusable.
-    """
-    folder = os.environ.get("DOCKER_CONFIG")
-    path = (Path(folder) if folder else Path("~/.docker").expanduser()) / "config.json"
-    if not path.exists():
-        return {"auths": {}, "credsStore": None, "credHelpers": {}}
-    data = read_json(path, _MAX_CONFIG_BYTES, "Docker configuration")
-    if not isinstance(data, dict):
-        data = {}
-    auths, helpers, store = data.get("auths", {}), data.get("credHelpers", {}), data.get("credsStore")
-    sound = (
-        isinstance(auths, dict)
-        and all(isinstance(each, dict) for each in auths.values())
-        and isinstance(helpers, dict)
-        and all(isinstance(each, str) for each in helpers.values())
-        and (store is None or isinstance(store, str))
-    )
-    if not sound:
+def _named(variable: str) -> str | None:
+    value = os.environ.get(variable, "").strip()
+    if value and not _HOST.fullmatch(value):
         raise InputError(
-            "The Docker configuration is malformed: auths, credHelpers or credsStore has the wrong type.",
-            where=str(path),
-            fix=f"run docker login again, or set {USERNAME} and {PASSWORD}",
+            f"{variable} is not a host.",
+            where=f"environment, {variable}={value[:100]!r}",
+            fix="write the host with its port if there is one, without scheme or path: registry.example.org",
         )
-    return {"auths": auths, "credsStore": store, "credHelpers": helpers}
+    return value or None

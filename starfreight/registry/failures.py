@@ -11,7 +11,7 @@ import requests
 
 from starfreight.console import printable
 from starfreight.errors import ServiceError
-from starfreight.registry.credentials import PASSWORD, USERNAME
+from starfreight.registry.credentials import advice
 
 _HIDDEN = re.compile(r"(?i)(basic|bearer)\s+[a-z0-9+/=._~-]+|[?&](token|_state|sig|signature)=[^&\s]+")
 
@@ -20,7 +20,12 @@ _NO_SPACE = re.compile(rb'(?i)no space left on device|"Err":\s*28\b')
 
 
 def refusal(
-    response: requests.Response, host: str, doing: str, secrets: tuple[str, ...] = ()
+    response: requests.Response,
+    host: str,
+    doing: str,
+    secrets: tuple[str, ...] = (),
+    *,
+    destination: bool = False,
 ) -> ServiceError:
     """Error for an unsuccessful answer.
 
@@ -29,6 +34,7 @@ def refusal(
         host: the registry, as the user wrote it.
         doing: completes "while ...": ``uploading sha256:...``.
         secrets: strings to hide, should the answer contain them.
+        destination: the command writes to this registry.
     """
     status = response.status_code
     where = f"{host}, while {doing}"
@@ -39,7 +45,7 @@ def refusal(
         return ServiceError(
             f"The registry {what} ({status}{detail}).",
             where=where,
-            fix=f"set {USERNAME} and {PASSWORD}, or run docker login {host}, with an account that may",
+            fix=advice(host, destination=destination),
         )
     if status == 404:
         return ServiceError(

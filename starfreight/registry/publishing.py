@@ -33,7 +33,12 @@ class BlobSource(Protocol):
 
 
 class PublishingClient(RegistryClient):
-    """Read and write access to one repository. Arguments and errors as for :class:`RegistryClient`."""
+    """Read and write access to one repository. Arguments and errors as for :class:`RegistryClient`.
+
+    Credentials of the environment are meant for it, unless ``STARFREIGHT_REGISTRY_HOST`` names another host.
+    """
+
+    _destination = True
 
     def mount(self, descriptor: Descriptor, repository: str) -> bool:
         """Mount a blob from another repository of the same registry; returns True on success."""

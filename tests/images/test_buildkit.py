@@ -118,6 +118,70 @@ def test_why_a_build_failed_is_said_in_plain_words(line: str, kind: type[Excepti
     assert type(error) is kind and part in error.what and error.where == "build.log" and error.fix
 
 
+RUN = [
+    *(f"#9 {second}.0 Collecting package-{second}" for second in range(60)),
+    "#9 61.0 ERROR: Could not find a version that satisfies numpy==9 (from versions: "
+    + "1.0, " * 400
+    + "2.0)",
+    *(f"#9 6{second}.5 cleaning up {second}" for second in range(8)),
+    "#8 3.0 the output of a step that was cancelled: fatal error",
+    "#8 CANCELED",
+    '#9 ERROR: process "/bin/sh -c set -eu" did not complete successfully: exit code: 1',
+    "------",
+    " > [libraries 1/1] RUN --mount=type=bind:",
+    "------",
+    "Dockerfile:20",
+    "--------------------",
+    *(
+        f"  {number} | >>>     install part {number}; echo 'failed: no such host' \\"
+        for number in range(20, 80)
+    ),
+    "--------------------",
+    'ERROR: failed to solve: process "/bin/sh -c set -eu" did not complete successfully: exit code: 1',
+]
+
+
+def test_the_cause_of_a_failure_is_shown_whatever_comes_after_it() -> None:
+    progress = BuildProgress(lambda amount, what=None: None, io.BytesIO())
+    for line in RUN:
+        progress(line)
+    error = explain(progress.last_lines, Path("build.log"))
+    assert type(error) is ServiceError and error.what.startswith("The build failed: ")
+    assert "Could not find a version that satisfies numpy==9" in error.what and "2.0)" in error.what
+    assert "cleaning up 7" in error.what
+    # Neither the output of another step nor the Dockerfile itself is the cause.
+    assert "fatal error" not in error.what and "no such host" not in error.what
+    assert len(error.what) < 3000
+
+
+def test_a_line_without_an_end_is_kept_in_parts(clients: Callable[..., list[str]]) -> None:
+    clients(
+        '[ "$2" = version ] && echo buildx && exit\n'
+        '/usr/bin/head -c 3000000 /dev/zero | /usr/bin/tr "\\0" x; echo; echo end'
+    )
+    heard: list[str] = []
+    assert buildkit.run_build([], Path("folder"), heard.append) == 0
+    assert heard[-1] == "end" and len(heard[0]) == 1 << 20
+
+
+def test_the_wheels_that_a_build_leaves_are_mentioned(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    context = tmp_path / "the context"
+    for name, size in (
+        ("torch/torch-2.whl", 3_000_000),
+        ("libraries/click-8.whl", 500_000),
+        ("project/own.whl", 9),
+    ):
+        (context / name).parent.mkdir(parents=True)
+        (context / name).write_bytes(bytes(size))
+    build._mention_wheels(context, Console())
+    err = capsys.readouterr().err
+    assert err.startswith(f"2 wheels, 3.5 MB, stay in {context} ") and f"rm -r '{context}'" in err
+    build._mention_wheels(tmp_path / "without wheels", Console())
+    assert capsys.readouterr().err == ""
+
+
 def test_a_socket_that_may_not_be_opened(monkeypatch: pytest.MonkeyPatch) -> None:
     with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listener:
         Path(folder).chmod(0o755)

@@ -41,8 +41,9 @@ class Server:
 def plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No credentials and no proxies but those a test sets."""
     for name in (
-        "STARFREIGHT_REGISTRY_USERNAME", "STARFREIGHT_REGISTRY_PASSWORD", "http_proxy", "https_proxy",
-        "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY",
+        "STARFREIGHT_REGISTRY_USERNAME", "STARFREIGHT_REGISTRY_PASSWORD", "STARFREIGHT_REGISTRY_HOST",
+        "STARFREIGHT_REGISTRY_REALM", "http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY",
+        "all_proxy", "ALL_PROXY",
     ):  # fmt: skip
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "no-docker-config"))

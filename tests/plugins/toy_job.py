@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sys
 import time
@@ -40,7 +39,7 @@ def main(arguments: list[str]) -> int:
             save(path, {**record, "status": "stopped"})
             send("error", kind="JobStopped", what="The count was stopped.", where=str(path), next=None)
             return 75
-        time.sleep(float(os.environ.get("TOY_PAUSE", "0.05")))
+        time.sleep(float(record["pause"]))
         record |= {"counted": int(record["counted"]) + 1, "sum": int(record["sum"]) + int(number)}
         save(path, {**record, "status": "running"})
         send("advance", count=1, text=f"sum {record['sum']}")

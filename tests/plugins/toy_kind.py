@@ -52,6 +52,7 @@ class ToyKind:
                 options = recipe.run.model_dump(mode="json")
                 record = {"status": "prepared", "counted": 0, "sum": 0, "options": options}
                 record["numbers"] = str(folder / "numbers.txt")
+                record["pause"] = 0.05
                 toy_job.save(directory / self.record_file, record)
         return directories
 

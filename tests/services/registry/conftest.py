@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from listeners import BASIC, PASSWORD, USERNAME, Listener, basic
 
 from starfreight.console import Console
 from starfreight.packager.layout.write_package import PackageContents, write_package
@@ -165,3 +167,57 @@ def repository(request: pytest.FixtureRequest) -> str:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Repeats at once instead of after seconds."""
     monkeypatch.setattr("starfreight.registry.session.BACKOFF_FACTOR", 0.01)
+
+
+@pytest.fixture
+def listen() -> Iterator[Callable[[str], Listener]]:
+    """Starts a listener at an address of this machine."""
+    running: list[Listener] = []
+
+    def start(address: str) -> Listener:
+        server = Listener("127.0.0.1" if address == "localhost" else address)
+        server.name = address
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        running.append(server)
+        return server
+
+    yield start
+    for server in running:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def home(listen: Callable[[str], Listener]) -> Listener:
+    """The registry; it wants user name and password, and holds the blob."""
+    server = listen("127.0.0.1")
+    server.answer = basic
+    return server
+
+
+@pytest.fixture(params=["127.0.0.1", "127.0.0.2", "localhost"])
+def elsewhere(request: pytest.FixtureRequest, listen: Callable[[str], Listener]) -> Listener:
+    """A server of somebody else, which wants user name and password, too."""
+    server = listen(request.param)
+    server.answer = basic
+    return server
+
+
+@pytest.fixture(params=["environment", "named in the environment", "docker login"])
+def entitle(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Callable[[str], None]:
+    """Gives the user credentials for one host, in each of the ways there are."""
+
+    def give(host: str) -> None:
+        if request.param == "docker login":
+            auth = BASIC.removeprefix("Basic ")
+            (tmp_path / "config.json").write_text(json.dumps({"auths": {host: {"auth": auth}}}))
+            monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+            return
+        monkeypatch.setenv("STARFREIGHT_REGISTRY_USERNAME", USERNAME)
+        monkeypatch.setenv("STARFREIGHT_REGISTRY_PASSWORD", PASSWORD)
+        if request.param == "named in the environment":
+            monkeypatch.setenv("STARFREIGHT_REGISTRY_HOST", host)
+
+    return give

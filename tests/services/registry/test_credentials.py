@@ -169,7 +169,7 @@ def test_credentials_stay_at_home_when_uploads_go_elsewhere(
     from starfreight.registry.provider import Provider
 
     set_credentials(monkeypatch, trusted.username, trusted.password)
-    provider = Provider(parse_reference(f"{trusted.host}/team/coder:1.0"), insecure=False)
+    provider = Provider(parse_reference(f"{trusted.host}/team/coder:1.0"), insecure=False, destination=True)
     assert provider.do_request(f"{trusted.url}/v2/").status_code == 200
     sent = []
     monkeypatch.setattr(

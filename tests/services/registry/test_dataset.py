@@ -356,7 +356,7 @@ def test_a_blob_may_lie_elsewhere_and_credentials_do_not_go_there(
     assert (tmp_path / "blob").read_bytes() == data
 
 
-def test_a_private_registry_gets_the_credentials_that_publishing_uses(
+def test_a_private_registry_gets_the_credentials_that_are_meant_for_its_host(
     locked_registry: Any, repository: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     certificate = str(locked_registry.certificate)
@@ -375,6 +375,13 @@ def test_a_private_registry_gets_the_credentials_that_publishing_uses(
         locate(locked_registry.host, repository, digest)
     monkeypatch.setenv("STARFREIGHT_REGISTRY_USERNAME", locked_registry.username)
     monkeypatch.setenv("STARFREIGHT_REGISTRY_PASSWORD", locked_registry.password)
+    named = f"STARFREIGHT_REGISTRY_HOST={locked_registry.host}"
+    with pytest.raises(ServiceError, match=f"requires valid credentials.* set {named}"):
+        locate(locked_registry.host, repository, digest)
+    monkeypatch.setenv("STARFREIGHT_REGISTRY_HOST", "registry.example.org")
+    with pytest.raises(ServiceError, match=f"are kept for registry.example.org; .* set {named}"):
+        locate(locked_registry.host, repository, digest)
+    monkeypatch.setenv("STARFREIGHT_REGISTRY_HOST", locked_registry.host)
     assert locate(locked_registry.host, repository, digest)[1].read_bytes() == RECORDS
     # A certificate that is not trusted is no reason to speak plain http.
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "other"))

@@ -101,8 +101,10 @@ def token_registry(token_service: TokenService, start_registry: Callable[..., An
 
 
 @pytest.fixture(autouse=True)
-def fresh(token_service: TokenService) -> None:
+def fresh(token_service: TokenService, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No scopes yet; the user has named the token service, which speaks plain http on a port of its own."""
     token_service.scopes.clear()
+    monkeypatch.setenv("STARFREIGHT_REGISTRY_REALM", urlsplit(token_service.realm).netloc)
 
 
 def test_a_token_is_fetched_once_for_reading_and_once_for_writing(
