@@ -11,12 +11,13 @@ import sys
 from pathlib import Path
 
 from starfreight.base_model import locate_base
-from starfreight.errors import RecipeError, StarfreightError
+from starfreight.errors import RecipeError
 from starfreight.jobs.backends.kubernetes.entrypoint import variant_of_pod
 from starfreight.jobs.data.sources import locate_source
 from starfreight.jobs.protocol import events
 from starfreight.jobs.protocol.event_console import EventConsole
 from starfreight.recipe import expand, load_recipe
+from starfreight.unexpected import explain_to_job
 
 
 def main(arguments: list[str]) -> int:
@@ -44,9 +45,10 @@ def main(arguments: list[str]) -> int:
         locate_base(recipe.base, folder)
         for source in recipe.data:
             locate_source(source, folder, console)
-    except StarfreightError as error:
-        events.send("error", **error.as_dict())
-        return error.exit_code
+    except Exception as error:
+        explained = explain_to_job(error)
+        events.send("error", **explained.as_dict())
+        return explained.exit_code
     return 0
 
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from starfreight.jobs.data.filters.personal_data import find_personal_data
-from starfreight.jobs.data.filters.secrets import find_secrets
-from starfreight.jobs.data.filters.spans import replaced
 from starfreight.recipe.data import Filters
+from starfreight.secrets import find_secrets
+from starfreight.spans import replaced
 
 _DEEPEST = 16
 """Nested objects are searched to this depth; training reads nothing below it."""

@@ -26,12 +26,12 @@ def _is_text(value: object) -> bool:
 
 
 def _is_count(value: object) -> bool:
-    return type(value) is int and abs(value) < _LARGEST
+    return type(value) is int and 0 <= value < _LARGEST
 
 
 def _is_number(value: object) -> bool:
     # A loss may be NaN or infinite.
-    return isinstance(value, float) or _is_count(value)
+    return isinstance(value, float) or (type(value) is int and abs(value) < _LARGEST)
 
 
 def _is_number_or_none(value: object) -> bool:
@@ -58,6 +58,10 @@ _FIELDS: dict[str, dict[str, Callable[[object], bool]]] = {
     "error": {"what": _is_text},
 }  # fmt: skip
 """Required fields of each kind of event."""
+_OPTIONAL: dict[str, dict[str, Callable[[object], bool]]] = {"plan": {"text": _is_text, "unit": _is_text}}
+"""Fields that an event may lack."""
+_DEEPEST = 8
+"""Most levels of a value: printing it again recurses as deep."""
 _silent = False
 
 
@@ -99,10 +103,19 @@ def receive(line: str) -> dict[str, Any] | None:
         return None
     kind = event.get("event") if isinstance(event, dict) else None
     fields = _FIELDS.get(kind) if isinstance(kind, str) else None
-    if fields is None or not all(fits(event.get(name)) for name, fits in fields.items()):
+    if fields is None or not all(name in event and fits(event[name]) for name, fits in fields.items()):
         return None
-    found: dict[str, Any] = event
-    return found
+    optional = _OPTIONAL.get(event["event"], {})
+    if not all(fits(event[name]) for name, fits in optional.items() if name in event):
+        return None
+    return event if _is_flat(event, _DEEPEST) else None
+
+
+def _is_flat(value: object, levels: int) -> bool:
+    if not isinstance(value, dict | list):
+        return True
+    inside = value.values() if isinstance(value, dict) else value
+    return levels > 0 and all(_is_flat(each, levels - 1) for each in inside)
 
 
 def error_from(event: dict[str, Any]) -> StarfreightError:

@@ -98,16 +98,20 @@ def read_log(
 
 def lines_of(pieces: Iterable[bytes]) -> Iterator[bytes]:
     """Splits a stream into lines with their ends; the last one has none if the stream was cut off."""
-    rest = b""
+    rest = bytearray()  # Grows in place: a stream may come byte by byte.
     for piece in pieces:
-        *whole, rest = (rest + piece).split(b"\n")
-        for line in whole:
-            yield line[:LONGEST_LINE] + b"\n"
+        begin = 0
+        while (end := piece.find(b"\n", begin)) >= 0:
+            rest += piece[begin:end]
+            yield bytes(rest[:LONGEST_LINE]) + b"\n"
+            rest.clear()
+            begin = end + 1
+        rest += piece[begin:]
         if len(rest) > LONGEST_LINE:
-            yield rest + b"\n"
-            rest = b""
+            yield bytes(rest) + b"\n"
+            rest.clear()
     if rest:
-        yield rest
+        yield bytes(rest)
 
 
 def as_text(line: bytes) -> str:

@@ -22,44 +22,80 @@ def watch(lines: Iterable[str], console: Console) -> StarfreightError | None:
         the error that the job reported, if any.
     """
     failure = None
-    advance: Advance | None = None
-    with contextlib.ExitStack() as bar:
+    with contextlib.ExitStack() as stack:
+        bars = _Bars(console, stack)
         for line in lines:
             event = receive(line)
             if event is None:
                 continue
             kind = event["event"]
             if kind == "phase":
+                bars.close()
                 console.heading(event["text"])
             elif kind == "note":
                 console.note(event["text"])
             elif kind == "read":
-                if advance is None:
-                    advance = bar.enter_context(
-                        console.progress("Making examples", total=event["whole"], unit="B")
-                    )
-                advance(event["bytes"])
+                bars.read(event["bytes"], event["whole"])
             elif kind == "blocks":
-                bar.close()
-                advance = None
+                bars.close()
                 console.note(_blocks(event))
             elif kind == "plan":
-                title, unit = event.get("text", "Training"), event.get("unit", "steps")
-                advance = bar.enter_context(console.progress(title, total=event["steps"], unit=unit))
+                advance = bars.open(event.get("text", "Training"), event["steps"], event.get("unit", "steps"))
                 if event["done"]:
                     advance(event["done"], f"Resuming after step {event['done']}")
-            elif kind == "step" and advance is not None:
-                advance(1, f"loss {event['loss']:.3f}, {event['tokens_per_second']:,.0f} tokens/s")
-            elif kind == "advance" and advance is not None:
-                advance(event["count"], event["text"])
+            elif kind == "step" and bars.advance is not None:
+                bars.advance(1, f"loss {event['loss']:.3f}, {event['tokens_per_second']:,.0f} tokens/s")
+            elif kind == "advance" and bars.advance is not None:
+                bars.advance(event["count"], event["text"])
             elif kind == "measured":
-                bar.close()
-                advance = None
+                bars.close()
                 console.note(_measured(event["when"], event["loss"], event["exact_match"]))
             elif kind == "error" and failure is None:
                 # With several processes, the first one to fail knows the reason.
                 failure = error_from(event)
     return failure
+
+
+class _Bars:
+    """The progress bars of a job, one at a time.
+
+    Args:
+        console: shows them.
+        stack: holds the open bar.
+    """
+
+    def __init__(self, console: Console, stack: contextlib.ExitStack) -> None:
+        self._console, self._stack = console, stack
+        self.advance: Advance | None = None
+        """Moves the open bar; ``None`` without one."""
+        self._read = self._whole = 0
+
+    def open(self, title: str, total: float, unit: str) -> Advance:
+        """Opens a bar in place of the open one."""
+        self.close()
+        self.advance = self._stack.enter_context(self._console.progress(title, total=total, unit=unit))
+        return self.advance
+
+    def close(self) -> None:
+        """Closes the open bar, if any."""
+        self._stack.close()
+        self.advance = None
+        self._read = self._whole = 0
+
+    def read(self, size: int, whole: int) -> None:
+        """Shows that ``size`` more bytes of a pass over ``whole`` bytes have been read.
+
+        A pass may turn out to need more of the data, and other passes follow: each total has its own bar.
+        """
+        if self.advance is None or whole != self._whole or self._read + size > whole:
+            continued = self._read if self._read < self._whole < whole else 0
+            advance = self.open("Making examples", whole, "B")
+            self._read, self._whole = continued, whole
+            advance(continued)
+        if self.advance is not None:
+            size = min(size, whole - self._read)  # The rest belongs to the pass before.
+            self._read += size
+            self.advance(size)
 
 
 def _blocks(event: Mapping[str, Any]) -> str:

@@ -10,12 +10,14 @@ import contextlib
 import datetime
 import fcntl
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from starfreight.directories import refuse_link
 from starfreight.files import disk_errors
 from starfreight.records import Digest, Part, Record
 
@@ -23,6 +25,9 @@ JOB_FILE = "job.json"
 
 _NEWEST_VERSION = 1
 _LIMIT = 1 << 16
+_LARGEST_PROCESS = (1 << 31) - 1
+_CONTAINER = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}")
+"""A container's name or id. Anything else would change the address of the engine's API."""
 
 
 class JobEnd(Part):
@@ -55,6 +60,17 @@ class JobRecord(Record):
     leaves: bool = False
     """True if its container has ended and is still to be removed."""
 
+    @model_validator(mode="after")
+    def _handle_fits(self) -> Self:
+        """Others can write to the directory of a run: its handle must be one of the backend's."""
+        if self.runner == "local":
+            digits = self.handle if re.fullmatch(r"[1-9][0-9]{0,9}", self.handle) else "0"
+            if not 0 < int(digits) <= _LARGEST_PROCESS:
+                raise ValueError("the handle is not the number of a process")
+        elif not all(_CONTAINER.fullmatch(name) for name in (self.handle, self.identity) if name):
+            raise ValueError("the handle is not the name of a container")
+        return self
+
     @classmethod
     def find(cls, folder: Path) -> JobRecord | None:
         """The record of the last job, if there was one.
@@ -63,6 +79,7 @@ class JobRecord(Record):
             InputError: as :meth:`Record.read`.
         """
         path = folder / JOB_FILE
+        refuse_link(path, below=folder)
         if not path.exists():
             return None
         return cls.read(path, newest=_NEWEST_VERSION, limit=_LIMIT, kind="record of a job")

@@ -8,6 +8,7 @@ of zeros. Items of fewer than ten words have no n-gram and cannot be detected.
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +29,8 @@ FEWEST_DIFFERENT = 4
 MOST_ITEMS = 10
 """Most items with the same n-gram; more make it boilerplate."""
 MAX_FILE_BYTES = 256 << 20
+MAX_LINE_BYTES = 16 << 20
+"""As for a source of records: parsed JSON takes far more memory than its text."""
 MAX_NGRAMS = 16_000_000
 """N-grams of one set: 128 MiB in each filter process."""
 _DEEPEST = 16
@@ -124,9 +127,15 @@ def _items_of(path: Path, data: bytes) -> Iterator[str]:
         if b"\0" not in data[:8192]:
             yield data.decode("utf-8", "replace")
         return
-    for number, line in enumerate(data.split(b"\n"), 1):
+    for number, line in enumerate(io.BytesIO(data), 1):
         if not line.strip():
             continue
+        if len(line) > MAX_LINE_BYTES:
+            raise InputError(
+                "A line of an evaluation set is longer than 16 MiB.",
+                where=f"{path}, line {number}",
+                fix="write one item per line, or rename the file if it is not JSONL",
+            )
         try:
             record = json.loads(line)
         except (ValueError, RecursionError):

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 
-from starfreight.jobs.data.filters.spans import Span
+from starfreight.spans import Span
 
 # The first dot and the first colon of an address, which are quick to find.
 _V4_DOTS = re.compile(r"\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]")

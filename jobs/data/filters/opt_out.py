@@ -9,15 +9,17 @@ swh:1:cnt:94a9ed024d3859793618152ea559a168bbcbb5e2
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
 from starfreight.errors import InputError
-from starfreight.files import read_limited
+from starfreight.files import open_regular
 from starfreight.jobs.data.filters.interface import Document
 
-MAX_BYTES = 256 << 20
-"""About five million lines."""
+MAX_ENTRIES = 5_000_000
+MAX_LINE = 4096
+"""Bytes."""
 
 _SWHID = re.compile(r"swh:1:(cnt|rev):[0-9a-f]{40}")
 _SCHEME = re.compile(r"(?:[a-z][a-z0-9+]{1,15}://)?(?:[^/@\s]{1,100}@)?")
@@ -33,20 +35,20 @@ class OptOutFilter:
         """Read the list at ``path``.
 
         Raises:
-            InputError: the file cannot be read, is larger than 256 MiB, or has an invalid line.
+            InputError: the file cannot be read, has more than five million entries, or an invalid line.
         """
         self._swhids: set[str] = set()
         self._repositories: set[str] = set()
-        try:
-            lines = read_limited(path, MAX_BYTES, "opt-out list").decode("utf-8-sig").split("\n")
-        except UnicodeDecodeError:
-            raise InputError(
-                "The opt-out list is not UTF-8 text.", where=str(path), fix="save it as UTF-8"
-            ) from None
-        for number, line in enumerate(lines, 1):
+        for number, line in _lines(path):
             entry = line.split(" #", 1)[0].strip()
             if entry and not entry.startswith("#"):
                 self._add(entry, f"{path}, line {number}")
+            if len(self._swhids) + len(self._repositories) > MAX_ENTRIES:
+                raise InputError(
+                    f"The opt-out list has more than {MAX_ENTRIES:,} entries.",
+                    where=f"{path}, line {number}",
+                    fix="keep the entries of the sources in this recipe",
+                )
 
     def reject(self, document: Document) -> str | None:
         """Return what is on the list: the content, the commit or the repository."""
@@ -79,6 +81,34 @@ class OptOutFilter:
                 where=where,
                 fix="write owner/name, the URL of a repository, or a SWHID; comments start with #",
             )
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield the lines of a list with their numbers; memory does not grow with the file."""
+    try:
+        with open_regular(path, "opt-out list") as stream:
+            number = 0
+            while data := stream.readline(MAX_LINE + 1):
+                number += 1
+                if len(data) > MAX_LINE:
+                    raise InputError(
+                        f"A line of the opt-out list is longer than {MAX_LINE:,} bytes.",
+                        where=f"{path}, line {number}",
+                        fix="write one repository or SWHID per line",
+                    )
+                yield number, data.decode("utf-8-sig" if number == 1 else "utf-8")
+    except UnicodeDecodeError:
+        raise InputError(
+            "The opt-out list is not UTF-8 text.", where=str(path), fix="save it as UTF-8"
+        ) from None
+    except FileNotFoundError:
+        raise InputError("The opt-out list does not exist.", where=str(path), fix="check the path") from None
+    except OSError as error:
+        raise InputError(
+            f"The opt-out list cannot be read: {error.strerror or error}.",
+            where=str(path),
+            fix="check the path and its permissions",
+        ) from error
 
 
 def _full_name(repository: str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from starfreight.jobs.data.filters.interface import Document
 from starfreight.jobs.data.filters.ip_addresses import find_addresses
-from starfreight.jobs.data.filters.spans import Span, disjoint, first_kind_and_line
+from starfreight.spans import Span, disjoint, first_kind_and_line
 
 EMAIL = "<EMAIL>"
 """The replacement of an e-mail address, as in StarCoder's training data (Li et al. 2023)."""

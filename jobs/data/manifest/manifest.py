@@ -9,8 +9,10 @@ and the digest of the manifest is in ``run.json``. None of them contains a local
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +21,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import Field, ValidationError
 
 from starfreight.errors import InputError
-from starfreight.files import read_json
+from starfreight.files import open_regular
 from starfreight.records import Digest, FileDigest, Part
 
 NEWEST_VERSION = 2
@@ -27,6 +29,9 @@ MANIFEST_FILE = "manifest.json"
 LEFT_OUT_FILE = "left_out.jsonl"
 
 _MAX_LINE = 1 << 20
+_MAX_SOURCES = 10_000
+_MAX_HEAD = 4096
+_VERSION = re.compile(rb'\s*\{\s*"version"\s*:\s*([0-9]{1,9})\s*[,}]')
 _OPEN, _CLOSE = b'"files": [\n', b"]}"
 _FIX = "restore the directory of the run, or prepare the run again: starfreight jobs run RECIPE"
 
@@ -125,7 +130,7 @@ class DataManifest:
 
     def files(self, source: int) -> Iterator[ManifestEntry]:
         """Yield the files used from a source; for a source of records, the files with the records."""
-        with self.path.open("rb") as stream:
+        with open_regular(self.path, "data manifest") as stream:
             stream.seek(self._starts[source])
             while (line := stream.readline(_MAX_LINE)).startswith(b"{"):
                 yield _parse(ManifestEntry, line.rstrip(b",\n"), self.path)
@@ -137,19 +142,24 @@ class DataManifest:
             yield from self.files(source)
             return
         path = self.path.parent / records.path
-        with path.open("rb") as stream:
+        with open_regular(path, "list of the data") as stream:
             while line := stream.readline(_MAX_LINE):
                 yield _parse(ManifestEntry, line, path)
 
     def left_out_names(self, source: int) -> Iterator[str]:
         """Yield the names of the samples left out of a source, in order."""
-        return (str(json.loads(line)["name"]) for line in self.left_out_lines(source))
+        for line in self.left_out_lines(source):
+            try:
+                name = json.loads(line)["name"]
+            except (ValueError, KeyError, RecursionError):
+                raise _damaged(self.path.parent / self.left_out.path) from None
+            yield str(name)
 
     def left_out_lines(self, source: int) -> Iterator[bytes]:
         """Yield the lines of ``left_out.jsonl`` for a source: JSON objects."""
         path = self.path.parent / self.left_out.path
         begin = left_out_start(source)
-        with path.open("rb") as stream:
+        with open_regular(path, "list of the data") as stream:
             while line := stream.readline(_MAX_LINE):
                 if line.startswith(begin):
                     yield line
@@ -193,17 +203,17 @@ def _read(path: Path) -> tuple[list[SourceSummary], list[int], _End, str]:
         position += len(line)
         return line
 
-    try:
-        stream = path.open("rb")
-    except OSError as error:
-        raise InputError(
-            f"The data manifest cannot be read: {error.strerror}.", where=str(path), fix=_FIX
-        ) from error
-    with stream:
+    with contextlib.ExitStack() as stack:
+        try:
+            stream = stack.enter_context(open_regular(path, "data manifest"))
+        except OSError as error:
+            raise InputError(
+                f"The data manifest cannot be read: {error.strerror}.", where=str(path), fix=_FIX
+            ) from error
         if take() != first_line():
             raise _of_another_version(path)
         line = take()
-        while line.endswith(_OPEN):
+        while line.endswith(_OPEN) and len(sources) < _MAX_SOURCES:
             sources.append(_parse(SourceSummary, line[: -len(_OPEN)].rstrip(b", ") + b"}", path))
             starts.append(position)
             while (line := take()).startswith(b"{"):
@@ -221,9 +231,10 @@ def _read(path: Path) -> tuple[list[SourceSummary], list[int], _End, str]:
 
 def _of_another_version(path: Path) -> InputError:
     """Return the error for an unknown first line; a manifest of version 1 was one indented JSON text."""
-    data = read_json(path, 1 << 30, "data manifest")
-    version = data.get("version") if isinstance(data, dict) else None
-    if not isinstance(version, int) or version == NEWEST_VERSION:
+    with open_regular(path, "data manifest") as stream:
+        found = _VERSION.match(stream.read(_MAX_HEAD))
+    version = int(found[1]) if found else NEWEST_VERSION
+    if version == NEWEST_VERSION:
         return _damaged(path)
     return InputError(
         f"The data manifest is of {'an earlier' if version < NEWEST_VERSION else 'a newer'} release.",
@@ -235,7 +246,7 @@ def _of_another_version(path: Path) -> InputError:
 def _check_list(path: Path, listed: EntryList) -> None:
     digest, entries = hashlib.sha256(), 0
     try:
-        with path.open("rb") as stream:
+        with open_regular(path, "list of the data") as stream:
             while line := stream.readline(_MAX_LINE):
                 digest.update(line)
                 entries += 1

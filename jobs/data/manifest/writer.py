@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from starfreight.directories import open_without_links
 from starfreight.files import disk_errors
 from starfreight.jobs.data.manifest.catalogue import Catalogue, CatalogueEntry
 from starfreight.jobs.data.manifest.manifest import (
@@ -92,7 +93,7 @@ class _DigestedFile:
         return EntryList(path=self._path.name, digest=self.digest, size=self.size, entries=self.count)
 
     def __enter__(self) -> _DigestedFile:
-        self._stream = self._path.open("wb")
+        self._stream = open(self._path, "wb", opener=open_without_links)
         return self
 
     def __exit__(self, *exception: object) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from starfreight.directories import discard, move, open_directory, refuse_link
 from starfreight.files import PARTIAL_PREFIX, disk_errors
 
 
@@ -27,21 +27,23 @@ def made_once(final: Path, make: Callable[[Path], None]) -> Path:
         make: creates it at a given path, which does not exist yet.
 
     Raises:
+        InputError: the directory, its parent or its lock file is a symbolic link.
         ServiceError: the disk is full or not writable.
     """
-    with disk_errors(final):
-        final.parent.mkdir(parents=True, exist_ok=True)
-        lock = final.with_suffix(".lock").open("a+b")
-    with lock, disk_errors(final):
+    cache = final.parent
+    with disk_errors(final), open_directory(cache, below=cache.parent, create=True) as folder:
+        handle = folder.open(final.with_suffix(".lock").name, os.O_RDWR | os.O_CREAT)
+    with os.fdopen(handle, "r+b") as lock, disk_errors(final):
         # Wait for a command that creates the same directory; its lock ends with its process.
         fcntl.flock(lock, fcntl.LOCK_EX)
+        refuse_link(final, below=cache)
         if final.is_dir():
             return final
         partial = final.with_name(PARTIAL_PREFIX + final.name)
-        shutil.rmtree(partial, ignore_errors=True)
+        discard(partial, below=cache.parent)
         try:
             make(partial)
-            partial.rename(final)
+            move(partial, final, below=cache.parent)
         finally:
-            shutil.rmtree(partial, ignore_errors=True)
+            discard(partial, below=cache.parent)
     return final

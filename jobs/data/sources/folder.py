@@ -8,7 +8,7 @@ from pathlib import Path
 
 from starfreight.console import Console
 from starfreight.errors import InputError, RecipeError
-from starfreight.files import sha256_bytes
+from starfreight.files import open_regular, sha256_bytes
 from starfreight.jobs.data.repository_license import MAX_LICENSE_BYTES, repository_license
 from starfreight.jobs.data.sources.interface import Sample, Unusable
 from starfreight.jobs.data.sources.local_path import existing_path
@@ -122,7 +122,7 @@ class FolderSource:
 
         def read(name: str) -> bytes | None:
             path = folder / name
-            return None if path.is_symlink() or not path.is_file() else _read(path, MAX_LICENSE_BYTES)
+            return _read(path, MAX_LICENSE_BYTES)
 
         return repository_license([path.name for path in folder.iterdir()], read)
 
@@ -189,7 +189,7 @@ class FolderSource:
 def _read(path: Path, limit: int = MAX_FILE_BYTES) -> bytes | None:
     """Return a file, or the first ``limit`` + 1 bytes of it; ``None`` if it cannot be read."""
     try:
-        with path.open("rb") as stream:
+        with open_regular(path, follow=False) as stream:
             return stream.read(limit + 1)
-    except OSError:
+    except (OSError, InputError):  # It was replaced in the meantime, or is not readable.
         return None

@@ -7,15 +7,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from starfreight.errors import InputError
+from starfreight.files import open_regular
+from starfreight.jobs.data.rows.values import MAX_RECORD_BYTES
 from starfreight.jobs.data.sources.record_file import RecordFile, RecordFileKind
-from starfreight.jobs.data.sources.records import MAX_RECORD_BYTES
 
 
 class JsonlFile(RecordFile):
     """The objects of a file in UTF-8, each on a line of at most 16 MiB; a record is numbered by its line."""
 
     def _records(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        with self._path.open("rb") as stream:
+        with open_regular(self._path, "JSONL file") as stream:
             number = 0
             while line := stream.readline(MAX_RECORD_BYTES + 1):
                 number += 1

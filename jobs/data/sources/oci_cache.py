@@ -61,6 +61,7 @@ def _fetch_manifest(reference: DigestReference) -> tuple[bytes, bool]:
     """Return the manifest, and true if it came over plain http, which only local registries may use."""
     # oras and requests take a third of a second to import.
     from starfreight.registry.client import RegistryClient
+    from starfreight.registry.credentials import advice
     from starfreight.registry.failures import speaks_no_tls
 
     insecure = False
@@ -75,8 +76,8 @@ def _fetch_manifest(reference: DigestReference) -> tuple[bytes, bool]:
         raise InputError(
             "The artifact does not exist or cannot be accessed.",
             where=str(reference),
-            fix="check the path and the digest; for a private artifact run docker login, or set "
-            "STARFREIGHT_REGISTRY_USERNAME and STARFREIGHT_REGISTRY_PASSWORD",
+            fix="check the path and the digest; for a private artifact, "
+            + advice(reference.host, destination=False),
         )
     return data, insecure
 

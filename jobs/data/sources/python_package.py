@@ -109,7 +109,7 @@ def _license_of_files(distribution: importlib.metadata.Distribution) -> str | No
     files = {
         path.name: Path(str(path.locate()))
         for path in distribution.files or ()
-        if path.parts[0].endswith(".dist-info") and len(path.parts) <= 3
+        if path.parts[0].endswith(".dist-info") and len(path.parts) <= 3 and ".." not in path.parts
     }
 
     def read(name: str) -> bytes | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from starfreight.console import Console
+from starfreight.errors import RecipeError
 from starfreight.files import sha256_file
 from starfreight.jobs.data.sources.interface import Sample, Unusable
 from starfreight.jobs.data.sources.local_path import existing_path
@@ -59,9 +60,15 @@ class RecordFileKind:
         """Require the file.
 
         Raises:
-            RecipeError: it does not exist.
+            RecipeError: it does not exist, or is a pipe or a device.
         """
-        existing_path(data.source, folder)
+        path = existing_path(data.source, folder)
+        if not path.is_file():
+            raise RecipeError(
+                f"The data source {data.source!r} is a pipe or a device, not a regular file.",
+                where=f"key data.source, {path}",
+                fix="write the records to a file and name it",
+            )
 
     def locate(self, data: Data, folder: Path, console: Console) -> Path:
         """Return the resolved path."""

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
-import decimal
 import re
-import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -13,13 +10,11 @@ import pydantic
 
 from starfreight.errors import InputError
 from starfreight.files import canonical_json, sha256_bytes
+from starfreight.jobs.data.rows.values import MAX_RECORD_BYTES, OtherValue
 from starfreight.jobs.data.sources.interface import Sample, Unusable
 from starfreight.jobs.data.sources.text_files import is_wanted, why_not_text
 from starfreight.recipe.data import Data
 from starfreight.records import FileDigest
-
-MAX_RECORD_BYTES = 16 << 20
-"""Size of one record in the format of its file."""
 
 _COMMON = {
     "content": ("content", "text", "code"),
@@ -196,8 +191,8 @@ def _plain(value: Any) -> Any:
         return [_plain(each) for each in value]
     if isinstance(value, bytes):
         return value.hex()
-    if isinstance(value, datetime.date | datetime.time):
-        return value.isoformat()
-    if isinstance(value, datetime.timedelta | decimal.Decimal | uuid.UUID):
-        return str(value)
-    raise TypeError(f"a value of type {type(value).__name__}")
+    if isinstance(value, OtherValue) and value.text is not None:
+        return value.text
+    raise TypeError(
+        f"a value of type {value.kind if isinstance(value, OtherValue) else type(value).__name__}"
+    )

@@ -1,7 +1,7 @@
 """Unpacks untrusted tar archives: regular files and directories only.
 
-``tarfile`` reads the format, under stricter rules: no member leaves the directory, no link is created, no
-file is overwritten, the contents are not larger than the archive, and no header can fill the memory.
+``tarfile`` reads the format, within the bounds of :mod:`starfreight.jobs.bounded_tar`. No member leaves the
+directory, no link is created, no file is overwritten, and the contents are not larger than the archive.
 """
 
 from __future__ import annotations
@@ -11,29 +11,11 @@ import tarfile
 from pathlib import Path
 
 from starfreight.errors import InputError
+from starfreight.files import open_regular
+from starfreight.jobs.bounded_tar import TAR_ERRORS, UnsafeArchiveError, open_archive
 from starfreight.jobs.data.sources.safe_names import why_unsafe
 
 MAX_MEMBERS = 2_000_000
-
-_MAX_EXTENSION = 64 << 10
-"""Bytes of a header with a long name or pax records, which tarfile reads as a whole."""
-_EXTENSIONS = (
-    tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME,
-    tarfile.GNUTYPE_LONGLINK,
-)  # fmt: skip
-
-
-class _Unsafe(Exception):
-    """Completes the sentence "The archive ..."."""
-
-
-class _Header(tarfile.TarInfo):
-    @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Header:
-        header = super().frombuf(buf, encoding, errors)
-        if header.size < 0 or (header.type in _EXTENSIONS and header.size > _MAX_EXTENSION):
-            raise _Unsafe("has a header of an invalid size")
-        return header
 
 
 def unpack(archive: Path, folder: Path, where: str) -> None:
@@ -53,20 +35,19 @@ def unpack(archive: Path, folder: Path, where: str) -> None:
     room = archive.stat().st_size
     count = 0
     try:
-        # As a stream, which only reads forward and therefore ends where the file ends.
-        with tarfile.open(archive, "r|", tarinfo=_Header, encoding="utf-8") as tar:
+        with open_regular(archive, "archive") as stream, open_archive(stream) as tar:
             while (member := tar.next()) is not None:
                 tar.members.clear()  # type: ignore[attr-defined]  # It would keep all of them.
                 count += 1
                 room -= member.size
                 if count > MAX_MEMBERS or member.size < 0 or room < 0:
-                    raise _Unsafe("contains more than its size allows")
+                    raise UnsafeArchiveError("contains more than its size allows")
                 _unpack_member(tar, member, folder)
-    except _Unsafe as error:
+    except UnsafeArchiveError as error:
         raise _refused(str(error), where) from None
     except (FileExistsError, NotADirectoryError, IsADirectoryError):
         raise _refused("contains two files of the same name", where) from None
-    except (tarfile.TarError, EOFError, ValueError, LookupError, OverflowError, RecursionError) as error:
+    except TAR_ERRORS as error:
         raise _refused(f"is damaged or not a tar archive ({error})", where) from error
     if not count:
         raise _refused("is empty", where)
@@ -80,21 +61,21 @@ def _unpack_member(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) 
         return
     shown = ascii(member.name[:100])
     if reason := why_unsafe(name):
-        raise _Unsafe(f"contains {shown}, a name that {reason}")
+        raise UnsafeArchiveError(f"contains {shown}, a name that {reason}")
     target = folder / name
     if member.isdir():
         target.mkdir(parents=True, exist_ok=True)
         return
     if not member.isreg() or member.issparse():
         kind = "a link" if member.issym() or member.islnk() else "not a regular file"
-        raise _Unsafe(f"contains {shown}, which is {kind}")
+        raise UnsafeArchiveError(f"contains {shown}, which is {kind}")
     target.parent.mkdir(parents=True, exist_ok=True)
     source = tar.extractfile(member)
     assert source is not None
     with source, target.open("xb") as stream:
         shutil.copyfileobj(source, stream, 1 << 20)
         if stream.tell() != member.size:
-            raise _Unsafe("ends too soon")
+            raise UnsafeArchiveError("ends too soon")
 
 
 def _refused(what: str, where: str) -> InputError:

@@ -12,9 +12,9 @@ from starfreight.jobs.data.filters.interface import Document
 from starfreight.jobs.data.filters.license import license_of
 from starfreight.jobs.data.filters.minified import MinifiedFilter
 from starfreight.jobs.data.filters.personal_data import find_personal_data
-from starfreight.jobs.data.filters.secrets import find_secrets
 from starfreight.jobs.data.filters.vendored import VendoredFilter
 from starfreight.recipe.data import Data
+from starfreight.secrets import find_secrets
 
 PIECES = [
     "eyJ", "eyJhbGciOiJIUzI1NiJ9.", "sk-T3BlbkFJ", "xoxb-1-1-", "://a:b@", "aws key", "secret = '",

@@ -6,7 +6,7 @@ import pytest
 
 from starfreight.jobs.data.filters.interface import Document
 from starfreight.jobs.data.filters.personal_data import PersonalDataFilter, find_personal_data
-from starfreight.jobs.data.filters.spans import replaced
+from starfreight.spans import replaced
 
 
 def redacted(text: str) -> str:

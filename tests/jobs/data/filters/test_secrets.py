@@ -12,9 +12,11 @@ import pytest
 from detect_secrets.plugins.base import RegexBasedDetector
 
 from starfreight.jobs.data.filters.interface import Document
-from starfreight.jobs.data.filters.secret_detectors import TRIGGERS, plugins
-from starfreight.jobs.data.filters.secrets import KEY, SecretsFilter, find_secrets, is_placeholder, values_in
-from starfreight.jobs.data.filters.spans import replaced
+from starfreight.jobs.data.filters.secrets import SecretsFilter
+from starfreight.secrets import KEY, find_secrets
+from starfreight.secrets.detectors import TRIGGERS, plugins
+from starfreight.secrets.find_secrets import is_placeholder, values_in
+from starfreight.spans import replaced
 
 CODE = "import os\n\n\ndef run(path):\n    return os.stat(path)\n" * 20
 

@@ -15,8 +15,8 @@ import pytest
 from starfreight.console import Console
 from starfreight.errors import InputError, RecipeError
 from starfreight.files import canonical_json, sha256_bytes, sha256_file
+from starfreight.jobs.data.rows.values import MAX_RECORD_BYTES
 from starfreight.jobs.data.sources import Sample, check_source, locate_source, open_source
-from starfreight.jobs.data.sources.records import MAX_RECORD_BYTES
 from starfreight.recipe import Data
 from starfreight.recipe.data import Columns
 
