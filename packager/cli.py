@@ -41,11 +41,14 @@ def build(
         starfreight package build runs/acme-coder-1f2e3d4c5b
         starfreight package verify packages/acme-coder-1f2e3d4c5b
     """
+    from starfreight.directories import refuse_link
     from starfreight.packager.build.build_package import build_package
 
     # Other quantizations make another package; it must not replace the recipe's.
     name = "-".join([run.resolve().name, *quantize]).lower()
-    out = out or Path("packages") / name
+    if out is None:
+        out = Path("packages") / name
+        refuse_link(out, below=out.parent)
     built = build_package(run, out, base, console, quantize)
     console.result(
         {"package": str(out), **_summary(built)},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,14 @@ from typing import Any
 from starfreight.base_model import STARTER, locate_base, public_name
 from starfreight.checkpoint import open_checkpoint
 from starfreight.console import Console
+from starfreight.directories import discard
+from starfreight.directory_lock import LOCK_FILE, only_one
 from starfreight.errors import GateError, InputError, StarfreightError
-from starfreight.files import LOCK_FILE, PARTIAL_PREFIX, disk_errors, only_one, read_json, sha256_file
+from starfreight.files import PARTIAL_PREFIX, disk_errors, read_json, sha256_file
 from starfreight.license_files import read_from_run
 from starfreight.package import PACKAGE_FILE, Package
 from starfreight.packager.build.base_files import check_base_files
+from starfreight.packager.build.data_manifest import is_data_manifest
 from starfreight.packager.build.describe import describe
 from starfreight.packager.build.identity import SHARED_BASE, tuned_identity
 from starfreight.packager.build.licenses import license_texts
@@ -144,14 +146,13 @@ def _already_built(
 def _work_folder(out: Path) -> Iterator[Path]:
     """A directory beside the package, so that files can be moved into it without a copy."""
     work = out.parent / f"{PARTIAL_PREFIX}{out.name}"
-    with only_one(work, "building this package"), disk_errors(work):
-        for left in work.iterdir():
-            if left.name != LOCK_FILE:  # From a killed process.
-                left.unlink()
+    packages = out.parent
+    with only_one(work, "building this package", below=packages) as directory, disk_errors(work):
+        directory.empty(keep={LOCK_FILE})  # Of what a killed process has left behind.
         try:
             yield work
         finally:
-            shutil.rmtree(work, ignore_errors=True)
+            discard(work, below=packages)
 
 
 def _base_of(run: Run, folder: Path, given: Path | None) -> Path:
@@ -178,6 +179,10 @@ def _data_manifest(run: Run, folder: Path) -> dict[str, Any]:
             "The data manifest is not the one the run was trained with.",
             where=str(path),
             fix="restore it, or train again",
+        )
+    if not is_data_manifest(data):
+        raise InputError(
+            "The data manifest was not written by Starfreight.", where=str(path), fix="train again"
         )
     return data
 

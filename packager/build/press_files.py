@@ -8,8 +8,9 @@ from pathlib import Path
 from starfreight.base_model import STARTER, builtin_folder
 from starfreight.checkpoint import open_checkpoint
 from starfreight.console import Console
+from starfreight.directory_lock import only_one
 from starfreight.errors import InputError, RecipeError
-from starfreight.files import only_one, sweep_partials
+from starfreight.files import sweep_partials
 from starfreight.packager.build.base_files import check_base_files
 from starfreight.packager.hashed_file import HashedFile
 from starfreight.packager.press import (

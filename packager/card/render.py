@@ -7,6 +7,7 @@ from importlib.resources import files
 from typing import Any
 
 from starfreight.base_model import public_name
+from starfreight.packager.card.escape import code, inline, link, person
 from starfreight.packager.hashed_file import HashedFile, QuantizedFile
 from starfreight.packager.model_description import ModelDescription
 from starfreight.packager.training_method import TRAINING_METHODS
@@ -23,7 +24,8 @@ def render_card(
     """The card in Markdown, with the front matter that model hubs read.
 
     The template reads the recipe's ``package.card`` itself: a new key there needs only a line in the
-    template.
+    template. Description, intended use and limitations are Markdown; every other value is text and gets a
+    filter of :mod:`starfreight.packager.card.escape`.
 
     Args:
         model: the model's description.
@@ -39,7 +41,8 @@ def render_card(
     environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False
     )
-    environment.filters["thousands"] = "{:,}".format
+    environment.filters |= {"thousands": "{:,}".format, "inline": inline, "person": person, "link": link}
+    environment.filters["code"] = code
     template = environment.from_string(
         files("starfreight.packager.card").joinpath("card.md.jinja").read_text(encoding="utf-8")
     )

@@ -24,6 +24,7 @@ from starfreight.package import Package
 from starfreight.packager.layout.evidence import Evidence
 from starfreight.packager.layout.index import package_entries
 from starfreight.packager.layout.reader import ImageLayout
+from starfreight.packager.layout.rebuild import climbing_path
 from starfreight.packager.layout.references import referenced_digests
 from starfreight.packager.layout.writer import open_writer
 
@@ -43,7 +44,8 @@ def attach(folder: Path, evidence: Iterable[Evidence], console: Console) -> Pack
         The package's new record.
 
     Raises:
-        InputError: no package there, another process is writing it, or a subject is not one of its manifests.
+        InputError: no package there, another process is writing it, a subject is not one of its manifests,
+            or an annotation is a path that leaves its directory.
         GateError: a manifest of the package is missing or damaged, or the evidence is too large.
         ServiceError: the disk is full or not writable.
     """
@@ -58,6 +60,12 @@ def attach(folder: Path, evidence: Iterable[Evidence], console: Console) -> Pack
                     f"The package has no manifest {each.subject.digest} to attach evidence to.",
                     where=str(folder),
                     fix="choose a manifest that package.json names",
+                )
+            if (name := climbing_path(each.annotations)) is not None:
+                raise InputError(
+                    f"The annotation {name} of the evidence is a path that leaves its directory.",
+                    where=str(folder),
+                    fix="name the file alone",
                 )
         referenced_digests(ImageLayout(folder), package)
         attachments = dict.fromkeys(package.attachments)

@@ -8,11 +8,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import json
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -24,6 +23,8 @@ from starfreight.errors import GateError
 from starfreight.package import Descriptor
 from starfreight.packager.layout.index import REFERENCE_NAME, IndexEntry
 from starfreight.registry.manifests import MAX_ENTRIES, MAX_MANIFEST_BYTES
+from starfreight.registry.media_types import OCI_INDEX
+from starfreight.strict_json import only_exact, strict_loads
 
 INDEX_FILE = "index.json"
 LAYOUT_FILE = "oci-layout"
@@ -32,6 +33,10 @@ ALGORITHM = "sha256"
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _CHUNK = 1 << 20
+
+_MANIFEST_KEYS = (
+    "schemaVersion", "mediaType", "artifactType", "config", "layers", "manifests", "subject", "annotations"
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,7 @@ class Manifest:
     layers: tuple[Descriptor, ...]
     subject: Descriptor | None
     artifact_type: str | None
+    annotations: dict[str, Any]
 
 
 class ImageLayout:
@@ -96,12 +102,15 @@ class ImageLayout:
         """The entries of ``index.json``."""
         path = self.folder / INDEX_FILE
         data = self.json_file(path)
-        return tuple(self._entry(path, entry) for entry in _list(path, data, "manifests"))
+        entries = tuple(self._entry(path, entry) for entry in _list(path, data, "manifests"))
+        if {**data, "manifests": None} != {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": None}:
+            raise damaged(path, "is not an image index of version 2, or holds more than its manifests")
+        return entries
 
     def manifest(self, descriptor: Descriptor) -> Manifest:
         """A manifest of the layout, in Docker's or OCI's format."""
         path = self.blob_path(descriptor.digest)
-        data = _parse(path, self.read(descriptor))
+        data = _parse(path, self.read(descriptor), names=_MANIFEST_KEYS)
         if data.get("schemaVersion") != 2 or data.get("mediaType") != descriptor.media_type:
             raise damaged(path, "is not a manifest of the announced media type")
         subject = data.get("subject")
@@ -110,7 +119,12 @@ class ImageLayout:
             layers=tuple(_descriptor(path, each) for each in _list(path, data, "layers")),
             subject=None if subject is None else _descriptor(path, subject),
             artifact_type=_text(path, data, "artifactType"),
+            annotations=_object(path, data, "annotations"),
         )
+
+    def json_blob(self, descriptor: Descriptor) -> dict[str, Any]:
+        """A JSON object in a small blob."""
+        return _parse(self.blob_path(descriptor.digest), self.read(descriptor))
 
     def json_file(self, path: Path) -> dict[str, Any]:
         """A JSON object in a file of the layout, of at most 4 MiB."""
@@ -122,12 +136,13 @@ class ImageLayout:
 
     def _entry(self, path: Path, entry: Any) -> IndexEntry:
         descriptor = _descriptor(path, entry)
-        annotations = entry.get("annotations", {})
-        if not isinstance(annotations, dict):
-            raise damaged(path, "has annotations that are not an object")
-        return IndexEntry(
+        annotations = _object(path, entry, "annotations")
+        found = IndexEntry(
             descriptor, _text(path, annotations, REFERENCE_NAME), _text(path, entry, "artifactType")
         )
+        if entry != found.as_json():
+            raise damaged(path, f"has an entry for {descriptor.digest} with keys that it should not have")
+        return found
 
 
 @contextlib.contextmanager
@@ -169,13 +184,17 @@ def damaged(path: Path, what: str) -> GateError:
     )
 
 
-def _parse(path: Path, data: bytes) -> dict[str, Any]:
+def _parse(path: Path, data: bytes, *, names: Iterable[str] = ()) -> dict[str, Any]:
     try:
-        value = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise damaged(path, "is not valid JSON") from error
+        value = strict_loads(data)
+    except ValueError as error:
+        raise damaged(path, f"is not valid JSON: {error}") from error
     if not isinstance(value, dict):
         raise damaged(path, "is not a JSON object")
+    try:
+        only_exact(value, names)
+    except ValueError as error:
+        raise damaged(path, f"is ambiguous: {error}") from error
     return value
 
 
@@ -183,6 +202,13 @@ def _list(path: Path, data: dict[str, Any], key: str) -> list[Any]:
     value = data.get(key)
     if not isinstance(value, list) or len(value) > MAX_ENTRIES:
         raise damaged(path, f"has no list of {key}, or one that is too long")
+    return value
+
+
+def _object(path: Path, data: dict[str, Any], key: str) -> dict[str, Any]:
+    value = data.get(key, {})
+    if not isinstance(value, dict):
+        raise damaged(path, f"has {key} that are not an object")
     return value
 
 

@@ -1,4 +1,7 @@
-"""Check every file of a package: its digest, its size, and that something refers to it.
+"""Check every file of a package: its digest, its size, its references, and that it fits the others.
+
+The record determines the index, every manifest and every config: they are built again and compared byte for
+byte, and the provenance statement with the files (see :mod:`starfreight.packager.layout.contents`).
 
 A package with a ``.unfinished`` file is being added to, or the command that added to it was killed or met an
 error (see :mod:`starfreight.packager.layout.writer`). Every file in its record is checked as always. Three
@@ -17,10 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from starfreight.console import Advance, Console
+from starfreight.directory_lock import LOCK_FILE
 from starfreight.errors import GateError, InputError
-from starfreight.files import LOCK_FILE, PARTIAL_PREFIX
+from starfreight.files import PARTIAL_PREFIX
 from starfreight.package import NEWEST_VERSION, PACKAGE_FILE, Descriptor, Package, no_package
-from starfreight.packager.layout.index import IndexEntry, package_entries
+from starfreight.packager.layout.contents import ContentCheck
+from starfreight.packager.layout.index import IndexEntry, index_bytes, package_entries
 from starfreight.packager.layout.reader import (
     ALGORITHM,
     BLOBS,
@@ -194,25 +199,31 @@ class _Examination:
         if package is not None:
             for descriptor in package.descriptors():
                 self._refer(referred, descriptor)
-            if entries is not None and not self._agree(set(entries), package):
+            if entries is not None and not self._agree(entries, package):
                 self.problem(index, f"{INDEX_FILE} does not agree with {PACKAGE_FILE}")
-            self._contents(package)
+            elif entries is not None and not self.unfinished:
+                with self.collecting(index), open_regular(index) as stream:
+                    if stream.read() != index_bytes(package_entries(package)):
+                        self.problem(index, f"{INDEX_FILE} is not written as {PACKAGE_FILE} determines")
+            ContentCheck(
+                self.layout, package, self.folder / PACKAGE_FILE, self.problem, self.collecting, self.broken
+            ).run()
         if package is not None and entries is not None and not self.unfinished:
             for path in _blob_files(self.folder):
                 if _HEX.fullmatch(path.name) and "sha256:" + path.name not in referred:
                     self.problem(path, f"nothing refers to the blob sha256:{path.name}")
 
-    def _agree(self, entries: set[IndexEntry], package: Package) -> bool:
+    def _agree(self, entries: tuple[IndexEntry, ...], package: Package) -> bool:
         """True if the index lists the package, and no more than an unfinished addition may."""
-        expected = set(package_entries(package))
+        listed, expected = set(entries), set(package_entries(package))
         if not self.unfinished:
-            return entries == expected
+            return listed == expected
         manifests = {entry.manifest.digest for entry in expected}
-        return expected <= entries and all(
+        return expected <= listed and all(
             entry.name is None
             and entry.artifact_type is not None
             and self._subject(entry.manifest) in manifests
-            for entry in entries - expected
+            for entry in listed - expected
         )
 
     def _subject(self, manifest: Descriptor) -> str | None:
@@ -261,34 +272,6 @@ class _Examination:
                 self._refer(referred, each)
             if manifest.subject is not None:
                 self._refer(referred, manifest.subject)
-
-    def _contents(self, package: Package) -> None:
-        """Compare the record's view of each manifest with the manifest."""
-        for variant in package.variants:
-            models = [variant.gguf, *([package.adapter] if package.adapter else [])]
-            for each in variant.manifests:
-                self._holds(each.manifest, models, subject=None)
-        manifests = {entry.manifest.digest for entry in package_entries(package)}
-        for attachment in package.attachments:
-            path = self.layout.blob_path(attachment.manifest.digest)
-            if attachment.subject not in manifests:
-                self.problem(path, "an attachment refers to none of the package's manifests")
-            self._holds(attachment.manifest, [], subject=attachment.subject)
-
-    def _holds(self, descriptor: Descriptor, models: list[Descriptor], *, subject: str | None) -> None:
-        path = self.layout.blob_path(descriptor.digest)
-        if descriptor.digest in self.broken or not path.exists():
-            return
-        try:
-            manifest = self.layout.manifest(descriptor)
-        except GateError:
-            return  # Reported when the index was read; a manifest missing from the index makes it disagree.
-        layers = {each.digest for each in manifest.layers}
-        for model in models:
-            if model.digest not in layers:
-                self.problem(path, f"the manifest does not hold the model {model.digest}")
-        if (manifest.subject.digest if manifest.subject else None) != subject:
-            self.problem(path, "the manifest refers to another subject than the package says")
 
 
 def _blob_files(folder: Path) -> list[Path]:

@@ -28,16 +28,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from starfreight.console import Console
+from starfreight.directories import open_directory
+from starfreight.directory_lock import LOCK_FILE, only_one
 from starfreight.errors import GateError, InputError
-from starfreight.files import (
-    LOCK_FILE,
-    PARTIAL_PREFIX,
-    disk_errors,
-    only_one,
-    sha256_bytes,
-    sweep_partials,
-    write_bytes,
-)
+from starfreight.files import PARTIAL_PREFIX, disk_errors, sha256_bytes, sweep_partials, write_bytes
 from starfreight.package import MAX_PACKAGE_BYTES, PACKAGE_FILE, Attachment, Descriptor, Package
 from starfreight.packager.layout.evidence import Evidence
 from starfreight.packager.layout.index import index_bytes, package_entries
@@ -85,7 +79,7 @@ def open_writer(folder: Path, console: Console) -> Iterator[LayoutWriter]:
                 )
         blobs.mkdir(parents=True, exist_ok=True)
         sweep_partials(folder)
-        sweep_partials(blobs)
+        sweep_partials(blobs, below=folder)
         yield LayoutWriter(folder, console)
 
 
@@ -105,7 +99,7 @@ class LayoutWriter:
         """
         descriptor = Descriptor(media_type=media_type, digest=sha256_bytes(data), size=len(data))
         if not self._holds(descriptor):
-            write_bytes(self._place_for(descriptor), data)
+            write_bytes(self._place_for(descriptor), data, below=self._folder)
         return descriptor
 
     def adopt(
@@ -219,10 +213,11 @@ class LayoutWriter:
             sync(self._folder)
             self._replace(PACKAGE_FILE, record)
             sync(self._folder)
-            for blob in blobs.iterdir():
-                if _HEX.fullmatch(blob.name) and "sha256:" + blob.name not in referenced:
-                    self._begin()
-                    blob.unlink()
+            with open_directory(blobs, below=self._folder) as directory:
+                for name in directory.names():
+                    if _HEX.fullmatch(name) and "sha256:" + name not in referenced:
+                        self._begin()
+                        directory.delete(name)
             (self._folder / UNFINISHED_FILE).unlink(missing_ok=True)
 
     def _begin(self) -> None:

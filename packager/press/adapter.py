@@ -18,20 +18,31 @@ from starfreight.checkpoint import Checkpoint, StoredTensor, TensorReader, read_
 from starfreight.checkpoint.files import inside
 from starfreight.errors import InputError
 from starfreight.files import read_json
+from starfreight.packager.press.adapter_numbers import ModuleNumbers, read_numbers
 from starfreight.packager.press.kernels import Floats, to_float32
 from starfreight.packager.press.merge import LowRank, low_rank
+from starfreight.strict_json import only_exact
 
 WEIGHTS_NAME = "adapter_model.safetensors"
 CONFIG_NAME = "adapter_config.json"
 
 _PREFIX = "base_model.model."
 _LORA = re.compile(r"(.+)\.lora_(A|B|embedding_A|embedding_B)(\.weight)?")
-_PLAIN_PATTERN = re.compile(r"[\w.\\^|()\[\]-]{1,500}")
 _UNSUPPORTED = (
     "use_dora", "use_qalora", "use_bdlora", "lora_bias", "fan_in_fan_out", "layer_replication",
     "target_parameters", "trainable_token_indices", "alora_invocation_tokens",
     "megatron_config", "arrow_config", "kasa_config", "monteclora_config",
 )  # fmt: skip
+_KEYS = (
+    *_UNSUPPORTED,
+    "peft_type",
+    "init_lora_weights",
+    "r",
+    "lora_alpha",
+    "rank_pattern",
+    "alpha_pattern",
+    "use_rslora",
+)
 _KEEPS_BASE = (True, False, None, "gaussian", "eva", "orthogonal")
 """Initialisations that leave the base's weights unchanged. The others train against changed ones."""
 
@@ -118,6 +129,12 @@ def open_adapter(folder: Path, checkpoint: Checkpoint) -> Adapter:
     config = read_json(path, 1_000_000, "adapter's config")
     if not isinstance(config, dict):
         raise InputError("The adapter's config is not a JSON object.", where=str(path), fix=_RETRAIN)
+    try:
+        only_exact(config, _KEYS)
+    except ValueError as error:
+        raise InputError(
+            f"The adapter's config is ambiguous: {error}.", where=str(path), fix=_RETRAIN
+        ) from error
     _check_config(path, config)
     pairs: dict[str, dict[str, StoredTensor]] = {}
     replaced: dict[str, StoredTensor] = {}
@@ -130,8 +147,10 @@ def open_adapter(folder: Path, checkpoint: Checkpoint) -> Adapter:
             raise InputError("The adapter is a DoRA adapter.", where=tensor.where, fix=_RETRAIN)
         else:
             replaced[_replaced_name(key, tensor, checkpoint)] = tensor
+    ranks = read_numbers(path, config, "r", "rank_pattern")
+    alphas = read_numbers(path, config, "lora_alpha", "alpha_pattern")
     factors = {
-        f"{module}.weight": _checked_pair(path, config, module, pair, checkpoint)
+        f"{module}.weight": _checked_pair(config, module, pair, checkpoint, ranks, alphas)
         for module, pair in pairs.items()
     }
     if not factors and not replaced:
@@ -177,11 +196,12 @@ def _check_config(path: Path, config: Mapping[str, Any]) -> None:
 
 
 def _checked_pair(
-    path: Path,
     config: Mapping[str, Any],
     module: str,
     pair: Mapping[str, StoredTensor],
     checkpoint: Checkpoint,
+    ranks: ModuleNumbers,
+    alphas: ModuleNumbers,
 ) -> Factors:
     embedding = "embedding_A" in pair or "embedding_B" in pair
     a, b = (pair.get("embedding_A"), pair.get("embedding_B")) if embedding else (pair.get("A"), pair.get("B"))
@@ -198,7 +218,7 @@ def _checked_pair(
             fix=_OTHER_BASE,
         )
     outputs, inputs = weight.shape[::-1] if embedding else weight.shape
-    rank = _number(path, config, "rank_pattern", "r", module)
+    rank = ranks.of(module)
     if rank != int(rank) or a.shape != (rank, inputs) or b.shape != (outputs, rank):
         raise InputError(
             f"The adapter's factors have the shapes {list(b.shape)} and {list(a.shape)}; the base's weight "
@@ -206,38 +226,9 @@ def _checked_pair(
             where=a.where,
             fix=_OTHER_BASE,
         )
-    alpha = _number(path, config, "alpha_pattern", "lora_alpha", module)
+    alpha = alphas.of(module)
     scale = alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
     return Factors(a, b, scale, embedding)
-
-
-def _number(path: Path, config: Mapping[str, Any], patterns_key: str, key: str, module: str) -> float:
-    """A module's rank or alpha: the first pattern matching the end of its name, or the default."""
-    value, where = config.get(key), key
-    patterns = config.get(patterns_key) or {}
-    for pattern, special in patterns.items() if isinstance(patterns, dict) else ():
-        # PEFT treats these as regular expressions. An untrusted expression could backtrack for ever, so
-        # only those without repetition are accepted.
-        if not _PLAIN_PATTERN.fullmatch(pattern):
-            raise InputError(
-                "The adapter's pattern is a regular expression with repetition, which is not supported.",
-                where=f"{path}: {patterns_key}.{pattern[:80]}",
-                fix="name the modules in full",
-            )
-        try:
-            matched = re.match(rf"(.*\.)?({pattern})$", module)
-        except re.error as error:
-            raise InputError(
-                f"The adapter's pattern is not a valid regular expression: {error}.",
-                where=f"{path}: {patterns_key}.{pattern[:80]}",
-                fix="name the modules in full",
-            ) from error
-        if matched:
-            value, where = special, f"{patterns_key}.{pattern}"
-            break
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 < value <= 1_000_000:
-        raise InputError(f"The adapter's {key} is {str(value)[:40]}.", where=f"{path}: {where}", fix=_RETRAIN)
-    return value
 
 
 def _replaced_name(key: str, tensor: StoredTensor, checkpoint: Checkpoint) -> str:

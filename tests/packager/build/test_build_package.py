@@ -18,7 +18,7 @@ from starfreight.package import Descriptor, Package
 from starfreight.packager.build.build_package import build_package
 from starfreight.packager.gguf.keys import read_scalars
 from starfreight.packager.layout import verify_layout
-from starfreight.recipe import PackageOptions
+from starfreight.recipe import PackageOptions, recipe_digest
 from starfreight.records import FileDigest
 from starfreight.run import Calibration, Run
 
@@ -160,7 +160,7 @@ def test_a_recipe_that_changed_makes_the_package_anew(
     recipe = record.recipe.model_copy(
         update={"package": record.recipe.package.model_copy(update={"system": "Be brief."})}
     )
-    record.model_copy(update={"recipe": recipe, "recipe_digest": "sha256:" + "5" * 64}).save(run)
+    record.model_copy(update={"recipe": recipe, "recipe_digest": recipe_digest(recipe)}).save(run)
     package = build_package(run, tmp_path / "p", None, console)
     assert package.system is not None and _read(tmp_path / "p", package.system) == b"Be brief."
     verify_layout(tmp_path / "p", console)

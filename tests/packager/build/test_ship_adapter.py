@@ -141,8 +141,9 @@ def test_a_manifest_without_the_adapter_of_the_record_is_noticed(
     build_package(make_run(tmp_path), tmp_path / "p", None, console)
     path = tmp_path / "p" / PACKAGE_FILE
     data = json.loads(path.read_bytes())
-    path.write_text(json.dumps(data | {"adapter": data["model_card"]}))
-    with pytest.raises(GateError, match="does not hold the model"):
+    adapter = data["model_card"] | {"media_type": data["variants"][0]["gguf"]["media_type"]}
+    path.write_text(json.dumps(data | {"adapter": adapter}))
+    with pytest.raises(GateError, match=r"is not the one that package\.json determines"):
         verify_layout(tmp_path / "p", console)
 
 

@@ -177,7 +177,11 @@ def before_each_step(folder: Path, act: Callable[[str, int], object]) -> None:
         changes = event in ("os.rename", "os.remove", "os.chmod", "os.mkdir", "os.link", "os.truncate")
         if not changes and not (event == "open" and arguments[2] & WRITING):
             return
-        if isinstance(arguments[0], (str, os.PathLike)) and str(arguments[0]).startswith(str(folder)):
+        if not isinstance(arguments[0], (str, os.PathLike)):
+            return
+        path = Path(arguments[0])
+        # A name alone is relative to an open directory.
+        if path.is_relative_to(folder) or not path.is_absolute():
             if event == "open" and arguments[2] & os.O_TRUNC:
                 os._exit(98)  # A file that is written over is half a file in between.
             step(event)

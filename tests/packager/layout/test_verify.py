@@ -172,7 +172,7 @@ def test_a_model_that_another_manifest_names_is_noticed(folder: Path, console: C
     first, second = record["variants"]
     first["gguf"], second["gguf"] = second["gguf"], first["gguf"]
     (folder / "package.json").write_bytes(json.dumps(record).encode())
-    with pytest.raises(GateError, match="does not hold the model"):
+    with pytest.raises(GateError, match=r"is not the one that package\.json determines"):
         verify_layout(folder, console)
     assert len(package.variants) == 2
 

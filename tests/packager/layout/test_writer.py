@@ -11,12 +11,14 @@ import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from starfreight.console import Console
+from starfreight.directory_lock import only_one
 from starfreight.errors import GateError, InputError, RecipeError, ServiceError
-from starfreight.files import only_one, sha256_bytes
+from starfreight.files import sha256_bytes
 from starfreight.package import Package
 from starfreight.packager.hashed_file import QuantizedFile
 from starfreight.packager.layout import ImageLayout, open_writer, verify_layout
@@ -145,17 +147,17 @@ def test_killed_at_a_step_the_same_call_completes_it(
     contents = make_contents()
     child = os.fork()
     if child == 0:
-        replace_file = Path.replace
+        replace_file = os.replace
         seen = 0
 
-        def killed(self: Path, target: Path) -> Path:
+        def killed(source: Any, target: Any, **directories: int) -> None:
             nonlocal seen
             seen += 1
-            if target.name == step or (step == "blob" and seen == 4):
+            if Path(target).name == step or (step == "blob" and seen == 4):
                 os.kill(os.getpid(), signal.SIGKILL)
-            return replace_file(self, target)
+            replace_file(source, target, **directories)
 
-        Path.replace = killed  # type: ignore[method-assign]
+        os.replace = killed
         write_package(tmp_path / "p", contents, console)
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL

@@ -1,0 +1,163 @@
+"""Check that a package's contents follow from its record: manifests, attachments, texts and statement.
+
+Digests are checked elsewhere (:mod:`starfreight.packager.layout.verify`). Whoever changes a file and hashes
+everything again has right digests; what is compared here are the values that depend on one another.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from starfreight.errors import GateError
+from starfreight.files import canonical_json
+from starfreight.package import Descriptor, Package
+from starfreight.packager import media_types
+from starfreight.packager.layout.gguf_header import header_problems
+from starfreight.packager.layout.index import package_entries
+from starfreight.packager.layout.reader import ImageLayout
+from starfreight.packager.layout.rebuild import (
+    Credits,
+    RebuiltManifest,
+    read_credits,
+    rebuild_attachment,
+    rebuild_manifests,
+    wrong_media_types,
+)
+from starfreight.registry.manifests import build_attachment
+
+_STATEMENT_LIMIT = 1 << 29
+"""Statements name every file of the training data."""
+
+
+@dataclass(frozen=True)
+class ContentCheck:
+    """One comparison of a package with its record.
+
+    Attributes:
+        layout: the package's files.
+        package: its record.
+        record: path of the record.
+        problem: called with the path of a wrong file and the text of the problem.
+        collecting: turns a reader's refusal into a problem at a path.
+        broken: digests of corrupt blobs, which are reported already.
+    """
+
+    layout: ImageLayout
+    package: Package
+    record: Path
+    problem: Callable[[Path, str], None]
+    collecting: Callable[[Path], AbstractContextManager[None]]
+    broken: set[str]
+
+    def run(self) -> None:
+        """Report every problem."""
+        for descriptor in wrong_media_types(self.package):
+            self.problem(
+                self.record, f"the blob {descriptor.digest} has the media type {descriptor.media_type}"
+            )
+        credits = Credits()
+        with self.collecting(self.record):
+            credits = read_credits(self.layout, self.package)
+        try:
+            for manifest in rebuild_manifests(self.package, credits):
+                self._compare(manifest)
+        except ValueError as error:
+            self.problem(self.record, f"{self.record.name} is wrong: {error}")
+        self._attachments()
+        with self.collecting(self.record):
+            self._statement(credits)
+
+    def _compare(self, manifest: RebuiltManifest) -> None:
+        digest = manifest.recorded.digest
+        if manifest.is_recorded or digest in self.broken:
+            return
+        path = self.layout.blob_path(digest)
+        if path.exists():  # A missing one is reported already.
+            self.problem(path, f"the manifest {digest} is not the one that {self.record.name} determines")
+
+    def _attachments(self) -> None:
+        manifests = {entry.manifest.digest: entry.manifest for entry in package_entries(self.package)}
+        for attachment in self.package.attachments:
+            path = self.layout.blob_path(attachment.manifest.digest)
+            subject = manifests.get(attachment.subject)
+            if subject is None:
+                self.problem(path, "an attachment refers to none of the package's manifests")
+                continue
+            if attachment.manifest.digest in self.broken or not path.exists():
+                continue
+            with self.collecting(path):
+                self._compare(rebuild_attachment(self.layout, attachment, subject))
+
+    def _statement(self, credits: Credits) -> None:
+        from starfreight.packager.provenance.compare import PackageSources, is_made_up, statement_problems
+
+        package, layout = self.package, self.layout
+        statement = self._read(package.provenance, _STATEMENT_LIMIT)
+        named = {"template": package.template, "settings": package.settings, "system": package.system}
+        texts = {name: self._read(part, _STATEMENT_LIMIT) for name, part in named.items() if part is not None}
+        present = {name: text for name, text in texts.items() if text is not None}
+        if "settings" in present and package.settings is not None:
+            self._settings(layout.blob_path(package.settings.digest), present["settings"])
+        if statement is None or present.keys() != texts.keys():
+            return  # A damaged file, reported already.
+        self._provenance_attached()
+        path = layout.blob_path(package.provenance.digest)
+        sources = PackageSources(credits.authors, credits.source_url, present)
+        for what in statement_problems(statement, package, sources):
+            self.problem(path, f"the provenance statement {what}")
+        if not is_made_up(statement, package):
+            for file, what in self._headers():
+                self.problem(layout.blob_path(file.digest), f"the model {file.digest} {what}")
+
+    def _headers(self) -> Iterator[tuple[Descriptor, str]]:
+        files = [variant.gguf.digest for variant in self.package.variants]
+        if self.broken.isdisjoint(files) and all(self.layout.blob_path(each).exists() for each in files):
+            yield from header_problems(self.layout, self.package)
+
+    def _read(self, descriptor: Descriptor, limit: int) -> bytes | None:
+        if descriptor.digest in self.broken:
+            return None
+        try:
+            return self.layout.read(descriptor, limit)
+        except GateError:
+            return None  # Reported when the record's descriptors were followed.
+
+    def _settings(self, path: Path, data: bytes) -> None:
+        try:
+            settings = json.loads(data)  # A dictionary for Ollama, whose keys may differ only in case.
+        except (ValueError, RecursionError) as error:
+            self.problem(path, f"the parameters are not valid JSON: {error}")
+            return
+        if not isinstance(settings, dict) or canonical_json(settings) != data:
+            self.problem(path, "the parameters are not a JSON object as packages are written with")
+
+    def _provenance_attached(self) -> None:
+        """Check that each variant's manifests have the package's statement, and no other of its kind."""
+        from starfreight.packager.provenance.statement import PREDICATE_TYPE
+
+        package = self.package
+        annotations = {
+            "org.opencontainers.image.created": package.created,
+            "in-toto.io/predicate-type": PREDICATE_TYPE,
+        }
+        expected = {}
+        for variant in package.variants:
+            for each in variant.manifests:
+                built = build_attachment(each.manifest, package.provenance, media_types.IN_TOTO, annotations)
+                expected[RebuiltManifest(each.manifest, built).digest] = each.manifest.digest
+        attached = {attachment.manifest.digest: attachment for attachment in package.attachments}
+        for manifest, subject in expected.items():
+            if manifest not in attached:
+                self.problem(self.record, f"the provenance statement is not attached to {subject}")
+        for digest, attachment in attached.items():
+            if digest not in expected and attachment.artifact_type == media_types.IN_TOTO:
+                found = self.layout.manifest(attachment.manifest)
+                if found.annotations.get("in-toto.io/predicate-type") == PREDICATE_TYPE:
+                    self.problem(
+                        self.layout.blob_path(digest),
+                        "another provenance statement is attached to a manifest",
+                    )

@@ -1,0 +1,162 @@
+"""Build a package's manifests again from its record, to compare them byte for byte.
+
+    for manifest in rebuild_manifests(layout, package):
+        assert manifest.is_recorded
+
+Building is a pure function of the record and two values that only ModelPack's config holds, so a manifest
+with anything more, less or other than that is not the package's: a foreign layer, another media type, another
+file path, a key that clients read differently.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from starfreight.files import sha256_bytes
+from starfreight.package import Attachment, Descriptor, Package, Variant
+from starfreight.packager import media_types
+from starfreight.packager.layout.reader import ImageLayout, damaged
+from starfreight.packager.model_description import ModelDescription
+from starfreight.registry.manifests import BuiltManifest, build_attachment, descriptor_for
+
+PATH_ANNOTATIONS = ("org.opencontainers.image.title", "org.cncf.model.filepath")
+"""Annotations that clients use as the path of a file."""
+
+
+@dataclass(frozen=True)
+class Credits:
+    """The values of a model's description that its record lacks."""
+
+    authors: tuple[str, ...] = ()
+    source_url: str | None = None
+
+
+@dataclass(frozen=True)
+class RebuiltManifest:
+    """A manifest as the record names it and as it has to be."""
+
+    recorded: Descriptor
+    built: BuiltManifest
+
+    @property
+    def digest(self) -> str:
+        """The digest that the manifest has to have."""
+        return sha256_bytes(self.built.manifest)
+
+    @property
+    def is_recorded(self) -> bool:
+        """True if the recorded manifest has the right bytes and media type."""
+        return self.recorded == descriptor_for(self.built.media_type, self.built.manifest)
+
+    @property
+    def config(self) -> Descriptor:
+        """The config that the manifest refers to."""
+        return descriptor_for(self.built.config_media_type, self.built.config)
+
+
+def read_credits(layout: ImageLayout, package: Package) -> Credits:
+    """The credits in the config of the first ModelPack manifest; without one there are none.
+
+    Raises:
+        GateError: the manifest or its config is missing or damaged.
+    """
+    for each in package.variants[0].manifests:
+        if each.format == "modelpack":
+            config = layout.manifest(each.manifest).config
+            described = layout.json_blob(config).get("descriptor")
+            authors = described.get("authors", []) if isinstance(described, dict) else None
+            source_url = described.get("sourceURL") if isinstance(described, dict) else None
+            if (
+                not isinstance(authors, list)
+                or not all(isinstance(author, str) for author in authors)
+                or not isinstance(source_url, str | None)
+            ):
+                raise damaged(layout.blob_path(config.digest), "is not a ModelPack config")
+            return Credits(tuple(authors), source_url)
+    return Credits()
+
+
+def rebuild_manifests(package: Package, credits: Credits) -> Iterator[RebuiltManifest]:
+    """Every variant's manifests, built again.
+
+    Raises:
+        ValueError: the record cannot describe a model, or a variant does not have every kind of manifest.
+    """
+    from starfreight.packager.manifests import FORMATS
+
+    for variant in package.variants:
+        kinds = [(each.format, each.suffix) for each in variant.manifests]
+        if kinds != [(format.name, format.suffix) for format in FORMATS]:
+            raise ValueError(f"{variant.quantization} does not have the manifests of this version's formats")
+        parts = _parts(package, variant, credits)
+        for format, each in zip(FORMATS, variant.manifests, strict=True):
+            yield RebuiltManifest(each.manifest, format.build(parts))
+
+
+def wrong_media_types(package: Package) -> Iterator[Descriptor]:
+    """The record's files with another media type than packages are written with."""
+    expected: list[tuple[Descriptor | None, str]] = [
+        *((variant.gguf, media_types.GGUF) for variant in package.variants),
+        *((license.text, media_types.TEXT) for license in package.licenses),
+        (package.adapter, media_types.GGUF),
+        (package.template, media_types.TEXT),
+        (package.settings, media_types.JSON),
+        (package.system, media_types.TEXT),
+        (package.model_card, media_types.MARKDOWN),
+        (package.provenance, media_types.IN_TOTO),
+    ]
+    for descriptor, media_type in expected:
+        if descriptor is not None and descriptor.media_type != media_type:
+            yield descriptor
+
+
+def rebuild_attachment(layout: ImageLayout, attachment: Attachment, subject: Descriptor) -> RebuiltManifest:
+    """An attachment's manifest, built again from its only layer and its annotations.
+
+    Raises:
+        GateError: the manifest is missing, damaged or not that of an attachment.
+    """
+    found = layout.manifest(attachment.manifest)
+    path = layout.blob_path(attachment.manifest.digest)
+    if len(found.layers) != 1:
+        raise damaged(path, f"attaches {len(found.layers)} files instead of one")
+    if not all(isinstance(value, str) for value in found.annotations.values()):
+        raise damaged(path, "has an annotation that is not a text")
+    if (name := climbing_path(found.annotations)) is not None:
+        raise damaged(path, f"has an annotation {name} with a path that leaves its directory")
+    built = build_attachment(subject, found.layers[0], attachment.artifact_type, found.annotations)
+    return RebuiltManifest(attachment.manifest, built)
+
+
+def climbing_path(annotations: dict[str, Any]) -> str | None:
+    """The first annotation that some clients would use as the path of a file outside their directory."""
+    for name in PATH_ANNOTATIONS:
+        value = annotations.get(name, "")
+        if posixpath.isabs(value) or "\\" in value or "\0" in value or ".." in value.split("/"):
+            return name
+    return None
+
+
+def _parts(package: Package, variant: Variant, credits: Credits) -> Any:
+    from starfreight.packager.manifests import ModelParts
+
+    try:
+        model = ModelDescription(**package.facts(), authors=credits.authors, source_url=credits.source_url)
+    except ValidationError as error:
+        raise ValueError("the record does not describe a model") from error
+    return ModelParts(
+        model=model,
+        quantization=variant.quantization,
+        gguf=variant.gguf,
+        template=package.template,
+        settings=package.settings,
+        system=package.system,
+        licenses=package.licenses,
+        model_card=package.model_card,
+        adapter=package.adapter,
+    )
