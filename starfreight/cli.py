@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import io
+import os
 import signal
 import sys
 from types import FrameType
@@ -10,7 +13,7 @@ from types import FrameType
 import click
 
 from starfreight import __version__
-from starfreight.exit_codes import INTERRUPTED, leave_with
+from starfreight.exit_codes import INTERRUPTED, OUTPUT_CLOSED, leave_with
 
 _COMMANDS = {
     "quickstart": (
@@ -51,6 +54,13 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
 
+    def invoke(self, ctx: click.Context) -> object:
+        """Runs the command. click would end the process without a word if a connection broke."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise _BrokenPipe(error.strerror or "Broken pipe") from error
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Lists the commands without importing them."""
         with formatter.section("Commands"):
@@ -70,7 +80,7 @@ def cli() -> None:
         starfreight init my-model   write a recipe of your own
 
     Exit codes: 0 done, 2 usage or recipe error, 3 refused by a gate, 4 an outside service failed,
-    75 a job stopped with its checkpoint written, 130 interrupted, 1 anything else.
+    75 a job stopped with its checkpoint written, 130 interrupted, 141 output closed, 1 anything else.
 
     Shell completion: eval "$(_STARFREIGHT_COMPLETE=bash_source starfreight)", or zsh_source, fish_source.
     """
@@ -80,59 +90,112 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs a command line and returns its exit code. All errors are rendered here."""
     arguments = sys.argv[1:] if arguments is None else arguments
     signal.signal(signal.SIGTERM, _as_interrupt)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # As for standard error: a character that the terminal's encoding lacks does not end a command.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    json_output = "--json" in arguments
     try:
         code = cli.main(args=arguments, prog_name="starfreight", standalone_mode=False)
         return code if isinstance(code, int) else 0
+    except SystemExit as leaving:
+        # click leaves when a pipe is closed while it prints help.
+        if not leaving.code or not _closed_streams():
+            raise
+        code = OUTPUT_CLOSED
     except click.ClickException as error:
-        return _render_usage(error, json_output="--json" in arguments)
+        code = _render_usage(error, json_output=json_output)
     except (KeyboardInterrupt, click.Abort):
-        print("Interrupted. Run the same command again to continue.", file=sys.stderr)
-        if "--json" in arguments:
-            _print_error("Interrupted", "Interrupted.", None, "run the same command again", INTERRUPTED)
-        return INTERRUPTED
-    except BrokenPipeError:
-        sys.stderr.close()  # Python would print a warning at exit.
-        return 1
-    except Exception as error:
-        return _render(error, json_output="--json" in arguments)
-
-
-def _render(error: Exception, *, json_output: bool) -> int:
-    from starfreight.console import Console
-    from starfreight.errors import ServiceError, StarfreightError
-
-    if isinstance(error, OSError) and not isinstance(error, StarfreightError):
-        error = ServiceError(
-            f"The operating system reported: {error.strerror or error}.",
-            where=error.filename if isinstance(error.filename, str) else None,
-            fix="check the path, its permissions and the free space, then run the same command again",
+        code = _render_interrupt(json_output=json_output)
+    except _BrokenPipe as error:
+        code = (
+            OUTPUT_CLOSED if _closed_streams() else _render(error.__cause__ or error, json_output=json_output)
         )
-    if not isinstance(error, StarfreightError):
-        raise error
+    except Exception as error:
+        code = _render(error, json_output=json_output)
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # Of a library in Rust.
+            raise
+        code = _render(error, json_output=json_output)
+    _discard_closed_output()
+    return code
+
+
+class _BrokenPipe(ConnectionError):
+    """A pipe or a connection was closed by its other end. Without ``errno``, so that click lets it pass."""
+
+
+def _closed_streams() -> list[int]:
+    """The descriptors of standard output and standard error whose reader has gone, such as ``| head``."""
+    import select
+
+    poll = select.poll()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # Closed, or not a file.
+            poll.register(stream.fileno(), 0)
+    return [number for number, event in poll.poll(0) if event & select.POLLERR]
+
+
+def _discard_closed_output() -> None:
+    """Discards output that nobody can read: Python would warn at exit and change the exit code."""
+    for number in _closed_streams():
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, number)
+        os.close(null)
+
+
+def _render(error: BaseException, *, json_output: bool) -> int:
+    if isinstance(error, MemoryError):
+        import traceback
+
+        traceback.clear_frames(error.__traceback__)  # They hold the memory that the next lines need.
     try:
-        Console(json_output=json_output).error(error)
-    except OSError:  # Standard output itself failed.
-        Console().error(error)
-    return error.exit_code
+        from starfreight.console import Console
+        from starfreight.unexpected import explain, print_traceback
+
+        explained = explain(error)
+        with contextlib.suppress(BrokenPipeError):
+            print_traceback(error)
+            try:
+                Console(json_output=json_output).error(explained)
+            except OSError:  # Standard output itself failed.
+                Console().error(explained)
+        return explained.exit_code
+    except (ImportError, MemoryError):
+        # Not even memory for this. The words need no module.
+        os.write(2, b"Error: The memory of this machine, or the limit on it, is not enough.\n")
+        os.write(2, b"  next:  free some memory or raise the limit, then run the same command again\n")
+        return 4
 
 
 def _render_usage(error: click.ClickException, *, json_output: bool) -> int:
     """Renders a usage error in the three lines of every error."""
+    from starfreight.console import harmless
+
     context = error.ctx if isinstance(error, click.UsageError) else None
     where = context.command_path if context else None
     fix = f"{where} --help" if where else "starfreight --help"
     lines = [f"Error: {error.format_message()}", *([f"  where: {where}"] if where else []), f"  next:  {fix}"]
-    print("\n".join(lines), file=sys.stderr)
+    with contextlib.suppress(BrokenPipeError):
+        print(harmless("\n".join(lines)), file=sys.stderr, flush=True)
     if json_output:
         _print_error(type(error).__name__, error.format_message(), where, fix, error.exit_code)
     return error.exit_code
+
+
+def _render_interrupt(*, json_output: bool) -> int:
+    with contextlib.suppress(BrokenPipeError):
+        print("Interrupted. Run the same command again to continue.", file=sys.stderr, flush=True)
+    if json_output:
+        _print_error("Interrupted", "Interrupted.", None, "run the same command again", INTERRUPTED)
+    return INTERRUPTED
 
 
 def _print_error(kind: str, what: str, where: str | None, fix: str, code: int) -> None:
     import json
 
     said = {"kind": kind, "what": what, "where": where, "next": fix, "exit_code": code}
-    print(json.dumps({"error": said}), flush=True)
+    with contextlib.suppress(OSError):  # Standard output failed; standard error has the message.
+        print(json.dumps({"error": said}), flush=True)
 
 
 def _as_interrupt(number: int, frame: FrameType | None) -> None:

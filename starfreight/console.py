@@ -10,11 +10,13 @@ Results go to standard output and everything else to standard error, so a pipe r
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import json
 import os
 import sys
 import time
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
@@ -56,7 +58,7 @@ class Console:
     def note(self, text: str) -> None:
         """Print a status message."""
         if not self.quiet:
-            print(_harmless(text), file=sys.stderr, flush=True)
+            print(harmless(text), file=sys.stderr, flush=True)
 
     def heading(self, text: str) -> None:
         """Announce the next step."""
@@ -64,13 +66,13 @@ class Console:
             from rich.console import Console as Rich
             from rich.text import Text
 
-            Rich(stderr=True).print(Text(_harmless(text), style="bold"))
+            Rich(stderr=True).print(Text(harmless(text), style="bold"))
         else:
             self.note(text)
 
     def result(self, data: Mapping[str, Any], text: str) -> None:
         """Print the result: ``data`` as JSON or ``text`` for people."""
-        print(as_json(data, indent=2) if self.json_output else text, flush=True)
+        print(as_json(data, indent=2) if self.json_output else harmless(text), flush=True)
 
     def error(self, error: StarfreightError) -> None:
         """Render an error; errors are rendered nowhere else."""
@@ -81,7 +83,7 @@ class Console:
             lines.append(f"  where: {error.where}")
         if error.fix:
             lines.append(f"  next:  {error.fix}")
-        print(_harmless("\n".join(lines)), file=sys.stderr, flush=True)
+        print(harmless("\n".join(lines)), file=sys.stderr, flush=True)
 
     @contextlib.contextmanager
     def progress(self, what: str, *, total: float | None, unit: str = "") -> Iterator[Advance]:
@@ -108,8 +110,6 @@ def _bar(what: str, total: float | None, unit: str) -> Iterator[Advance]:
     from rich.console import Console as Rich
     from rich.progress import (
         BarColumn,
-        DownloadColumn,
-        MofNCompleteColumn,
         Progress,
         ProgressColumn,
         TextColumn,
@@ -117,35 +117,63 @@ def _bar(what: str, total: float | None, unit: str) -> Iterator[Advance]:
         TransferSpeedColumn,
     )
 
-    counts: list[ProgressColumn] = (
-        [DownloadColumn(binary_units=False), TransferSpeedColumn()]
-        if unit == "B"
-        else [MofNCompleteColumn(), TextColumn(unit)]
-    )
+    counts: list[ProgressColumn] = [TextColumn("{task.fields[amount]}", markup=False)]
+    if unit == "B":
+        counts.append(TransferSpeedColumn())
+    done = 0.0
     with Progress(
         # Show other programs' output verbatim, square brackets included.
         TextColumn("{task.description}", markup=False), BarColumn(), *counts, TimeRemainingColumn(),
         console=Rich(stderr=True), transient=False,
+        # The time left needs two steps in this period, and a step may take minutes.
+        speed_estimate_period=30 if unit == "B" else 3600,
     ) as progress:  # fmt: skip
-        task = progress.add_task(_harmless(what), total=total)
-        yield lambda amount, what=None: progress.update(
-            task, advance=amount, description=None if what is None else _harmless(what)
-        )
+        task = progress.add_task(harmless(what), total=total, amount=_amount(0, total, unit))
+
+        def advance(amount: float, what: str | None = None) -> None:
+            nonlocal done
+            done += amount
+            text = None if what is None else harmless(what)
+            progress.update(task, advance=amount, description=text, amount=_amount(done, total, unit))
+
+        yield advance
+
+
+def _amount(done: float, total: float | None, unit: str) -> str:
+    """The amount done, with the total unless that is unknown or proved wrong."""
+    if total is None or done > total:
+        return human_count(done, unit)
+    if unit == "B":
+        return f"{human_count(done, unit)} of {human_count(total, unit)}"
+    return f"{done:,.0f}/{human_count(total, unit)}"
 
 
 def printable(text: str) -> str:
-    """Replace each control character with a space, so foreign text cannot control the terminal."""
-    return "".join(each if each.isprintable() else " " for each in text)
+    """Replace controls and marks of direction with spaces, so that foreign text cannot steer a terminal."""
+    return text if text.isprintable() else "".join(each if _shows(each) else " " for each in text)
 
 
 def as_json(data: Mapping[str, Any], indent: int | None = None) -> str:
-    """JSON text encodable by any stream."""
-    return _as_utf8(json.dumps(data, indent=indent, ensure_ascii=False))
+    """JSON text that standard output can encode, with controls and marks of direction as escapes."""
+    # Codes other than UTF-8 lack characters, and a stream's own escapes are not JSON.
+    plain = codecs.lookup(getattr(sys.stdout, "encoding", None) or "utf-8").name != "utf-8"
+    text = _as_utf8(json.dumps(data, indent=indent, ensure_ascii=plain))
+    lines = text.split("\n")
+    return "\n".join(line if line.isprintable() else _escaped(line) for line in lines)
 
 
-def _harmless(text: str) -> str:
-    # Messages quote jobs, builds and servers.
-    return "\n".join(map(printable, _as_utf8(text).split("\n")))
+def harmless(text: str) -> str:
+    """Make text of several lines safe to print: it may quote recipes, records, jobs, builds and servers."""
+    return "".join(each if each in "\n\t" or _shows(each) else " " for each in _as_utf8(text))
+
+
+def _shows(character: str) -> bool:
+    # Python counts all spaces but one as not printable; those of other scripts are harmless.
+    return character.isprintable() or unicodedata.category(character) == "Zs"
+
+
+def _escaped(line: str) -> str:
+    return "".join(each if _shows(each) else json.dumps(each)[1:-1] for each in line)
 
 
 def _as_utf8(text: str) -> str:
@@ -166,7 +194,8 @@ class _PlainProgress:
         self._what = what or self._what
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + _PLAIN_INTERVAL
-            whole = f" of {human_count(self._total, self._unit)}" if self._total else ""
+            total = self._total if self._total and self._done <= self._total else None
+            whole = "" if total is None else f" of {human_count(total, self._unit)}"
             self._note(f"{self._what}: {human_count(self._done, self._unit)}{whole}")
 
 

@@ -80,3 +80,9 @@ class JobFailed(StarfreightError):
     """A job failed. Its last good checkpoint is kept."""
 
     exit_code = 1
+
+
+class UnexpectedError(StarfreightError):
+    """A bug: an exception that no code expected. See :mod:`starfreight.unexpected`."""
+
+    exit_code = 1

@@ -10,6 +10,8 @@ from typing import NoReturn
 
 INTERRUPTED = 130
 """The exit code of a command that was interrupted."""
+OUTPUT_CLOSED = 141
+"""The exit code of a command whose output nobody reads any more: 128 and the number of SIGPIPE."""
 
 
 def leave_with(main: Callable[[], int]) -> NoReturn:

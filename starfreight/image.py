@@ -15,6 +15,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from starfreight.directories import refuse_link
 from starfreight.records import Digest, Record
 
 PROTOCOL = 2
@@ -58,6 +59,7 @@ def images_folder() -> Path:
 def remember_image(image: BuiltImage) -> Path:
     """Write an image's record, replacing an earlier one of the same name; returns the file."""
     path = images_folder() / f"{image.name}.json"
+    refuse_link(path.parent, below=path.parent.parent)
     path.parent.mkdir(parents=True, exist_ok=True)
     image.write(path)
     return path

@@ -45,7 +45,7 @@ def read_beside_recipe(package: PackageOptions, folder: Path) -> tuple[bytes, ..
 def keep_in_run(texts: tuple[bytes, ...], run: Path) -> None:
     """Writes the texts to a run's directory."""
     for number, text in enumerate(texts):
-        write_bytes(run / FOLDER / f"{number}.txt", text)
+        write_bytes(run / FOLDER / f"{number}.txt", text, below=run)
 
 
 def read_from_run(package: PackageOptions, run: Path) -> tuple[bytes, ...]:

@@ -36,7 +36,7 @@ class Descriptor(Part):
 
     media_type: MediaType
     digest: Digest
-    size: Annotated[int, Field(ge=0)]
+    size: Annotated[int, Field(ge=0, lt=1 << 63)]
 
 
 class BaseOrigin(Part):

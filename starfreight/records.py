@@ -8,7 +8,8 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from starfreight.errors import InputError
-from starfreight.files import read_json, write_bytes
+from starfreight.files import read_limited, write_bytes
+from starfreight.strict_json import strict_loads
 
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 """``sha256:`` followed by 64 hex digits."""
@@ -45,9 +46,15 @@ class Record(Part):
         """Reads a record of at most ``limit`` bytes.
 
         Raises:
-            InputError: missing, too large, not JSON, of a newer version, or not a valid record.
+            InputError: missing, too large, not JSON or ambiguous, of a newer version, or not a valid record.
         """
-        data = read_json(path, limit, kind)
+        raw = read_limited(path, limit, kind)
+        try:
+            data = strict_loads(raw)
+        except ValueError as error:
+            raise InputError(
+                f"The {kind} is not valid JSON: {error}.", where=str(path), fix="restore the file"
+            ) from error
         version = data.get("version") if isinstance(data, dict) else None
         if isinstance(version, int) and version > newest:
             raise InputError(
@@ -56,7 +63,7 @@ class Record(Part):
                 fix="upgrade Starfreight",
             )
         try:
-            return cls.model_validate_json(path.read_bytes())
+            return cls.model_validate_json(raw)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             key = ".".join(str(part) for part in first["loc"])

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
+from starfreight.directories import refuse_links_in
 from starfreight.files import sha256_file
 from starfreight.recipe import Recipe, earlier_recipe_digest, recipe_digest
 from starfreight.records import Digest, FileDigest, Part, Record
@@ -128,8 +129,10 @@ class Run(Record):
         """Reads ``run.json`` from a run's directory.
 
         Raises:
-            InputError: as :meth:`Record.read`.
+            InputError: as :meth:`Record.read`, or a symbolic link is in the directory: results would be read
+                or written elsewhere.
         """
+        refuse_links_in(folder)
         return cls.read(folder / RUN_FILE, newest=NEWEST_VERSION, limit=_LIMIT, kind="run")
 
     def is_done(self, folder: Path) -> bool:

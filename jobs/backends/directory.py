@@ -10,12 +10,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 
-from starfreight.console import Console
-from starfreight.errors import InputError, RecipeError, ServiceError
+from starfreight.console import Console, printable
+from starfreight.directories import refuse_link
+from starfreight.errors import InputError, RecipeError, ServiceError, StarfreightError
 from starfreight.jobs.backends.directory_status import (
     JobState,
     JobStatus,
     cancelled_report,
+    known_time,
     list_report,
     ran_report,
     status_report,
@@ -38,6 +40,8 @@ class DirectoryBackend(ABC):
     outlives_command: bool
     """True if a job outlives the command that started it."""
     runs_later_steps = False
+    unused_options: tuple[str, ...] = ()
+    """Keys of ``run`` without an effect here."""
 
     def __init__(self, location: Location) -> None:
         self.location = location
@@ -95,6 +99,7 @@ class DirectoryBackend(ABC):
     def submit(self, request: JobRequest, console: Console) -> Submitted:
         """Prepares all variants, so that an invalid one fails early, then runs them one after another."""
         kind, file = request.kind, request.file
+        self._warn_of_unused(file.recipe.run, console)
         variants = list(expand(file.recipe))
         if request.detach:
             self._check_detach(len(variants))
@@ -125,7 +130,8 @@ class DirectoryBackend(ABC):
             raise InputError(
                 "The run has never had a job.", where=str(directory), fix="starfreight jobs resume"
             )
-        return cancelled_report(directory, self.stop(directory, console, patience=patience))
+        state = self.stop(directory, console, patience=patience)
+        return cancelled_report(load_job(directory), state)
 
     def resume(self, name: str, console: Console, *, detach: bool) -> Report:
         """Resumes the job on the backend that its record names."""
@@ -149,13 +155,27 @@ class DirectoryBackend(ABC):
                 fix="name the directory of your runs: --runs DIR",
             )
         found = {path.parent for kind in all_kinds() for path in runs.glob(f"*/{kind.record_file}")}
-        statuses = []
+        listed = []
         for directory in sorted(found):
             try:
-                statuses.append(self._status(directory))
-            except InputError as error:  # One bad record must not hide the others.
-                console.note(f"{directory} is left out: {error.what}")
-        return list_report(statuses, runs)
+                refuse_link(directory, below=runs)
+                status = self._status(directory)
+                listed.append((status, status.job.kind.headline(directory)))
+            except (StarfreightError, OSError) as error:  # One bad directory must not hide the others.
+                what = error.what if isinstance(error, StarfreightError) else error.strerror or str(error)
+                console.note(f"{directory} is left out: {printable(what)}")
+        return list_report(listed, runs)
+
+    def _warn_of_unused(self, options: RunOptions, console: Console) -> None:
+        default = RunOptions()
+        unused = [key for key in self.unused_options if getattr(options, key) != getattr(default, key)]
+        if unused:
+            keys = " and ".join(f"run.{key}" for key in unused)
+            verb = "has" if len(unused) == 1 else "have"
+            console.note(
+                f"Warning: {keys} {verb} no effect with --on {self.name}: the job has all GPUs, memory and "
+                "networks of this machine. Limits need a container: --on docker"
+            )
 
     def _find(self, name: str) -> Path:
         return find_directory(name, self.location)
@@ -231,7 +251,8 @@ class DirectoryBackend(ABC):
         except ServiceError as error:
             state = JobState(False, f"unknown: {error.what}")
         job: Job = load_job(directory)
-        return JobStatus(job, record.runner if record else None, state)
+        started = known_time(job.started, record.started if record else None)
+        return JobStatus(job, record.runner if record else None, state, started)
 
 
 def find_directory(name: str, location: Location) -> Path:
@@ -243,6 +264,9 @@ def find_directory(name: str, location: Location) -> Path:
     candidates = (Path(name), location.runs / name)
     for directory in candidates:
         if kind_of(directory) is not None:
+            # A link that the user names is the user's; one found by its name among the runs may be anybody's.
+            if directory != Path(name) and ".." not in Path(name).parts:
+                refuse_link(directory, below=location.runs)
             return directory
     raise InputError(
         f"The run {name!r} does not exist.",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from starfreight.jobs.backends.interface import Report
-from starfreight.jobs.kinds.interface import Job
+from starfreight.jobs.kinds.interface import Figures, Job
 
 
 @dataclass(frozen=True)
@@ -34,11 +35,13 @@ class JobStatus:
         job: as its record describes it.
         where: the backend of its last job; ``None`` if it has never had one.
         state: of that job.
+        started: time of the first start in the format of records; ``None`` if it is unknown.
     """
 
     job: Job
     where: str | None
     state: JobState
+    started: str | None = None
 
     @property
     def word(self) -> str:
@@ -83,22 +86,41 @@ def ran_report(statuses: Sequence[JobStatus]) -> Report:
     return Report({"runs": rows}, "\n".join(lines))
 
 
-def cancelled_report(directory: Path, state: JobState) -> Report:
+def cancelled_report(job: Job, state: JobState) -> Report:
     """Result of ``jobs cancel``."""
+    directory = job.directory
+    rows = dict(job.kind.progress(directory, active=False).rows)
+    kept = f" Kept: {rows['kept']}." if "kept" in rows else ""
     return Report(
         {"run": str(directory), "state": state.what, "exit_code": state.exit_code},
-        f"{directory}: {state.what}. To resume: starfreight jobs resume {directory}",
+        f"{directory}: {state.what}.{kept} To resume: starfreight jobs resume {directory}",
     )
 
 
-def list_report(statuses: Sequence[JobStatus], runs: Path) -> Report:
-    """Result of ``jobs list``."""
+def list_report(listed: Sequence[tuple[JobStatus, Figures]], runs: Path) -> Report:
+    """Result of ``jobs list``: the newest job last; those that were never started come first."""
     rows: list[dict[str, Any]] = []
-    lines = []
-    for status in statuses:
+    cells = [("RUN", "STATUS", "WHERE", "STARTED (UTC)", "RESULT")]
+    for status, figures in sorted(listed, key=lambda each: each[0].started or ""):
         job = status.job
-        figures = job.kind.headline(job.directory)
-        rows.append({"run": str(job.directory), "status": status.word, "where": status.where, **figures.data})
-        shown = ", ".join(f"{label} {text}" for label, text in figures.rows)
-        lines.append(f"{job.id:40} {status.word:11} {status.where or '-':7} {shown}".rstrip())
-    return Report({"runs": rows}, "\n".join(lines) or f"No runs in {runs}.")
+        row = {"run": str(job.directory), "status": status.word, "where": status.where}
+        rows.append({**row, "started": status.started, **figures.data})
+        started = "-" if status.started is None else status.started[:16].replace("T", " ")
+        shown = ", ".join(f"{label} {text}" for label, text in figures.rows) or "-"
+        cells.append((job.id, status.word, status.where or "-", started, shown))
+    if not rows:
+        return Report({"runs": []}, f"No runs in {runs}.")
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = (
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in cells
+    )
+    return Report({"runs": rows}, "\n".join(lines))
+
+
+_TIME = re.compile(r"[0-9]{4}(-[0-9]{2}){2}T[0-9]{2}(:[0-9]{2}){2}Z")
+
+
+def known_time(*times: str | None) -> str | None:
+    """The first of these times that is in the format of records: others can write records, too."""
+    return next((time for time in times if time is not None and _TIME.fullmatch(time)), None)

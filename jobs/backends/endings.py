@@ -24,7 +24,7 @@ STOPPED_AT_ONCE = 143
 NOT_STARTED = (126, 127)
 """Codes of an entry point whose program is missing or cannot be run."""
 
-AGAIN = "run the same command again to resume from the last checkpoint"
+AGAIN = "run the same command again: it resumes from the last checkpoint, if one was written"
 
 _WORDS = {
     0: "finished",
@@ -32,7 +32,7 @@ _WORDS = {
     2: "could not use its recipe or an input (exit code 2)",
     3: "was refused by a gate (exit code 3)",
     4: "failed because of an outside service (exit code 4)",
-    75: "stopped on request with its checkpoint written (exit code 75)",
+    75: "stopped on request (exit code 75)",
     126: "could not run its program (exit code 126)",
     127: "could not find its program (exit code 127)",
     130: "was interrupted (exit code 130)",

@@ -51,6 +51,7 @@ class Job:
         directory: its own directory, the only one it writes to.
         options: the resources it may use.
         status: ``prepared``, ``running``, ``stopped``, ``failed`` or ``done``.
+        started: time of its first start in the format of records, if it has been started.
     """
 
     kind: JobKind
@@ -58,6 +59,7 @@ class Job:
     directory: Path
     options: RunOptions
     status: str
+    started: str | None = None
 
 
 @dataclass(frozen=True)

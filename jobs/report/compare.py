@@ -13,6 +13,9 @@ from starfreight.jobs.report.page import Table, write_page
 from starfreight.recipe import Recipe
 from starfreight.run import Run
 
+_LARGEST = 1 << 63
+"""Bound of counts: larger whole numbers do not fit a float."""
+
 
 @dataclass(frozen=True)
 class Compared:
@@ -79,10 +82,15 @@ def _row(run: Run, differs: Mapping[str, Any], same_held_out: bool) -> Compared:
         held_out_loss=after.loss if after else None,
         loss_before=before.loss if before else None,
         exact_match=after.exact_match if after else None,
-        tokens_per_second=outcome.tokens / outcome.seconds if outcome and outcome.seconds else None,
+        tokens_per_second=_rate(outcome.tokens, outcome.seconds) if outcome else None,
         adapter_bytes=sum(file.size for file in outcome.adapter) if outcome else None,
         same_held_out=same_held_out,
     )
+
+
+def _rate(tokens: int, seconds: float) -> float | None:
+    """Tokens per second; ``None`` if the record has no such figures: others can write records, too."""
+    return tokens / seconds if 0 <= tokens < _LARGEST and seconds > 0 else None
 
 
 def _measured_on(run: Run) -> tuple[Any, ...]:
@@ -120,7 +128,8 @@ def _cells(row: Compared, different: Sequence[str]) -> list[str]:
     def shown(value: float | None, pattern: str) -> str:
         return "-" if value is None else pattern.format(value)
 
-    size = None if row.adapter_bytes is None else row.adapter_bytes / 1e6
+    count = row.adapter_bytes
+    size = count / 1e6 if count is not None and count < _LARGEST else None
     return [
         row.run if row.status == "done" else f"{row.run} ({row.status})",
         *(str(row.differs[name]) for name in different),

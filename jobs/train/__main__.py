@@ -27,6 +27,8 @@ def main(arguments: list[str]) -> int:
     """Run the job in the directory named by the first argument; return the documented exit code."""
     stop = StopRequest()
     stop.listen()
+    if "LOCAL_RANK" not in os.environ:  # A process of torchrun's: its parent said so already.
+        events.send("phase", text="Loading the training libraries")
     from starfreight.jobs.train.torchrun import launch, node_count, process_count
     from starfreight.jobs.train.training_job import run_job
     from starfreight.run import Run
@@ -48,7 +50,11 @@ def main(arguments: list[str]) -> int:
             failed = JobFailed("The job ran out of memory.", where=str(folder), fix=_SMALLER)
             events.send("error", **failed.as_dict())
             return failed.exit_code
-        raise
+        from starfreight.unexpected import explain_to_job
+
+        explained = explain_to_job(error)
+        events.send("error", **explained.as_dict())
+        return explained.exit_code
     return 0
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
+from starfreight.directories import delete, move
 from starfreight.files import PARTIAL_PREFIX, disk_errors, sha256_file, write_bytes
 from starfreight.records import FileDigest
 from starfreight.run import ADAPTER_FOLDER
@@ -29,18 +29,19 @@ def save_adapter(model: Any, run: Path, base_name: str) -> tuple[FileDigest, ...
     folder = run / ADAPTER_FOLDER
     partial = run / (PARTIAL_PREFIX + ADAPTER_FOLDER)
     with disk_errors(folder):
-        shutil.rmtree(partial, ignore_errors=True)
+        delete(partial, below=run)
+        partial.mkdir()  # PEFT would accept a link in its place.
         model.save_pretrained(partial)
         config = json.loads((partial / _CONFIG).read_text(encoding="utf-8"))
         config["base_model_name_or_path"] = base_name
         # PEFT writes a set: its order differs between processes.
         config["target_modules"] = sorted(config["target_modules"])
-        write_bytes(partial / _CONFIG, json.dumps(config, indent=2, sort_keys=True).encode() + b"\n")
+        write_bytes(partial / _CONFIG, json.dumps(config, indent=2, sort_keys=True).encode() + b"\n", run)
         (partial / "README.md").unlink(missing_ok=True)
         # safetensors writes mode 0600, which locks out other users of a shared volume.
         (partial / _WEIGHTS).chmod(0o644)
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.rename(folder)
+        delete(folder, below=run)
+        move(partial, folder, below=run)
     return tuple(
         FileDigest(
             path=f"{ADAPTER_FOLDER}/{name}",

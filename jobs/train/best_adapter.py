@@ -46,8 +46,8 @@ def keep_if_best(model: Any, folder: Path, step: int, loss: float) -> None:
 
     data = save({name: tensor.contiguous() for name, tensor in get_peft_model_state_dict(model).items()})
     # The record is valid only with the weights it names, so a kill between the two writes is harmless.
-    write_bytes(folder / _WEIGHTS, data)
-    write_json(folder / _RECORD, {"step": step, "loss": loss, "digest": sha256_bytes(data)})
+    write_bytes(folder / _WEIGHTS, data, below=folder)
+    write_json(folder / _RECORD, {"step": step, "loss": loss, "digest": sha256_bytes(data)}, below=folder)
 
 
 def best_so_far(folder: Path) -> BestAdapter | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
+import re
 from pathlib import Path
 
+from starfreight.directories import discard, refuse_link
 from starfreight.errors import InputError
 from starfreight.files import read_json, sha256_file, write_json
 
@@ -22,30 +23,44 @@ def seal(checkpoint: Path) -> None:
     """
     for name in _UNUSED:
         (checkpoint / name).unlink(missing_ok=True)
-    files = sorted(path for path in checkpoint.iterdir() if path.is_file() and path.name != _SEAL)
+    entries = [path for path in checkpoint.iterdir() if path.name != _SEAL and not path.is_symlink()]
+    files = sorted(path for path in entries if path.is_file())
     for path in files:
         path.chmod(0o644)
     write_json(checkpoint / _SEAL, {path.name: sha256_file(path) for path in files})
 
 
 def last_good(folder: Path) -> Path | None:
-    """The newest valid checkpoint. Invalid ones are deleted, being of no use."""
+    """The newest valid checkpoint. Invalid ones are deleted, being of no use.
+
+    Raises:
+        InputError: ``folder`` is a symbolic link.
+    """
+    refuse_link(folder, below=folder.parent)
     good = None
     for checkpoint in sorted(folder.glob(_PREFIX + "*"), key=step_of):
         if _is_whole(checkpoint):
             good = checkpoint
         else:
-            shutil.rmtree(checkpoint, ignore_errors=True)
+            discard(checkpoint, below=folder.parent)
     return good
+
+
+def newest_step(folder: Path) -> int | None:
+    """Step of the newest sealed checkpoint, ``None`` without one. Reads no checkpoint and deletes none."""
+    sealed = [step_of(path) for path in folder.glob(_PREFIX + "*") if (path / _SEAL).is_file()]
+    return max((step for step in sealed if step >= 0), default=None)
 
 
 def step_of(checkpoint: Path) -> int:
     """Number of steps trained at a checkpoint, -1 for a directory of another name."""
     number = checkpoint.name.removeprefix(_PREFIX)
-    return int(number) if number.isdecimal() else -1
+    return int(number) if re.fullmatch(r"[0-9]{1,18}", number) else -1
 
 
 def _is_whole(checkpoint: Path) -> bool:
+    if checkpoint.is_symlink():
+        return False
     try:
         digests = read_json(checkpoint / _SEAL, 1 << 20, "checkpoint's list of digests")
         present = {path.name for path in checkpoint.iterdir() if path.name != _SEAL}

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from starfreight.console import human_count
 from starfreight.errors import InputError
 from starfreight.files import sha256_file
 from starfreight.jobs.data.blocks.block_file import summary
@@ -40,6 +41,8 @@ def read_inputs(
     """
     inputs = inputs or Inputs.load(folder)
     base = Path(inputs.base)
+    size = human_count(sum(file.size for file in run.base.files), "B")
+    events.send("phase", text=f"Checking the {size} of the base model")
     for file in run.base.files if processes.is_first else ():
         if sha256_file(base / file.path) != file.digest:
             raise InputError(

@@ -48,7 +48,7 @@ class TrainKind:
     def load(self, directory: Path) -> Job:
         """See :meth:`JobKind.load`."""
         run = Run.load(directory)
-        return Job(self, run.id, directory, run.recipe.run, run.status)
+        return Job(self, run.id, directory, run.recipe.run, run.status, run.started)
 
     def inputs(self, directory: Path) -> tuple[JobInput, ...]:
         """The base model and each source of the data."""

@@ -215,6 +215,7 @@ class _LoopCallback(TrainerCallback):
         )
 
     def _measure(self, step: int, model: Any, control: TrainerControl) -> None:
+        events.send("advance", count=0, text=f"step {step}: measuring the held-out loss")
         held_out = self._loop.measure()
         if held_out is None:
             return

@@ -14,6 +14,8 @@ from starfreight.run import METRICS_FILE, Run
 
 _BLUE, _PALE, _RED = "#2f5d9b", "#b8c4d6", "#c8553d"
 
+_LARGEST = 1e300
+
 Points = Sequence[tuple[float, float]]
 
 
@@ -41,9 +43,12 @@ def read_curves(folder: Path, run: Run) -> Curves:
     held_out: list[tuple[float, float]] = []
     for row in read_metrics(folder / METRICS_FILE):
         for name, value in row.items():
+            # The bound, because a larger whole number does not fit a float.
+            if name == "step" or not isinstance(value, int | float) or not -_LARGEST < value < _LARGEST:
+                continue
             if name == "held_out_loss":
                 held_out.append((row["step"], value))
-            elif name != "step" and isinstance(value, int | float):
+            else:
                 figures.setdefault(name, []).append((row["step"], value))
     outcome = run.outcome
     if outcome and outcome.before and outcome.after:
@@ -73,16 +78,17 @@ def write_plots(curves: Curves, folder: Path) -> dict[str, Path]:
     pictures = {}
     for title, (stem, draw) in drawn.items():
         pictures[title] = folder / f"{stem}.png"
-        save_plot(draw, pictures[title])
+        save_plot(draw, pictures[title], below=folder.parent)
     return pictures
 
 
-def save_plot(draw: Callable[[Any], None], picture: Path) -> None:
+def save_plot(draw: Callable[[Any], None], picture: Path, below: Path | None = None) -> None:
     """Draw one plot over steps and save it as PNG.
 
     Args:
         draw: called with matplotlib's axes.
         picture: path of the PNG.
+        below: as for :func:`starfreight.files.atomic_write`.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -94,7 +100,7 @@ def save_plot(draw: Callable[[Any], None], picture: Path) -> None:
     axes.set(xlabel="step", xlim=(0, None))
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", alpha=0.3)
-    with atomic_write(picture) as stream:
+    with atomic_write(picture, below) as stream:
         figure.savefig(stream, format="png", metadata={"Software": "Starfreight"})
 
 

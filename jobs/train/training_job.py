@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from starfreight.base_model import public_name
+from starfreight.directory_lock import only_one
 from starfreight.errors import JobFailed, JobStopped
-from starfreight.files import only_one, read_json, sha256_bytes, write_bytes, write_json
+from starfreight.files import read_json, sha256_bytes, write_bytes, write_json
 from starfreight.jobs.data.blocks.training_data import TrainingData
 from starfreight.jobs.protocol import events
+from starfreight.jobs.train.checkpoints import newest_step
 from starfreight.jobs.train.inputs import read_inputs
 from starfreight.jobs.train.machine import load_on_device, record_machine
 from starfreight.jobs.train.process_group import SINGLE_PROCESS, ProcessGroup, join_process_group
@@ -31,6 +33,7 @@ from starfreight.run import (
 )
 
 _BEFORE = "before.json"
+_CHECKPOINTS = "checkpoints"
 
 
 def run_job(folder: Path, stop: StopRequest, inputs: Inputs | None = None) -> None:
@@ -67,9 +70,23 @@ def run_job(folder: Path, stop: StopRequest, inputs: Inputs | None = None) -> No
             processes.barrier()
             _train(folder, run, inputs, stop, processes)
         except Exception as error:
-            status = "stopped" if isinstance(error, JobStopped) else "failed"
+            status = "failed"
+            if isinstance(error, JobStopped):
+                status = "stopped"
+                _say_what_is_kept(error, folder)
             Run.load(folder).model_copy(update={"status": status, "ended": _now()}).save(folder)
             raise
+
+
+def _say_what_is_kept(error: JobStopped, folder: Path) -> None:
+    """Completes the error of a stopped job with its checkpoint: a stop before the first step has none."""
+    step = newest_step(folder / _CHECKPOINTS)
+    if step is None:
+        error.what = "The job stopped on request, before its first checkpoint."
+        error.fix = "run the same command again: it starts at the first step"
+    else:
+        error.what = f"The job stopped on request. Its checkpoint of step {step:,} is kept."
+        error.fix = "run the same command again to resume"
 
 
 def _train(folder: Path, run: Run, inputs: Inputs | None, stop: StopRequest, processes: ProcessGroup) -> None:
@@ -99,17 +116,21 @@ def _train(folder: Path, run: Run, inputs: Inputs | None, stop: StopRequest, pro
         measured = measure(model, data.held_out, (), _do_not_stop, processes)
         return measured.loss if measured else None
 
+    if data.held_out and not (folder / _BEFORE).exists():
+        events.send("phase", text=f"Measuring the base model on {_extent(data)}")
     before = _measure_base(folder, measure_now, processes)
     _report_measurement("before", before)
     events.send("phase", text="Training")
     metrics = Metrics(folder / METRICS_FILE)
     training = run.recipe.training
-    checkpoints = folder / "checkpoints"
+    checkpoints = folder / _CHECKPOINTS
     # The limit counts from the start of the job but applies only from here to the last step: even under
     # a tiny limit each attempt makes one step, and the final phases are never cut short.
     stop.limit(run.recipe.run.time_limit, since=began)
     steps = train(model, Loop(data, training, checkpoints, metrics, stop, held_out_loss, processes))
     stop.limit(None)
+    if data.held_out:
+        events.send("phase", text=f"Measuring the tuned model on {_extent(data)}")
     after = measure_now()
     best = best_so_far(checkpoints) if training.keep == "best" else None
     kept_step = None
@@ -135,6 +156,12 @@ def _train(folder: Path, run: Run, inputs: Inputs | None, stop: StopRequest, pro
     write_report(done, folder)
     calibration = _calibrate(folder, done, model, data, stop)
     done.model_copy(update={"ended": _now(), "calibration": calibration}).save(folder)
+
+
+def _extent(data: TrainingData) -> str:
+    """The work of a measurement, in words."""
+    lines = f" and {len(data.probes):,} lines" if data.probes else ""
+    return f"{len(data.held_out):,} held-out blocks{lines}"
 
 
 def _calibrate_later(folder: Path, run: Run, inputs: Inputs | None, stop: StopRequest) -> None:

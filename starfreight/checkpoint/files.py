@@ -7,9 +7,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from starfreight.checkpoint.safetensors import unique_names
 from starfreight.errors import InputError
 from starfreight.files import read_limited
+from starfreight.strict_json import unique_names
 
 INDEX_NAME = "model.safetensors.index.json"
 SINGLE_NAME = "model.safetensors"

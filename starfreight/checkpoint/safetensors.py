@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from starfreight.errors import InputError
+from starfreight.strict_json import unique_names
 
 if TYPE_CHECKING:
     import numpy as np
@@ -141,20 +142,6 @@ def _check_layout(path: Path, tensors: list[StoredTensor], start: int, total: in
 
 def _counts(value: Any) -> bool:
     return isinstance(value, list) and all(type(item) is int and 0 <= item < 1 << 48 for item in value)
-
-
-def unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An ``object_pairs_hook`` for JSON that refuses an object with a duplicate name.
-
-    Raises:
-        ValueError: a name occurs twice.
-    """
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in found:
-            raise ValueError(f"the name {key[:200]!r} is given twice")
-        found[key] = value
-    return found
 
 
 def _invalid(path: Path, what: str, where: str | None = None) -> InputError:

@@ -23,6 +23,7 @@ def init(folder: Path, console: Console) -> None:
     The recipe runs as it is; replace its base model and data with your own. Existing files are never
     overwritten.
     """
+    from starfreight.directories import refuse_link
     from starfreight.files import write_bytes
     from starfreight.recipe.schema import SCHEMA_FILE
 
@@ -30,6 +31,7 @@ def init(folder: Path, console: Console) -> None:
         written = {name: (sample / name).read_bytes() for name in _SAMPLES}
     written[SCHEMA_FILE.name] = SCHEMA_FILE.read_bytes()
     for name in written:
+        refuse_link(folder / name, below=folder)
         if (folder / name).exists():
             raise InputError(
                 "The file already exists.",
@@ -37,7 +39,7 @@ def init(folder: Path, console: Console) -> None:
                 fix="choose another directory: starfreight init DIR",
             )
     for name, data in written.items():
-        write_bytes(folder / name, data)
+        write_bytes(folder / name, data, below=folder)
     recipe = folder / "recipe.yaml"
     console.result(
         {"files": [str(folder / name) for name in written]},

@@ -70,12 +70,14 @@ def run_pipeline(
 
 def _ship(fetched: Fetched, packages: Path, console: Console, *, published: bool) -> Shipped:
     """Builds the package of a run, or verifies the one that its job has built."""
+    from starfreight.directories import refuse_link
     from starfreight.packager.build.build_package import build_package
     from starfreight.packager.layout import verify_layout
 
     directory = fetched.directory
     if fetched.package is None:
         out = packages / directory.name
+        refuse_link(out, below=packages)
         package = build_package(directory, out, None, console)
         return Shipped(directory, Run.load(directory), out, package)
     verify_layout(fetched.package, console)

@@ -49,12 +49,15 @@ def quickstart(out: Path, console: Console) -> None:
     about two minutes on two cores. The model is far too small to be useful; it demonstrates the workflow.
     """
     from starfreight.commands.pipeline import run_pipeline
+    from starfreight.directories import refuse_link
     from starfreight.files import write_bytes
     from starfreight.jobs.backends.interface import Location
     from starfreight.packager.gguf.local_model import LocalModel
     from starfreight.recipe import load_recipe
 
     began = time.monotonic()
+    for name in (RECIPE, "runs", "packages"):
+        refuse_link(out / name, below=out)
     recipe = out / RECIPE
     text = files("starfreight.commands").joinpath("sample", RECIPE).read_bytes()
     if not recipe.exists() or recipe.read_bytes() != text:

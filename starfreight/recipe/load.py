@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails
 from starfreight.errors import InputError, RecipeError
 from starfreight.files import read_limited
 from starfreight.recipe.models import Recipe
+from starfreight.recipe.secrets import refuse_secrets
 from starfreight.recipe.yaml import parse_yaml
 
 MAX_RECIPE_BYTES = 256 * 1024
@@ -31,6 +32,7 @@ class RecipeFile:
 
     def with_run_options(self, **changes: Any) -> RecipeFile:
         """A copy with keys of the recipe's ``run`` changed by :meth:`RunOptions.changed`."""
+        refuse_secrets(changes, "options")
         run = self.recipe.run.changed(**changes)
         return replace(self, recipe=self.recipe.model_copy(update={"run": run}))
 
@@ -39,19 +41,22 @@ def load_recipe(path: Path) -> RecipeFile:
     """Reads a recipe of at most 256 KiB.
 
     Raises:
-        RecipeError: missing, too large, not UTF-8, not YAML, or not a recipe.
+        RecipeError: missing, too large, not UTF-8, not YAML, not a recipe, or a recipe with a secret in it.
     """
     try:
-        data = read_limited(path, MAX_RECIPE_BYTES, "recipe")
+        content = read_limited(path, MAX_RECIPE_BYTES, "recipe")
     except InputError as error:
         raise RecipeError(error.what, where=error.where, fix=error.fix) from error
     try:
-        text = data.decode("utf-8")
+        text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise RecipeError(
             f"The recipe is not UTF-8 (byte {error.start}).", where=str(path), fix="save it as UTF-8"
         ) from error
-    return RecipeFile(validate_recipe(parse_yaml(text, str(path)), str(path)), path.resolve().parent)
+    data = parse_yaml(text, str(path))
+    recipe = validate_recipe(data, str(path))
+    refuse_secrets(data, str(path))
+    return RecipeFile(recipe, path.resolve().parent)
 
 
 def validate_recipe(data: Any, where: str) -> Recipe:

@@ -58,6 +58,7 @@ def recipe_reference() -> str:
         "",
         "One YAML file (1.2, without anchors and aliases). Relative paths start at its directory.",
         "`starfreight init` writes one with comments, and the JSON Schema beside it.",
+        "A recipe with a key, a token or a password in it is refused: it is published with the package.",
         "This page is generated from the models.",
     ]
     for name, model in _SECTIONS.items():

@@ -7,7 +7,9 @@ YAML 1.2's core schema instead, without aliases and with each key once.
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Callable
 from typing import Any
 
 import yaml
@@ -23,7 +25,7 @@ class _Loader(yaml.SafeLoader):
     yaml_constructors = {  # noqa: RUF012 - declared by PyYAML
         tag: construct
         for tag, construct in yaml.SafeLoader.yaml_constructors.items()
-        if tag is None or tag.rsplit(":", 1)[-1] in ("null", "str", "seq", "map")
+        if tag is None or tag.rsplit(":", 1)[-1] in ("str", "seq", "map")
     }
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - declared by PyYAML
 
@@ -48,45 +50,68 @@ class _Loader(yaml.SafeLoader):
     def _mark(self) -> Any:
         return self.peek_event().start_mark  # type: ignore[no-untyped-call]
 
+    def construct_scalar(self, node: Any) -> str:
+        value: str = super().construct_scalar(node)
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            try:
+                # A character beyond the basic plane, written as two escapes as in JSON.
+                return value.encode("utf-16", "surrogatepass").decode("utf-16")
+            except UnicodeDecodeError:
+                raise _refused("a text contains half of a surrogate pair", node) from None
+        return value
+
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        if not isinstance(node, yaml.MappingNode):
+            raise _refused(f"expected a mapping node, but found {node.id}", node)
         seen = set()
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
-                raise yaml.constructor.ConstructorError(None, None, "a key is not a scalar", key.start_mark)
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key.value!r} appears twice", key.start_mark
-                )
-            seen.add(key.value)
+                raise _refused("a key is not a scalar", key)
+            text = self.construct_scalar(key)
+            if text in seen:
+                raise _refused(f"the key {text!r} appears twice", key)
+            seen.add(text)
         return super().construct_mapping(node, deep)
 
 
-for _tag, _pattern, _first in (
-    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
-    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
-    ("int", r"[-+]?[0-9]{1,18}", list("-+0123456789")),
-    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]{1,3})?", list("-+.0123456789")),
+def _refused(problem: str, node: Any) -> yaml.constructor.ConstructorError:
+    return yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+
+
+def _null(text: str) -> None:
+    return None
+
+
+def _bool(text: str) -> bool:
+    return text.lower() == "true"
+
+
+for _name, _pattern, _first, _make in (
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""], _null),
+    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF"), _bool),
+    ("int", r"[-+]?[0-9]{1,18}", list("-+0123456789"), int),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]{1,3})?", list("-+.0123456789"), float),
 ):
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), _first)
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_name}", re.compile(f"^(?:{_pattern})$"), _first)
 
+    def _construct(
+        loader: _Loader,
+        node: Any,
+        name: str = _name,
+        pattern: re.Pattern[str] = re.compile(_pattern),
+        make: Callable[[str], float | bool | None] = _make,
+    ) -> float | bool | None:
+        text = loader.construct_scalar(node)
+        if not pattern.fullmatch(text):  # It has an explicit tag.
+            raise _refused(f"{text[:40]!r} is not valid for !!{name}", node)
+        value = make(text)
+        if value in (math.inf, -math.inf):
+            raise _refused(f"{text[:40]!r} is too large for a number", node)
+        return value
 
-def _construct_int(loader: _Loader, node: yaml.ScalarNode) -> int:
-    return int(node.value)
-
-
-def _construct_float(loader: _Loader, node: yaml.ScalarNode) -> float:
-    return float(node.value)
-
-
-def _construct_bool(loader: _Loader, node: yaml.ScalarNode) -> bool:
-    if node.value.lower() not in ("true", "false"):
-        raise ValueError(f"{node.value[:40]!r} is neither true nor false")
-    return bool(node.value.lower() == "true")
-
-
-_Loader.add_constructor("tag:yaml.org,2002:bool", _construct_bool)
-_Loader.add_constructor("tag:yaml.org,2002:int", _construct_int)
-_Loader.add_constructor("tag:yaml.org,2002:float", _construct_float)
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_name}", _construct)
 
 
 def parse_yaml(text: str, where: str) -> Any:

@@ -136,7 +136,8 @@ class DockerBackend(DirectoryBackend):
                 raise ServiceError(
                     f"The job has not stopped in {patience:.0f} s. It is not killed.",
                     where=f"container {found.short}",
-                    fix="wait with a longer --timeout; docker kill ends it and keeps its last checkpoint",
+                    fix="wait with a longer --timeout; docker kill ends it and keeps the last checkpoint, "
+                    "if one was written",
                 )
             time.sleep(_PAUSE)
         return state

@@ -18,12 +18,14 @@ import time
 from pathlib import Path
 from types import FrameType
 
-from starfreight.errors import JobStopped, RecipeError, ServiceError, StarfreightError
+from starfreight.directories import discard, refuse_link
+from starfreight.errors import InputError, JobStopped, RecipeError, ServiceError
 from starfreight.exit_codes import leave_with
 from starfreight.files import PARTIAL_PREFIX
 from starfreight.jobs.kinds.table import KINDS, find_kind
 from starfreight.jobs.protocol import events
 from starfreight.jobs.protocol.event_console import EventConsole
+from starfreight.unexpected import explain_to_job
 
 LINKS_FOLDER = ".jobs"
 INDEX_VARIABLE = "JOB_COMPLETION_INDEX"
@@ -47,9 +49,10 @@ def main(arguments: list[str]) -> int:
         else:
             run = _prepare(options)
         return find_kind(options.kind).main([str(run)])
-    except StarfreightError as error:
-        events.send("error", **error.as_dict())
-        return error.exit_code
+    except Exception as error:
+        explained = explain_to_job(error)
+        events.send("error", **explained.as_dict())
+        return explained.exit_code
 
 
 def _options(arguments: list[str]) -> argparse.Namespace:
@@ -103,8 +106,10 @@ def _prepare(options: argparse.Namespace) -> Path:
 
 def _link(link: Path, run: Path) -> None:
     """Replaces the link atomically, because other nodes read it."""
+    refuse_link(link.parent, below=link.parent.parent)
     link.parent.mkdir(parents=True, exist_ok=True)
     made = link.with_name(f"{PARTIAL_PREFIX}{link.name}-{os.getpid()}")
+    discard(made, below=link.parent)
     made.symlink_to(Path("..") / run.name)
     made.replace(link)
 
@@ -119,7 +124,14 @@ def _wait_for(link: Path) -> Path:
                 fix="read its log, and check that all nodes mount the same volume for runs",
             )
         time.sleep(1)
-    return link.resolve()
+    run = link.resolve()
+    if run.parent != link.parent.parent.resolve():
+        raise InputError(
+            "The link of the job leads out of the directory of runs.",
+            where=f"{link} -> {run}",
+            fix="remove the link, and run the job again",
+        )
+    return run
 
 
 def _stop_here(number: int, frame: FrameType | None) -> None:

@@ -19,10 +19,10 @@ from starfreight.errors import InputError, RecipeError, ServiceError
 from starfreight.jobs.backends.directory import DirectoryBackend
 from starfreight.jobs.backends.directory_status import JobState
 from starfreight.jobs.backends.endings import AGAIN, Advice, Ending, describe, error_of
+from starfreight.jobs.backends.local.environment import job_environment
 from starfreight.jobs.backends.local.process import is_alive, open_process, process_identity
 from starfreight.jobs.kinds.interface import Job, JobKind
 from starfreight.jobs.kinds.table import load_job
-from starfreight.jobs.protocol.environment import ENVIRONMENT
 from starfreight.jobs.protocol.log import LOG_FILE, log_size, open_log, read_log
 from starfreight.jobs.protocol.progress import watch
 from starfreight.jobs.protocol.record import JobRecord, now
@@ -31,13 +31,13 @@ from starfreight.recipe.run import RunOptions
 _PAUSE = 0.05
 _RECORDING = 3.0
 """Seconds within which the command that started a job records its end."""
-_SECRETS = ("TOKEN", "PASSWORD", "SECRET", "CREDENTIAL", "_KEY")
 
 
 class LocalBackend(DirectoryBackend):
     """Runs ``python -P -m MODULE DIRECTORY`` in a session of its own, so that signals reach it once."""
 
     name = "local"
+    unused_options = ("image", "gpus", "memory", "network", "keep_container")
     outlives_command = False
     """A job whose output is no longer read stops with a checkpoint."""
 
@@ -73,7 +73,7 @@ class LocalBackend(DirectoryBackend):
                 text=True,
                 encoding="utf-8",
                 errors="replace",
-                env=_environment(),
+                env=job_environment(),
                 start_new_session=True,
             )
             with process:
@@ -104,7 +104,7 @@ class LocalBackend(DirectoryBackend):
     def job_state(self, directory: Path) -> JobState:
         """See :meth:`DirectoryBackend.job_state`."""
         record = JobRecord.find(directory)
-        if record is None:
+        if record is None or record.runner != self.name:
             return JobState(False, "no job")
         if record.end is not None:
             return JobState(False, f"the job {record.end.what}", record.end.exit_code)
@@ -119,7 +119,8 @@ class LocalBackend(DirectoryBackend):
     def stop(self, directory: Path, console: Console, *, patience: float) -> JobState:
         """See :meth:`DirectoryBackend.stop`."""
         record = JobRecord.find(directory)
-        process = open_process(int(record.handle), record.identity) if record and not record.end else None
+        here = record is not None and record.runner == self.name and record.end is None
+        process = open_process(int(record.handle), record.identity) if record is not None and here else None
         if record is None or process is None:
             raise InputError(
                 "No job of this run is running on this machine.",
@@ -133,8 +134,8 @@ class LocalBackend(DirectoryBackend):
                 raise ServiceError(
                     f"The job has not stopped in {patience:.0f} s. It is not killed.",
                     where=f"process {record.handle}",
-                    fix=f"wait with a longer --timeout; kill -9 {record.handle} ends it and keeps its last "
-                    "checkpoint",
+                    fix=f"wait with a longer --timeout; kill -9 {record.handle} ends it and keeps the last "
+                    "checkpoint, if one was written",
                 )
         finally:
             os.close(process)
@@ -154,12 +155,6 @@ def _ending(code: int) -> Ending:
 def _advice(job: Job) -> Advice:
     log = str(job.directory / LOG_FILE)
     return Advice(where=log, again=AGAIN, log="read the end of that log", memory=job.kind.memory_advice)
-
-
-def _environment() -> dict[str, str]:
-    """This process's environment without variables that may hold secrets: jobs need none."""
-    kept = {k: v for k, v in os.environ.items() if not any(word in k.upper() for word in _SECRETS)}
-    return kept | ENVIRONMENT
 
 
 def _lines(stream: IO[str], log: IO[bytes]) -> Iterator[str]:

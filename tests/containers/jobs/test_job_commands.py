@@ -48,7 +48,7 @@ def test_a_job_left_alone_is_seen_stopped_and_gone_on_with_from_other_terminals(
 
     cancelled = json.loads(person.types("jobs", "cancel", person.run.name, "--json").stdout)
     assert cancelled["exit_code"] == 75
-    assert "checkpoint written" in cancelled["state"]
+    assert "stopped on request" in cancelled["state"]
     out, err = second.communicate(timeout=60)
     assert second.returncode == 75, err
     assert "The job is running already, in container" in err

@@ -51,7 +51,9 @@ def test_a_toy_kind_runs_in_a_plain_process_and_is_seen_by_every_command(
         "state": "the job finished", "exit_code": 0, "counted": 100,
     }  # fmt: skip
     assert main(["jobs", "list", "--runs", str(runs)]) == 0
-    assert capsys.readouterr().out.split() == ["count-toy", "done", "local", "sum", str(SUM)]
+    head, row = capsys.readouterr().out.splitlines()
+    assert head.split() == ["RUN", "STATUS", "WHERE", "STARTED", "(UTC)", "RESULT"]
+    assert row.split()[:3] == ["count-toy", "done", "local"] and row.endswith(f"  sum {SUM}")
     assert main(["jobs", "logs", name]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "Counting" and lines[-1] == f"sum {SUM}" and len(lines) == 102
@@ -66,7 +68,6 @@ def test_a_toy_job_is_stopped_with_its_checkpoint_and_resumed(
     toy_recipe: Path,
     console: Console,
     capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     runs = toy_recipe.parent / "runs"
     raised: list[BaseException] = []
@@ -86,10 +87,11 @@ def test_a_toy_job_is_stopped_with_its_checkpoint_and_resumed(
         open_backend("local", Location(runs)).submit(JobRequest(toy_kind, load_recipe(toy_recipe)), console)
     thread.join()
     assert not raised
-    record = json.loads((runs / "count-toy" / "toy.json").read_text())
+    path = runs / "count-toy" / "toy.json"
+    record = json.loads(path.read_text())
     assert record["status"] == "stopped" and 3 <= record["counted"] < 100
 
-    monkeypatch.setenv("TOY_PAUSE", "0")
+    path.write_text(json.dumps(record | {"pause": 0}))
     assert main(["jobs", "resume", "count-toy", "--runs", str(runs), "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)["runs"]
     assert row["status"] == "done"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from starfreight.console import Console
+from starfreight.console import Advance, Console
 from starfreight.errors import JobFailed
 from starfreight.jobs.protocol import events
 from starfreight.jobs.protocol.events import error_from, receive
@@ -47,6 +49,12 @@ def test_what_is_sent_is_received_and_has_words(kind: Any, capsys: pytest.Captur
         '{"event": "read", "bytes": NaN, "whole": Infinity}',
         '{"event": "measured", "when": "before", "loss": 1, "exact_match": true}',
         '{"event": "blocks", "blocks": 1, "examples": 1, "tokens": 1, "fill": 1, "left_out": {"a": "b"}}',
+        '{"event": "measured", "when": "before", "loss": 1}',
+        '{"event": "plan", "steps": 3, "done": 0, "text": ["Training"]}',
+        '{"event": "plan", "steps": 3, "done": 0, "unit": 7}',
+        '{"event": "plan", "steps": -3, "done": 0}',
+        '{"event": "read", "bytes": 1, "whole": -2}',
+        '{"event": "error", "what": "It failed.", "where": ' + "[" * 900 + "]" * 900 + "}",
         '{"event": "unknown"}',
         '{"event": ["step"]}',
         '{"event": 1',
@@ -63,3 +71,54 @@ def test_an_error_that_is_written_oddly_is_an_error_all_the_same() -> None:
     assert event is not None
     error = error_from(event)
     assert (type(error), error.where, error.fix) == (JobFailed, "5", "[1]")
+
+
+class Recorder(Console):
+    """Keeps each bar's title, total and sum, and the headings between them."""
+
+    def __init__(self) -> None:
+        super().__init__(quiet=True)
+        self.shown: list[Any] = []
+        self.open = 0
+
+    def heading(self, text: str) -> None:
+        self.shown.append(text)
+        assert self.open == 0, "a heading inside a bar"
+
+    @contextlib.contextmanager
+    def progress(self, what: str, *, total: float | None, unit: str = "") -> Iterator[Advance]:
+        bar = [what, total, 0.0]
+        self.shown.append(bar)
+        assert self.open == 0, "two bars at once"
+        self.open += 1
+
+        def advance(amount: float, what: str | None = None) -> None:
+            bar[2] += amount  # type: ignore[operator]
+
+        yield advance
+        self.open -= 1
+
+
+def test_each_pass_over_the_data_has_a_bar_that_ends_at_its_total() -> None:
+    # 6 of 10 bytes, then the pass needs 16; another pass over all 16; then the held-out data.
+    read = [(6, 10), (4, 16), (6, 16), (9, 16), (7, 16), (3, 5), (4, 5)]
+    console = Recorder()
+    watch([f'{{"event": "read", "bytes": {size}, "whole": {whole}}}' for size, whole in read], console)
+    assert [bar[1:] for bar in console.shown] == [[10, 6], [16, 16], [16, 16], [5, 3], [5, 4]]
+
+
+def test_a_phase_ends_the_bar_before_it() -> None:
+    console = Recorder()
+    watch(
+        [
+            '{"event": "read", "bytes": 1, "whole": 9}',
+            '{"event": "plan", "steps": 2, "done": 1}',
+            '{"event": "step", "step": 2, "loss": 1, "tokens_per_second": 1}',
+            '{"event": "phase", "text": "Measuring"}',
+            '{"event": "plan", "steps": 4, "done": 0, "text": "Counting", "unit": "lines"}',
+        ],
+        console,
+    )
+    assert console.shown == [
+        ["Making examples", 9, 1], ["Training", 2, 2], "Measuring", ["Counting", 4, 0]
+    ]  # fmt: skip

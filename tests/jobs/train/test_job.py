@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -211,3 +212,29 @@ def test_what_a_library_prints_is_no_event(line: str) -> None:
 @pytest.mark.parametrize("kind", ["StarfreightError", "os", "Exception", None, "nonsense", "annotations"])
 def test_an_error_of_no_known_kind_is_a_failed_job_and_nothing_else(kind: object) -> None:
     assert isinstance(events.error_from({"kind": kind, "what": "x"}), StarfreightError)
+
+
+def test_a_stopped_job_says_which_checkpoint_it_keeps_and_what_it_is_doing(
+    write_job: WriteJob, prepare: Prepare, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = prepare(write_job(run={"time_limit": "1s"}, training={"steps": 500, "checkpoint_every": 1}))
+    stop = StopRequest()
+    stop.limit(0)
+    with pytest.raises(JobStopped, match="before its first checkpoint") as early:
+        run_job(run, stop)
+    assert "first step" in str(early.value.fix)
+    with pytest.raises(JobStopped, match=r"Its checkpoint of step [0-9]+ is kept") as late:
+        run_job(run, StopRequest())
+    assert checkpoints.newest_step(run / "checkpoints") == int(late.value.what.split()[-3])
+    phases = [
+        event["text"]
+        for line in capsys.readouterr().out.splitlines()
+        if (event := events.receive(line)) and event["event"] == "phase"
+    ]
+    assert re.fullmatch(r"Checking the [0-9.]+ kB of the base model", phases[0])
+    assert phases[-4:] == [
+        "Preparing the data",
+        "Loading the base model",
+        "Measuring the base model on 2 held-out blocks and 2 lines",
+        "Training",
+    ]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -16,8 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from starfreight.console import Console, human_count
+from starfreight.directories import discard, refuse_link
+from starfreight.directory_lock import only_one
 from starfreight.errors import GateError, InputError, ServiceError, StarfreightError
-from starfreight.files import PARTIAL_PREFIX, disk_errors, only_one
+from starfreight.files import PARTIAL_PREFIX, disk_errors
 from starfreight.jobs.backends.interface import Fetched
 from starfreight.jobs.backends.kubernetes.client.cluster import Cluster
 from starfreight.jobs.backends.kubernetes.client.job_status import end_of, is_working
@@ -101,6 +102,7 @@ class _Source:
         unpacking = Unpacking(io.BufferedReader(execution, 1 << 20), f"job {self.target.link}")
         index = unpacking.index
         final = parent / (name or index.run)
+        refuse_link(final, below=parent)
         _check_replaceable(final)
         with disk_errors(parent):
             partial = Path(tempfile.mkdtemp(prefix=PARTIAL_PREFIX, dir=parent))
@@ -111,7 +113,7 @@ class _Source:
             partial.chmod(0o755)
             _move(partial, final)
         finally:
-            shutil.rmtree(partial, ignore_errors=True)
+            discard(partial, below=parent)
         self.console.note(f"{final}: {len(index.files)} files, {human_count(index.size, 'B')}")
         return final
 
@@ -153,7 +155,7 @@ def _move(partial: Path, final: Path) -> None:
         old = Path(tempfile.mkdtemp(prefix=PARTIAL_PREFIX, dir=final.parent))
         final.rename(old / final.name)
         partial.rename(final)
-        shutil.rmtree(old, ignore_errors=True)
+        discard(old, below=old.parent)
 
 
 def reader_job(submitted: Object, target: Target) -> Object:

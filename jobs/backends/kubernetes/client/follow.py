@@ -152,7 +152,7 @@ def raise_unless_done(cluster: Cluster, target: Target, failure: StarfreightErro
         return
     if now.status in ("stopped", "stopping"):
         raise JobStopped(
-            "The job was cancelled. Its last checkpoint is kept.",
+            "The job was cancelled. Its last checkpoint is kept, if it had written one.",
             where=where,
             fix=f"starfreight jobs resume {target.name} --on kubernetes",
         )

@@ -17,14 +17,14 @@ from starfreight.jobs.backends.kubernetes.client.watch import pages
 
 
 def list_jobs(cluster: Cluster, console: Console) -> Report:
-    """One line for each job of the namespace, the newest last."""
+    """A table of the jobs of the namespace, the newest last."""
     found = [job for kind in KINDS for job in _jobs_of_kind(cluster, kind, console)]
     if not found:
         check_namespace(cluster)
     found.sort(key=lambda one: (one.created or "", one.name))
     now = cluster.now()
     width = max((len(one.name) for one in found), default=0)
-    lines = []
+    lines = [f"{'JOB':{width}}  {'STATUS':8}  {'PODS':7}  {'AGE':>4}"] if found else []
     for one in found:
         share = f"{one.done}/{one.pods}" if one.pods > 1 else ""
         what = f"  {one.what}" if one.what else ""

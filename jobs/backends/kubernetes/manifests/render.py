@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from starfreight.jobs.backends.kubernetes.manifests.job import fill_job, fill_metadata
 from starfreight.jobs.backends.kubernetes.manifests.job_spec import JobSpec, each_variant, plan_job
 from starfreight.jobs.backends.kubernetes.manifests.nodes import fill_nodes
-from starfreight.jobs.backends.kubernetes.manifests.secrets import refuse_secrets
 from starfreight.jobs.backends.kubernetes.manifests.templates import (
     Object,
     as_yaml,
@@ -73,11 +72,10 @@ def render(
         kind: of the job; training by default.
 
     Raises:
-        RecipeError: the recipe cannot run in a cluster, holds a secret, or needs a newer server.
+        RecipeError: the recipe cannot run in a cluster, or needs a newer server.
         InputError: the base model's ``config.json`` is not valid.
     """
     server = parse_version(version)
-    refuse_secrets(recipe_file.recipe)
     plan = plan_job(kind or find_kind("train"), recipe_file, server)
     text = recipe_as_yaml(_for_the_pod(plan))
     config_map = plan.names.config_map(text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 
-from starfreight.files import LOCK_PATIENCE
+from starfreight.directory_lock import LOCK_PATIENCE
 from starfreight.jobs.backends.kubernetes.manifests.job_spec import RUNS, JobSpec
 from starfreight.jobs.backends.kubernetes.manifests.templates import Object
 from starfreight.jobs.backends.kubernetes.manifests.volumes import (

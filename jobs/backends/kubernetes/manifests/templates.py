@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from starfreight.console import harmless
+
 FOLDER = Path(__file__).with_name("templates")
 
 Object = dict[str, Any]
@@ -24,11 +26,7 @@ def load_template(name: str) -> Object:
 
 def as_yaml(documents: list[Object]) -> str:
     """Objects as a YAML file of several documents. Equal data gives equal text."""
-    import yaml
-
-    return yaml.dump_all(
-        documents, Dumper=_dumper(), sort_keys=False, explicit_start=True, allow_unicode=True, width=110
-    )
+    return _dump(documents, explicit_start=True)
 
 
 def recipe_as_yaml(data: Any) -> str:
@@ -37,14 +35,30 @@ def recipe_as_yaml(data: Any) -> str:
     Recipes are parsed as YAML 1.2, but PyYAML writes YAML 1.1, where ``2e-4`` is a string. If this makes a
     difference, the result is JSON, which is valid YAML.
     """
-    import yaml
-
     from starfreight.recipe.yaml import parse_yaml
 
-    text = yaml.dump(data, Dumper=_dumper(), sort_keys=False, allow_unicode=True, width=110)
+    text = _dump([data], explicit_start=False)
     if parse_yaml(text, "the rendered recipe") == data:
         return text
-    return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+    return text if text == harmless(text) else json.dumps(data, indent=2) + "\n"
+
+
+def _dump(documents: list[Any], *, explicit_start: bool) -> str:
+    import yaml
+
+    for readable in (True, False):  # Marks of direction and the like are written as escapes.
+        text: str = yaml.dump_all(
+            documents,
+            Dumper=_dumper(),
+            sort_keys=False,
+            explicit_start=explicit_start,
+            allow_unicode=readable,
+            width=110,
+        )
+        if text == harmless(text):
+            break
+    return text
 
 
 def _dumper() -> Any:

@@ -46,7 +46,8 @@ class TestList:
         api.job("a-old", status=condition("Complete"))
         api.job("z-of-others", metadata={"labels": {}})
         assert main(["jobs", "list", *ON]) == 0
-        lines = capsys.readouterr().out.splitlines()
+        head, *lines = capsys.readouterr().out.splitlines()
+        assert head.split() == ["JOB", "STATUS", "PODS", "AGE"]
         assert [line.split()[:2] for line in lines] == [["a-old", "done"], ["b-new", "active"]]
 
     def test_jobs_on_several_nodes_are_in_it_whoever_holds_their_pods(
@@ -77,7 +78,7 @@ class TestList:
         api.job("acme")
         assert main(["jobs", "list", *ON]) == 0
         said = capsys.readouterr()
-        assert said.out.split()[0] == "acme"
+        assert said.out.splitlines()[1].startswith("acme ")
         assert said.err.startswith("JobSets are not listed: ")
 
     def test_a_namespace_that_is_not_there_is_no_empty_list(

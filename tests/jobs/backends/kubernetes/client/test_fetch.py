@@ -115,6 +115,8 @@ class TestReceiving:
     def test_a_record_that_says_done_without_its_adapter_is_refused(
         self, run_folder: Path, tmp_path: Path, said: Any
     ) -> None:
+        for name in ("stolen", "elsewhere"):
+            (run_folder / name).unlink()
         record = Run.load(run_folder)
         record.model_copy(update={"status": "done"}).save(run_folder)
         with pytest.raises(GateError, match="does not match its record"):
@@ -177,6 +179,36 @@ class TestHostileStreams:
         info.size = 1 << 40
         with pytest.raises(ServiceError, match="the index is missing"):
             Unpacking(io.BytesIO(info.tobuf() + b"\0" * 4096), "here")
+
+    @pytest.mark.parametrize("paths", [("a", "a/b"), ("a/b", "a"), ("n" * 300,)])
+    def test_names_that_exclude_each_other_are_refused(self, paths: tuple[str, ...], tmp_path: Path) -> None:
+        buffer = io.BytesIO()
+        files = [
+            {"path": path, "size": 0, "digest": "sha256:" + hashlib.sha256().hexdigest()} for path in paths
+        ]
+        index = json.dumps({"run": "acme", "files": files}).encode()
+        with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
+            for name, data in ((INDEX, index), *((path, b"") for path in paths)):
+                info = tarfile.TarInfo(name)
+                info.size = len(data)
+                tar.addfile(info, io.BytesIO(data))
+        buffer.seek(0)
+        with pytest.raises(GateError, match="cannot be created beside the other files"):
+            Unpacking(buffer, "here").into(tmp_path / "out")
+
+    @pytest.mark.parametrize("position", ["index", "file"])
+    def test_a_header_without_end_is_not_read(self, position: str, tmp_path: Path) -> None:
+        index = json.dumps(
+            {"run": "acme", "files": [{"path": "a", "size": 0, "digest": "sha256:" + "0" * 64}]}
+        ).encode()
+        first, info = tarfile.TarInfo(INDEX), tarfile.TarInfo("x")
+        first.size, info.type, info.size = len(index), tarfile.XHDTYPE, 1 << 40
+        data = b"" if position == "index" else first.tobuf() + index.ljust(512, b"\0")
+        pipe = Pipe(data + info.tobuf(tarfile.GNU_FORMAT) + b"30 path=aaaaaaaaaaaaaaaaaaaaa\n" * 1_000_000)
+        with pytest.raises(GateError, match="header of an invalid size"):
+            Unpacking(pipe, "here").into(tmp_path / "out")
+        assert pipe._data.tell() < 1 << 20
+        assert not list(tmp_path.rglob("*a"))
 
 
 class TestReaderJob:

@@ -54,7 +54,7 @@ class TestEnds:
         [
             (
                 {"exitCode": 75},
-                "stopped on request with its checkpoint written (exit code 75) while training",
+                "stopped on request (exit code 75) while training",
             ),
             ({"exitCode": 2}, "could not use its recipe or an input (exit code 2) while training"),
             (

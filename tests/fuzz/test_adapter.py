@@ -1,0 +1,36 @@
+"""Configuration of adapters."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from fuzzing import changed_json, fuzz, holds
+from hypothesis import given
+
+from starfreight.checkpoint import open_checkpoint
+from starfreight.packager.press.adapter import open_adapter
+
+MODULE = "model.layers.0.self_attn.q_proj"
+
+
+def test_a_configuration_of_changed_values(
+    make_checkpoint: Callable[..., Path], make_adapter: Callable[..., Path], tmp_path: Path
+) -> None:
+    checkpoint = open_checkpoint(make_checkpoint(tmp_path / "base", hidden=64, ffn=128))
+    adapter = make_adapter(
+        tmp_path / "adapter", {f"{MODULE}.weight": (64, 64)}, rank_pattern={"q_proj": 4},
+        alpha_pattern={MODULE: 8}, use_rslora=False, use_dora=False, target_modules=["q_proj"], bias="none",
+        modules_to_save=None, fan_in_fan_out=False,
+    )  # fmt: skip
+    path = adapter / "adapter_config.json"
+    assert open_adapter(adapter, checkpoint).factors
+
+    @fuzz
+    @given(data=changed_json(json.loads(path.read_text())))
+    def read(data: bytes) -> None:
+        path.write_bytes(data)
+        holds(lambda: open_adapter(adapter, checkpoint))
+
+    read()
