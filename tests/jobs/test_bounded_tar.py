@@ -102,7 +102,7 @@ def test_a_long_row_of_digits_takes_no_quadratic_time() -> None:
     begin = time.monotonic()
     with pytest.raises(UnsafeArchiveError, match="very long number"):
         list(members(io.BytesIO(archive + b"\0" * 1024)))
-    assert time.monotonic() - begin < 2
+    assert time.monotonic() - begin < 30  # Without the bound, more than a minute.
 
 
 def test_long_names_and_records_of_every_format_are_read() -> None:

@@ -128,7 +128,7 @@ def test_a_byte_at_a_time_is_given_up_at_once(
     start = time.monotonic()
     with pytest.raises(ServiceError, match=r"answers at less than 1,000 bytes a second") as caught:
         ask()
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 30  # Without the limit, minutes.
     assert caught.value.exit_code == 4
     assert "127.0.0.1" in str(caught.value.where)
     assert not list(tmp_path.iterdir())
@@ -212,7 +212,7 @@ def test_a_flood_is_not_read_to_its_end(flood: str, server: Drip) -> None:
     start = time.monotonic()
     with pytest.raises(ServiceError, match="larger than"):
         reader(server).get_manifest("1.0", "text/plain")
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 60  # Without the bound, without end.
     assert len(server.asked) == 1
 
 
