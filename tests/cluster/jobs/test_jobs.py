@@ -51,7 +51,8 @@ class TestJob:
     def test_goes_on_after_cancel_from_its_checkpoint_to_the_same_adapter(
         self, starfreight: Any, recipe: Callable[..., Path], submit: Callable[[Path], str], tmp_path: Path
     ) -> None:
-        steps = {"steps": 150, "checkpoint_every": 50}
+        # Enough that it cannot end between its 30th step and the request to stop.
+        steps = {"steps": 500, "checkpoint_every": 50}
         whole = submit(recipe("unbroken", steps))
         starfreight.wait_for(whole, lambda status: status["status"] == "done")
         name = submit(recipe("broken", steps))
