@@ -44,12 +44,13 @@ class KubernetesBackend:
         rendered = render(file, version=cluster.version(), kind=request.kind)
         for warning in rendered.warnings:
             console.note(f"Warning: {warning}")
-        submitted = submit(cluster, rendered.documents, console, rendered.earlier_name)
+        submitted = submit(cluster, rendered.documents, console, rendered.earlier_names)
         report = follow_all(cluster, submitted, console, detach=request.detach)
-        names = {one.target.name for one in submitted}
-        if rendered.earlier_name in names:
-            return Submitted(_renamed(rendered.results, rendered.name, rendered.earlier_name), report)
-        return Submitted(rendered.results, report)
+        results = rendered.results
+        for name, earlier in rendered.earlier_names.items():
+            if any(one.target.name == earlier for one in submitted):
+                results = _renamed(results, name, earlier)
+        return Submitted(results, report)
 
     def state(self, name: str, console: Console) -> Report:
         """State of a job and its pods, and the reason if it is waiting."""
@@ -123,8 +124,11 @@ class KubernetesBackend:
 
 
 def _renamed(results: tuple[str, ...], name: str, earlier: str) -> tuple[str, ...]:
-    """The names of results under a job's name by an earlier version of Starfreight."""
-    return tuple(earlier + result.removeprefix(name) for result in results)
+    """Results with those of one job under its earlier name; the pods of an Indexed Job append a number."""
+    return tuple(
+        earlier + result.removeprefix(name) if result == name or result.startswith(f"{name}-") else result
+        for result in results
+    )
 
 
 def follow_all(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 from starfreight.console import Console
@@ -29,6 +30,8 @@ from starfreight.jobs.backends.kubernetes.client.targets import (
 from starfreight.jobs.backends.kubernetes.manifests.names import ANNOTATION_RECIPE
 from starfreight.jobs.backends.kubernetes.manifests.templates import Object
 
+_NO_NAMES: Mapping[str, str] = MappingProxyType({})
+
 
 @dataclass(frozen=True)
 class SubmittedJob:
@@ -39,7 +42,10 @@ class SubmittedJob:
 
 
 def submit(
-    cluster: Cluster, documents: Sequence[Object], console: Console, earlier_name: str | None = None
+    cluster: Cluster,
+    documents: Sequence[Object],
+    console: Console,
+    earlier_names: Mapping[str, str] = _NO_NAMES,
 ) -> tuple[SubmittedJob, ...]:
     """Creates the jobs of a rendered recipe, unless the cluster has them already.
 
@@ -50,7 +56,8 @@ def submit(
         cluster: the cluster.
         documents: the ConfigMap and the Job, as rendered; several Jobs if the server lacks Indexed Jobs.
         console: shows the state of each job.
-        earlier_name: name of the same job by an earlier version of Starfreight; it is searched for, too.
+        earlier_names: for each job its name by an earlier version of Starfreight, looked up if the cluster
+            does not have the job under its own name.
 
     Raises:
         RecipeError: the server rejects a document as invalid; nothing was created.
@@ -63,11 +70,8 @@ def submit(
         kind = object_kind(document)
         if kind is not None:
             target = Target(kind, str(document["metadata"]["name"]))
-            earlier = _find_earlier(cluster, kind, earlier_name)
-            if earlier is not None:
-                submitted.append(_continue_earlier(cluster, *earlier, console))
-                continue
-            submitted.append(_submit(cluster, target, document, config_maps, console))
+            earlier = earlier_names.get(target.name)
+            submitted.append(_submit(cluster, target, document, config_maps, console, earlier))
     return tuple(submitted)
 
 
@@ -99,12 +103,21 @@ def resume(cluster: Cluster, target: Target, job: Object, console: Console) -> S
 
 
 def _submit(
-    cluster: Cluster, target: Target, document: Object, config_maps: list[Object], console: Console
+    cluster: Cluster,
+    target: Target,
+    document: Object,
+    config_maps: list[Object],
+    console: Console,
+    earlier_name: str | None,
 ) -> SubmittedJob:
     _check_kind(cluster, target.kind)
     existing = cluster.find(target.path(cluster))
     if existing is not None:
         submitted = _continue_existing(cluster, target, existing, document, config_maps, console)
+        if submitted is not None:
+            return submitted
+    elif earlier_name is not None:
+        submitted = _continue_earlier(cluster, Target(target.kind, earlier_name), console)
         if submitted is not None:
             return submitted
     dry_run(cluster, target.kind, document, config_maps)
@@ -124,20 +137,12 @@ def _submit(
     return SubmittedJob(target, "created")
 
 
-def _find_earlier(cluster: Cluster, kind: ObjectKind, name: str | None) -> tuple[Target, Object] | None:
-    """A job under the name of an earlier version of Starfreight, unless it has failed."""
-    if name is None or (kind is not JOB and cluster.find(f"/{kind.group}") is None):
-        return None
-    target = Target(kind, name)
+def _continue_earlier(cluster: Cluster, target: Target, console: Console) -> SubmittedJob | None:
+    """Continues with a job that an earlier version named; ``None`` if it is gone, going or failed."""
     existing = cluster.find(target.path(cluster))
     if existing is None or view(existing).status in ("failed", "deleting"):
         return None
-    return target, existing
-
-
-def _continue_earlier(cluster: Cluster, target: Target, existing: Object, console: Console) -> SubmittedJob:
-    submitted = _continue_existing(cluster, target, existing, existing, [], console)
-    return submitted or SubmittedJob(target, "running")
+    return _continue_existing(cluster, target, existing, existing, [], console)
 
 
 def _continue_existing(

@@ -54,6 +54,14 @@ class Rendered:
     results: tuple[str, ...]
     earlier_name: str | None = None
 
+    @property
+    def earlier_names(self) -> dict[str, str]:
+        """The name of each job by Starfreight 0.1. Without Indexed Jobs, each variant of a sweep is a job."""
+        if self.earlier_name is None:
+            return {}
+        names = [str(one["metadata"]["name"]) for one in self.documents if one["kind"] != "ConfigMap"]
+        return {name: self.earlier_name + name.removeprefix(self.name) for name in names}
+
     def as_yaml(self) -> str:
         """All documents as YAML for ``kubectl apply -f -``."""
         return as_yaml(list(self.documents))

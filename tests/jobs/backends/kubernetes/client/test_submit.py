@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from starfreight.errors import InputError, RecipeError, ServiceError
+from starfreight.jobs.backends.kubernetes.backend import _renamed
 from starfreight.jobs.backends.kubernetes.client.cluster import Cluster
 from starfreight.jobs.backends.kubernetes.client.submit import resume, submit
 from starfreight.jobs.backends.kubernetes.client.targets import JOB, Target, find_target, pod_templates
@@ -68,6 +69,34 @@ class TestSubmitting:
         submit(cluster, render_recipe(tmp_path, sweep=sweep).documents, said)
         assert [one.path for one in api.written("POST")] == [JOBS, MAPS]
         assert api.written("POST")[0].body["spec"]["completions"] == 100
+
+    def test_a_job_under_its_earlier_name_is_the_same_job_unless_it_failed(
+        self, api: Any, cluster: Cluster, said: Any, rendered: Rendered
+    ) -> None:
+        earlier = rendered.earlier_names[rendered.name]
+        assert earlier != rendered.name
+        api.job(earlier)
+        (found,) = submit(cluster, rendered.documents, said, rendered.earlier_names)
+        assert (found.target.name, found.how) == (earlier, "running")
+        assert api.written("POST") == []
+        api.job(earlier, status={"conditions": [{"type": "Failed", "status": "True"}]})
+        (found,) = submit(cluster, rendered.documents, said, rendered.earlier_names)
+        assert (found.target.name, found.how) == (rendered.name, "created")
+        # Now the cluster has it under its own name, and the earlier one is not asked for.
+        api.asked.clear()
+        submit(cluster, rendered.documents, said, rendered.earlier_names)
+        assert not [one for one in api.asked if one.path.endswith(earlier)]
+
+    def test_each_job_of_a_sweep_without_indexed_jobs_has_its_earlier_name(
+        self, tmp_path: Path, said: Any
+    ) -> None:
+        render_recipe(tmp_path, sweep={"training.seed": list(range(11))})
+        many = render(load_recipe(tmp_path / "recipe.yaml"), version="1.20")
+        names = many.earlier_names
+        assert list(names) == list(many.results) == [f"{many.name}-{number}" for number in range(11)]
+        assert list(names.values()) == [f"{many.earlier_name}-{number}" for number in range(11)]
+        renamed = _renamed(many.results, f"{many.name}-1", names[f"{many.name}-1"])
+        assert [index for index, name in enumerate(renamed) if name != many.results[index]] == [1]
 
     def test_a_document_that_the_server_does_not_take_leaves_nothing_behind(
         self, api: Any, cluster: Cluster, said: Any, rendered: Rendered, reply: Any, failure: Any
