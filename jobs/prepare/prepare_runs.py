@@ -21,14 +21,6 @@ from starfreight.recipe import Base, Recipe
 from starfreight.run import RUN_FILE, BaseInput
 
 
-def prepare_run(
-    recipe: Recipe, folder: Path, runs: Path, console: Console, *, part: str = "", ship: bool = False
-) -> Path:
-    """:func:`prepare_runs` for one recipe without a sweep."""
-    (prepared,) = prepare_runs([recipe], folder, runs, console, part=part, ship=ship)
-    return prepared
-
-
 def prepare_runs(
     recipes: Sequence[Recipe],
     folder: Path,

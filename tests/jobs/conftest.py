@@ -23,7 +23,7 @@ from starfreight.jobs.data.encoder import Encoder
 from starfreight.jobs.data.formats import Example
 from starfreight.jobs.data.manifest.manifest import DataManifest
 from starfreight.jobs.data.sources.interface import Sample
-from starfreight.jobs.prepare.prepare_runs import prepare_run
+from starfreight.jobs.prepare.prepare_runs import prepare_runs
 from starfreight.recipe import load_recipe
 from starfreight.run import DATA_MANIFEST, Inputs, Run
 
@@ -93,7 +93,8 @@ def prepare() -> Callable[[Path], Path]:
 
     def prepare_recipe(recipe: Path) -> Path:
         file = load_recipe(recipe)
-        return prepare_run(file.recipe, file.folder, recipe.parent / "runs", Console(quiet=True))
+        (run,) = prepare_runs([file.recipe], file.folder, recipe.parent / "runs", Console(quiet=True))
+        return run
 
     return prepare_recipe
 

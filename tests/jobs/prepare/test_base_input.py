@@ -82,9 +82,10 @@ def test_a_run_to_be_packaged_needs_a_license_text_before_its_base_is_hashed_or_
 
     def prepare(*, ship: bool) -> Path:
         recipe = load_recipe(path).recipe
-        return prepare_runs.prepare_run(
-            recipe, file.folder, tmp_path / "runs", Console(quiet=True), ship=ship
+        (run,) = prepare_runs.prepare_runs(
+            [recipe], file.folder, tmp_path / "runs", Console(quiet=True), ship=ship
         )
+        return run
 
     with pytest.raises(GateError, match="LicenseRef-Base is missing") as caught:
         prepare(ship=True)

@@ -13,7 +13,7 @@ import pytest
 from starfreight.console import Console
 from starfreight.errors import InputError, RecipeError
 from starfreight.files import sha256_file
-from starfreight.jobs.prepare.prepare_runs import prepare_run, prepare_runs
+from starfreight.jobs.prepare.prepare_runs import prepare_runs
 from starfreight.recipe import expand, load_recipe
 from starfreight.run import DATA_MANIFEST, Run
 
@@ -89,7 +89,11 @@ def test_a_run_killed_during_its_preparation_is_prepared_again(write_job: WriteJ
 def test_each_variant_of_a_sweep_has_its_own_run(write_job: WriteJob, tmp_path: Path) -> None:
     file = load_recipe(write_job(sweep={"training.rank": [2, 4]}))
     console = Console(quiet=True)
-    runs = [prepare_run(recipe, file.folder, tmp_path / "runs", console) for recipe in expand(file.recipe)]
+    runs = [
+        run
+        for recipe in expand(file.recipe)
+        for run in prepare_runs([recipe], file.folder, tmp_path / "runs", console)
+    ]
     assert [Run.load(run).recipe.training.rank for run in runs] == [2, 4]
     assert [run.name.rsplit("-", 1)[0] for run in runs] == ["tiny-rank-2", "tiny-rank-4"]
 
