@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from starfreight.commands.pipeline import Shipped, run_pipeline
 from starfreight.console import Console
 from starfreight.jobs.backends.interface import Location
 from starfreight.jobs.backends.kubernetes.options import cluster_options
 from starfreight.jobs.cli.location import CONTEXT_OPTION, RUNS_OPTION
 from starfreight.options import run_options, with_console
-from starfreight.recipe import RecipeFile
+
+if TYPE_CHECKING:
+    from starfreight.commands.pipeline import Shipped
+    from starfreight.recipe import RecipeFile
 
 
 @click.command()
@@ -54,6 +56,7 @@ def run(
         starfreight run recipe.yaml --publish
         starfreight run recipe.yaml --on kubernetes --namespace research
     """
+    from starfreight.commands.pipeline import run_pipeline
     from starfreight.errors import RecipeError
     from starfreight.recipe import expand, load_recipe
     from starfreight.registry import parse_reference
