@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from starfreight.recipe.units import Duration, Memory
-from starfreight.recipe.values import RecipePart
+from starfreight.recipe.values import Line, RecipePart
 
 DnsLabel = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
 """The name of a namespace, also as a label's value (RFC 1123)."""
@@ -110,6 +110,9 @@ class KubernetesOptions(RecipePart):
     adapter's size."""
     keep_finished: Duration | None = None
     """How long a finished Job stays in the cluster; a day by default. The run itself is kept."""
+    patch: Line | None = None
+    """A YAML file beside the recipe with a part of a Job, merged into the rendered one: labels, affinity,
+    `runtimeClassName`, DRA claims, variables from Secrets."""
 
     @model_validator(mode="after")
     def _what_belongs_together(self) -> KubernetesOptions:

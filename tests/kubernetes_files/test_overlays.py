@@ -13,6 +13,8 @@ from manifest_checks import VERSIONS
 
 from starfreight.recipe.kubernetes import KubernetesOptions
 
+OVERLAYS = ("base", "air-gapped", "kueue", "gpu-operator", "policies")
+
 Documents = Callable[[str], list[dict[str, Any]]]
 
 SINCE = {"ValidatingAdmissionPolicy": "1.30", "ValidatingAdmissionPolicyBinding": "1.30"}
@@ -67,7 +69,7 @@ def test_no_file_lies_beside_its_kustomization_unused(folder: Path, overlay: str
 def test_nothing_is_named_twice_when_all_is_applied(rendered: Documents) -> None:
     names = [
         (one["kind"], one["metadata"].get("namespace"), one["metadata"]["name"])
-        for overlay in ("air-gapped", "kueue", "gpu-operator")
+        for overlay in ("air-gapped", "kueue", "gpu-operator", "policies")
         for one in rendered(overlay)
     ]
     assert len(names) == len(set(names))
@@ -77,7 +79,8 @@ def test_everything_lies_in_one_namespace_but_for_what_the_operator_reads(
     overlay: str, rendered: Documents
 ) -> None:
     namespaces = {one["metadata"]["namespace"] for one in rendered(overlay) if "namespace" in one["metadata"]}
-    assert namespaces == ({"starfreight", "gpu-operator"} if overlay == "gpu-operator" else {"starfreight"})
+    others: dict[str, set[str]] = {"gpu-operator": {"starfreight", "gpu-operator"}, "policies": set()}
+    assert namespaces == others.get(overlay, {"starfreight"})
 
 
 def test_what_recipes_name_by_default_is_there(rendered: Documents) -> None:
@@ -100,7 +103,7 @@ def test_the_folder_holds_no_python(folder: Path) -> None:
 
 def test_the_readme_names_only_what_is_there(folder: Path) -> None:
     named = set(re.findall(r"kubernetes/[a-z][a-z0-9./-]*[a-z0-9]", (folder / "README.md").read_text()))
-    assert {f"kubernetes/{name}" for name in ("base", "air-gapped", "kueue", "gpu-operator")} <= named
+    assert {f"kubernetes/{name}" for name in OVERLAYS} <= named
     assert [name for name in sorted(named) if not (folder.parent / name).exists()] == []
 
 
@@ -142,9 +145,25 @@ class TestKueue:
             ]
             assert sum(nominal) <= parse_quantity(hard[f"requests.{name}"]), name
 
+    def test_jobs_without_gpus_are_not_assigned_nodes_with_gpus(self, rendered: Documents) -> None:
+        flavors = self.named(rendered, "ResourceFlavor")
+        (queue,) = self.named(rendered, "ClusterQueue").values()
+        (group,) = queue["resourceGroups"]
+        for flavor in group["flavors"]:
+            quota = {one["name"]: one["nominalQuota"] for one in flavor["resources"]}
+            taints = flavors[flavor["name"]].get("nodeTaints", [])
+            assert bool(quota[KubernetesOptions().gpu_resource]) == bool(taints)
+            assert {one["key"] for one in taints} <= {KubernetesOptions().gpu_resource}
+
     def test_jobs_of_one_priority_never_push_each_other_out(self, rendered: Documents) -> None:
         (queue,) = self.named(rendered, "ClusterQueue").values()
         assert queue["preemption"]["withinClusterQueue"] == "LowerPriority"
+
+
+def test_every_priority_is_valid_as_a_label(rendered: Documents, overlay: str) -> None:
+    """JobSet writes it as one, and a label cannot begin with a dash."""
+    classes = [one for one in rendered(overlay) if one["kind"] in ("PriorityClass", "WorkloadPriorityClass")]
+    assert all(one["value"] >= 0 for one in classes)
 
 
 class TestCustomSchemas:

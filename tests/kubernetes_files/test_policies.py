@@ -108,13 +108,15 @@ class TestNetwork:
 
 
 class TestPriorities:
-    """Jobs push out jobs, and nobody else's pods."""
+    """Interactive jobs go first, and evict nobody."""
 
-    def test_no_class_is_above_pods_without_one(self, rendered: Documents) -> None:
+    def test_interactive_jobs_go_first_and_no_value_is_negative(self, rendered: Documents) -> None:
         values = {one["metadata"]["name"]: one["value"] for one in of_kind(rendered("base"), "PriorityClass")}
-        assert values["starfreight-batch"] < values["starfreight-interactive"] <= 0
-        # The cluster autoscaler adds no node for a pod below this.
-        assert min(values.values()) >= -10
+        assert 0 <= values["starfreight-batch"] < values["starfreight-interactive"]
+
+    def test_no_job_evicts_pods_of_others(self, rendered: Documents) -> None:
+        for one in of_kind(rendered("base"), "PriorityClass"):
+            assert one["preemptionPolicy"] == "Never"
 
     def test_no_class_is_everybodys_default(self, rendered: Documents) -> None:
         assert not any(one.get("globalDefault") for one in of_kind(rendered("base"), "PriorityClass"))

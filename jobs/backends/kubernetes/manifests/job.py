@@ -14,6 +14,7 @@ from starfreight.jobs.backends.kubernetes.manifests.names import (
     LABEL_RUN,
     LABEL_VARIANT,
 )
+from starfreight.jobs.backends.kubernetes.manifests.patch import apply_patch
 from starfreight.jobs.backends.kubernetes.manifests.steps import fill_steps
 from starfreight.jobs.backends.kubernetes.manifests.templates import Object, load_template
 from starfreight.jobs.backends.kubernetes.manifests.volumes import fill_volumes
@@ -22,6 +23,8 @@ _START_MARGIN = 15 * 60
 """Seconds added to the time limit for pulling the image, preparing the data and starting a node."""
 _PACKAGE_MARGIN = 60 * 60
 """Seconds added for packaging and publishing."""
+_LONGEST = 7 * 24 * 3600
+"""Time limit in seconds if the recipe has none: a job that hangs must not hold its GPUs for ever."""
 
 
 def fill_job(plan: JobSpec, config_map: str) -> Object:
@@ -49,6 +52,9 @@ def fill_job(plan: JobSpec, config_map: str) -> Object:
     _fill_scheduling(pod, plan)
     fill_volumes(pod, plan, config_map)
     fill_steps(pod, plan)
+    _name_containers(job)
+    if plan.patch is not None:
+        apply_patch(job, plan.patch, ("fetch", *plan.kind.pod_steps))
     return job
 
 
@@ -91,21 +97,36 @@ def _fill_retries(job: Object, plan: JobSpec) -> None:
             rule["action"] = "FailIndex"
 
 
+def _name_containers(job: Object) -> None:
+    """Repeats each rule about exit codes for every container of the job, by name.
+
+    A rule without a name also judges containers that a service mesh or a secrets agent adds to the pod: a job
+    that fails with 1 while such a container ends with 143 would be retried for ever.
+    """
+    pod = job["spec"]["template"]["spec"]
+    steps = [step["name"] for step in (*pod.get("initContainers", []), *pod["containers"])]
+    policy = job["spec"]["podFailurePolicy"]
+    rules: list[Object] = []
+    for rule in policy["rules"]:
+        codes = rule.get("onExitCodes")
+        if codes is None:
+            rules.append(rule)
+        else:
+            rules += [rule | {"onExitCodes": {**codes, "containerName": step}} for step in steps]
+    policy["rules"] = rules
+
+
 def _fill_deadlines(job: Object, plan: JobSpec) -> None:
     spec = job["spec"]
     spec["ttlSecondsAfterFinished"] = plan.keep_finished
     grace = plan.resources.checkpoint_grace
     spec["template"]["spec"]["terminationGracePeriodSeconds"] = grace
-    limit = plan.recipe.run.time_limit
-    if limit is None:
-        return
+    limit = plan.recipe.run.time_limit or _LONGEST
     margin = _START_MARGIN + grace + (_PACKAGE_MARGIN if plan.last_step in ("package", "publish") else 0)
     # The deadline includes the time for which variants wait for others. Without run.kubernetes.parallelism
     # the nodes limit how many run at a time, in the worst case to one.
     rounds = math.ceil(plan.variants / (plan.options.parallelism or 1)) if plan.indexed else 1
-    template = spec.pop("template")
     spec["activeDeadlineSeconds"] = rounds * (limit + margin)
-    spec["template"] = template
 
 
 def _fill_scheduling(pod: Object, plan: JobSpec) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 from starfreight.errors import RecipeError
 from starfreight.jobs.backends.kubernetes.manifests.image import choose_image
 from starfreight.jobs.backends.kubernetes.manifests.names import Names, choose_names
+from starfreight.jobs.backends.kubernetes.manifests.patch import read_patch
+from starfreight.jobs.backends.kubernetes.manifests.templates import Object
 from starfreight.jobs.backends.kubernetes.manifests.versions import IMAGE_VOLUMES, Version
 from starfreight.jobs.data.sources import kind_of
 from starfreight.jobs.kinds.interface import JobKind
@@ -44,6 +46,7 @@ class JobSpec:
         resources: of each pod, sufficient for every variant.
         mounted: ``oci://`` sources that the kubelet mounts, without this prefix.
         fetches: true if inputs are fetched by a step before the job.
+        patch: a part of a Job to merge into it; ``None`` for nothing.
     """
 
     kind: JobKind
@@ -56,6 +59,7 @@ class JobSpec:
     resources: PodResources
     mounted: tuple[str, ...]
     fetches: bool
+    patch: Object | None = None
 
     @property
     def options(self) -> KubernetesOptions:
@@ -147,6 +151,7 @@ def plan_job(kind: JobKind, file: RecipeFile, server: Version) -> JobSpec:
             for source in sources
             if source.removeprefix(_OCI) not in mounted
         ),
+        patch=None if options.patch is None else read_patch(file.folder / options.patch),
     )
 
 

@@ -32,6 +32,9 @@ ANNOTATION_LEAST = "kueue.x-k8s.io/job-min-parallelism"
 ANNOTATION_RECIPE = "dev.starfreight/recipe-digest"
 """The whole digest of the recipe with the options of its submission."""
 
+READER = "starfreight-reader"
+"""Beginning of the names of readers (``templates/reader.yaml``), for the policy on ``pods/exec``."""
+
 LABEL_COMPONENT = "app.kubernetes.io/component"
 """The activity of the job's kind, e.g. ``training``."""
 
@@ -98,6 +101,12 @@ def choose_names(
             f"{recipe.name!r} is not a valid name in Kubernetes.",
             where="key name",
             fix="use only lower-case letters, digits and dashes, with a letter or a digit at the end",
+        )
+    if recipe.name.startswith(READER):
+        raise RecipeError(
+            f"Names that begin with {READER!r} belong to the pods of starfreight jobs fetch.",
+            where="key name",
+            fix="choose another name: people who submit jobs may connect to these pods",
         )
     if of_a_service and recipe.name[0].isdigit():
         raise RecipeError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from starfreight.errors import RecipeError
 from starfreight.jobs.backends.kubernetes.manifests.job_spec import NODE_JOB, JobSpec
 from starfreight.jobs.backends.kubernetes.manifests.names import LABEL_REACH_PEERS
+from starfreight.jobs.backends.kubernetes.manifests.patch import patched_fields
 from starfreight.jobs.backends.kubernetes.manifests.templates import Object, load_template
 
 _PORT = 29500
@@ -16,7 +17,9 @@ _PATCHED = (
     "terminationGracePeriodSeconds",
     "imagePullSecrets",
     "nodeSelector",
+    "affinity",
     "tolerations",
+    "schedulingGates",
     "securityContext",
     "volumes",
 )
@@ -73,7 +76,7 @@ def _train_job(job: Object, plan: JobSpec) -> Object:
     spec = job["spec"]
     template = spec["template"]
     pod = template["spec"]
-    _check_supported(pod)
+    _check_supported(pod, patched_fields(plan.patch))
     (step,) = pod["containers"]
     trainer = made["spec"]["trainer"]
     trainer |= {
@@ -98,7 +101,20 @@ def _train_job(job: Object, plan: JobSpec) -> Object:
     return made
 
 
-def _check_supported(pod: Object) -> None:
+def _check_supported(pod: Object, patched: frozenset[str]) -> None:
+    lost = sorted(patched - {*_PATCHED, "containers"})
+    if lost:
+        raise RecipeError(
+            f"A TrainJob cannot set {lost[0]} of its pods.",
+            where="key run.kubernetes.patch",
+            fix="set it in the cluster's TrainingRuntime, or remove engine to use a JobSet",
+        )
+    if any("envFrom" in step for step in pod["containers"]):
+        raise RecipeError(
+            "A TrainJob cannot set envFrom of its pods.",
+            where="key run.kubernetes.patch",
+            fix="list the variables under env, or remove engine to use a JobSet",
+        )
     if "initContainers" in pod:
         raise RecipeError(
             "A TrainJob cannot fetch inputs before training.",

@@ -128,6 +128,7 @@ def _for_the_pod(plan: JobSpec) -> object:
     run = plan.recipe.run.model_dump(mode="json", exclude_defaults=True)
     run |= {"where": "kubernetes", "threads": plan.resources.threads, "gpus": plan.resources.gpus}
     run.pop("time_limit", None)
+    run.get("kubernetes", {}).pop("patch", None)  # A path on the machine of the submitter.
     recipe: Recipe = plan.recipe.model_copy(
         update={"run": RunOptions.model_validate_json(_json(run))},
     )

@@ -73,7 +73,9 @@ def test_digests_commits_and_plain_words_are_no_secrets(
     assert render_file(path, image=IMAGE).documents
 
 
-@pytest.mark.parametrize("name", ["has.dots", "has_underscores", "ends-with-dash-", "a" * 53])
+@pytest.mark.parametrize(
+    "name", ["has.dots", "has_underscores", "ends-with-dash-", "a" * 53, "starfreight-reader-1"]
+)
 def test_a_name_that_kubernetes_does_not_take_is_refused(
     name: str, refusal: Callable[..., RecipeError]
 ) -> None:

@@ -144,6 +144,42 @@ def test_exit_codes_decide_what_is_tried_again(render_file: Callable[..., Render
         assert rule["onExitCodes"]["values"] == sorted(rule["onExitCodes"]["values"])
 
 
+def judge(rules: list[dict[str, Any]], codes: dict[str, int]) -> str:
+    """The action for a pod whose containers ended with these codes, by the rules of the Job controller."""
+    for rule in rules:
+        if "onExitCodes" not in rule:
+            continue  # Conditions of the pod, of which it has none here.
+        wanted = rule["onExitCodes"]
+        for name, code in codes.items():
+            judged = code and wanted.get("containerName") in (None, name)
+            if judged and (code in wanted["values"]) == (wanted["operator"] == "In"):
+                return str(rule["action"])
+    return "counted"
+
+
+@pytest.mark.parametrize(
+    ("codes", "action"),
+    [
+        ({"train": 1}, "counted"),
+        ({"train": 1, "vault-agent": 143}, "counted"),
+        ({"train": 137, "istio-proxy": 143}, "counted"),
+        ({"train": 0, "cloud-sql-proxy": 2}, "counted"),
+        ({"train": 2, "vault-agent": 143}, "FailJob"),
+        ({"train": 75, "vault-agent": 2}, "Ignore"),
+        ({"fetch": 0, "train": 0, "package": 3}, "FailJob"),
+        ({"fetch": 143}, "Ignore"),
+        ({"publish": 2}, "FailJob"),
+    ],
+    ids=str,
+)
+def test_the_exit_codes_of_added_containers_decide_nothing(
+    codes: dict[str, int], action: str, render_file: Callable[..., Rendered]
+) -> None:
+    rules = render_file("publish").documents[1]["spec"]["podFailurePolicy"]["rules"]
+    assert judge(rules, codes) == action
+    assert len(rules) <= 20, "more than an API server accepts"
+
+
 def test_a_sweep_is_one_job_in_which_a_bad_variant_does_not_stop_the_others(
     render_file: Callable[..., Rendered], containers_of: Callable[[Any], list[Any]]
 ) -> None:
@@ -197,7 +233,13 @@ def test_the_time_limit_is_the_jobs_deadline_with_room_and_not_the_programs(
     config_map, job = render_file("cpu", time_limit="2h").documents
     assert job["spec"]["activeDeadlineSeconds"] == 2 * 3600 + 15 * 60 + 120
     assert "time_limit" not in config_map["data"]["recipe.yaml"]
-    assert "activeDeadlineSeconds" not in render_file("cpu").documents[1]["spec"]
+
+
+def test_without_a_time_limit_a_job_that_hangs_ends_after_a_week(
+    render_file: Callable[..., Rendered],
+) -> None:
+    week = 7 * 24 * 3600 + 15 * 60 + 120
+    assert render_file("cpu").documents[1]["spec"]["activeDeadlineSeconds"] == week
 
 
 def test_threads_are_what_the_pod_has_cpus_for(
