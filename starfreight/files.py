@@ -7,13 +7,14 @@ import errno
 import hashlib
 import json
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
 from starfreight.directories import Directory, open_directory
-from starfreight.errors import InputError, ServiceError
+from starfreight.errors import InputError, ServiceError, StarfreightError
 from starfreight.strict_json import unique_names
 
 PARTIAL_PREFIX = ".partial-"
@@ -134,23 +135,51 @@ def read_json(path: Path, limit: int, kind: str) -> Any:
 
 @contextlib.contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Translate errors of a full or failing disk to a :class:`ServiceError` at ``path``."""
+    """Translate errors of a full or failing disk to a :class:`ServiceError` at ``path``.
+
+    Exceptions of libraries count, too: of sqlite3, safetensors and torch, which write files themselves.
+    """
     try:
         yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    except StarfreightError:
+        raise
+    except Exception as error:
+        number = system_error_number(error)
+        if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise ServiceError(
-                f"No space left to write the file: {error.strerror}.",
+                f"No space left to write the file: {os.strerror(number)}.",
                 where=str(path),
                 fix="free some space or choose another directory, then run the same command again",
             ) from error
-        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO):
+        if number in (errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO):
             raise ServiceError(
-                f"The file cannot be written: {error.strerror}.",
+                f"The file cannot be written: {os.strerror(number)}.",
                 where=str(path),
                 fix="check the directory's permissions, or choose another directory",
             ) from error
         raise
+
+
+_REPORTED_NUMBER = re.compile(r"\(os error (\d+)\)|\[Errno (\d+)\]|errno: (\d+)")
+_REPORTED_FULL = re.compile(
+    r"no space left on device|disk quota exceeded|disk is full|disk I/O error|StreamWriter failed writing"
+    # torch.save, whose writer finds its file shorter than what it has written.
+    r"|iostream error|inline_container\.cc.*unexpected pos",
+    re.IGNORECASE,
+)
+
+
+def system_error_number(error: BaseException) -> int | None:
+    """The operating system's number of an error (:mod:`errno`), also if a library has made it its own text.
+
+    Returns:
+        ``None`` if the system did not cause the error.
+    """
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno
+    if match := _REPORTED_NUMBER.search(str(error)):
+        return int(next(filter(None, match.groups())))
+    return errno.ENOSPC if _REPORTED_FULL.search(str(error)) else None
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from starfreight.errors import ServiceError, StarfreightError, UnexpectedError
+from starfreight.files import system_error_number
 
 TRACEBACK = "STARFREIGHT_TRACEBACK"
 """Set to anything, this environment variable shows the traceback of each error."""
@@ -26,11 +27,6 @@ _OUTSIDE = frozenset(
 _NO_MEMORY = re.compile(
     r"not enough memory|can(no|')t allocate memory|out of memory|failed to map segment|can't start new thread"
     r"|bad_alloc|unable to allocate",
-    re.IGNORECASE,
-)
-_OF_THE_SYSTEM = re.compile(r"\(os error (\d+)\)|\[Errno (\d+)\]|errno: (\d+)")
-_FULL = re.compile(
-    r"no space left on device|disk quota exceeded|disk is full|disk I/O error|StreamWriter failed writing",
     re.IGNORECASE,
 )
 _SCARCE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
@@ -111,14 +107,8 @@ def _is_memory(error: BaseException) -> bool:
 
 def _of_the_system(error: BaseException, *, first: bool) -> StarfreightError | None:
     """The error for a refusal by the operating system; of an earlier exception only for a lack of space."""
-    number, where = None, None
-    if isinstance(error, OSError) and error.errno is not None:
-        number = error.errno
-        where = error.filename if isinstance(error.filename, str) else None
-    elif match := _OF_THE_SYSTEM.search(str(error)):
-        number = int(next(filter(None, match.groups())))
-    elif _FULL.search(str(error)):
-        number = errno.ENOSPC
+    number = system_error_number(error)
+    where = error.filename if isinstance(error, OSError) and isinstance(error.filename, str) else None
     if number is None and not (first and type(error).__module__ == "builtins" and isinstance(error, OSError)):
         return None
     if not first and number not in _SCARCE:

@@ -8,13 +8,16 @@ import hashlib
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from starfreight.directory_lock import only_one
@@ -103,6 +106,39 @@ def test_a_disk_that_fails_is_a_service_error(tmp_path: Path, number: int) -> No
         raise OSError(number, os.strerror(number))
     assert caught.value.exit_code == 4
     assert caught.value.where == str(tmp_path)
+
+
+def write_with_sqlite(path: Path) -> None:
+    with sqlite3.connect(path) as table:
+        table.execute("CREATE TABLE a (b)")
+        table.execute("INSERT INTO a VALUES (zeroblob(2000000))")
+
+
+def write_with_safetensors(path: Path) -> None:
+    numpy = pytest.importorskip("safetensors.numpy")
+    numpy.save_file({"a": np.zeros(1 << 19, np.float32)}, path)
+
+
+def write_with_torch(path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    torch.save(torch.zeros(1 << 19), path)
+
+
+@pytest.mark.parametrize("write", [write_with_sqlite, write_with_safetensors, write_with_torch])
+def test_a_full_disk_is_named_also_when_a_library_writes(
+    write: Callable[[Path], None], small_disk: Path
+) -> None:
+    with pytest.raises(ServiceError, match="No space left") as caught, disk_errors(small_disk):
+        write(small_disk / "file")
+    assert caught.value.where == str(small_disk)
+
+
+def test_errors_that_are_not_the_disks_pass(tmp_path: Path) -> None:
+    for error in (ValueError("bad value"), FileNotFoundError(errno.ENOENT, "gone"), KeyError("a")):
+        with pytest.raises(type(error)), disk_errors(tmp_path):
+            raise error
+    with pytest.raises(InputError), disk_errors(tmp_path):
+        raise InputError("The disk is full, says a text.", where=None, fix="none")
 
 
 def test_digests_are_those_of_sha256(tmp_path: Path) -> None:
