@@ -20,8 +20,9 @@ from types import FrameType
 
 from starfreight.directories import discard, refuse_link
 from starfreight.errors import InputError, JobStopped, RecipeError, ServiceError
-from starfreight.exit_codes import leave_with
+from starfreight.exit_codes import leave_at_once
 from starfreight.files import PARTIAL_PREFIX
+from starfreight.jobs.backends.kubernetes.memory_record import refuse_repeated_shortage, watch_memory
 from starfreight.jobs.kinds.table import KINDS, find_kind
 from starfreight.jobs.protocol import events
 from starfreight.jobs.protocol.event_console import EventConsole
@@ -43,16 +44,29 @@ def main(arguments: list[str]) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _stop_here)
         options = _options(arguments)
-        if int(os.environ.get(NODE_VARIABLE, "0")) > 0:
-            events.silence()
-            run = _wait_for(options.runs / LINKS_FOLDER / _link_name(options))
-        else:
-            run = _prepare(options)
-        return find_kind(options.kind).main([str(run)])
+        record = options.runs / LINKS_FOLDER / f"{_link_name(options)}{_node()}.memory.json"
+        refuse_repeated_shortage(record)
+        with watch_memory(record):
+            return _run(options)
     except Exception as error:
         explained = explain_to_job(error)
         events.send("error", **explained.as_dict())
         return explained.exit_code
+
+
+def _run(options: argparse.Namespace) -> int:
+    if int(os.environ.get(NODE_VARIABLE, "0")) > 0:
+        events.silence()
+        run = _wait_for(options.runs / LINKS_FOLDER / _link_name(options))
+    else:
+        run = _prepare(options)
+    return find_kind(options.kind).main([str(run)])
+
+
+def _node() -> str:
+    """The end of names on the volume that each node of a run has its own of."""
+    number = os.environ.get(NODE_VARIABLE)
+    return "" if number is None else f"-node-{number}"
 
 
 def _options(arguments: list[str]) -> argparse.Namespace:
@@ -140,4 +154,4 @@ def _stop_here(number: int, frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
-    leave_with(lambda: main(sys.argv[1:]))
+    leave_at_once(lambda: main(sys.argv[1:]))
