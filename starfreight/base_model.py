@@ -41,6 +41,22 @@ def locate_base(base: Base, folder: Path, files: tuple[str, ...] = HUB_FILES) ->
         InputError: the hub has no such model, or denies access to it.
         ServiceError: the hub does not answer.
     """
+    local = local_base(base, folder)
+    if local is not None:
+        return local
+    return fetch_snapshot(base.model, str(base.revision), "model", files)
+
+
+def local_base(base: Base, folder: Path) -> Path | None:
+    """The local directory of a base model; ``None`` for a hub id with a commit. Nothing is fetched.
+
+    Args:
+        base: the recipe's base model.
+        folder: the directory where the recipe's relative paths start.
+
+    Raises:
+        RecipeError: neither a directory nor a hub id, or a hub id without a commit.
+    """
     if base.model.startswith("builtin:"):
         return builtin_folder(base.model, "key base.model")
     local = folder / base.model
@@ -58,7 +74,7 @@ def locate_base(base: Base, folder: Path, files: tuple[str, ...] = HUB_FILES) ->
             where="key base.revision",
             fix="add the commit (40 hex digits): a branch or a tag can move",
         )
-    return fetch_snapshot(base.model, base.revision, "model", files)
+    return None
 
 
 def builtin_folder(model: str, where: str | None = None) -> Path:

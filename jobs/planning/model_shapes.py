@@ -16,7 +16,7 @@ def _starcoder2(
     return ModelShape(
         architecture="starcoder2", layers=layers, hidden=hidden, ffn=4 * hidden, heads=heads,
         kv_heads=kv_heads, vocab_size=49152, context_length=16384, norm_epsilon=1e-5, rope_theta=theta,
-        tied=tied, dtype="BF16",
+        tied=tied, dtype="BF16", sliding_window=4096,
     )  # fmt: skip
 
 
@@ -57,4 +57,4 @@ def base_shape(base: Base, folder: Path) -> ModelShape:
     known = PUBLISHED.get(base.model)
     if known is not None and not (folder / base.model).is_dir():
         return known
-    return read_config(locate_base(base, folder) / "config.json")
+    return read_config(locate_base(base, folder, ("config.json",)) / "config.json")

@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from starfreight.base_model import known_license, locate_base
-from starfreight.checkpoint import Checkpoint, check_tokenizer, checkpoint_files, open_checkpoint
+from starfreight.checkpoint import (
+    Checkpoint,
+    ModelShape,
+    check_tokenizer,
+    check_vocabulary,
+    checkpoint_files,
+    open_checkpoint,
+)
 from starfreight.errors import InputError, RecipeError
 from starfreight.files import canonical_json, sha256_bytes, sha256_file
 from starfreight.recipe import Base
@@ -67,7 +74,23 @@ def open_base(base: Base, folder: Path) -> OpenedBase:
     """
     located = locate_base(base, folder)
     checkpoint = open_checkpoint(located)
-    tokenizer = check_tokenizer(located, checkpoint.architecture)
+    require_tokenizer(located, checkpoint.shape)
+    return OpenedBase(base, checkpoint, require_license(base))
+
+
+def require_tokenizer(located: Path, shape: ModelShape) -> None:
+    """Checks the tokenizer of a base model.
+
+    Args:
+        located: the local directory of the model.
+        shape: of the model.
+
+    Raises:
+        InputError: the tokenizer cannot be used, lacks a token to fill in the middle, or has more tokens than
+            the model.
+    """
+    tokenizer = check_tokenizer(located, shape.architecture)
+    check_vocabulary(tokenizer, shape, located)
     missing = [role for role in ("prefix", "suffix", "middle") if role not in tokenizer.fim]
     if missing:
         raise InputError(
@@ -75,6 +98,14 @@ def open_base(base: Base, folder: Path) -> OpenedBase:
             where=str(located / "tokenizer.json"),
             fix="use a base model trained to fill in the middle, such as StarCoder2",
         )
+
+
+def require_license(base: Base) -> str:
+    """The license of a base model, as an SPDX identifier or ``LicenseRef-...``.
+
+    Raises:
+        RecipeError: it is unknown.
+    """
     license_name = known_license(base)
     if license_name is None:
         raise RecipeError(
@@ -82,4 +113,4 @@ def open_base(base: Base, folder: Path) -> OpenedBase:
             where="key base.license",
             fix="add it, as an SPDX identifier or LicenseRef-...: it decides what may be shipped",
         )
-    return OpenedBase(base, checkpoint, license_name)
+    return license_name

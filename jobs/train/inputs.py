@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from starfreight.checkpoint.files import deciding_files
 from starfreight.console import human_count
 from starfreight.errors import InputError
 from starfreight.files import sha256_file
@@ -43,13 +44,8 @@ def read_inputs(
     base = Path(inputs.base)
     size = human_count(sum(file.size for file in run.base.files), "B")
     events.send("phase", text=f"Checking the {size} of the base model")
-    for file in run.base.files if processes.is_first else ():
-        if sha256_file(base / file.path) != file.digest:
-            raise InputError(
-                "A file of the base model has changed since the run was prepared.",
-                where=str(base / file.path),
-                fix="restore it, or start a new run",
-            )
+    if processes.is_first:
+        _check_base(base, run)
     events.send("phase", text="Preparing the data")
     if processes.is_first:
         data = _read_data(folder, run, inputs, base, stop)
@@ -58,6 +54,25 @@ def read_inputs(
         data = _read_data(folder, run, inputs, base, stop)
     events.send("blocks", **summary(data.record))
     return base, data
+
+
+def _check_base(base: Path, run: Run) -> None:
+    """Check that the files which training reads are those which were hashed, unchanged."""
+    recorded = {file.path: file.digest for file in run.base.files}
+    for name in deciding_files(base):
+        if name not in recorded:
+            raise InputError(
+                "A file was added to the base model after the run was prepared.",
+                where=str(base / name),
+                fix="remove it, or start a new run",
+            )
+    for name, digest in recorded.items():
+        if sha256_file(base / name) != digest:
+            raise InputError(
+                "A file of the base model has changed since the run was prepared.",
+                where=str(base / name),
+                fix="restore it, or start a new run",
+            )
 
 
 def _read_data(folder: Path, run: Run, inputs: Inputs, base: Path, stop: StopRequest) -> TrainingData:
@@ -71,8 +86,9 @@ def _read_data(folder: Path, run: Run, inputs: Inputs, base: Path, stop: StopReq
     paths = [Path(p) for p in inputs.data]
     threads = run.recipe.run.threads
     corpus = Corpus(
-        run.recipe, DataManifest.load(path), paths, base, threads, stop.check, _reading_progress()
-    )
+        run.recipe, DataManifest.load(path), paths, base, threads, stop.check, _reading_progress(),
+        has_begun=run.blocks is not None,
+    )  # fmt: skip
     return make_blocks(corpus, folder, run.blocks)
 
 

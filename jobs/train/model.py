@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from starfreight.checkpoint import open_checkpoint
 from starfreight.recipe import Training
 
 if TYPE_CHECKING:
@@ -26,18 +27,20 @@ def load_model(base: Path, architecture: str, training: Training, device: torch.
         architecture: ``starcoder2`` or ``starcoder``.
         training: rank, alpha, dropout, target modules and the seed of the adapter's weights.
         device: device to load to.
+
+    Raises:
+        InputError: the base model is invalid, or its weights cannot be read.
     """
     from peft import LoraConfig, TaskType, get_peft_model, prepare_model_for_kbit_training
-    from transformers import AutoModelForCausalLM, set_seed
+    from transformers import set_seed
+
+    from starfreight.jobs.train.base_weights import load_base
 
     on_gpu = device.type == "cuda"
-    model: Any = AutoModelForCausalLM.from_pretrained(
-        base,
+    model: Any = load_base(
+        open_checkpoint(base),
         device_map={"": device},
         attn_implementation=choose_attention(device),
-        use_safetensors=True,
-        trust_remote_code=False,
-        local_files_only=True,
         **_precision(training, on_gpu=on_gpu),
     )
     checkpointing = on_gpu if training.gradient_checkpointing == "auto" else training.gradient_checkpointing

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from starfreight.checkpoint.files import deciding_files
 from starfreight.console import Console
 from starfreight.errors import GateError, InputError
 from starfreight.files import sha256_file
@@ -23,8 +24,8 @@ def check_base_files(folder: Path, files: Iterable[FileDigest], console: Console
         console: shows progress.
 
     Raises:
-        InputError: the directory does not exist.
-        GateError: a file is missing or differs; file and digests are named.
+        InputError: the directory does not exist, or has no weights or two sets of them.
+        GateError: a file is missing, differs or was added; file and digests are named.
     """
     if not folder.is_dir():
         raise InputError(
@@ -38,6 +39,10 @@ def check_base_files(folder: Path, files: Iterable[FileDigest], console: Console
         size = path.stat().st_size
         if size != file.size:
             raise _another(path, f"{file.path} has {size:,} bytes where the run recorded {file.size:,}")
+    recorded = {file.path for file in files}
+    for name in deciding_files(folder):
+        if name not in recorded:
+            raise _another(folder / name, f"the run recorded no {name}")
     with console.progress("Checking the base", total=sum(file.size for file in files), unit="B") as advance:
         for file in files:
             digest = sha256_file(folder / file.path, advance)

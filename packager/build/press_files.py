@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from starfreight.base_model import STARTER, builtin_folder
-from starfreight.checkpoint import open_checkpoint
 from starfreight.console import Console
 from starfreight.directory_lock import only_one
 from starfreight.errors import InputError, RecipeError
@@ -22,6 +21,7 @@ from starfreight.packager.press import (
     press_lora,
 )
 from starfreight.packager.press.kernels import Device
+from starfreight.packager.press.open_base import open_checked
 from starfreight.packager.press.press import LoadDtype
 from starfreight.quantization import Quantization
 from starfreight.recipe.package import MergeBase
@@ -78,7 +78,7 @@ def press_files(request: PressFilesRequest, console: Console) -> tuple[HashedFil
     base_name = request.base.removeprefix("builtin:") if request.base == STARTER else folder.resolve().name
     name = request.name or (_adapter_name(adapter) if adapter else base_name)
     identity = ModelIdentity(name, base_models=(ModelOrigin(base_name),) if adapter else ())
-    checkpoint = open_checkpoint(folder)
+    checkpoint = open_checked(folder)
     if adapter is not None:
         _check_base_of(adapter, folder, console)
     with only_one(out, "pressing"):

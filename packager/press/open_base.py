@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from starfreight.checkpoint import Checkpoint, open_checkpoint
+from starfreight.checkpoint import Checkpoint, check_tokenizer, open_checkpoint
+
+
+def open_checked(folder: Path) -> Checkpoint:
+    """The base model of a package: opened, and its tokenizer checked to be the same in llama.cpp.
+
+    Raises:
+        InputError: the base model or its tokenizer is invalid.
+    """
+    checkpoint = open_checkpoint(folder)
+    check_tokenizer(folder, checkpoint.architecture)
+    return checkpoint
 
 
 def open_base(base: Path | Checkpoint) -> Checkpoint:

@@ -12,9 +12,9 @@ from typing import Literal
 
 from gguf import GGMLQuantizationType
 
-from starfreight.checkpoint import Checkpoint, TensorReader, Tokenizer, check_tokenizer
+from starfreight.checkpoint import Checkpoint, TensorReader, Tokenizer, check_vocabulary, read_tokenizer
 from starfreight.console import Console
-from starfreight.errors import InputError, RecipeError
+from starfreight.errors import RecipeError
 from starfreight.files import atomic_write, disk_errors
 from starfreight.packager.hashed_file import QuantizedFile
 from starfreight.packager.press.adapter import Adapter, open_adapter
@@ -126,15 +126,10 @@ def _plan(request: PressRequest, console: Console) -> _PressPlan:
     """Open and check all inputs, and choose the type of each tensor in each file."""
     quantizations = _checked(request)
     checkpoint = open_base(request.base)
-    tokenizer = check_tokenizer(checkpoint.folder, checkpoint.architecture)
+    # The commands check the added tokens; a press alone also makes what llama.cpp's converter makes.
+    tokenizer = read_tokenizer(checkpoint.folder, checkpoint.architecture)
     shape = checkpoint.shape
-    if len(tokenizer.tokens) > shape.vocab_size:
-        raise InputError(
-            f"The tokenizer has {len(tokenizer.tokens)} tokens, the model's embedding only "
-            f"{shape.vocab_size} rows.",
-            where=str(checkpoint.folder),
-            fix="restore the tokenizer that belongs to the model",
-        )
+    check_vocabulary(tokenizer, shape, checkpoint.folder)
     adapter = open_adapter(request.adapter, checkpoint) if request.adapter is not None else None
     tensors = architecture_plan(shape.architecture).tensors(shape)
     importance = _importance(request.imatrix, tensors, console) if request.imatrix is not None else None

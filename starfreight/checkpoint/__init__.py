@@ -9,12 +9,13 @@
 Nothing here needs torch, and nothing here unpickles.
 """
 
+from starfreight.checkpoint.added_tokens import AddedToken
 from starfreight.checkpoint.config import read_config
 from starfreight.checkpoint.files import checkpoint_files
 from starfreight.checkpoint.layout import ModelShape
 from starfreight.checkpoint.model import Checkpoint, open_checkpoint
 from starfreight.checkpoint.safetensors import StoredTensor, TensorReader, read_header
-from starfreight.checkpoint.tokenizer import AddedToken, Tokenizer, check_tokenizer
+from starfreight.checkpoint.tokenizer import Tokenizer, check_tokenizer, check_vocabulary, read_tokenizer
 
 __all__ = [
     "AddedToken",
@@ -24,8 +25,10 @@ __all__ = [
     "TensorReader",
     "Tokenizer",
     "check_tokenizer",
+    "check_vocabulary",
     "checkpoint_files",
     "open_checkpoint",
     "read_config",
     "read_header",
+    "read_tokenizer",
 ]

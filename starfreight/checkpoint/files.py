@@ -15,6 +15,8 @@ INDEX_NAME = "model.safetensors.index.json"
 SINGLE_NAME = "model.safetensors"
 
 _INDEX_LIMIT = 64_000_000
+ADAPTER_CONFIG = "adapter_config.json"
+
 _FIX = "download the model again, or restore the file from its source"
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}\.safetensors")
 _KEPT = (
@@ -24,6 +26,7 @@ _KEPT = (
 )  # fmt: skip
 _LICENSE = re.compile(r"(licen[sc]e|notice|copying)([._-].*)?", re.IGNORECASE)
 _PICKLE = re.compile(r".*\.(bin|pt|pth|pkl|ckpt)")
+_SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
 
 
 def require_directory(folder: Path) -> None:
@@ -47,6 +50,17 @@ def checkpoint_files(folder: Path) -> tuple[Path, ...]:
     names = shards | {name for name in _KEPT if (folder / name).exists()}
     names |= {path.name for path in folder.iterdir() if _LICENSE.fullmatch(path.name) and path.is_file()}
     return tuple(inside(folder, name) for name in sorted(names))
+
+
+def deciding_files(folder: Path) -> tuple[str, ...]:
+    """Names of the files that decide a model's completions: config, tokenizer, weights and their index.
+
+    Raises:
+        InputError: see :func:`weight_files`.
+    """
+    weights, index = weight_files(folder)
+    names = {"config.json", "tokenizer.json", *(path.name for path in weights)}
+    return tuple(sorted(names if index is None else names | {INDEX_NAME}))
 
 
 def inside(folder: Path, name: str) -> Path:
@@ -84,13 +98,18 @@ def weight_files(folder: Path) -> tuple[tuple[Path, ...], dict[str, str] | None]
         The files sorted by name, and the index (tensor to file name), ``None`` for a single file.
 
     Raises:
-        InputError: the model has no weights or only pickled ones, or the index names a missing file.
+        InputError: the model has no weights, only pickled ones or two sets, an adapter lies beside them, or
+            the index names a missing file.
     """
     require_directory(folder)
+    _refuse_adapter(folder)
     if (folder / INDEX_NAME).exists():
         index = _read_index(inside(folder, INDEX_NAME))
-        return tuple(inside(folder, name) for name in sorted(set(index.values()))), index
+        named = set(index.values())
+        _refuse_second_weights(folder, named, f"the shards of {INDEX_NAME}")
+        return tuple(inside(folder, name) for name in sorted(named)), index
     if (folder / SINGLE_NAME).exists():
+        _refuse_second_weights(folder, {SINGLE_NAME}, SINGLE_NAME)
         return (inside(folder, SINGLE_NAME),), None
     pickled = sorted(path.name for path in folder.iterdir() if _PICKLE.fullmatch(path.name))
     if pickled:
@@ -105,6 +124,34 @@ def weight_files(folder: Path) -> tuple[tuple[Path, ...], dict[str, str] | None]
         where=str(folder),
         fix="name the directory of a model in Hugging Face layout",
     )
+
+
+def _refuse_second_weights(folder: Path, named: set[str], which: str) -> None:
+    """Refuse a second set of weights: loaders differ in their choice, and the one meant is unknown."""
+    others = sorted(
+        path.name
+        for path in folder.iterdir()
+        if (path.name == SINGLE_NAME or _SHARD.fullmatch(path.name)) and path.name not in named
+    )
+    if others:
+        more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+        raise InputError(
+            f"The directory holds two sets of weights: {which}, and {others[0]}{more}.",
+            where=str(folder),
+            fix="keep the set that is the model and remove the other: "
+            f"either {SINGLE_NAME}, or {INDEX_NAME} with its shards",
+        )
+
+
+def _refuse_adapter(folder: Path) -> None:
+    """Refuse an adapter beside the weights: transformers adds it to the model, and other loaders do not."""
+    if (folder / ADAPTER_CONFIG).exists():
+        raise InputError(
+            f"The directory of the base model also holds an adapter ({ADAPTER_CONFIG}).",
+            where=str(folder / ADAPTER_CONFIG),
+            fix="merge the adapter into the model (merge_and_unload of peft, then save_pretrained), or move "
+            "it to another directory",
+        )
 
 
 def _read_index(path: Path) -> dict[str, str]:

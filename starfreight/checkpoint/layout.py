@@ -10,7 +10,7 @@ Architecture = Literal["starcoder2", "starcoder"]
 """The supported architectures, under llama.cpp's names: StarCoder2, and StarCoder 1 (``gpt_bigcode``)."""
 
 TIED_COPY = "lm_head.weight"
-"""Some writers store a tied output layer again. transformers ignores the copy, and so does Starfreight."""
+"""Some writers store a tied output layer again. An exact copy is passed over; see :mod:`.tied_copy`."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,8 @@ class ModelShape:
         rope_theta: base of the rotary embedding; ``None`` for learned positions.
         tied: true if the output layer is the embedding itself.
         dtype: of the weights, ``F32``, ``F16`` or ``BF16``.
+        sliding_window: tokens that attention reaches back, itself included; ``None`` if it reaches all of the
+            context. llama.cpp ignores it.
     """
 
     architecture: Architecture
@@ -44,6 +46,7 @@ class ModelShape:
     rope_theta: float | None
     tied: bool
     dtype: str
+    sliding_window: int | None = None
 
     @property
     def kv_width(self) -> int:

@@ -10,6 +10,7 @@ from starfreight.checkpoint.config import read_config
 from starfreight.checkpoint.files import INDEX_NAME, inside, require_directory, weight_files
 from starfreight.checkpoint.layout import TIED_COPY, Architecture, ModelShape, expected_tensors
 from starfreight.checkpoint.safetensors import StoredTensor, read_header
+from starfreight.checkpoint.tied_copy import require_copy
 from starfreight.errors import InputError
 
 WEIGHT_DTYPES = ("F32", "F16", "BF16")
@@ -39,7 +40,9 @@ class Checkpoint:
 
 
 def open_checkpoint(folder: Path) -> Checkpoint:
-    """Read config and headers of a model's directory and check them against each other. Reads no weights.
+    """Read config and headers of a model's directory and check them against each other.
+
+    Reads no weights, except for a tied model with a stored copy of its output layer: both are compared.
 
     Raises:
         InputError: the model is invalid; names the file and the tensor.
@@ -48,8 +51,7 @@ def open_checkpoint(folder: Path) -> Checkpoint:
     shape = read_config(inside(folder, "config.json"))
     stored = _stored_tensors(folder)
     expected = expected_tensors(shape)
-    if shape.tied:
-        stored.pop(TIED_COPY, None)
+    copy = stored.pop(TIED_COPY, None) if shape.tied else None
     for name, size in expected.items():
         if name not in stored:
             raise InputError("A weight of the model is missing.", where=f"{folder}: {name}", fix=_FIX)
@@ -73,7 +75,10 @@ def open_checkpoint(folder: Path) -> Checkpoint:
                 where=stored[name].where,
                 fix=_FIX,
             )
-    dtype = stored[next(iter(expected))].dtype
+    embedding = stored[next(iter(expected))]
+    if copy is not None:
+        require_copy(copy, embedding)
+    dtype = embedding.dtype
     return Checkpoint(folder, replace(shape, dtype=dtype), {name: stored[name] for name in expected})
 
 

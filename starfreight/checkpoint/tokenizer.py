@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from starfreight.checkpoint.added_tokens import AddedToken, check_added_tokens, read_added_tokens
+from starfreight.checkpoint.byte_alphabet import missing_byte
 from starfreight.checkpoint.files import inside
-from starfreight.checkpoint.layout import Architecture
+from starfreight.checkpoint.layout import Architecture, ModelShape
 from starfreight.errors import InputError
 from starfreight.files import read_json
 
@@ -35,20 +37,14 @@ FIM_TOKENS: dict[Architecture, dict[str, str]] = {
 }  # fmt: skip
 """Names of the fill-in-the-middle and repository tokens. StarCoder 1 has no file separator."""
 
+_MARKS = {END_OF_TEXT, "<filename>"}.union(*(tokens.values() for tokens in FIM_TOKENS.values()))
+"""All tokens that training inserts by id; source code that spells one out is text."""
+
 _RESTORE = (
     "restore the base model's own tokenizer.json, and set tokenizer_class to PreTrainedTokenizerFast in "
     "tokenizer_config.json so that transformers keeps it"
 )
 _FIX = "restore the base model's own tokenizer.json"
-
-
-@dataclass(frozen=True)
-class AddedToken:
-    """A token matched verbatim before the text is split."""
-
-    id: int
-    text: str
-    special: bool
 
 
 @dataclass(frozen=True)
@@ -74,6 +70,19 @@ def check_tokenizer(folder: Path, architecture: Architecture) -> Tokenizer:
     """Read a model's tokenizer and check that llama.cpp will split text the same way.
 
     Raises:
+        InputError: see :func:`read_tokenizer`; or an added token would be found in other places than in
+            training, see :func:`.check_added_tokens`.
+    """
+    tokenizer = read_tokenizer(folder, architecture)
+    ids = {text: number for number, text in enumerate(tokenizer.tokens) if text is not None}
+    check_added_tokens(folder / "tokenizer.json", tokenizer.added, ids, tokenizer.merges, _MARKS)
+    return tokenizer
+
+
+def read_tokenizer(folder: Path, architecture: Architecture) -> Tokenizer:
+    """Read a model's tokenizer and check its rules, but not its added tokens.
+
+    Raises:
         InputError: the file is missing or invalid, is not byte-level BPE, splits digits or spaces in
             another way than StarCoder, or lacks ``<|endoftext|>``.
     """
@@ -83,13 +92,28 @@ def check_tokenizer(folder: Path, architecture: Architecture) -> Tokenizer:
         raise InputError("The tokenizer is not a JSON object.", where=str(path), fix=_FIX)
     _check_rules(path, data)
     vocabulary, merges = _check_model(path, data.get("model"))
-    added = _added_tokens(path, data.get("added_tokens"))
+    added = read_added_tokens(path, data.get("added_tokens"), vocabulary)
     tokens = _by_id(path, vocabulary, added)
     ids = {text: number for number, text in enumerate(tokens) if text is not None}
     if END_OF_TEXT not in ids:
         raise InputError(f"The tokenizer has no {END_OF_TEXT} token.", where=str(path), fix=_FIX)
     fim = {role: ids[text] for role, text in FIM_TOKENS[architecture].items() if text in ids}
     return Tokenizer(tokens, merges, added, fim, ids[END_OF_TEXT])
+
+
+def check_vocabulary(tokenizer: Tokenizer, shape: ModelShape, folder: Path) -> None:
+    """Check that every token has a row of the embedding.
+
+    Raises:
+        InputError: the tokenizer has more tokens.
+    """
+    if len(tokenizer.tokens) > shape.vocab_size:
+        raise InputError(
+            f"The tokenizer has {len(tokenizer.tokens)} tokens, the model's embedding only "
+            f"{shape.vocab_size} rows.",
+            where=str(folder),
+            fix="restore the tokenizer that belongs to the model",
+        )
 
 
 def _check_rules(path: Path, data: Mapping[str, Any]) -> None:
@@ -116,6 +140,13 @@ def _check_rules(path: Path, data: Mapping[str, Any]) -> None:
             where=f"{path}: normalizer",
             fix=_FIX,
         )
+    for key in ("truncation", "padding"):
+        if data.get(key) is not None:
+            raise InputError(
+                f"The tokenizer has settings for {key}, which would apply to the training data.",
+                where=f"{path}: {key}",
+                fix=f"set {key} to null",
+            )
     if not _adds_nothing(data.get("post_processor")):
         raise InputError(
             "The tokenizer adds tokens around a text; llama.cpp does not do so for StarCoder models.",
@@ -153,7 +184,20 @@ def _check_model(path: Path, model: Any) -> tuple[Mapping[str, int], tuple[str, 
     vocabulary, merges = model.get("vocab"), model.get("merges")
     if not isinstance(vocabulary, dict) or not vocabulary or not isinstance(merges, list):
         raise InputError("The tokenizer has no vocabulary or no merges.", where=f"{path}: model", fix=_FIX)
-    return vocabulary, tuple(_merge(path, rank, entry, vocabulary) for rank, entry in enumerate(merges))
+    byte = missing_byte(vocabulary)
+    if byte is not None:
+        raise InputError(
+            f"The vocabulary has no token for the byte 0x{byte:02X}: some texts could not be encoded.",
+            where=f"{path}: model.vocab",
+            fix=_FIX,
+        )
+    pairs = tuple(_merge(path, rank, entry, vocabulary) for rank, entry in enumerate(merges))
+    if len(set(pairs)) < len(pairs):
+        twice = next(pair for rank, pair in enumerate(pairs) if pair in pairs[:rank])
+        raise InputError(
+            f"The tokenizer lists a merge twice: {twice!r:.60}.", where=f"{path}: model.merges", fix=_FIX
+        )
+    return vocabulary, pairs
 
 
 def _merge(path: Path, rank: int, entry: Any, vocabulary: Mapping[str, int]) -> str:
@@ -171,22 +215,6 @@ def _merge(path: Path, rank: int, entry: Any, vocabulary: Mapping[str, int]) -> 
             fix=_FIX,
         )
     return f"{pair[0]} {pair[1]}"
-
-
-def _added_tokens(path: Path, entries: Any) -> tuple[AddedToken, ...]:
-    added: list[AddedToken] = []
-    for number, entry in enumerate(entries if isinstance(entries, list) else []):
-        if (
-            not isinstance(entry, dict)
-            or not isinstance(entry.get("content"), str)
-            or not entry["content"]
-            or type(entry.get("id")) is not int
-        ):
-            raise InputError(
-                "An added token is not valid.", where=f"{path}: added_tokens[{number}]", fix=_FIX
-            )
-        added.append(AddedToken(entry["id"], entry["content"], entry.get("special") is True))
-    return tuple(sorted(added, key=lambda token: token.id))
 
 
 def _by_id(

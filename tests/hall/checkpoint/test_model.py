@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from starfreight.checkpoint import checkpoint_files, open_checkpoint
+from starfreight.checkpoint import TensorReader, checkpoint_files, open_checkpoint
 from starfreight.errors import InputError
 
 
@@ -127,12 +127,70 @@ def test_missing_and_unexpected_tensors_are_named(base: Path) -> None:
     assert "model.layers.1." in str(error.where)
 
 
-def test_a_copy_of_a_tied_output_layer_is_passed_over(
-    make_checkpoint: Callable[..., Path], tmp_path: Path
+@pytest.mark.parametrize("architecture", ["starcoder2", "starcoder"])
+def test_an_exact_copy_of_a_tied_output_layer_is_passed_over_and_another_one_refused(
+    architecture: str, make_checkpoint: Callable[..., Path], save_tensors: Callable[..., None], tmp_path: Path
 ) -> None:
-    folder = make_checkpoint(tmp_path / "base", hidden=64, ffn=128, tied=False)
-    edit(folder / "config.json", tie_word_embeddings=True)
+    folder = make_checkpoint(tmp_path / "base", architecture, hidden=64, ffn=256, dtype="F32")
+    tensors = read_tensors(folder)
+    embedding = next(iter(open_checkpoint(folder).tensors))
+    values = tensors[embedding][1]
+    save_tensors(folder / "model.safetensors", tensors | {"lm_head.weight": ("F32", values)})
     assert "lm_head.weight" not in open_checkpoint(folder).tensors
+    other = values.copy()
+    other[-1, -1] += 1
+    save_tensors(folder / "model.safetensors", tensors | {"lm_head.weight": ("F32", other)})
+    error = refused(folder)
+    assert "ties the output layer" in error.what
+    assert "tie_word_embeddings" in str(error.fix)
+    save_tensors(folder / "model.safetensors", tensors | {"lm_head.weight": ("F32", values[:-1])})
+    assert "ties the output layer" in refused(folder).what
+    # The config's default is tied, in transformers too.
+    save_tensors(folder / "model.safetensors", tensors | {"lm_head.weight": ("F32", other)})
+    edit(folder / "config.json", tie_word_embeddings=...)
+    assert "ties the output layer" in refused(folder).what
+    edit(folder / "config.json", tie_word_embeddings=False)
+    assert "lm_head.weight" in open_checkpoint(folder).tensors
+
+
+def read_tensors(folder: Path) -> dict[str, tuple[str, Any]]:
+    """The float32 weights of a model in one file."""
+    found: dict[str, tuple[str, Any]] = {}
+    with TensorReader() as reader:
+        for name, tensor in open_checkpoint(folder).tensors.items():
+            rows = tensor.shape[0] if len(tensor.shape) > 1 else 1
+            found[name] = ("F32", reader.rows(tensor, 0, rows).reshape(tensor.shape))
+    return found
+
+
+@pytest.mark.parametrize("beside", ["model.safetensors", "model-00001-of-00004.safetensors"])
+def test_two_sets_of_weights_are_refused_whichever_a_loader_would_prefer(
+    base: Path, sharded: Path, beside: str
+) -> None:
+    (sharded / beside).write_bytes((base / "model.safetensors").read_bytes())
+    error = refused(sharded)
+    assert "two sets of weights" in error.what
+    assert beside in error.what
+    assert "remove" in str(error.fix)
+    with pytest.raises(InputError, match="two sets of weights"):
+        checkpoint_files(sharded)
+    if beside != "model.safetensors":
+        (base / beside).write_bytes((base / "model.safetensors").read_bytes())
+        assert "model.safetensors, and model-00001-of-00004.safetensors" in refused(base).what
+
+
+def test_an_index_of_a_single_file_is_no_second_set(base: Path) -> None:
+    names = list(open_checkpoint(base).tensors)
+    index = {"weight_map": dict.fromkeys(names, "model.safetensors")}
+    (base / "model.safetensors.index.json").write_text(json.dumps(index))
+    assert list(open_checkpoint(base).tensors) == names
+
+
+def test_an_adapter_beside_the_weights_is_refused(base: Path) -> None:
+    (base / "adapter_config.json").write_text("{}")
+    error = refused(base)
+    assert "adapter" in error.what
+    assert "merge_and_unload" in str(error.fix)
 
 
 def test_weights_of_another_kind_are_refused(
