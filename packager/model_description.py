@@ -45,4 +45,6 @@ class ModelDescription(ModelFacts):
     """Ollama's parameters for the model."""
     system: str | None = None
     """The system prompt."""
+    sliding_window: int | None = None
+    """Tokens that attention reaches back in training; ``None`` if it reaches all of the context."""
     licenses: tuple[LicenseText, ...] = ()

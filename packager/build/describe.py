@@ -13,6 +13,7 @@ from starfreight.package import BaseOrigin
 from starfreight.packager.build.templates import settings, template_text
 from starfreight.packager.model_description import LicenseText, ModelDescription
 from starfreight.quantization import Quantization
+from starfreight.recipe.ollama_parameters import check_context, check_parameters
 from starfreight.run import Run
 
 
@@ -32,10 +33,14 @@ def describe(
             them.
 
     Raises:
-        RecipeError: a text of the recipe cannot be in a package.
+        RecipeError: a text of the recipe cannot be in a package, or a parameter suits neither Ollama nor the
+            base model.
     """
     package, card = run.recipe.package, run.recipe.package.card
     assert run.ended is not None
+    # An earlier version may have trained the run; since then, loading a recipe checks them.
+    check_parameters(package.parameters, f"the recipe of run {run.id}")
+    check_context(package.parameters, shape.context_length)
     try:
         return ModelDescription(
             name=run.recipe.name,
@@ -54,8 +59,9 @@ def describe(
             authors=card.authors,
             source_url=card.repository or card.url,
             template=template_text(run.recipe),
-            settings=settings(run.recipe, run.base.architecture, shape.context_length),
+            settings=settings(run.recipe, run.base.architecture, shape.context_length, shape.sliding_window),
             system=package.system,
+            sliding_window=shape.sliding_window,
             licenses=licenses,
         )
     except ValidationError as error:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from starfreight.base_model import public_name
+from starfreight.packager.build.templates import chat_template
 from starfreight.packager.press import ModelIdentity, ModelOrigin
 from starfreight.run import Run
 
@@ -45,4 +46,5 @@ def tuned_identity(run: Run, manifest: Mapping[str, Any]) -> ModelIdentity:
             for source in manifest["sources"]
         ),
         tags=("code", "fill-in-the-middle"),
+        chat_template=chat_template(run.recipe),
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from starfreight.checkpoint import ModelShape
 from starfreight.recipe import Recipe
+from starfreight.recipe.ollama_parameters import parameter_notes
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class PackagePlan:
         license_duty: what remains to be done for the license; ``None`` if nothing.
         registry: host of ``publish.reference``; ``None`` if the recipe does not publish.
         registry_limit: largest file accepted there, in bytes; ``None`` if unlimited or unknown.
+        notes: on parameters without the expected effect, one sentence each.
     """
 
     files: Mapping[str, int]
@@ -26,6 +28,7 @@ class PackagePlan:
     license_duty: str | None
     registry: str | None
     registry_limit: int | None
+    notes: tuple[str, ...] = ()
 
     @property
     def total(self) -> int:
@@ -65,4 +68,5 @@ def plan_package(recipe: Recipe, shape: ModelShape, adapter_parameters: int) -> 
         "unless the base model's directory has a LICENSE file",
         registry=registry,
         registry_limit=largest_layer(registry) if registry else None,
+        notes=parameter_notes(package.parameters, shape.sliding_window),
     )

@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails
 from starfreight.errors import InputError, RecipeError
 from starfreight.files import read_limited
 from starfreight.recipe.models import Recipe
+from starfreight.recipe.ollama_parameters import check_parameters
 from starfreight.recipe.secrets import refuse_secrets
 from starfreight.recipe.yaml import parse_yaml
 
@@ -41,7 +42,8 @@ def load_recipe(path: Path) -> RecipeFile:
     """Reads a recipe of at most 256 KiB.
 
     Raises:
-        RecipeError: missing, too large, not UTF-8, not YAML, not a recipe, or a recipe with a secret in it.
+        RecipeError: missing, too large, not UTF-8, not YAML, not a recipe, a recipe with a secret in it, or
+            with a parameter that Ollama does not take.
     """
     try:
         content = read_limited(path, MAX_RECIPE_BYTES, "recipe")
@@ -56,6 +58,7 @@ def load_recipe(path: Path) -> RecipeFile:
     data = parse_yaml(text, str(path))
     recipe = validate_recipe(data, str(path))
     refuse_secrets(data, str(path))
+    check_parameters(recipe.package.parameters, str(path))
     return RecipeFile(recipe, path.resolve().parent)
 
 
@@ -94,6 +97,9 @@ def _explain(error: ValidationError, data: Any, where: str) -> RecipeError:
     problems = error.errors(include_url=False)
     first = problems[0]
     location = first["loc"]
+    if location[:2] == ("package", "parameters") and len(location) > 2:
+        name = str(location[2])
+        check_parameters({name: data["package"]["parameters"].get(name)}, where)  # In words of its own.
     keys = [_key_path(each["loc"], data, missing=each["type"] == "missing") for each in problems]
     key = keys[0]
     others = len(set(keys)) - 1

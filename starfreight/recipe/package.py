@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from starfreight.quantization import Quantization
 from starfreight.recipe.values import Line, RecipePart, Text, Url
@@ -67,6 +67,21 @@ QuantizationName = Annotated[
 ]
 
 
+def _valid_jinja(value: str) -> str:
+    from jinja2 import Environment, TemplateSyntaxError
+
+    try:
+        Environment(extensions=["jinja2.ext.loopcontrols"]).parse(value)
+    except TemplateSyntaxError as error:
+        raise ValueError(f"is not a Jinja template: line {error.lineno}: {error.message}") from None
+    except RecursionError:
+        raise ValueError("is not a Jinja template: nested too deeply") from None
+    return value
+
+
+JinjaTemplate = Annotated[Text, AfterValidator(_valid_jinja)]
+
+
 class PackageOptions(RecipePart):
     """Settings of the package."""
 
@@ -78,9 +93,14 @@ class PackageOptions(RecipePart):
     default: QuantizationName | None = None
     """Quantization of the plain tag; the first of `quantizations` by default."""
     template: Literal["auto", "completion", "instruct"] | Text = "auto"
-    """The prompt template: `auto` follows the formats of the data. Custom Ollama templates are accepted."""
+    """The prompt template. `auto` is `instruct` if a source has that format, else `completion`. Custom Ollama
+    templates are accepted."""
+    chat_template: JinjaTemplate | None = None
+    """Jinja template of a conversation, which llama-server reads from the GGUF files. By default that of
+    `instruct`; none with any other template, which cannot be translated."""
     parameters: dict[Line, bool | int | float | Line | tuple[Line, ...]] = Field(default={})
-    """Ollama parameters such as `temperature`, in addition to the stops and the context length."""
+    """Ollama parameters such as `temperature`. By default, `stop` lists the special tokens, and `num_ctx` is
+    the base model's context or sliding window, whichever is shorter."""
     system: Text | None = None
     """System prompt that Ollama sends with each request."""
     license: Line | None = None
@@ -108,6 +128,7 @@ class PackageOptions(RecipePart):
             own = {
                 "merge.base: nf4_roundtrip": self.merge.base != "original",
                 "imatrix": self.imatrix is not None,
+                "chat_template": self.chat_template is not None,
             }
             for key in (key for key, given in own.items() if given):
                 raise ValueError(

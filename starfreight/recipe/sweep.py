@@ -9,6 +9,7 @@ from typing import Any
 from starfreight.errors import RecipeError
 from starfreight.recipe.load import validate_recipe
 from starfreight.recipe.models import Recipe
+from starfreight.recipe.ollama_parameters import check_parameters
 
 MAX_VARIANTS = 1000
 
@@ -48,7 +49,9 @@ def expand(recipe: Recipe) -> tuple[Recipe, ...]:
                 where="key sweep",
                 fix="list each value once",
             )
-        variants[data["name"]] = validate_recipe(data, f"variant {data['name']}")
+        where = f"variant {data['name']}"
+        variants[data["name"]] = variant = validate_recipe(data, where)
+        check_parameters(variant.package.parameters, where)
     return tuple(variants.values())
 
 

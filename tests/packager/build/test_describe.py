@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,28 @@ def test_the_default_is_the_recipes_if_it_is_made(
 ) -> None:
     model = describe_run(*map(Quantization, made), default="Q8_0")
     assert model.default == default
+
+
+def test_the_context_ends_at_the_sliding_window(make_run: Callable[..., Path], tmp_path: Path) -> None:
+    run = Run.load(make_run(tmp_path))
+    shape = dataclasses.replace(open_checkpoint(tmp_path / "base").shape, sliding_window=128)
+    model = describe(run, shape, LICENSES, (Quantization.Q8_0,))
+    assert (model.context_length, model.settings["num_ctx"]) == (256, 128)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "what"),
+    [
+        ({"temprature": 1}, "no parameter 'temprature'"),
+        ({"num_ctx": "8k"}, "'8k'"),
+        ({"num_ctx": 257}, "256"),
+    ],
+)
+def test_parameters_that_ollama_does_not_take_are_refused(
+    parameters: dict[str, object], what: str, describe_run: Callable[..., ModelDescription]
+) -> None:
+    with pytest.raises(RecipeError, match=what):
+        describe_run(parameters=parameters)
 
 
 def test_a_title_of_blanks_is_refused_with_the_field(describe_run: Callable[..., ModelDescription]) -> None:

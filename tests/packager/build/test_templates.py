@@ -1,44 +1,23 @@
-"""The prompt at inference is the text that training saw."""
+"""The template and the parameters that follow from a recipe."""
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 
 import pytest
 
 from starfreight.base_model import STARTER_FOLDER
-from starfreight.jobs.data.encoder import Encoder
-from starfreight.jobs.data.formats.instruct import InstructFormat
-from starfreight.jobs.data.formats.interface import IGNORED, Example
-from starfreight.jobs.data.sources.interface import Sample
-from starfreight.packager.build.templates import TEMPLATES, settings, template_text
-from starfreight.recipe import Data, Recipe, validate_recipe
-
-
-def _render(template: str, **values: str) -> str:
-    """The part of Go's template language that these templates use: if, else, end, fields and trimming."""
-    import re
-
-    pieces = re.split(r"(\{\{-? .*? ?-?\}\})", template)
-    text, stack = "", [True]
-    for piece in pieces:
-        if not piece.startswith("{{"):
-            text += piece if all(stack) else ""
-            continue
-        if piece.startswith("{{-") and all(stack):
-            text = text.rstrip()
-        action = piece.strip("{}-").strip()
-        if action.startswith("if ."):
-            stack.append(bool(values.get(action[4:])))
-        elif action == "else":
-            stack[-1] = not stack[-1]
-        elif action == "end":
-            stack.pop()
-        elif all(stack):
-            text += values.get(action[1:], "")
-    assert stack == [True]
-    return text
+from starfreight.errors import RecipeError
+from starfreight.files import canonical_json
+from starfreight.packager.build.templates import (
+    CHAT_TEMPLATES,
+    TEMPLATES,
+    chat_template,
+    possible_settings,
+    settings,
+    template_text,
+)
+from starfreight.recipe import Recipe, validate_recipe
 
 
 def _recipe(**package: object) -> Recipe:
@@ -54,40 +33,62 @@ def _recipe(**package: object) -> Recipe:
     )
 
 
-@pytest.mark.parametrize("system", ["", "You write short code."])
-def test_the_instruct_template_builds_the_text_that_training_saw(system: str) -> None:
-    encoder = Encoder(STARTER_FOLDER)
-    messages = [{"role": "system", "content": system}] if system else []
-    messages += [{"role": "user", "content": "Add two numbers."}, {"role": "assistant", "content": "a + b"}]
-    form = InstructFormat(Data(source="x", format="instruct"), encoder, 512)
-    sample = Sample("x", {"messages": messages}, "sha256:" + "0" * 64, 1)
-    (example,) = form.examples([sample], random.Random(0))
-    assert isinstance(example, Example)
-    prompt = [i for i, label in zip(example.ids, example.labels, strict=True) if label == IGNORED]
-    rendered = _render(TEMPLATES["instruct"], Prompt="Add two numbers.", System=system)
-    assert encoder.decode(prompt) == rendered
-
-
-@pytest.mark.parametrize("name", ["completion", "instruct"])
-def test_a_suffix_makes_the_order_prefix_suffix_middle(name: str) -> None:
-    rendered = _render(TEMPLATES[name], Prompt="before\n", Suffix="\nafter", System="ignored")
-    assert rendered == "<fim_prefix>before\n<fim_suffix>\nafter<fim_middle>"
-
-
-def test_without_a_suffix_the_completion_template_passes_the_prompt_on() -> None:
-    assert _render(TEMPLATES["completion"], Prompt="  x = 1") == "  x = 1"
-
-
 def test_auto_follows_the_format_of_the_data() -> None:
     assert template_text(_recipe()) == TEMPLATES["instruct"]
     assert template_text(_recipe(template="completion")) == TEMPLATES["completion"]
     assert template_text(_recipe(template="{{ .Prompt }}!")) == "{{ .Prompt }}!"
 
 
-def test_the_context_length_stays_inside_the_sliding_window_unless_told_otherwise() -> None:
-    assert settings(_recipe(), "starcoder2", 16384)["num_ctx"] == 4096
-    assert settings(_recipe(), "starcoder2", 1024)["num_ctx"] == 1024
-    assert settings(_recipe(parameters={"num_ctx": 8192}), "starcoder2", 16384)["num_ctx"] == 8192
+@pytest.mark.parametrize(
+    ("context", "window", "num_ctx"),
+    [(16384, 4096, 4096), (16384, None, 16384), (1024, 4096, 1024)],
+)
+def test_the_context_is_the_models_or_its_sliding_window(
+    context: int, window: int | None, num_ctx: int
+) -> None:
+    assert settings(_recipe(), "starcoder2", context, window)["num_ctx"] == num_ctx
+    own = _recipe(parameters={"num_ctx": 512})
+    assert settings(own, "starcoder2", context, window)["num_ctx"] == 512
+
+
+def test_parameters_ship_as_ollama_expects_them() -> None:
+    recipe = _recipe(parameters={"stop": "###", "top_k": 40.0, "temperature": 0, "mirostat": 1})
+    shipped = settings(recipe, "starcoder2", 1024)
+    assert canonical_json(dict(shipped)) == b'{"num_ctx":1024,"stop":["###"],"temperature":0,"top_k":40}'
+
+
+def test_parameters_of_an_earlier_version_are_possible() -> None:
+    recipe = _recipe(parameters={"temprature": 1})
+    current, earlier = possible_settings(recipe, "starcoder2", 16384, 8192)
+    assert (current["num_ctx"], earlier["num_ctx"]) == (8192, 4096)
+    assert "temprature" in earlier
+    for impossible in (0, -1, 16385, True, 4096.0, "4096", None):
+        current, _ = possible_settings(recipe, "starcoder2", 16384, impossible)
+        assert current["num_ctx"] == 16384
+
+
+def test_a_chat_template_is_the_built_in_one_or_the_recipes() -> None:
+    assert chat_template(_recipe()) == CHAT_TEMPLATES["instruct"]
+    assert chat_template(_recipe(template="completion")) is None
+    assert chat_template(_recipe(template="{{ .Prompt }}!")) is None
+    own = _recipe(template="{{ .Prompt }}!", chat_template="{{ messages[0].content }}!")
+    assert chat_template(own) == "{{ messages[0].content }}!"
+
+
+@pytest.mark.parametrize("text", ["{{ messages", "{% for m in messages %}", "{{ x |", "{% nonsense %}"])
+def test_a_chat_template_that_is_not_jinja_is_refused_with_its_line(text: str) -> None:
+    with pytest.raises(RecipeError, match=r"package.chat_template'.* not a Jinja template: line 1"):
+        _recipe(chat_template=text)
+
+
+def test_a_deeply_nested_chat_template_is_refused() -> None:
+    with pytest.raises(RecipeError, match="not a Jinja template"):
+        _recipe(chat_template="{{ " + "(" * 20_000 + "1" + ")" * 20_000 + " }}")
+
+
+def test_a_base_shared_by_packages_has_no_chat_template_of_one() -> None:
+    with pytest.raises(RecipeError, match="both ship: adapter and chat_template"):
+        _recipe(chat_template="x", ship="adapter")
 
 
 @pytest.mark.parametrize("architecture", ["starcoder2", "starcoder"])
