@@ -29,11 +29,24 @@ def package() -> None:
     metavar="TYPE",
     help="Quantization to build instead of the recipe's (repeatable).",
 )
+@click.option(
+    "--no-loss-check",
+    is_flag=True,
+    help="Do not compare a file's loss in llama.cpp with training's. The package records it as skipped.",
+)
 @with_console
 def build(
-    run: Path, out: Path | None, base: Path | None, quantize: tuple[str, ...], console: Console
+    run: Path,
+    out: Path | None,
+    base: Path | None,
+    quantize: tuple[str, ...],
+    no_loss_check: bool,
+    console: Console,
 ) -> None:
-    """Build the package of a finished RUN: merge, convert, quantise, describe.
+    """Build the package of a finished RUN: merge, convert, quantise, check, describe.
+
+    A file must have the loss that training measured; otherwise the command exits with 3 and writes no
+    package.
 
     The package is an OCI image layout: every file under its digest, ready for any registry.
 
@@ -49,9 +62,9 @@ def build(
     if out is None:
         out = Path("packages") / name
         refuse_link(out, below=out.parent)
-    built = build_package(run, out, base, console, quantize)
+    built = build_package(run, out, base, console, quantize, skip_loss_check=no_loss_check)
     console.result(
-        {"package": str(out), **_summary(built)},
+        {"package": str(out), **_summary(built, out)},
         f"Package written to {out}. Next: starfreight publish {out} HOST/NAMESPACE/NAME:TAG",
     )
 
@@ -132,6 +145,9 @@ def press(console: Console, **options: Any) -> None:
 @with_console
 def inspect(package: Path, console: Console) -> None:
     """Show the contents of a PACKAGE, unverified (see verify)."""
+    from starfreight.packager.loss_check import check_in_words
+    from starfreight.packager.provenance import recorded_loss_check
+
     found = Package.load(package)
     lines = [
         f"{found.title} ({found.architecture}, {found.parameters:,} parameters)",
@@ -146,7 +162,10 @@ def inspect(package: Path, console: Console) -> None:
     if found.adapter is not None:
         size = human_count(found.adapter.size, "B")
         lines.append(f"  {'LoRA':8} {size:>9}  {found.adapter.digest} (beside the base in each of the above)")
-    console.result(_summary(found), "\n".join(lines))
+    checked = recorded_loss_check(package, found)
+    if checked is not None:
+        lines.append(f"  loss     {check_in_words(checked)}")
+    console.result(_summary(found, package), "\n".join(lines))
 
 
 @package.command("verify")
@@ -189,7 +208,9 @@ def publish(package: Path, reference: str, insecure: bool, console: Console) -> 
     console.result(published.as_dict(), published.as_text())
 
 
-def _summary(package: Package) -> dict[str, object]:
+def _summary(package: Package, folder: Path) -> dict[str, object]:
+    from starfreight.packager.provenance import recorded_loss_check
+
     return {
         "name": package.name,
         "run": package.run,
@@ -198,6 +219,7 @@ def _summary(package: Package) -> dict[str, object]:
         "adapter": package.adapter and {"digest": package.adapter.digest, "size": package.adapter.size},
         "licenses": [license.name for license in package.licenses],
         "provenance": package.provenance.digest,
+        "loss_check": recorded_loss_check(folder, package),
         "variants": [
             {"quantization": v.quantization, "tag": v.tag, "digest": v.gguf.digest, "size": v.gguf.size}
             for v in package.variants

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from starfreight.directories import refuse_links_in
 from starfreight.files import sha256_file
+from starfreight.loss_sample import SampleRecord
 from starfreight.recipe import Recipe, earlier_recipe_digest, recipe_digest
 from starfreight.records import Digest, FileDigest, Part, Record
 
@@ -72,6 +73,8 @@ class Outcome(Part):
     before: Measurement | None
     after: Measurement | None
     adapter: tuple[FileDigest, ...]
+    sample: SampleRecord | None = None
+    """Losses to compare the finished file with; ``None`` in runs of earlier versions."""
 
 
 class Calibration(Part):

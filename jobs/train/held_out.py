@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from starfreight.jobs.data.blocks.block_file import Block
 from starfreight.jobs.data.formats import IGNORED, Probe
 from starfreight.jobs.train.batches import collate
 from starfreight.jobs.train.process_group import SINGLE_PROCESS, ProcessGroup
 from starfreight.run import Measurement
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
 
 _BATCH_TOKENS = 8192
 _LOGITS = 1 << 27
@@ -54,24 +59,62 @@ def measure(
     )
 
 
+def token_losses(
+    model: Any, blocks: Sequence[Block], check: Callable[[], None]
+) -> Iterator[NDArray[np.float32]]:
+    """Measure each token of some blocks, with dropout off.
+
+    Args:
+        model: a causal language model of transformers, with or without an adapter.
+        blocks: blocks of equal length.
+        check: called between batches; may raise to stop.
+
+    Yields:
+        For each block the losses of its tokens in nats, of shape (sequence length); 0 where none counts.
+    """
+    import torch
+
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            for logits, labels in _batches(model, blocks, check):
+                losses = torch.nn.functional.cross_entropy(
+                    logits[:, :-1].flatten(0, 1),
+                    labels[:, 1:].flatten(),
+                    ignore_index=IGNORED,
+                    reduction="none",
+                ).view(len(labels), -1)
+                yield from torch.nn.functional.pad(losses, (1, 0)).cpu().numpy()
+    finally:
+        model.train(was_training)
+
+
 def _loss(model: Any, blocks: Sequence[Block], check: Callable[[], None]) -> tuple[float, float]:
     """The summed loss over all tokens with a label, and their number."""
     import torch
 
     total, tokens = 0.0, 0
-    tokens_at_once = min(_BATCH_TOKENS, _LOGITS // model.config.vocab_size)
-    step = max(1, tokens_at_once // len(blocks[0].ids)) if blocks else 1
-    for start in range(0, len(blocks), step):
-        check()
-        batch = {k: v.to(model.device) for k, v in collate(blocks[start : start + step]).items()}
-        labels = batch.pop("labels")
-        logits = model(**batch, use_cache=False).logits.float()
+    for logits, labels in _batches(model, blocks, check):
         losses = torch.nn.functional.cross_entropy(
             logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), ignore_index=IGNORED, reduction="sum"
         )
         total += losses.item()
         tokens += int((labels[:, 1:] != IGNORED).sum())
     return total, tokens
+
+
+def _batches(
+    model: Any, blocks: Sequence[Block], check: Callable[[], None]
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """The logits in float32 and the labels of each batch."""
+    tokens_at_once = min(_BATCH_TOKENS, _LOGITS // model.config.vocab_size)
+    step = max(1, tokens_at_once // len(blocks[0].ids)) if blocks else 1
+    for start in range(0, len(blocks), step):
+        check()
+        batch = {k: v.to(model.device) for k, v in collate(blocks[start : start + step]).items()}
+        labels = batch.pop("labels")
+        yield model(**batch, use_cache=False).logits.float(), labels
 
 
 def _completes(model: Any, probe: Probe, check: Callable[[], None]) -> bool:

@@ -20,6 +20,7 @@ from starfreight.jobs.train.inputs import read_inputs
 from starfreight.jobs.train.machine import load_on_device, record_machine
 from starfreight.jobs.train.process_group import SINGLE_PROCESS, ProcessGroup, join_process_group
 from starfreight.jobs.train.stop_request import StopRequest
+from starfreight.loss_sample import SampleRecord
 from starfreight.records import FileDigest
 from starfreight.run import (
     ADAPTER_FOLDER,
@@ -151,11 +152,23 @@ def _train(folder: Path, run: Run, inputs: Inputs | None, stop: StopRequest, pro
         before=before,
         after=after,
         adapter=save_adapter(model, folder, public_name(run.base.model)),
+        sample=_sample(folder, base, model, data),
     )
     done = run.model_copy(update={"status": "done", "outcome": outcome})
     write_report(done, folder)
     calibration = _calibrate(folder, done, model, data, stop)
     done.model_copy(update={"ended": _now(), "calibration": calibration}).save(folder)
+
+
+def _sample(folder: Path, base: Path, model: Any, data: TrainingData) -> SampleRecord | None:
+    """Write the losses that ``package build`` compares the finished file with."""
+    from starfreight.checkpoint import open_checkpoint
+    from starfreight.jobs.train.loss_sample import measure_sample, sample_size
+
+    events.send("phase", text="Measuring a sample for the check of the package")
+    size = sample_size(open_checkpoint(base).shape)
+    sample = measure_sample(model, data.held_out, data.blocks, size, _do_not_stop)
+    return sample.save(folder) if sample is not None else None
 
 
 def _extent(data: TrainingData) -> str:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from starfreight.base_model import STARTER, locate_base, public_name
-from starfreight.checkpoint import open_checkpoint
 from starfreight.console import Console
 from starfreight.directories import discard
 from starfreight.directory_lock import LOCK_FILE, only_one
@@ -17,25 +16,37 @@ from starfreight.files import PARTIAL_PREFIX, disk_errors, read_json, sha256_fil
 from starfreight.license_files import read_from_run
 from starfreight.package import PACKAGE_FILE, Package
 from starfreight.packager.build.base_files import check_base_files
+from starfreight.packager.build.check_loss import BuiltFiles, check_loss
 from starfreight.packager.build.data_manifest import is_data_manifest
 from starfreight.packager.build.describe import describe
 from starfreight.packager.build.identity import SHARED_BASE, tuned_identity
 from starfreight.packager.build.licenses import license_texts
+from starfreight.packager.build.templates import has_current_template
 from starfreight.packager.card import render_card
+from starfreight.packager.gguf.token_losses import has_llama_cpp
 from starfreight.packager.layout import verify_layout
 from starfreight.packager.layout.write_package import PackageContents, write_package
+from starfreight.packager.loss_check import NOT_INSTALLED
 from starfreight.packager.press import LoraRequest, PressRequest, press, press_lora
 from starfreight.packager.press.file_names import model_stem
+from starfreight.packager.press.open_base import open_checked
 from starfreight.packager.press.press import LoadDtype
-from starfreight.packager.provenance import PREDICATE_TYPE, make_statement
+from starfreight.packager.provenance import PREDICATE_TYPE, make_statement, recorded_loss_check
 from starfreight.quantization import Quantization
+from starfreight.recipe.ollama_parameters import parameter_notes
 from starfreight.run import ADAPTER_FOLDER, IMATRIX_FILE, INPUTS_FILE, Inputs, Run
 
 _MANIFEST_LIMIT = 1 << 30
 
 
 def build_package(
-    folder: Path, out: Path, base: Path | None, console: Console, quantize: tuple[str, ...] = ()
+    folder: Path,
+    out: Path,
+    base: Path | None,
+    console: Console,
+    quantize: tuple[str, ...] = (),
+    *,
+    skip_loss_check: bool = False,
 ) -> Package:
     """Make the package of a finished run, or find it already made.
 
@@ -45,11 +56,13 @@ def build_package(
         base: the base model's directory, if it has moved since the run.
         console: shows progress.
         quantize: the quantizations to make; the recipe's if empty.
+        skip_loss_check: true to leave out the comparison with training's loss.
 
     Raises:
         RecipeError: a quantization does not exist, or a text of the recipe cannot be in a package.
         InputError: the run is not finished, or the base model or the adapter is invalid.
-        GateError: the base model or the adapter is not the run's, or the license's text is missing.
+        GateError: the base model or the adapter is not the run's, the license's text is missing, or the file
+            has another loss in llama.cpp than training measured.
         ServiceError: the disk is full.
     """
     run = Run.load(folder)
@@ -59,6 +72,11 @@ def build_package(
     found = _already_built(out, run, quantizations, console)
     if found is not None:
         console.note(f"{out} is built already.")
+        if not has_current_template(out, found, run.recipe):
+            console.note(
+                "It has the prompt template of an earlier version of Starfreight. Delete its directory and "
+                "build it again for the current one."
+            )
         return found
     base_folder = _base_of(run, folder, base)
     check_base_files(base_folder, run.base.files, console)
@@ -66,8 +84,10 @@ def build_package(
     licenses = license_texts(
         run.recipe.package, run.base.license, base_folder, read_from_run(run.recipe.package, folder)
     )
-    checkpoint = open_checkpoint(base_folder)
+    checkpoint = open_checked(base_folder)
     model = describe(run, checkpoint.shape, licenses, quantizations)
+    for note in parameter_notes(run.recipe.package.parameters, checkpoint.shape.sliding_window):
+        console.note(note)
     identity = tuned_identity(run, manifest)
     adapter = folder / ADAPTER_FOLDER
     merged = run.recipe.package.ship == "merged"
@@ -90,13 +110,17 @@ def build_package(
             imatrix=folder / run.imatrix.imatrix.path if run.imatrix else None,
         )
         pressed = press(request, console)
+        built = BuiltFiles(run, folder, checkpoint.shape, pressed, lora)
+        loss_check = check_loss(built, console, skip=skip_loss_check)
         subjects = [(file.path.name, file.digest) for file in (*pressed, *([lora] if lora else []))]
         contents = PackageContents(
             model=model,
             files=pressed,
             adapter=lora,
-            model_card=render_card(model, run, manifest, pressed, lora),
-            provenance=make_statement(run, manifest, subjects, quantizations=quantizations),
+            model_card=render_card(model, run, manifest, pressed, lora, loss_check),
+            provenance=make_statement(
+                run, manifest, subjects, quantizations=quantizations, loss_check=loss_check
+            ),
             provenance_predicate=PREDICATE_TYPE,
         )
         return write_package(out, contents, console)
@@ -137,6 +161,9 @@ def _already_built(
         if tuple(variant.quantization for variant in package.variants) != quantizations:
             return None
         verify_layout(out, console)
+        checked = recorded_loss_check(out, package)
+        if checked and checked.get("reason") == NOT_INSTALLED and has_llama_cpp():
+            return None
     except StarfreightError:
         return None
     return package

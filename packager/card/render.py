@@ -9,6 +9,7 @@ from typing import Any
 from starfreight.base_model import public_name
 from starfreight.packager.card.escape import code, inline, link, person
 from starfreight.packager.hashed_file import HashedFile, QuantizedFile
+from starfreight.packager.loss_check import LossCheck
 from starfreight.packager.model_description import ModelDescription
 from starfreight.packager.training_method import TRAINING_METHODS
 from starfreight.run import Run
@@ -20,6 +21,7 @@ def render_card(
     data_manifest: Mapping[str, Any],
     pressed: Sequence[QuantizedFile],
     lora: HashedFile | None = None,
+    loss_check: LossCheck | None = None,
 ) -> bytes:
     """The card in Markdown, with the front matter that model hubs read.
 
@@ -33,6 +35,7 @@ def render_card(
         data_manifest: ``data/manifest.json``.
         pressed: the GGUF files.
         lora: the adapter's file, if the GGUF files are the base model's.
+        loss_check: the comparison of a file with training.
     """
     import jinja2
 
@@ -61,6 +64,7 @@ def render_card(
         outcome=run.outcome,
         device=run.machine.device if run.machine else "an unknown machine",
         imatrix=run.imatrix,
+        loss_check=loss_check,
     )
     return text.encode()
 

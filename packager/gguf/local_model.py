@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +24,8 @@ _CERTAIN = 10_000.0
 """A bias on a token's logit that makes the token certain."""
 
 _WHOLE_VOCABULARY = 1 << 20
+_LIKELY_TOKENS = 256
+_BATCH = 512
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class LocalModel:
         adapter: a LoRA GGUF to add to it.
         context: the longest sequence in tokens; ``None`` for the model's own, at most 4096.
         threads: number of threads; ``None`` for one per core, at most 8.
+        slots: sequences that llama.cpp computes side by side, in one batch.
 
     Raises:
         InputError: llama.cpp is not installed, or cannot load the file.
@@ -65,6 +68,7 @@ class LocalModel:
         adapter: Path | None = None,
         context: int | None = None,
         threads: int | None = None,
+        slots: int = 1,
     ) -> None:
         import os
 
@@ -80,8 +84,10 @@ class LocalModel:
             lora = xllamacpp.CommonAdapterLoraInfo()
             lora.path, lora.scale = str(adapter), 1.0
             params.lora_adapters = [lora]
-        params.n_ctx = params.n_batch = params.n_ubatch = self.context
-        params.n_parallel = 1
+        self.slots = params.n_parallel = slots
+        params.n_ctx = self.context * slots
+        params.n_batch = params.n_ubatch = self.context if slots == 1 else min(self.context, _BATCH)
+        params.cache_ram_mib = 0  # Of earlier prompts, which no caller repeats.
         params.n_gpu_layers = 0
         count = threads or min(os.cpu_count() or 1, 8)
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = count
@@ -153,15 +159,20 @@ class LocalModel:
         prompt = [part for part in parts if part != ""]
         return self.complete(prompt, max_tokens=max_tokens, temperature=temperature, seed=seed, stop=stop)
 
-    def next_tokens(self, tokens: Sequence[int], count: int) -> dict[int, float]:
+    def next_tokens(self, tokens: Sequence[int], count: int, slot: int = 0) -> dict[int, float]:
         """The ``count`` most likely next tokens after a sequence, with their log-probabilities in nats.
+
+        Args:
+            tokens: the sequence.
+            count: number of tokens.
+            slot: the slot that computes it, which keeps the sequence for the next call.
 
         Raises:
             InputError: the sequence does not fit the context.
         """
         # The server reports probabilities from the model's logits, before any bias. The bias forces a token
         # of complete text: after part of a UTF-8 character the server reports none.
-        choice = self._one_token(list(tokens), self._end_of_text, count)
+        choice = self._one_token(list(tokens), self._end_of_text, count, slot)
         return {
             item["id"]: float(item["logprob"]) for item in choice["logprobs"]["content"][0]["top_logprobs"]
         }
@@ -185,7 +196,7 @@ class LocalModel:
         losses = [
             loss
             for tokens, skip in zip(sequences, skips, strict=True)
-            for loss in self._token_losses(list(tokens), max(1, skip))
+            for loss in (self.token_loss(tokens[:n], tokens[n]) for n in range(max(1, skip), len(tokens)))
         ]
         if not losses:
             raise InputError(
@@ -193,16 +204,25 @@ class LocalModel:
             )
         return sum(losses) / len(losses)
 
-    def _token_losses(self, tokens: list[int], skip: int) -> Iterator[float]:
-        for position in range(skip, len(tokens)):
-            before, wanted = tokens[:position], tokens[position]
-            logprobs = self._one_token(before, wanted, 1)["logprobs"]
-            if logprobs:
-                yield -float(logprobs["content"][0]["logprob"])
-            else:
-                yield -self.next_tokens(before, _WHOLE_VOCABULARY)[wanted]
+    def token_loss(self, before: Sequence[int], wanted: int, slot: int = 0) -> float:
+        """The negative log-likelihood of a token after others, in nats.
 
-    def _one_token(self, before: list[int], forced: int, count: int) -> dict[str, Any]:
+        Args:
+            before: the tokens before it, at least one.
+            wanted: the token.
+            slot: the slot that computes it. It keeps the sequence, so that a longer one costs little.
+
+        Raises:
+            InputError: the sequence does not fit the context.
+        """
+        logprobs = self._one_token(list(before), wanted, 1, slot)["logprobs"]
+        if logprobs:
+            return -float(logprobs["content"][0]["logprob"])
+        # The token is part of a UTF-8 character. A list of the whole vocabulary takes half a second.
+        likely = self.next_tokens(before, _LIKELY_TOKENS, slot)
+        return -(likely if wanted in likely else self.next_tokens(before, _WHOLE_VOCABULARY, slot))[wanted]
+
+    def _one_token(self, before: list[int], forced: int, count: int, slot: int) -> dict[str, Any]:
         return self._ask(
             {
                 "prompt": before,
@@ -211,6 +231,7 @@ class LocalModel:
                 "n_probs": count,
                 "logit_bias": [[forced, _CERTAIN]],
                 "cache_prompt": True,
+                "id_slot": slot,
             }
         )
 

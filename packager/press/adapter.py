@@ -6,7 +6,6 @@ Anything PEFT can store beyond a plain ``W + scale * B @ A`` is refused.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,9 @@ from starfreight.checkpoint import Checkpoint, StoredTensor, TensorReader, read_
 from starfreight.checkpoint.files import inside
 from starfreight.errors import InputError
 from starfreight.files import read_json
+from starfreight.packager.press.adapter_keys import OTHER_BASE, sort_tensors
 from starfreight.packager.press.adapter_numbers import ModuleNumbers, read_numbers
+from starfreight.packager.press.architectures import Role, architecture_plan
 from starfreight.packager.press.kernels import Floats, to_float32
 from starfreight.packager.press.merge import LowRank, low_rank
 from starfreight.strict_json import only_exact
@@ -26,8 +27,6 @@ from starfreight.strict_json import only_exact
 WEIGHTS_NAME = "adapter_model.safetensors"
 CONFIG_NAME = "adapter_config.json"
 
-_PREFIX = "base_model.model."
-_LORA = re.compile(r"(.+)\.lora_(A|B|embedding_A|embedding_B)(\.weight)?")
 _UNSUPPORTED = (
     "use_dora", "use_qalora", "use_bdlora", "lora_bias", "fan_in_fan_out", "layer_replication",
     "target_parameters", "trainable_token_indices", "alora_invocation_tokens",
@@ -47,7 +46,7 @@ _KEEPS_BASE = (True, False, None, "gaussian", "eva", "orthogonal")
 """Initialisations that leave the base's weights unchanged. The others train against changed ones."""
 
 _RETRAIN = "train a plain LoRA adapter: without DoRA, QALoRA, replaced tokens and the like"
-_OTHER_BASE = "use the base model the adapter was trained on"
+_EMBEDDINGS = (Role.TOKEN_EMBEDDING, Role.POSITION_EMBEDDING)
 
 
 @dataclass(frozen=True)
@@ -136,23 +135,22 @@ def open_adapter(folder: Path, checkpoint: Checkpoint) -> Adapter:
             f"The adapter's config is ambiguous: {error}.", where=str(path), fix=_RETRAIN
         ) from error
     _check_config(path, config)
-    pairs: dict[str, dict[str, StoredTensor]] = {}
-    replaced: dict[str, StoredTensor] = {}
-    for name, tensor in read_header(inside(folder, WEIGHTS_NAME)).items():
-        key = name.removeprefix(_PREFIX)
-        match = _LORA.fullmatch(key)
-        if match is not None:
-            pairs.setdefault(match[1], {})[match[2]] = tensor
-        elif "lora_magnitude_vector" in key:
+    tensors = read_header(inside(folder, WEIGHTS_NAME))
+    for name, tensor in tensors.items():
+        if "lora_magnitude_vector" in name:
             raise InputError("The adapter is a DoRA adapter.", where=tensor.where, fix=_RETRAIN)
-        else:
-            replaced[_replaced_name(key, tensor, checkpoint)] = tensor
+    found = sort_tensors(tensors, checkpoint)
+    roles = {
+        plan.source: plan.role
+        for plan in architecture_plan(checkpoint.architecture).tensors(checkpoint.shape)
+    }
     ranks = read_numbers(path, config, "r", "rank_pattern")
     alphas = read_numbers(path, config, "lora_alpha", "alpha_pattern")
     factors = {
-        f"{module}.weight": _checked_pair(config, module, pair, checkpoint, ranks, alphas)
-        for module, pair in pairs.items()
+        f"{module}.weight": _checked_pair(config, module, pair, checkpoint, roles, ranks, alphas)
+        for module, pair in found.factors.items()
     }
+    replaced = {name: _checked_whole(name, tensor, checkpoint) for name, tensor in found.replaced.items()}
     if not factors and not replaced:
         raise InputError("The adapter changes no weight.", where=str(folder / WEIGHTS_NAME), fix=_RETRAIN)
     _check_tied(checkpoint, [*factors, *replaced], folder)
@@ -200,6 +198,7 @@ def _checked_pair(
     module: str,
     pair: Mapping[str, StoredTensor],
     checkpoint: Checkpoint,
+    roles: Mapping[str, Role],
     ranks: ModuleNumbers,
     alphas: ModuleNumbers,
 ) -> Factors:
@@ -210,12 +209,20 @@ def _checked_pair(
         raise InputError(
             "The adapter has only one factor of this update.", where=any_tensor.where, fix=_RETRAIN
         )
-    weight = checkpoint.tensors.get(f"{module}.weight")
-    if weight is None or len(weight.shape) != 2:
+    weight = checkpoint.tensors[f"{module}.weight"]
+    if len(weight.shape) != 2:
         raise InputError(
-            f"The adapter changes {module}, which the base model does not have.",
+            f"The adapter has a low-rank update of {module}, which is not a matrix in the base model.",
             where=a.where,
-            fix=_OTHER_BASE,
+            fix=OTHER_BASE,
+        )
+    if embedding != (roles.get(f"{module}.weight") in _EMBEDDINGS):
+        kinds = ("an embedding", "a linear layer")
+        raise InputError(
+            f"The adapter updates {module} as {kinds[not embedding]}, but in the base model it is "
+            f"{kinds[embedding]}: PEFT would ignore the update.",
+            where=a.where,
+            fix=OTHER_BASE,
         )
     outputs, inputs = weight.shape[::-1] if embedding else weight.shape
     rank = ranks.of(module)
@@ -224,30 +231,23 @@ def _checked_pair(
             f"The adapter's factors have the shapes {list(b.shape)} and {list(a.shape)}; the base's weight "
             f"and the rank {rank:g} imply {[outputs, int(rank)]} and {[int(rank), inputs]}.",
             where=a.where,
-            fix=_OTHER_BASE,
+            fix=OTHER_BASE,
         )
     alpha = alphas.of(module)
     scale = alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
     return Factors(a, b, scale, embedding)
 
 
-def _replaced_name(key: str, tensor: StoredTensor, checkpoint: Checkpoint) -> str:
-    """The name of the weight replaced by a whole tensor of the adapter."""
-    name = key.replace(".base_layer.", ".").replace(".modules_to_save.", ".")
-    weight = checkpoint.tensors.get(name)
-    if weight is None:
-        raise InputError(
-            f"The adapter holds {name}, which the base model does not have.",
-            where=tensor.where,
-            fix=_OTHER_BASE,
-        )
+def _checked_whole(name: str, tensor: StoredTensor, checkpoint: Checkpoint) -> StoredTensor:
+    """A whole tensor of the adapter, of the shape of the weight that it replaces."""
+    weight = checkpoint.tensors[name]
     if weight.shape != tensor.shape:
         raise InputError(
             f"The adapter's tensor has the shape {list(tensor.shape)}, the base's {list(weight.shape)}.",
             where=tensor.where,
-            fix=_OTHER_BASE,
+            fix=OTHER_BASE,
         )
-    return name
+    return tensor
 
 
 def _check_tied(checkpoint: Checkpoint, names: list[str], folder: Path) -> None:

@@ -5,7 +5,8 @@
 
 The format is the one read by ``llama_adapter_lora_init`` (llama.cpp's ``src/llama-adapter.cpp``): for
 each adapted weight ``<name>.lora_a`` of shape (rank, inputs) and ``<name>.lora_b`` of shape (outputs,
-rank), and one ``alpha`` for all; llama.cpp adds ``alpha / rank * lora_b @ lora_a``.
+rank), and one ``alpha`` for all; llama.cpp adds ``alpha / rank * lora_b @ lora_a``. It does so to the token
+embedding and to linear layers. It loads the factors of any other matrix, too, and never uses them.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Literal
 import numpy as np
 from gguf import GGML_QUANT_SIZES, GGML_QUANT_VERSION, GGMLQuantizationType, GGUFType, GGUFWriter, Keys
 
-from starfreight.checkpoint import Checkpoint, TensorReader
+from starfreight.checkpoint import Checkpoint, StoredTensor, TensorReader
 from starfreight.console import Console
 from starfreight.errors import InputError
 from starfreight.files import atomic_write
@@ -26,11 +27,28 @@ from starfreight.packager.press.adapter import Adapter, Factors, open_adapter
 from starfreight.packager.press.architectures import Role, TensorPlan, architecture_plan
 from starfreight.packager.press.file_names import checked_name, lora_name
 from starfreight.packager.press.gguf_stream import GgufStream
-from starfreight.packager.press.kernels import Floats, encode
+from starfreight.packager.press.kernels import Floats, encode, to_float32
 from starfreight.packager.press.metadata import ModelIdentity, finished_header, write_identity
 from starfreight.packager.press.open_base import open_base
 from starfreight.packager.press.tensor_types import FILE_TYPES
 from starfreight.quantization import Quantization
+
+_APPLIED = (
+    Role.TOKEN_EMBEDDING,
+    Role.OUTPUT,
+    Role.VALUE,
+    Role.ATTENTION_OUTPUT,
+    Role.DOWN,
+    Role.MATRIX,
+)
+"""Roles of the tensors whose updates llama.cpp applies."""
+
+_COPY_NUMBERS = 1 << 20
+"""Numbers compared at a time."""
+
+_MERGE = (
+    "merge it into the model: package.ship: merged in the recipe, or starfreight package press without --lora"
+)
 
 
 @dataclass(frozen=True)
@@ -38,7 +56,8 @@ class LoraRequest:
     """Request for a LoRA file.
 
     Attributes:
-        base: the base model, opened, or its directory in Hugging Face layout. Its weights are not read.
+        base: the base model, opened, or its directory in Hugging Face layout. Its weights are read only
+            to be compared with copies in the adapter.
         adapter: the adapter's directory, in PEFT's layout.
         out: directory of the file.
         name: stem of its name: ``<name>-F16-LoRA.gguf``.
@@ -66,18 +85,8 @@ def press_lora(request: LoraRequest, console: Console) -> HashedFile:
     name = checked_name(request.name)
     checkpoint = open_base(request.base)
     adapter = open_adapter(request.adapter, checkpoint)
-    for tensor in adapter.replaced.values():
-        raise InputError(
-            "The adapter replaces whole tensors of the model; a LoRA file cannot hold them.",
-            where=tensor.where,
-            fix="merge it into the model instead, or train without modules_to_save and bias",
-        )
+    plans = _applied(adapter, checkpoint)
     kind = GGMLQuantizationType[request.kind]
-    plans = [
-        plan
-        for plan in architecture_plan(checkpoint.architecture).tensors(checkpoint.shape)
-        if plan.source in adapter.factors
-    ]
     alpha = np.float32(_alpha(adapter.factors[plans[0].source]))
     shapes = {plan.name: _shapes(plan, adapter.factors[plan.source]) for plan in plans}
     table = [
@@ -108,6 +117,49 @@ def press_lora(request: LoraRequest, console: Console) -> HashedFile:
                 file.end_tensor()
                 advance(values.nbytes)
     return HashedFile(path, file.digest, file.size)
+
+
+def _applied(adapter: Adapter, checkpoint: Checkpoint) -> list[TensorPlan]:
+    """The tensors of a LoRA file: those that the adapter changes, if llama.cpp applies all changes."""
+    for name, tensor in adapter.replaced.items():
+        if not _is_copy(tensor, checkpoint.tensors[name]):
+            raise InputError(
+                f"The adapter replaces {name} as a whole; a LoRA file cannot hold whole tensors.",
+                where=tensor.where,
+                fix=f"{_MERGE}; or train without modules_to_save and bias",
+            )
+    plans = [
+        plan
+        for plan in architecture_plan(checkpoint.architecture).tensors(checkpoint.shape)
+        if plan.source in adapter.factors
+    ]
+    for plan in plans:
+        if plan.role not in _APPLIED:
+            raise InputError(
+                f"The adapter changes {plan.source}; llama.cpp does not apply a LoRA file's change of it.",
+                where=adapter.factors[plan.source].a.where,
+                fix=f"{_MERGE}; or train without it in target_modules",
+            )
+    if not plans:
+        raise InputError(
+            "The adapter changes no weight.", where=str(adapter.folder), fix="check that it was trained"
+        )
+    return plans
+
+
+def _is_copy(tensor: StoredTensor, original: StoredTensor) -> bool:
+    """True for a copy of the base's own weight: PEFT saves embeddings that have low-rank updates."""
+    if len(tensor.shape) != 2:
+        return False
+    rows, columns = tensor.shape
+    step = max(1, _COPY_NUMBERS // columns)
+    with TensorReader() as reader:
+        for start in range(0, rows, step):
+            stop = min(start + step, rows)
+            one, other = (to_float32(reader.rows(each, start, stop)) for each in (tensor, original))
+            if not np.array_equal(one, other):
+                return False
+    return True
 
 
 def _header(
@@ -149,4 +201,6 @@ def _values(adapter: Adapter, plan: TensorPlan, reader: TensorReader, alpha: flo
     ratio = np.float32(_alpha(factors) / alpha)
     if ratio != 1:
         b = b * ratio
-    return (a.T, b) if factors.embedding else (a, b)
+    values = (a.T, b) if plan.role is Role.TOKEN_EMBEDDING else (a, b)
+    assert tuple(each.shape for each in values) == _shapes(plan, factors)
+    return values

@@ -9,7 +9,8 @@ or another recipe than the package's is a forgery or a mistake.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,8 @@ from pydantic import ValidationError
 from starfreight.base_model import public_name
 from starfreight.files import canonical_json
 from starfreight.package import Package
-from starfreight.packager.provenance.statement import PREDICATE_TYPE, STATEMENT_TYPE
+from starfreight.packager.provenance.recorded_loss_check import loss_check_problem
+from starfreight.packager.provenance.statement import LOSS_CHECK_KEY, PREDICATE_TYPE, STATEMENT_TYPE
 from starfreight.strict_json import only_exact, strict_loads
 
 if TYPE_CHECKING:
@@ -94,12 +96,17 @@ class _Statement:
             value = value[name]
         return value
 
+    def has(self, *path: str) -> bool:
+        """True if the last name of a path is in the object before it."""
+        parent = self.at(*path[:-1])
+        return isinstance(parent, dict) and path[-1] in parent
+
 
 _NAMES = (
     "_type", "subject", "predicateType", "predicate", "name", "digest", "sha256", "buildDefinition",
     "runDetails", "buildType", "externalParameters", "internalParameters", "resolvedDependencies", "builder",
     "metadata", "byproducts", "recipe", "quantizations", "recipeDigest", "mergeBase", "invocationId",
-    "startedOn", "finishedOn",
+    "startedOn", "finishedOn", LOSS_CHECK_KEY, "verdict", "file",
 )  # fmt: skip
 
 
@@ -120,6 +127,12 @@ def _differences(statement: _Statement, package: Package, sources: PackageSource
     quantizations = [str(variant.quantization) for variant in package.variants]
     if statement.at(*build, "externalParameters", "quantizations") != quantizations:
         yield f"names other quantizations than {', '.join(quantizations)}"
+    # Statements about runs without a loss sample have none.
+    if statement.has("predicate", "runDetails", LOSS_CHECK_KEY):
+        names = [name for name, _ in _files(package)]
+        problem = loss_check_problem(statement.at("predicate", "runDetails", LOSS_CHECK_KEY), names)
+        if problem is not None:
+            yield problem
     recipe = _recipe(statement.at(*build, "externalParameters", "recipe"), package)
     if isinstance(recipe, str):
         yield recipe
@@ -173,7 +186,7 @@ def _recipe_values(
     recipe: Recipe, package: Package, sources: PackageSources
 ) -> Iterator[tuple[str, object, object]]:
     """Each value that the recipe determines: its name, by the recipe, and in the package."""
-    from starfreight.packager.build.templates import settings, template_text
+    from starfreight.packager.build.templates import possible_settings, possible_templates
 
     options, card = recipe.package, recipe.package.card
     quantizations = [variant.quantization for variant in package.variants]
@@ -191,10 +204,26 @@ def _recipe_values(
         options.default if options.default in quantizations else quantizations[0],
         package.default,
     )
-    yield "template", _bytes(template_text(recipe)), sources.texts.get("template")
+    template = sources.texts.get("template")
+    yield "template", _one_of(map(_bytes, possible_templates(recipe)), template), template
     yield "system prompt", _bytes(options.system), sources.texts.get("system")
-    parameters = dict(settings(recipe, package.architecture, package.context_length))
-    yield "parameters", canonical_json(parameters), sources.texts.get("settings")
+    parameters = sources.texts.get("settings")
+    possible = possible_settings(recipe, package.architecture, package.context_length, _num_ctx(parameters))
+    yield "parameters", _one_of((canonical_json(dict(each)) for each in possible), parameters), parameters
+
+
+def _one_of(possible: Iterable[bytes | None], found: bytes | None) -> bytes | None:
+    """The value found, if it is possible: built-in values differ between versions. Else, the first one."""
+    values = tuple(possible)
+    return found if found in values else values[0]
+
+
+def _num_ctx(parameters: bytes | None) -> object:
+    """The context length in a package's parameters, if any."""
+    try:
+        return json.loads(parameters or b"{}")["num_ctx"]
+    except (ValueError, RecursionError, LookupError, TypeError):
+        return None
 
 
 def _bytes(text: str | None) -> bytes | None:

@@ -11,12 +11,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from starfreight import __version__
+from starfreight.packager.loss_check import LossCheck
 from starfreight.packager.training_method import TRAINING_METHODS
+from starfreight.recipe.identity_v1 import identity_v1
 from starfreight.records import FileDigest
 from starfreight.run import Run
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://slsa.dev/provenance/v1"
+LOSS_CHECK_KEY = "starfreight_lossCheck"
+"""In ``runDetails``: SLSA wants the names of extensions to start with their vendor's."""
 BUILDER = "urn:starfreight:builder:local"
 
 
@@ -26,6 +30,7 @@ def make_statement(
     files: Iterable[tuple[str, str]],
     *,
     quantizations: Sequence[str] = (),
+    loss_check: LossCheck | None = None,
 ) -> bytes:
     """The statement, as canonical JSON.
 
@@ -34,6 +39,7 @@ def make_statement(
         data_manifest: ``data/manifest.json``; each of its files is named with its digest.
         files: name and digest of each subject of the statement.
         quantizations: those built; they can differ from the recipe's list.
+        loss_check: the comparison of a file with training; ``None`` for a run without a sample.
     """
     assert run.outcome is not None
     package = run.recipe.package
@@ -45,7 +51,8 @@ def make_statement(
             "buildDefinition": {
                 "buildType": TRAINING_METHODS[run.recipe.training.method].build_type,
                 "externalParameters": {
-                    "recipe": run.recipe.model_dump(mode="json"),
+                    # Without later keys that have no effect, so that an earlier run gives the same package.
+                    "recipe": identity_v1(run.recipe) or run.recipe.model_dump(mode="json"),
                     "quantizations": [str(item) for item in quantizations],
                 },
                 "internalParameters": {
@@ -60,6 +67,7 @@ def make_statement(
                 "builder": {"id": BUILDER, "version": {"starfreight": __version__}},
                 "metadata": {"invocationId": run.id, "startedOn": run.started, "finishedOn": run.ended},
                 "byproducts": [_resource(file.path, file.digest) for file in _byproducts(run)],
+                **({LOSS_CHECK_KEY: loss_check.as_dict()} if loss_check else {}),
             },
         },
     }

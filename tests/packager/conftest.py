@@ -48,18 +48,31 @@ MANIFESTS: dict[int, dict[str, Any]] = {
 """``data/manifest.json`` of the same data by each release."""
 
 
+ADAPTED = {
+    "starcoder2": {"model.layers.0.self_attn.q_proj.weight": (256, 256)},
+    "starcoder": {"transformer.h.0.attn.c_attn.weight": (384, 256)},
+}
+"""Weights with an adapter, and their shapes."""
+
+
 @pytest.fixture
 def make_run(make_checkpoint: Callable[..., Path], make_adapter: Callable[..., Path]) -> Callable[..., Path]:
     """Makes ``<root>/base`` and ``<root>/runs/tiny`` and returns the run's folder."""
 
     def make(
-        root: Path, *, license_text: str | None = "The license.\n", manifest_version: int = 2, **package: Any
+        root: Path,
+        *,
+        license_text: str | None = "The license.\n",
+        manifest_version: int = 2,
+        architecture: str = "starcoder2",
+        tied: bool = True,
+        **package: Any,
     ) -> Path:
-        base = make_checkpoint(root / "base", hidden=256, ffn=256, layers=1)
+        base = make_checkpoint(root / "base", architecture, hidden=256, ffn=256, layers=1, tied=tied)
         if license_text is not None:
             (base / "LICENSE").write_text(license_text)
         folder = root / "runs" / "tiny"
-        adapter = make_adapter(folder / "adapter", {"model.layers.0.self_attn.q_proj.weight": (256, 256)})
+        adapter = make_adapter(folder / "adapter", ADAPTED[architecture])
         recipe = validate_recipe(
             {
                 "version": 1,
@@ -82,7 +95,7 @@ def make_run(make_checkpoint: Callable[..., Path], make_adapter: Callable[..., P
                 model="./base",
                 revision=None,
                 license="MIT",
-                architecture="starcoder2",
+                architecture=architecture,
                 digest=sha256_bytes(canonical_json([each.model_dump() for each in files])),
                 files=files,
             ),

@@ -11,6 +11,7 @@ import pytest
 from starfreight import __version__
 from starfreight.console import Console
 from starfreight.package import Package
+from starfreight.packager.build import templates
 from starfreight.packager.build.build_package import build_package
 from starfreight.packager.layout import verify_layout
 from starfreight.packager.provenance import statement
@@ -38,8 +39,9 @@ def test_an_earlier_run_gives_the_same_package(
     package: Path, tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = shutil.copytree(GOLDEN / "finished-runs" / package.name, tmp_path / "run")
-    # The one thing in a package that tells which version made it.
+    # The two things in a package that differ between versions.
     monkeypatch.setattr(statement, "__version__", EARLIER_VERSION)
+    monkeypatch.setitem(templates.TEMPLATES, "instruct", templates.EARLIER_TEMPLATES["instruct"])
     build_package(run, tmp_path / "p", GOLDEN / "inputs" / "base", console)
     assert tree(tmp_path / "p") == tree(package)
 
@@ -51,7 +53,12 @@ def test_an_earlier_package_is_not_built_again(
     run = shutil.copytree(GOLDEN / "finished-runs" / package.name, tmp_path / "run")
     shutil.copytree(package, tmp_path / "p")
     assert build_package(run, tmp_path / "p", None, Console()) == Package.load(package)
-    assert "is built already" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "is built already" in said
+    # The template of completion models is the same as then.
+    assert ("prompt template of an earlier version" in said) == (
+        package.name == "golden-sweep-rank-4-44cf01916d"
+    )
 
 
 def test_the_version_is_in_the_statement_only(tmp_path: Path, console: Console) -> None:

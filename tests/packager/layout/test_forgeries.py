@@ -343,6 +343,10 @@ FORGERIES: dict[str, tuple[Callable[[Forger], object], str]] = {
         lambda f: f.edit(f.record["settings"]["digest"], lambda d: d.update(temperature=9)),
         "another parameters than the package",
     ),
+    "a context longer than the model's": (
+        lambda f: f.edit(f.record["settings"]["digest"], lambda d: d.update(num_ctx=100_000)),
+        "another parameters than the package",
+    ),
     "an index with a size that is a text": (
         lambda f: f.edit_index(lambda d: d["manifests"][0].update(size=str(d["manifests"][0]["size"]))),
         "without a valid mediaType",
@@ -516,9 +520,10 @@ def test_a_package_without_a_forgery_is_accepted_with_evidence_of_any_kind(
     verify_layout(forger.folder, console)
 
 
-def test_parameters_that_differ_only_in_case_are_those_of_the_recipe(
-    make_run: Callable[..., Path], console: Console, tmp_path: Path
+def test_an_earlier_package_with_a_parameter_unknown_to_ollama_verifies(
+    make_run: Callable[..., Path], console: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("starfreight.packager.build.describe.check_parameters", lambda *_: None)
     build_package(make_run(tmp_path, parameters={"NUM_CTX": 512}), tmp_path / "p", None, console)
     verify_layout(tmp_path / "p", console)
 
