@@ -35,7 +35,7 @@ def inspect_data(recipe: Path, html: Path | None, examples: int, console: Consol
 
     Reads and filters the data like a run, and keeps nothing. For each source, counts files, bytes
     and tokens by language and license, lists a few of the texts that each filter leaves out, and
-    counts the texts held out for evaluation.
+    counts the texts held out for evaluation. Warns of data so little that a run stops.
 
     \b
         starfreight data inspect recipe.yaml

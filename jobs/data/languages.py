@@ -26,6 +26,12 @@ def language_of(path: str | None) -> str | None:
     return next((extensions[ending] for ending in endings if ending in extensions), None)
 
 
+def language_names() -> frozenset[str]:
+    """Return all names of languages."""
+    extensions, names = _tables()
+    return frozenset((*extensions.values(), *names.values()))
+
+
 @lru_cache(maxsize=1)
 def _tables() -> tuple[dict[str, str], dict[str, str]]:
     table = json.loads(files("starfreight.jobs.data").joinpath("languages.json").read_text("utf-8"))

@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from starfreight.jobs.data.dialects.describe import read_sample
+from starfreight.jobs.data.dialects.interface import Reading
+from starfreight.jobs.data.sources.interface import Sample
+from starfreight.recipe.data import Data
+
 _TRAINED_ON = ("prefix", "middle", "suffix", "prompt", "response", "messages")
 """The fields of a record for examples; others (``id``, ``source``) are not read."""
 _DEEPEST = 16
@@ -22,6 +27,28 @@ def training_text(content: str | Mapping[str, Any]) -> str:
         return "".join(str(part) for part in parts)
     fields = [content[name] for name in _TRAINED_ON if name in content] or list(content.values())
     return "\n\n".join(piece for field in fields for piece in _strings(field, 0))
+
+
+def sample_text(sample: Sample, data: Data) -> str:
+    """Return the text of a sample of a source for training.
+
+    Raises:
+        InputError: a record of instructions is of no known dialect, or has an invalid value.
+    """
+    if data.format == "instruct":
+        return conversation_text(sample.content, read_sample(sample, data))
+    return training_text(sample.content)
+
+
+def conversation_text(content: str | Mapping[str, Any], reading: Reading) -> str:
+    """Return the texts of a record of instructions: those of its turns, separated by empty lines.
+
+    Records that earlier releases read in the same way keep the text of that time, on which their split
+    depends.
+    """
+    if reading.as_before or not reading.turns:
+        return training_text(content)
+    return "\n\n".join(turn.text for turn in reading.turns)
 
 
 def _strings(value: Any, depth: int) -> Iterator[str]:

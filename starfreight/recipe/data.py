@@ -90,20 +90,45 @@ class Columns(RecipePart):
     """The file's repository: `repo_name`, `repository`, `repo` or `max_stars_repo_name`."""
     license: Line | None = None
     """The file's license, or a list of licenses: `license`, `licenses` or `max_stars_repo_licenses`."""
+    prompt: Line | None = None
+    """Of instructions: the instruction, `prompt` or `instruction`."""
+    response: Line | None = None
+    """Of instructions: the answer, `response`, `completion` or `output`."""
+    messages: Line | None = None
+    """Of instructions: the conversation, `messages` or `conversations`."""
+    system: Line | None = None
+    """Of instructions: the system message, `system` or `system_prompt`."""
+    input: Line | None = None
+    """Of instructions: a text that follows the instruction, `input`."""
+    history: Line | None = None
+    """Of instructions: earlier instructions and answers, `history`."""
+
+    @model_validator(mode="after")
+    def _one_conversation(self) -> Columns:
+        pair = [key for key in ("prompt", "response", "input", "history") if getattr(self, key) is not None]
+        if self.messages is not None and pair:
+            raise ValueError(f"names messages and {pair[0]}, which are two conversations: remove one of them")
+        return self
+
+    @property
+    def of_instructions(self) -> tuple[str, ...]:
+        """The keys that are given and that only the format `instruct` has."""
+        keys = ("prompt", "response", "messages", "system", "input", "history")
+        return tuple(key for key in keys if getattr(self, key) is not None)
 
 
 class Data(RecipePart):
     """One source of training data."""
 
     source: Line
-    """A directory of code (`./src`), a git repository at a commit (`git:https://...`), a JSONL or Parquet
-    file (`./pairs.jsonl`), the source of an installed Python package (`python:click`), a `datasets` dataset
-    (`dataset:./directory` or `dataset:org/name`), or an artifact of an OCI registry
+    """A directory of code (`./src`), a git repository at a commit (`git:https://...`), a JSONL, JSON or
+    Parquet file (`./pairs.jsonl`), the source of an installed Python package (`python:click`), a `datasets`
+    dataset (`dataset:./directory` or `dataset:org/name`), or an artifact of an OCI registry
     (`oci://HOST/NAMESPACE/NAME@sha256:...`)."""
     format: Literal["fim", "instruct", "repository", "code"] = "fim"
-    """`fim`: files, or objects with `prefix`, `middle` and `suffix`. `instruct`: objects with `prompt`
-    and `response`, or with `messages`; only the responses count towards the loss. `repository`: the files of
-    each repository as one text, imported files first. `code`: files, read from left to right."""
+    """`fim`: files, or objects with `prefix`, `middle` and `suffix`. `instruct`: objects with an
+    instruction and an answer, or with messages; only the answers count towards the loss. `repository`: the
+    files of each repository as one text, imported files first. `code`: files, read from left to right."""
     revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")] | None = None
     """The commit of a git repository or of a dataset on the hub, 40 hex digits."""
     split: Line = "train"
@@ -130,3 +155,12 @@ class Data(RecipePart):
     """Examples of the format `repository`."""
     filters: Filters = Filters()
     """Filters of this source."""
+
+    @model_validator(mode="after")
+    def _columns_of_its_format(self) -> Data:
+        if self.format != "instruct" and self.columns.of_instructions:
+            raise ValueError(
+                f"names the column {self.columns.of_instructions[0]} of instructions: "
+                "set format to instruct, or remove it"
+            )
+        return self

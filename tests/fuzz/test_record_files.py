@@ -10,7 +10,9 @@ from fuzzing import changed_bytes, changed_json, fuzz, holds, slow_fuzz
 from hypothesis import given
 from hypothesis import strategies as st
 
-from starfreight.jobs.data.sources.jsonl import JsonlFile
+from starfreight.jobs.data.dialects.describe import read_sample
+from starfreight.jobs.data.sources.interface import Sample
+from starfreight.jobs.data.sources.jsonl import JsonFile, JsonlFile
 from starfreight.jobs.data.sources.parquet import ParquetFile
 from starfreight.recipe.data import Data
 
@@ -31,6 +33,52 @@ def test_lines_of_changed_values(folder: Path, lines: list[bytes], data: Data) -
     path = folder / "x.jsonl"
     path.write_bytes(b"\n".join(lines))
     holds(lambda: list(JsonlFile(path, data).samples()))
+
+
+CONVERSATIONS = [
+    {
+        "prompt": "Double 2.",
+        "response": "4",
+        "system": "s",
+        "input": "i",
+        "history": [["a", "b"]],
+        "label": True,
+    },
+    {"instruction": "Double 2.", "output": "4"},
+    {"prompt": [{"role": "user", "content": "a"}], "completion": [{"role": "assistant", "content": "b"}]},
+    {
+        "messages": [
+            {"role": "user", "content": [{"type": "text", "text": "a"}], "name": "bob"},
+            {"role": "assistant", "content": "b", "weight": 0, "tool_calls": []},
+        ],
+        "tools": None,
+    },
+    {"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b", "loss": True}]},
+]
+
+
+@fuzz
+@given(lines=st.lists(st.sampled_from(CONVERSATIONS).flatmap(changed_json), min_size=1, max_size=4))
+def test_conversations_of_changed_values(folder: Path, lines: list[bytes]) -> None:
+    path = folder / "x.json"
+
+    def read() -> None:
+        for sample in JsonFile(path, DATA[0]).samples():
+            if isinstance(sample, Sample):
+                read_sample(sample, DATA[0])
+
+    path.write_bytes(b"\n".join(lines))
+    holds(read)
+    path.write_bytes(b"[" + b",\n".join(lines) + b"]")
+    holds(read)
+
+
+@fuzz
+@given(data=changed_bytes(b'[{"prompt": "Double 2.", "response": "4"}, {"prompt": "Half", "response": "1"}]'))
+def test_a_json_list_of_changed_bytes(folder: Path, data: bytes) -> None:
+    path = folder / "x.json"
+    path.write_bytes(data)
+    holds(lambda: list(JsonFile(path, DATA[0]).samples()))
 
 
 def parquet_bytes() -> bytes:

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from starfreight.errors import InputError
 from starfreight.files import atomic_write, canonical_json, sha256_bytes, sha256_file, sweep_partials
 from starfreight.jobs.data.blocks.block_file import (
     NEWEST_VERSION,
@@ -24,6 +23,7 @@ from starfreight.jobs.data.blocks.block_file import (
     encode_probe,
     join_examples,
 )
+from starfreight.jobs.data.blocks.enough_data import require_examples, require_held_out
 from starfreight.jobs.data.blocks.example_worker import ExampleTask, draw, groups, make_example_worker, seeds
 from starfreight.jobs.data.blocks.examples_file import ExamplesFile
 from starfreight.jobs.data.blocks.packing import best_fit, scramble
@@ -57,6 +57,7 @@ class Corpus:
         processes: number of worker processes; by default one per processor.
         check: called regularly; may raise to stop.
         progress: called with the bytes of text read since the last call, and those of a whole pass.
+        has_begun: True if the run had its blocks before: little data are no reason to stop it now.
     """
 
     recipe: Recipe
@@ -66,6 +67,7 @@ class Corpus:
     processes: int | None = None
     check: Callable[[], None] = lambda: None
     progress: Callable[[int, int], None] = lambda size, whole: None
+    has_begun: bool = False
 
     @property
     def digest(self) -> str:
@@ -92,7 +94,8 @@ def build(corpus: Corpus, path: Path) -> BlocksRecord:
     """Write a block file.
 
     Raises:
-        InputError: a file has changed, a record does not follow its format, or there is no example.
+        InputError: a file has changed, a record does not follow its format, there is no example, or too
+            little data for a block.
         ServiceError: the disk is full.
     """
     sweep_partials(path.parent)
@@ -127,6 +130,8 @@ class _Builder:
                 packed = _pack(spill, self._length, draw(f"held out {self._training.seed}"))
                 self._write(writer, spill, packed, min(wanted, packed.count))
             held_out = writer.count - train
+            if self._size("held_out"):
+                require_held_out(held_out, self._length, allow_little=self._allow_little)
             for _, probe in lines:
                 writer.write(encode_probe(probe, self._length, self._id_bytes, self._fill))
             return BlocksRecord(
@@ -144,7 +149,7 @@ class _Builder:
             missing = needed - writer.count
             with self._spill() as spill:
                 self._gather(spill, "train", number, missing, [])
-                self._require_some(spill)
+                self._require_examples(spill, number)
                 packed = _pack(spill, self._length, self._order(number))
                 self._write(writer, spill, packed, min(missing, packed.count))
             number += 1
@@ -155,7 +160,7 @@ class _Builder:
         for number in range(passes):
             with self._spill() as spill:
                 self._gather(spill, "train", number, None, [])
-                self._require_some(spill)
+                self._require_examples(spill, number)
                 packed = _pack(spill, self._length, self._order(number))
                 wanted = math.ceil(min(1.0, epochs - number) * packed.count)
                 if number + 1 == passes:  # Complete the last step with the rest of the pass.
@@ -234,13 +239,14 @@ class _Builder:
             self._tokens += sum(lengths)
             start = end
 
-    def _require_some(self, spill: ExamplesFile) -> None:
-        if spill.tokens == 0:
-            raise InputError(
-                "The data gives no training example.",
-                where="key data",
-                fix="add files, or raise training.sequence_length so that examples fit",
-            )
+    def _require_examples(self, spill: ExamplesFile, number: int) -> None:
+        """Check a pass: each needs an example, and the first one a block of them."""
+        require_examples(spill.tokens, self._length, allow_little=self._allow_little or number > 0)
+
+    @property
+    def _allow_little(self) -> bool:
+        # A run that has begun was checked at its start, perhaps by an earlier version.
+        return self._corpus.recipe.run.allow_little_data or self._corpus.has_begun
 
     def _size(self, side: Split) -> float:
         """Return the bytes of text in one pass."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from starfreight.jobs.data.dialects.interface import Reading
 from starfreight.jobs.data.sources.interface import Sample
 
 
@@ -19,6 +20,7 @@ class Document:
         license: an SPDX expression: the file's own, otherwise its repository's, otherwise its source's;
             ``None`` if unknown.
         swhid: ``swh:1:cnt:<hex>`` of a file's bytes; ``None`` for a record.
+        reading: of a record of instructions; ``None`` for any other sample.
     """
 
     sample: Sample
@@ -26,6 +28,7 @@ class Document:
     language: str | None
     license: str | None
     swhid: str | None = None
+    reading: Reading | None = None
 
 
 class Filter(Protocol):
@@ -40,6 +43,19 @@ class Filter(Protocol):
         Details that differ between texts (a line, a number) come last, in brackets, so that reports can group
         by the words before them.
         """
+
+
+@dataclass(frozen=True)
+class AnswerSketch:
+    """The answers of a conversation, for comparing them.
+
+    Attributes:
+        key: 16 bytes, the same for equal answers (trailing white space is ignored).
+        signature: as :attr:`Finding.signature`; ``None`` for answers too short for one.
+    """
+
+    key: bytes
+    signature: bytes | None
 
 
 @dataclass(frozen=True)
@@ -62,6 +78,10 @@ class Finding:
         key: 16 bytes, the same for equal texts (trailing white space is ignored).
         signature: its MinHash, 128 values of 32 bits, little-endian; ``None`` for a text that is rejected or
             too short to compare.
+        answer: of a record of instructions with a signature; otherwise ``None``.
+        dialect: of a record of instructions; ``None`` for any other sample.
+        notes: as :attr:`Reading.notes`.
+        unused: as :attr:`Reading.unused`, with :attr:`Reading.dropped`.
     """
 
     sample_name: str
@@ -78,3 +98,7 @@ class Finding:
     replaced: dict[str, int]
     key: bytes
     signature: bytes | None
+    answer: AnswerSketch | None = None
+    dialect: str | None = None
+    notes: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()

@@ -12,9 +12,13 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from starfreight.jobs.data.dialects.describe import read_sample
+from starfreight.jobs.data.dialects.interface import Reading
+from starfreight.jobs.data.dialects.triple import check_record
 from starfreight.jobs.data.filters.contamination import ContaminationFilter
+from starfreight.jobs.data.filters.conversation import ConversationFilter
 from starfreight.jobs.data.filters.generated import GeneratedFilter
-from starfreight.jobs.data.filters.interface import Document, Filter, Finding
+from starfreight.jobs.data.filters.interface import AnswerSketch, Document, Filter, Finding
 from starfreight.jobs.data.filters.license import LicenseFilter, license_of
 from starfreight.jobs.data.filters.minhash import signature
 from starfreight.jobs.data.filters.minified import MinifiedFilter
@@ -26,7 +30,7 @@ from starfreight.jobs.data.languages import language_of
 from starfreight.jobs.data.redaction import redact
 from starfreight.jobs.data.sources.interface import Sample
 from starfreight.jobs.data.swhid import content_swhid
-from starfreight.jobs.data.training_text import training_text
+from starfreight.jobs.data.training_text import conversation_text, training_text
 from starfreight.jobs.data.word_hashes import word_hashes
 from starfreight.recipe.data import Data
 
@@ -50,6 +54,8 @@ class FilterPipeline:
         if filters.opt_out is not None:
             self._filters.append(OptOutFilter(recipe_folder / filters.opt_out))
         self._filters.append(LicenseFilter(data))
+        if data.format == "instruct":
+            self._filters.append(ConversationFilter())
         if filters.vendored:
             self._filters.append(VendoredFilter())
         if filters.generated:
@@ -67,25 +73,40 @@ class FilterPipeline:
         """Return the properties of a sample, and the first filter to reject it.
 
         A rejected sample has no signature and no redactions.
+
+        Raises:
+            InputError: a record lacks the fields of its format, or has an invalid value.
         """
-        text = training_text(sample.content)
+        reading = None
+        if self._data.format == "instruct":
+            reading = read_sample(sample, self._data)
+        else:
+            check_record(sample, self._data.format)
+        text = (
+            training_text(sample.content) if reading is None else conversation_text(sample.content, reading)
+        )
         swhid = None
-        if isinstance(sample.content, str):
+        converted = sample.conversion
+        if converted is not None:
+            swhid = converted.swhid
+        elif isinstance(sample.content, str):
             swhid = content_swhid(sample.content.encode("utf-8", "surrogatepass"))
         document = Document(
             sample=sample,
             text=text,
-            language=language_of(sample.path),
+            language=(converted.language if converted else None) or language_of(sample.path),
             license=license_of(text, sample.license, self._data),
             swhid=swhid,
+            reading=reading,
         )
         rejected_by, detail = self._first_rejection(document)
         replaced: dict[str, int] = {}
-        minhash = None
+        minhash = answer = None
         if rejected_by is None:
             replaced = redact(sample.content, self._data.filters)[1]
             if self._data.filters.near_duplicates:
                 minhash = signature(word_hashes(text))
+                answer = _answer(reading) if reading is not None and minhash is not None else None
         return Finding(
             sample_name=sample.name,
             digest=sample.digest,
@@ -101,6 +122,10 @@ class FilterPipeline:
             replaced=replaced,
             key=_key(text),
             signature=minhash,
+            answer=answer,
+            dialect=reading.dialect if reading is not None else None,
+            notes=(*(converted.notes if converted else ()), *(reading.notes if reading else ())),
+            unused=(*reading.unused, *reading.dropped) if reading is not None else (),
         )
 
     def _first_rejection(self, document: Document) -> tuple[str | None, str | None]:
@@ -109,6 +134,10 @@ class FilterPipeline:
             if detail is not None:
                 return each.name, detail
         return None, None
+
+
+def _answer(reading: Reading) -> AnswerSketch:
+    return AnswerSketch(_key(reading.answer), signature(word_hashes(reading.answer)))
 
 
 def _key(text: str) -> bytes:

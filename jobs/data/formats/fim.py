@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Iterator, Sequence
+from typing import ClassVar
 
-from starfreight.errors import InputError
+from starfreight.jobs.data.dialects.triple import read_triple
 from starfreight.jobs.data.encoder import Encoder
 from starfreight.jobs.data.fim import MARKS, Cut, arrange, cut_characters, cut_line, shorten
 from starfreight.jobs.data.formats.interface import Example, LeftOutExample, Probe
@@ -77,7 +77,7 @@ class FimFormat:
                     yield Probe(example.ids, example.ids.index(self._encoder.fim.middle) + 1)
 
     def _triple(self, sample: Sample) -> _Pieces:
-        prefix, middle, suffix = (self._encoder.encode(part) for part in _triple(sample))
+        prefix, middle, suffix = (self._encoder.encode(part) for part in read_triple(sample))
         return prefix, middle, suffix
 
     def _arranged(self, pieces: _Pieces, *, spm: bool) -> Example | LeftOutExample:
@@ -89,16 +89,3 @@ class FimFormat:
             return TOO_LONG
         ids = arrange(kept[0], middle, kept[1], self._encoder.fim, spm=spm)
         return Example(ids, ids)
-
-
-def _triple(sample: Sample) -> tuple[str, str, str]:
-    record: Mapping[str, Any] = sample.content if isinstance(sample.content, Mapping) else {}
-    parts = [record.get(part) for part in ("prefix", "middle", "suffix")]
-    if not all(isinstance(part, str) for part in parts):
-        raise InputError(
-            "A record of format fim has neither prefix, middle and suffix nor the content of a file.",
-            where=sample.name,
-            fix="add the fields, or set data.format to instruct",
-        )
-    prefix, middle, suffix = (str(part) for part in parts)
-    return prefix, middle, suffix

@@ -10,11 +10,13 @@ from pathlib import Path
 from starfreight.console import Console
 from starfreight.errors import InputError
 from starfreight.files import PARTIAL_PREFIX
+from starfreight.jobs.data.dialects.describe import ConversationCounts
 from starfreight.jobs.data.filters.interface import Finding
 from starfreight.jobs.data.manifest.catalogue import Catalogue
+from starfreight.jobs.data.manifest.little_data import counts_left_out, little_data, no_text
 from starfreight.jobs.data.manifest.manifest import MANIFEST_FILE, DataManifest, SourceSummary
 from starfreight.jobs.data.manifest.writer import write_manifest
-from starfreight.jobs.data.sources import open_source
+from starfreight.jobs.data.sources import naming_source, open_source
 from starfreight.jobs.data.sources.interface import Sample, Source, Unusable
 from starfreight.jobs.data.worker_pool import BATCHING, Batching, ordered_map
 from starfreight.recipe.data import Data
@@ -22,21 +24,6 @@ from starfreight.records import FileDigest
 
 Numbered = tuple[int, Sample | Unusable]
 """A sample with the number of its source."""
-
-_FIXES = {
-    "license": "set data.license to the license of the source, or allow more in data.filters.licenses",
-    "opt_out": "remove this source, which is on the list in data.filters.opt_out",
-    "vendored": "set data.filters.vendored: false if the code is your own",
-    "generated": "set data.filters.generated: false",
-    "minified": "set data.filters.minified: false",
-    "secrets": "remove the secrets, or set data.filters.secrets: replace",
-    "personal_data": "set data.filters.personal_data: replace",
-    "contamination": "remove this source, or the overlapping set from data.filters.evaluation_sets",
-    "held_out": "remove this source, whose texts are held out of another one",
-    "unusable": "check the path and the include and exclude patterns of this source",
-    "exact_duplicates": "remove this source, or set data.filters.exact_duplicates: false",
-    "near_duplicates": "remove this source, or set data.filters.near_duplicates: false",
-}
 
 
 @dataclass(frozen=True)
@@ -48,12 +35,16 @@ class ManifestBuild:
         samples: number of samples read, including those left out.
         bytes: of their texts.
         seconds: duration.
+        little_data: the reason to stop unless the recipe allows little data, if there is one.
+        conversations: for each source, what was read of its records of instructions.
     """
 
     manifest: FileDigest
     samples: int
     bytes: int
     seconds: float
+    little_data: InputError | None = None
+    conversations: tuple[ConversationCounts, ...] = ()
 
 
 def build_manifest(
@@ -99,11 +90,19 @@ def build_manifest(
                     advance(1, _speed(samples, size, time.monotonic() - began))
             catalogue.split([bool(files) for files in containers])
             manifest = write_manifest(catalogue, sources, containers, out)
+            conversations = tuple(catalogue.conversations(number) for number in range(len(sources)))
     finally:
         work.unlink(missing_ok=True)
-    for summary in DataManifest.load(out / MANIFEST_FILE).sources:
-        _check_and_show(summary, console)
-    return ManifestBuild(manifest, samples, size, time.monotonic() - began)
+    summaries = DataManifest.load(out / MANIFEST_FILE).sources
+    for number, summary in enumerate(summaries):
+        error = no_text(number, sources[number], summary)
+        if error is not None:
+            raise error
+        _show(summary, console)
+        for line in conversations[number].lines():
+            console.note(f"    {line}")
+    little = little_data(sources, summaries)
+    return ManifestBuild(manifest, samples, size, time.monotonic() - began, little, conversations)
 
 
 def make_filter_worker(
@@ -120,14 +119,20 @@ def make_filter_worker(
             return number, sample
         if number not in pipelines:
             pipelines[number] = FilterPipeline(sources[number], recipe_folder)
-        return number, pipelines[number].run(sample)
+        with naming_source(number):
+            return number, pipelines[number].run(sample)
 
     return run
 
 
 def _numbered(sources: Sequence[Source]) -> Iterator[Numbered]:
     for number, source in enumerate(sources):
-        for sample in source.samples():
+        samples = source.samples()
+        while True:
+            with naming_source(number):
+                sample = next(samples, None)
+            if sample is None:
+                break
             yield number, sample
 
 
@@ -140,23 +145,8 @@ def _speed(samples: int, size: int, seconds: float) -> str:
     return f"Reading the data, {samples / seconds:,.0f} files/s, {size / seconds / 1e6:.1f} MB/s"
 
 
-def _check_and_show(summary: SourceSummary, console: Console) -> None:
-    out = {by: sum(reasons.values()) for by, reasons in summary.left_out.items()}
-    counts = ", ".join(f"{count:,} {by}" for by, count in sorted(out.items(), key=lambda pair: -pair[1]))
-    if summary.train.samples == 0:
-        most = max(out, key=lambda by: out[by], default="unusable")
-        reasons = summary.left_out.get(most, {})
-        detail = max(reasons, key=lambda reason: reasons[reason], default="")
-        raise InputError(
-            "The source has no text to train on: "
-            + (
-                f"of {summary.found:,} texts the filters left out {counts} (most often: {detail})."
-                if out
-                else "it is empty."
-            ),
-            where=f"key data.source, {summary.source}",
-            fix=_FIXES[most],
-        )
+def _show(summary: SourceSummary, console: Console) -> None:
+    counts = ", ".join(f"{count:,} {by}" for by, count in counts_left_out(summary).items())
     used, held_out = summary.train, summary.held_out
     console.note(
         f"  {summary.source}: {used.samples + held_out.samples:,} of {summary.found:,} texts, "

@@ -7,7 +7,6 @@ file is temporary: no other command reads it.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import sqlite3
@@ -16,17 +15,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from starfreight.errors import ServiceError
+from starfreight.files import disk_errors
+from starfreight.jobs.data.dialects.describe import ConversationCounts
+from starfreight.jobs.data.filters.conversation import ConversationFilter
 from starfreight.jobs.data.filters.interface import Finding
-from starfreight.jobs.data.manifest.near_duplicates import BANDS, band_hashes, first_near_duplicate
+from starfreight.jobs.data.manifest.conversation_tally import ConversationTally
+from starfreight.jobs.data.manifest.duplicates import Duplicates
 from starfreight.jobs.data.sources.interface import Unusable
 from starfreight.recipe.data import Data
 
 _CACHE = 64 << 10
 """KiB of the file that SQLite caches in memory."""
-
-_CANDIDATES = 500
-"""Texts compared with a new one: those with the most bands in common."""
 
 _TABLES = """
 CREATE TABLE samples (
@@ -35,8 +34,6 @@ CREATE TABLE samples (
     filter TEXT, detail TEXT, twin INTEGER, unit TEXT, held_out INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX kept_keys ON samples (key) WHERE filter IS NULL AND key IS NOT NULL;
-CREATE TABLE signatures (number INTEGER PRIMARY KEY, signature BLOB);
-CREATE TABLE bands (hash INTEGER, number INTEGER, PRIMARY KEY (hash, number)) WITHOUT ROWID;
 CREATE TABLE units (source INTEGER, name TEXT, hash BLOB, PRIMARY KEY (source, hash, name)) WITHOUT ROWID;
 """
 
@@ -80,12 +77,17 @@ class Catalogue:
         self._path = path
         self._count = 0
         # Only this process uses the file, and an incomplete one is deleted, so durability is not needed.
-        self._table = sqlite3.connect(path, isolation_level=None)
-        for pragma in (f"cache_size = -{_CACHE}", "journal_mode = OFF", "synchronous = OFF",
-                       "locking_mode = EXCLUSIVE", "temp_store = FILE"):  # fmt: skip
-            self._table.execute(f"PRAGMA {pragma}")
-        self._table.create_function("sha256", 1, _sha256, deterministic=True)
-        self._table.executescript(_TABLES)
+        with disk_errors(path):
+            self._table = sqlite3.connect(path, isolation_level=None)
+            for pragma in (f"cache_size = -{_CACHE}", "journal_mode = OFF", "synchronous = OFF",
+                           "locking_mode = EXCLUSIVE", "temp_store = FILE"):  # fmt: skip
+                self._table.execute(f"PRAGMA {pragma}")
+            self._table.create_function("sha256", 1, _sha256, deterministic=True)
+            self._table.executescript(_TABLES)
+        self._duplicates = Duplicates(self._table)
+        self._undecided: int | None = None
+        """The source with records whose duplicates are found when all of them are there."""
+        self._tally = ConversationTally()
         self._table.execute("BEGIN")
 
     def __enter__(self) -> Catalogue:
@@ -97,10 +99,14 @@ class Catalogue:
     def add(self, source: int, found: Finding | Unusable) -> None:
         """Add the next sample of a source, unless it is a duplicate.
 
+        Sources are added one after another, in the order of the recipe.
+
         Raises:
             ServiceError: the disk is full.
         """
-        with self._disk_errors():
+        with disk_errors(self._path):
+            if self._undecided not in (None, source):
+                self._decide()
             if isinstance(found, Unusable):
                 self._table.execute(
                     "INSERT INTO samples (source, name, size, filter, detail) "
@@ -122,7 +128,8 @@ class Catalogue:
         Args:
             records: for each source, true if it consists of records.
         """
-        with self._disk_errors():
+        with disk_errors(self._path):
+            self._decide()
             for number, data in enumerate(self._sources):
                 self._name_units(number, is_records=records[number])
                 units = self._one("SELECT count(*) FROM units WHERE source = ?", number)
@@ -212,19 +219,26 @@ class Catalogue:
         )
         return {str(kind): int(count) for kind, count in rows}
 
+    def notes(self, source: int) -> dict[str, int]:
+        """Return the notes on the samples read, with their numbers, in alphabetical order."""
+        return self._tally.notes(source)
+
+    def conversations(self, source: int) -> ConversationCounts:
+        """Return the counts of the records of instructions."""
+        reasons = self.reasons(source)
+        return self._tally.counts(
+            source, {reason: count for by, reason, count in reasons if by == ConversationFilter.name}
+        )
+
     def _add_finding(self, source: int, found: Finding) -> None:
         rules = self._sources[source].filters
         by, detail, twin = found.rejected_by, found.detail, None
-        bands = band_hashes(found.signature) if by is None and found.signature is not None else []
-        if by is None and rules.exact_duplicates:
-            twin = self._exact_duplicate(found.key)
-            by = "exact_duplicates" if twin else None
-        if by is None and rules.near_duplicates is not False and found.signature is not None:
-            twin = self._near_duplicate(found.signature, bands, rules.near_duplicates)
-            by = "near_duplicates" if twin else None
-        if twin:
-            same = self._one("SELECT source FROM samples WHERE number = ?", twin) == source
-            detail = "of one in this source" if same else "of one in an earlier source"
+        later = self._duplicates.are_found_later(found, rules)
+        if by is None:
+            self._tally.add(source, found)
+            if not later and (duplicate := self._duplicates.find(found, rules)):
+                by, twin = duplicate
+                detail = self._origin(source, twin)
         cursor = self._table.execute(
             'INSERT INTO samples (source, name, digest, size, swhid, path, repository, "commit", license, '
             "language, replaced, key, filter, detail, twin) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
@@ -233,30 +247,28 @@ class Catalogue:
              json.dumps(found.replaced) if found.replaced else None, found.key, by, detail, twin),
         )  # fmt: skip
         if by is None and found.signature is not None:
-            number = cursor.lastrowid
-            self._table.execute("INSERT INTO signatures VALUES (?, ?)", (number, found.signature))
-            self._table.executemany(
-                "INSERT OR IGNORE INTO bands VALUES (?, ?)",
-                [(band, number) for band in bands],
+            assert cursor.lastrowid is not None
+            self._duplicates.add(cursor.lastrowid, found, later=later)
+        if later:
+            self._undecided = source
+
+    def _decide(self) -> None:
+        """Find the duplicates among the records of the last source."""
+        source, self._undecided = self._undecided, None
+        if source is None:
+            return
+
+        def leave_out(number: int, by: str, twin: int) -> None:
+            self._table.execute(
+                "UPDATE samples SET filter = ?, detail = ?, twin = ? WHERE number = ?",
+                (by, self._origin(source, twin), twin, number),
             )
 
-    def _exact_duplicate(self, key: bytes) -> int | None:
-        row = self._table.execute(
-            "SELECT number FROM samples WHERE key = ? AND filter IS NULL ORDER BY number LIMIT 1", (key,)
-        ).fetchone()
-        return int(row[0]) if row else None
+        self._duplicates.of_source(source, self._sources[source].filters, leave_out)
 
-    def _near_duplicate(self, signature: bytes, bands: list[int], threshold: float) -> int | None:
-        """Return the first sample whose signature has at least ``threshold`` of the values in common."""
-        marks = ", ".join("?" * BANDS)
-        rows = self._table.execute(
-            "SELECT number, signature FROM signatures WHERE number IN (SELECT number FROM bands "
-            f"WHERE hash IN ({marks}) GROUP BY number ORDER BY count(*) DESC, number LIMIT {_CANDIDATES}) "
-            "ORDER BY number",
-            bands,
-        ).fetchall()
-        near = first_near_duplicate(signature, [row[1] for row in rows], threshold) if rows else None
-        return None if near is None else int(rows[near][0])
+    def _origin(self, source: int, twin: int) -> str:
+        same = self._one("SELECT source FROM samples WHERE number = ?", twin) == source
+        return "of one in this source" if same else "of one in an earlier source"
 
     def _name_units(self, source: int, *, is_records: bool) -> None:
         """Set the unit of each sample for the split: its repository, its text, or the first equal file."""
@@ -278,17 +290,6 @@ class Catalogue:
 
     def _one(self, query: str, *values: int) -> int:
         return int(self._table.execute(query, values).fetchone()[0])
-
-    @contextlib.contextmanager
-    def _disk_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.OperationalError as error:
-            raise ServiceError(
-                f"The catalogue of the data cannot be written: {error}.",
-                where=str(self._path),
-                fix="free some space or choose another directory, then run the same command again",
-            ) from error
 
 
 def held_out_count(units: int, fraction: float) -> int:

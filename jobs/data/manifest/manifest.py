@@ -90,6 +90,9 @@ class SourceSummary(Part):
     """Samples used, by language."""
     replaced: dict[str, int]
     """Number of redactions in the texts used, by kind."""
+    notes: dict[str, int] = Field(default_factory=dict)
+    """Number of files or records by what earlier releases did not read, or read otherwise; absent from
+    the manifest if there is none."""
     records: EntryList | None
     """The list of the records used; ``None`` for a source of files."""
 
@@ -177,7 +180,8 @@ def json_line(value: Any) -> bytes:
 
 def source_line(summary: SourceSummary) -> bytes:
     """Return the line of a manifest before the files of a source."""
-    return json_line(summary.model_dump())[:-1] + b", " + _OPEN
+    without = None if summary.notes else {"notes"}
+    return json_line(summary.model_dump(exclude=without))[:-1] + b", " + _OPEN
 
 
 def first_line() -> bytes:

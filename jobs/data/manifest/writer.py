@@ -64,7 +64,7 @@ def write_manifest(
                 if containers[number]:
                     records = _write_records(entries, folder / f"records-{number}.jsonl")
                     entries = (json_line(_container(file)) for file in containers[number])
-                lines.write(source_line(_summary(catalogue, number, data, records)))
+                lines.write(source_line(summary_of(catalogue, number, data, records)))
                 _write_entries(lines, entries)
                 lines.write(b"]},\n" if number < len(sources) - 1 else b"]}\n")
             lines.write(last_lines(left_out))
@@ -149,7 +149,17 @@ def _container(file: FileDigest) -> dict[str, object]:
     return ManifestEntry(path=file.path, digest=file.digest, size=file.size, split="records").model_dump()
 
 
-def _summary(catalogue: Catalogue, number: int, data: Data, records: EntryList | None) -> SourceSummary:
+def summary_of(
+    catalogue: Catalogue, number: int, data: Data, records: EntryList | None = None
+) -> SourceSummary:
+    """Return the counts of a source, after the split.
+
+    Args:
+        catalogue: with all samples.
+        number: of the source, from 0.
+        data: the source.
+        records: the list of its records used; ``None`` for a source of files.
+    """
     totals = catalogue.totals(number)
     left_out: dict[str, dict[str, int]] = {}
     for by, found in itertools.groupby(catalogue.reasons(number), key=lambda row: row[0]):
@@ -172,6 +182,7 @@ def _summary(catalogue: Catalogue, number: int, data: Data, records: EntryList |
         licenses=_counts(catalogue.kept_by(number, "license"), "NOASSERTION"),
         languages=_counts(catalogue.kept_by(number, "language"), "unknown"),
         replaced=catalogue.replaced(number),
+        notes=catalogue.notes(number),
         records=records,
     )
 

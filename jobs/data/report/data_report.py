@@ -7,12 +7,12 @@ import itertools
 import json
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from starfreight.base_model import locate_base
 from starfreight.console import Console
-from starfreight.errors import ServiceError
+from starfreight.errors import InputError, ServiceError
 from starfreight.jobs.data.manifest.build_manifest import ManifestBuild, build_manifest
 from starfreight.jobs.data.manifest.manifest import MANIFEST_FILE, DataManifest, SourceSummary
 from starfreight.jobs.data.manifest.samples import verified_samples
@@ -50,13 +50,23 @@ class SourceReport:
 
 @dataclass(frozen=True)
 class DataReport:
-    """The figures of all sources. ``no_tokens`` is the reason if tokens were not counted, else ``None``."""
+    """The figures of all sources.
+
+    Attributes:
+        recipe: its name.
+        base: the base model, as written in the recipe.
+        sources: their figures.
+        build: counts of all of them.
+        no_tokens: the reason if tokens were not counted, else ``None``.
+        stops: the error with which a run of this recipe stops for too little data; ``None`` if it does not.
+    """
 
     recipe: str
     base: str
     sources: tuple[SourceReport, ...]
     build: ManifestBuild
     no_tokens: str | None
+    stops: InputError | None
 
 
 def build_data_report(recipe: Recipe, folder: Path, examples: int, console: Console) -> DataReport:
@@ -97,7 +107,8 @@ def build_data_report(recipe: Recipe, folder: Path, examples: int, console: Cons
                     examples=drawn,
                 )
             )
-    return DataReport(recipe.name, recipe.base.model, tuple(sources), build, no_tokens)
+    stops = None if recipe.run.allow_little_data else build.little_data
+    return DataReport(recipe.name, recipe.base.model, tuple(sources), build, no_tokens, stops)
 
 
 def _find_tokenizer(recipe: Recipe, folder: Path) -> tuple[Path | None, str | None]:
@@ -118,14 +129,15 @@ def make_token_counter(sources: Sequence[Data], base: str) -> Callable[[tuple[in
     """Return the worker of a process, which counts the tokens of a sample's training text."""
     from starfreight.jobs.data.encoder import Encoder
     from starfreight.jobs.data.redaction import redact
-    from starfreight.jobs.data.training_text import training_text
+    from starfreight.jobs.data.training_text import sample_text
 
     encoder = Encoder(Path(base))
 
     def count(item: tuple[int, Sample]) -> int:
         number, sample = item
-        text = training_text(redact(sample.content, sources[number].filters)[0])
-        return len(encoder.encode(text))
+        data = sources[number]
+        redacted = replace(sample, content=redact(sample.content, data.filters)[0])
+        return len(encoder.encode(sample_text(redacted, data)))
 
     return count
 

@@ -67,12 +67,19 @@ def render_text(report: DataReport) -> str:
             lines.append(f"    {by:22}{_thousands(sum(reasons.values())):>16}")
             shown = [f"{name} ({detail})" for name, detail in source.left_out.get(by, [])]
             lines += [f"      {visible(each)[:100]}" for each in shown]
+        lines += [f"  {visible(line)}" for line in report.build.conversations[number].lines()]
         if summary.replaced:
             pieces = ", ".join(
                 f"{_thousands(count)} {visible(kind)}" for kind, count in summary.replaced.items()
             )
             lines.append(f"  redacted: {pieces}")
     lines.append("")
+    if report.stops:
+        lines += [
+            f"Warning: a run stops here. {visible(report.stops.what)}",
+            f"  where: {visible(str(report.stops.where))}",
+            f"  next:  {visible(str(report.stops.fix))}",
+        ]
     if report.no_tokens:
         lines.append(f"Tokens were not counted: {report.no_tokens}")
     seconds = max(report.build.seconds, 1e-3)
@@ -92,10 +99,13 @@ def as_data(report: DataReport) -> dict[str, Any]:
         "base": report.base,
         "manifest": report.build.manifest.digest,
         "no_tokens": report.no_tokens,
+        "stops": report.stops.as_dict() if report.stops else None,
         "seconds": round(report.build.seconds, 3),
         "sources": [
             {
                 **source.summary.model_dump(),
+                "dialects": dict(conversations.dialects),
+                "unused_keys": dict(conversations.unused),
                 "tokens": source.tokens,
                 "language_tokens": source.language_tokens,
                 "license_tokens": source.license_tokens,
@@ -104,7 +114,7 @@ def as_data(report: DataReport) -> dict[str, Any]:
                     for by, found in source.left_out.items()
                 },
             }
-            for source in report.sources
+            for source, conversations in zip(report.sources, report.build.conversations, strict=True)
         ],
     }
 

@@ -62,6 +62,24 @@ def saved_splits(folder: Path) -> tuple[str, ...] | None:
     return tuple(names or ())
 
 
+def saved_files(folder: Path) -> list[str]:
+    """Return the names of the Arrow files of a saved split.
+
+    Raises:
+        InputError: its state is missing or names other files, or its rows are chosen by a list of indices.
+    """
+    path = folder / _STATE
+    names = _check_state(path)
+    state = read_json(path, _MAX_LIST_BYTES, "dataset's list of files")
+    if state.get("_indices_data_files"):
+        raise InputError(
+            "The rows of the saved dataset are chosen by a list of indices, which is not supported.",
+            where=str(path),
+            fix="call flatten_indices(), then save it again with save_to_disk",
+        )
+    return names
+
+
 def _check_link(path: Path, folder: Path) -> None:
     home = folder.resolve()
     allowed = [home]
@@ -75,14 +93,17 @@ def _check_link(path: Path, folder: Path) -> None:
         )
 
 
-def _check_state(path: Path) -> None:
-    """Refuse a ``state.json`` of ``save_to_disk`` that names files outside its own directory."""
+def _check_state(path: Path) -> list[str]:
+    """Return the names in a ``state.json`` of ``save_to_disk``, which have to be in its own directory."""
     state = read_json(path, _MAX_LIST_BYTES, "dataset's list of files")
     listed = state.get("_data_files") if isinstance(state, dict) else None
+    names = []
     for entry in listed if isinstance(listed, list) else []:
         name = entry.get("filename") if isinstance(entry, dict) else None
         if not isinstance(name, str) or Path(name).name != name or name.startswith("."):
             raise _outside(name, path)
+        names.append(name)
+    return names
 
 
 def _outside(name: object, where: Path) -> InputError:

@@ -1,138 +1,155 @@
 """Reads the rows of a dataset, in the process of :mod:`starfreight.jobs.data.rows.server`.
 
-The `datasets` library finds the files of a directory by its README, which may name any file or address. Names
-are therefore checked before it sees them, and its list of files before it opens them: each has to be in
-:func:`~starfreight.jobs.data.rows.dataset_files.checked_files`, whose digests are in the manifest.
+No library looks for files. The files of the split are chosen by name from
+:func:`~starfreight.jobs.data.rows.dataset_files.checked_files`, whose digests are in the manifest, and opened
+one by one. A row has all columns of all files of its split. The `datasets` library reads what its
+``save_to_disk`` has written, once the names in there are checked; in other files it would infer types.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-from starfreight.errors import InputError
-from starfreight.jobs.data.rows.dataset_files import checked_files, saved_splits
+from starfreight.errors import InputError, StarfreightError
+from starfreight.jobs.data.rows import arrow_rows, parquet_rows, record_formats
+from starfreight.jobs.data.rows.data_file import chosen_format, opened
+from starfreight.jobs.data.rows.dataset_configurations import Configuration, chosen_configuration
+from starfreight.jobs.data.rows.dataset_files import checked_files, saved_files, saved_splits
+from starfreight.jobs.data.rows.dataset_splits import split_files
+from starfreight.jobs.data.rows.json_shape import JsonShape
 
-_README = "README.md"
-_HIDDEN_README = ".huggingface.yaml"
-_FORMATS = frozenset(("arrow", "csv", "json", "parquet", "text"))
-"""Modules of the library whose files neither run code nor name other files."""
+Row = Mapping[str, Any]
 
 
-def import_libraries() -> None:
+def import_libraries(path: Path) -> None:
     """Import the libraries before the memory is limited."""
-    import datasets  # noqa: F401
-    from pyarrow import parquet  # noqa: F401
+    from pyarrow import ipc, parquet  # noqa: F401
+
+    if saved_splits(path) is not None:
+        import datasets  # noqa: F401
 
 
-def read_rows(path: Path, split: str) -> Iterator[Mapping[str, Any]]:
+def read_rows(path: Path, split: str) -> Iterator[Row]:
     """Yield the rows of a split.
 
     Raises:
-        InputError: a forbidden file, or a file outside the directory, or a column of pictures or sound.
+        InputError: a forbidden file, a file outside the directory, a column of pictures or sound, an unknown
+            split, or a file in the wrong format.
     """
-    from datasets import DatasetDict, load_from_disk
-
-    files = checked_files(path)
+    names = [each.relative_to(path).as_posix() for each in checked_files(path)]
     splits = saved_splits(path)
     if splits is not None:
-        loaded = load_from_disk(str(path))
-        rows = loaded[split] if isinstance(loaded, DatasetDict) else loaded
+        yield from _saved_rows(path, names, splits, split)
+        return
+    configuration = chosen_configuration(path)
+    chosen = split_files(path, names, configuration, split)
+    kind, chosen = chosen_format(path, chosen)
+    files = [path / name for name in chosen]
+    if kind in ("parquet", "arrow"):
+        yield from _table_rows(files, arrow=kind == "arrow")
     else:
-        rows = _builder(path, files).as_streaming_dataset(split=split)
-    _check_columns(rows.features or {}, f"{path}, split {split}")
-    for row in rows:
+        yield from _record_rows(files, kind, configuration)
+
+
+def _saved_rows(path: Path, names: list[str], splits: tuple[str, ...], split: str) -> Iterator[Row]:
+    if splits and split not in splits:
+        raise InputError(
+            f"The dataset has no split {split!r}.",
+            where=f"{path}, split {split}",
+            fix="set data.split to one of " + ", ".join(splits),
+        )
+    folder = path / split if splits else path
+    files = saved_files(folder)
+    known = set(names)
+    for file in files:
+        name = (folder / file).relative_to(path).as_posix()
+        if name not in known:
+            raise InputError(
+                f"The saved dataset lacks the file {name!r}.",
+                where=str(folder),
+                fix="save the dataset again with save_to_disk",
+            )
+        with _naming(folder / file), arrow_rows.opened(folder / file) as (schema, _):
+            arrow_rows.json_columns(schema, str(folder / file))
+    # Its own format: the library reads it best, and opens these files only.
+    from datasets import load_from_disk
+
+    for row in _located(folder, iter(load_from_disk(str(folder)))):
         yield dict(row)
 
 
-def _builder(path: Path, files: list[Path]) -> Any:
-    from datasets import load_dataset_builder
+def _table_rows(files: list[Path], *, arrow: bool) -> Iterator[Row]:
+    columns: dict[str, None] = {}
+    noted: dict[Path, dict[str, Any]] = {}
+    for file in files:
+        with _naming(file), arrow_rows.opened(file) if arrow else parquet_rows.opened(file) as found:
+            schema = found[0] if isinstance(found, tuple) else found.schema_arrow
+            columns.update(dict.fromkeys(schema.names))
+            noted[file] = arrow_rows.json_columns(schema, str(file))
+    for file in files:
+        types = noted[file]
+        rows = arrow_rows.read_rows(file) if arrow else parquet_rows.read_rows(file, "")
+        for row in _located(file, rows):
+            yield {
+                name: arrow_rows.with_json(row.get(name), types[name]) if name in types else row.get(name)
+                for name in columns
+            }
 
-    _check_configurations(path)
+
+def _record_rows(files: list[Path], kind: str, configuration: Configuration) -> Iterator[Row]:
+    if kind == "text":
+        yield from _rows_of(files, kind, configuration)
+        return
+    shape = JsonShape()
+    for row in _rows_of(files, kind, configuration):
+        shape.add(row)
+    for row in _rows_of(files, kind, configuration):
+        yield shape.row(dict(row))
+
+
+def _rows_of(files: list[Path], kind: str, configuration: Configuration) -> Iterator[Row]:
+    for file in files:
+        yield from _located(file, _file_rows(file, kind, configuration))
+
+
+def _file_rows(file: Path, kind: str, configuration: Configuration) -> Iterator[Row]:
+    with opened(file) as streams:
+        for name, stream in streams:
+            if kind == "json":
+                yield from record_formats.json_rows(stream, configuration.field)
+            elif kind == "csv":
+                tabs = "tsv" in name.lower().split(".")[1:]
+                yield from record_formats.csv_rows(stream, configuration.separator or ("\t" if tabs else ","))
+            else:
+                yield from record_formats.text_rows(stream)
+
+
+def _located(file: Path, rows: Iterator[Row]) -> Iterator[Row]:
+    """Yield rows; an error names the file and the row."""
+    number = 0
+    with _naming(file, lambda: number):
+        for row in rows:
+            number += 1
+            yield row
+
+
+@contextlib.contextmanager
+def _naming(file: Path, read: Callable[[], int] = lambda: 0) -> Iterator[None]:
     try:
-        builder = load_dataset_builder(str(path))
-    except ValueError as error:
-        if "Config name is missing" not in str(error):
+        yield
+    except (MemoryError, GeneratorExit):
+        raise
+    # The libraries have no single exception for damaged files; hostile ones raise almost any.
+    except Exception as error:
+        where = f"{file}, row {read() + 1}"
+        if isinstance(error, StarfreightError):
+            error.where = error.where or where
             raise
         raise InputError(
-            "The dataset has several configurations, and none is the default.",
-            where=str(path / _README),
-            fix="set 'default: true' for one in its README.md, or name a file of it as the source",
+            f"The data cannot be read: {str(error)[:200] or type(error).__name__}.",
+            where=where,
+            fix="check that the file is complete and in the format of its name",
         ) from error
-    kind = type(builder).__module__.rpartition(".")[2]
-    if kind not in _FORMATS:
-        raise InputError(
-            f"The dataset has files of the format {kind!r}, which is not read.",
-            where=str(path),
-            fix="convert the dataset to Parquet or JSONL",
-        )
-    home = path.resolve()
-    known = {str(home / file.relative_to(path)) for file in files}
-    for named in (builder.config.data_files or {}).values():
-        for name in named:
-            if str(name) not in known:
-                raise _outside(str(name), path)
-    return builder
-
-
-def _check_configurations(path: Path) -> None:
-    """Refuse a README that names files outside the directory, with the library's own parser."""
-    from huggingface_hub import DatasetCard
-
-    if (path / _HIDDEN_README).exists():
-        raise InputError(
-            "The dataset is configured by a hidden file.",
-            where=str(path / _HIDDEN_README),
-            fix="move its contents to the head of README.md",
-        )
-    readme = path / _README
-    if not readme.is_file():
-        return
-    found = DatasetCard.load(str(readme)).data.to_dict().get("configs")
-    for configuration in found if isinstance(found, list) else []:
-        if isinstance(configuration, dict):
-            for key in ("data_files", "data_dir"):
-                for name in _names(configuration.get(key)):
-                    if _leads_out(name):
-                        raise _outside(name, readme)
-
-
-def _names(value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        yield from _names(value.get("path"))
-    elif isinstance(value, list):
-        for each in value:
-            yield from _names(each)
-    elif value is not None:
-        yield str(value)
-
-
-def _leads_out(name: str) -> bool:
-    return (
-        bool(urlsplit(name).scheme)
-        or "::" in name
-        or "\\" in name
-        or name.startswith(("/", "~"))
-        or ".." in name.split("/")
-    )
-
-
-def _outside(name: str, where: Path) -> InputError:
-    return InputError(
-        f"The dataset names {name[:200]!r}, which is not a file in its directory.",
-        where=str(where),
-        fix="copy the file into the directory and correct the configurations in README.md",
-    )
-
-
-def _check_columns(columns: Mapping[str, Any], where: str) -> None:
-    for name, kind in columns.items():
-        # The decoders of images, audio and video are not hardened against hostile data.
-        if hasattr(kind, "decode_example"):
-            raise InputError(
-                f"The column {name!r} holds data of type {type(kind).__name__}, not text.",
-                where=where,
-                fix="remove the column",
-            )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -22,7 +23,7 @@ _FREE_BYTES = 64 << 20
 """Size up to which growth does not matter."""
 
 
-def import_libraries() -> None:
+def import_libraries(path: Path) -> None:
     """Import the libraries before the memory is limited."""
     from pyarrow import parquet  # noqa: F401
 
@@ -32,6 +33,20 @@ def read_rows(path: Path, split: str) -> Iterator[Mapping[str, Any]]:
 
     Raises:
         InputError: a row is larger than 16 MiB, or the file announces more than it can hold.
+    """
+    with opened(path) as file:
+        for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, use_threads=False):
+            if batch.nbytes > _ROWS_AT_ONCE * MAX_RECORD_BYTES:
+                raise _large_row()
+            yield from batch.to_pylist()
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[Any]:
+    """Open a file as a ``pyarrow.parquet.ParquetFile``, of which no more is read than its footer.
+
+    Raises:
+        InputError: it announces more than it can hold.
     """
     from pyarrow import parquet
 
@@ -47,10 +62,7 @@ def read_rows(path: Path, split: str) -> Iterator[Mapping[str, Any]]:
         ) as file,
     ):
         _check_announced(file.metadata, os.fstat(stream.fileno()).st_size)
-        for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, use_threads=False):
-            if batch.nbytes > _ROWS_AT_ONCE * MAX_RECORD_BYTES:
-                raise _large_row()
-            yield from batch.to_pylist()
+        yield file
 
 
 def _check_announced(metadata: Any, size: int) -> None:

@@ -48,7 +48,7 @@ def _serve(name: str, memory: int, path: Path, split: str, output: IO[bytes]) ->
     number = 0
     try:
         module = importlib.import_module(name)
-        module.import_libraries()
+        module.import_libraries(path)
         _limit_memory(memory)
         rows = cast(Callable[[Path, str], Iterator[Mapping[str, Any]]], module.read_rows)
         for row in rows(path, split):

@@ -9,6 +9,7 @@ for sample in open_source(data, path).samples():
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +26,9 @@ __all__ = [
 ]  # fmt: skip
 
 
+_KEY = re.compile(rf"\bdata\.(?=(?:{'|'.join(Data.model_fields)})\b)")
+
+
 @contextlib.contextmanager
 def naming_source(number: int) -> Iterator[None]:
     """Add the number of the source, from 0, to errors about keys of ``data``."""
@@ -32,6 +36,7 @@ def naming_source(number: int) -> Iterator[None]:
         yield
     except StarfreightError as error:
         error.where = error.where and error.where.replace("key data.", f"key data[{number}].", 1)
+        error.fix = error.fix and _KEY.sub(f"data[{number}].", error.fix)
         raise
 
 

@@ -1,4 +1,4 @@
-"""A dataset read by the `datasets` library: a local directory, or a dataset of the hub at a commit."""
+"""A dataset in the layout of the `datasets` library: a local directory, or one of the hub at a commit."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 
 from starfreight.base_model import fetch_snapshot
 from starfreight.console import Console
-from starfreight.errors import InputError, RecipeError
+from starfreight.errors import RecipeError
 from starfreight.files import sha256_file
 from starfreight.jobs.data.rows.dataset_files import checked_files, saved_splits
 from starfreight.jobs.data.rows.process import process_rows
-from starfreight.jobs.data.sources.interface import Sample, Unusable
+from starfreight.jobs.data.sources.interface import MissingLibrary, Sample, Unusable
 from starfreight.jobs.data.sources.records import container, read_records
 from starfreight.recipe.data import Data
 from starfreight.records import FileDigest
@@ -104,9 +104,9 @@ class DatasetSource:
         yield from read_records(self._records(), self._data, str(self._path))
 
     def _records(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        if not _is_installed("datasets"):
-            raise InputError(
-                "Datasets need the library datasets, which is not installed.",
+        if not _is_installed("pyarrow"):
+            raise MissingLibrary(
+                "Datasets need pyarrow, which is not installed.",
                 where=str(self._path),
                 fix="pip install 'starfreight[train]', or use a JSONL file",
             )

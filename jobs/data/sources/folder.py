@@ -10,6 +10,7 @@ from starfreight.console import Console
 from starfreight.errors import InputError, RecipeError
 from starfreight.files import open_regular, sha256_bytes
 from starfreight.jobs.data.repository_license import MAX_LICENSE_BYTES, repository_license
+from starfreight.jobs.data.sources.file_text import file_text
 from starfreight.jobs.data.sources.interface import Sample, Unusable
 from starfreight.jobs.data.sources.local_path import existing_path
 from starfreight.jobs.data.sources.text_files import (
@@ -17,7 +18,6 @@ from starfreight.jobs.data.sources.text_files import (
     is_skipped,
     is_wanted,
     printable_name,
-    why_not_text,
 )
 from starfreight.recipe.data import Data
 from starfreight.records import FileDigest
@@ -43,7 +43,7 @@ class FolderKind:
             raise RecipeError(
                 f"The data source {data.source!r} is neither a directory nor a JSONL or Parquet file.",
                 where=f"key data.source, {path}",
-                fix="name a directory of code, or a file that ends in .jsonl, .ndjson or .parquet",
+                fix="name a directory of code, or a file that ends in .jsonl, .ndjson, .json or .parquet",
             )
 
     def locate(self, data: Data, folder: Path, console: Console) -> Path:
@@ -99,20 +99,21 @@ class FolderSource:
             else:
                 home, inside = self._repository, name
             content = b"" if reason else _read(path)
-            reason = reason or ("unreadable" if content is None else why_not_text(content))
-            if reason or content is None:
-                yield Unusable(printable_name(name), reason or "unreadable")
+            found = reason or ("unreadable" if content is None else file_text(content, inside))
+            if isinstance(found, str) or content is None:
+                yield Unusable(printable_name(name), str(found))
                 continue
             if home != repository:
                 repository, license_name = home, self._license(home)
             yield Sample(
                 name=name,
-                content=content.decode("utf-8"),
+                content=found.text,
                 digest=sha256_bytes(content),
                 size=len(content),
                 path=inside,
                 repository=repository,
                 license=license_name,
+                conversion=found.conversion,
             )
 
     def _license(self, repository: str) -> str | None:

@@ -38,13 +38,18 @@ def fetch_commit(address: GitAddress, commit: str) -> Path:
         InputError: the repository does not exist or cannot be accessed.
         ServiceError: the server does not answer, or the disk is full.
     """
-    digest = hashlib.sha256(address.url.encode()).hexdigest()[:16]
 
     def make(repository: Path) -> None:
         _fetch(repository, address, commit)
         (repository / _NAME_FILE).write_text(address.name + "\n", encoding="utf-8")
 
-    return made_once(cache_folder("git") / f"{digest}-{commit}.git", make)
+    return made_once(commit_folder(address, commit), make)
+
+
+def commit_folder(address: GitAddress, commit: str) -> Path:
+    """Return the place of a commit's repository in the cache; it exists once the commit was fetched."""
+    digest = hashlib.sha256(address.url.encode()).hexdigest()[:16]
+    return cache_folder("git") / f"{digest}-{commit}.git"
 
 
 def cached_name(repository: Path) -> str:

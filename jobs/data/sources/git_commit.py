@@ -12,6 +12,7 @@ from typing import IO
 from starfreight.errors import InputError
 from starfreight.files import sha256_bytes
 from starfreight.jobs.data.repository_license import MAX_LICENSE_BYTES, is_license_file, repository_license
+from starfreight.jobs.data.sources.file_text import file_text
 from starfreight.jobs.data.sources.git_cache import cached_name
 from starfreight.jobs.data.sources.git_command import started_git
 from starfreight.jobs.data.sources.interface import Sample, Unusable
@@ -20,7 +21,6 @@ from starfreight.jobs.data.sources.text_files import (
     is_skipped,
     is_wanted,
     printable_name,
-    why_not_text,
 )
 from starfreight.recipe.data import Data
 from starfreight.records import FileDigest
@@ -43,7 +43,8 @@ class _TreeEntry:
 class CommitSource:
     """The text files of a commit, selected by the same rules as those of a directory.
 
-    Symbolic links, submodules and Git LFS pointers are left out. No hook, filter or smudge program is run.
+    Symbolic links, submodules and pointers to other files are left out. No hook, filter or smudge program is
+    run.
     """
 
     def __init__(self, path: Path, data: Data) -> None:
@@ -69,19 +70,20 @@ class CommitSource:
                 for entry in entries:
                     reason = _why_unusable(entry)
                     content = b"" if reason else next(contents)
-                    reason = reason or why_not_text(content)
-                    if reason:
-                        yield Unusable(printable_name(entry.name), reason)
+                    found = reason or file_text(content, entry.name)
+                    if isinstance(found, str):
+                        yield Unusable(printable_name(entry.name), found)
                         continue
                     yield Sample(
                         name=entry.name,
-                        content=content.decode("utf-8"),
+                        content=found.text,
                         digest=sha256_bytes(content),
                         size=len(content),
                         path=entry.name,
                         repository=repository,
                         commit=self._commit,
                         license=license_name,
+                        conversion=found.conversion,
                     )
 
     def _is_read(self, name: str) -> bool:

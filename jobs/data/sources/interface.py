@@ -8,8 +8,24 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from starfreight.console import Console
+from starfreight.errors import InputError
 from starfreight.recipe.data import Data
 from starfreight.records import FileDigest
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """How the text of a sample differs from the bytes of its file.
+
+    Attributes:
+        notes: a few words each, counted in the manifest: ``byte order mark removed``.
+        swhid: ``swh:1:cnt:<hex>`` of the file's bytes.
+        language: stated by the file (the kernel of a notebook); ``None`` if its name tells it.
+    """
+
+    notes: tuple[str, ...]
+    swhid: str
+    language: str | None = None
 
 
 @dataclass(frozen=True)
@@ -26,6 +42,7 @@ class Sample:
         commit: of the repository, 40 hex digits; ``None`` if unknown.
         license: the source's license for this sample (a dataset's column, the LICENSE file of
             its repository), as an SPDX expression; ``None`` if it gives none.
+        conversion: of a file whose text is not its bytes in UTF-8; otherwise ``None``.
     """
 
     name: str
@@ -36,6 +53,7 @@ class Sample:
     repository: str | None = None
     commit: str | None = None
     license: str | None = None
+    conversion: Conversion | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +67,10 @@ class Unusable:
 
     name: str
     reason: str
+
+
+class MissingLibrary(InputError):
+    """A source needs a library that is not installed here; another machine may have it."""
 
 
 class Source(Protocol):

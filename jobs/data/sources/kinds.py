@@ -8,7 +8,7 @@ from starfreight.jobs.data.sources.dataset import DatasetKind
 from starfreight.jobs.data.sources.folder import FolderKind
 from starfreight.jobs.data.sources.git import GitKind
 from starfreight.jobs.data.sources.interface import SourceKind
-from starfreight.jobs.data.sources.jsonl import JSONL
+from starfreight.jobs.data.sources.jsonl import JSON, JSONL
 from starfreight.jobs.data.sources.oci import OciKind
 from starfreight.jobs.data.sources.parquet import PARQUET
 from starfreight.jobs.data.sources.python_package import PythonKind
@@ -19,6 +19,7 @@ KINDS: tuple[SourceKind, ...] = (
     OciKind(),
     PythonKind(),
     JSONL,
+    JSON,
     PARQUET,
     FolderKind(),  # Last: it claims any path.
 )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from starfreight.errors import InputError
 from starfreight.jobs.data.rows.process import process_rows
+from starfreight.jobs.data.sources.interface import MissingLibrary
 from starfreight.jobs.data.sources.record_file import RecordFile, RecordFileKind
 
 
@@ -17,7 +17,7 @@ class ParquetFile(RecordFile):
         try:
             import pyarrow  # noqa: F401
         except ImportError as error:
-            raise InputError(
+            raise MissingLibrary(
                 "Parquet files need pyarrow, which is not installed.",
                 where=str(self._path),
                 fix="pip install 'starfreight[train]', or convert the file to JSONL",

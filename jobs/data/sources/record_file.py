@@ -54,7 +54,7 @@ class RecordFileKind:
 
     def claims(self, source: str, path: Path) -> bool:
         """Return true for a path with one of the suffixes, except that of a directory."""
-        return Path(source).suffix in self.suffixes and not path.is_dir()
+        return source.endswith(self.suffixes) and Path(source).name not in self.suffixes and not path.is_dir()
 
     def check(self, data: Data, folder: Path) -> None:
         """Require the file.

@@ -11,17 +11,13 @@ import pydantic
 from starfreight.errors import InputError
 from starfreight.files import canonical_json, sha256_bytes
 from starfreight.jobs.data.rows.values import MAX_RECORD_BYTES, OtherValue
+from starfreight.jobs.data.sources.common_columns import COMMON
+from starfreight.jobs.data.sources.file_text import file_text
 from starfreight.jobs.data.sources.interface import Sample, Unusable
-from starfreight.jobs.data.sources.text_files import is_wanted, why_not_text
+from starfreight.jobs.data.sources.text_files import is_wanted
 from starfreight.recipe.data import Data
 from starfreight.records import FileDigest
 
-_COMMON = {
-    "content": ("content", "text", "code"),
-    "path": ("path", "max_stars_repo_path", "file_path"),
-    "repository": ("repo_name", "repository", "repo", "max_stars_repo_name"),
-    "license": ("license", "licenses", "max_stars_repo_licenses"),
-}
 _CUT = ("prefix", "middle", "suffix")
 
 
@@ -74,11 +70,12 @@ def _sample(name: str, record: Mapping[str, Any], data: Data, where: str) -> Sam
     if _is_text(record, data):
         content = _text(_column(record, "content", data, where), "content", where, limit=None) or ""
         encoded = _encoded(content, where)
-        reason = why_not_text(encoded)
-        if reason:
-            return Unusable(name, reason)
+        found = file_text(encoded, path)
+        if isinstance(found, str):
+            return Unusable(name, found)
+        content, conversion = found.text, found.conversion
     else:
-        content, encoded = record, _canonical(record, where)
+        content, encoded, conversion = record, _canonical(record, where), None
     return Sample(
         name=name,
         content=content,
@@ -87,6 +84,7 @@ def _sample(name: str, record: Mapping[str, Any], data: Data, where: str) -> Sam
         path=path,
         repository=repository,
         license=license_name,
+        conversion=conversion,
     )
 
 
@@ -95,13 +93,13 @@ def _is_text(record: Mapping[str, Any], data: Data) -> bool:
         return False
     if data.columns.content is not None:
         return True
-    return not all(key in record for key in _CUT) and any(key in record for key in _COMMON["content"])
+    return not all(key in record for key in _CUT) and any(key in record for key in COMMON["content"])
 
 
 def _column(record: Mapping[str, Any], kind: str, data: Data, where: str) -> Any:
     name: str | None = getattr(data.columns, kind)
     if name is None:
-        return next((record[each] for each in _COMMON[kind] if record.get(each) is not None), None)
+        return next((record[each] for each in COMMON[kind] if record.get(each) is not None), None)
     if name not in record:
         has = ", ".join(sorted(map(str, record)))[:300]
         raise InputError(
@@ -166,7 +164,7 @@ def _canonical(record: Mapping[str, Any], where: str) -> bytes:
         raise InputError(
             f"A record has a value that is neither text nor number: {error}.",
             where=where,
-            fix="remove the column",
+            fix="remove the column, or write its values as text",
         ) from error
     if len(encoded) > MAX_RECORD_BYTES:
         raise InputError("A record is larger than 16 MiB.", where=where, fix="split the record")
@@ -181,18 +179,21 @@ def _not_text(where: str) -> InputError:
     )
 
 
-def _plain(value: Any) -> Any:
-    """Convert the dates, numbers and bytes of a dataset's row to JSON, always in the same way."""
+def _plain(value: Any, key: str = "") -> Any:
+    """Convert the dates, numbers and bytes of a dataset's row to JSON, always in the same way.
+
+    Raises:
+        TypeError: a value of another type; ``key`` is its place in the record.
+    """
     if value is None or isinstance(value, str | int | float):
         return value
     if isinstance(value, Mapping):
-        return {str(key): _plain(each) for key, each in value.items()}
+        return {str(name): _plain(each, f"{key}.{name}".lstrip(".")) for name, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
+        return [_plain(each, f"{key}[]") for each in value]
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, OtherValue) and value.text is not None:
         return value.text
-    raise TypeError(
-        f"a value of type {value.kind if isinstance(value, OtherValue) else type(value).__name__}"
-    )
+    kind = value.kind if isinstance(value, OtherValue) else type(value).__name__
+    raise TypeError(f"{key!r} is of type {kind}")

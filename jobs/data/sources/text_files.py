@@ -11,7 +11,6 @@ MAX_FILE_BYTES = 1 << 20
 """Larger files are generated or hold data."""
 
 _SKIPPED_FOLDERS = frozenset({"__pycache__", "node_modules"})
-_LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\n"
 
 
 def is_skipped(name: str) -> bool:
@@ -31,27 +30,6 @@ def is_wanted(path: str, data: Data) -> bool:
 def printable_name(name: str) -> str:
     """Return a printable name, with control characters and invalid UTF-8 escaped."""
     return name if name.isprintable() else ascii(name)[1:-1]
-
-
-def why_not_text(content: bytes) -> str | None:
-    """Return why a file is not a usable text, in a few words; ``None`` if it is one.
-
-    Args:
-        content: of the file; its first bytes suffice if it is larger than :data:`MAX_FILE_BYTES`.
-    """
-    if not content.strip():
-        return "empty"
-    if len(content) > MAX_FILE_BYTES:
-        return "larger than 1 MiB"
-    if content.startswith(_LFS_POINTER):
-        return "Git LFS pointer"
-    if b"\0" in content:
-        return "binary"
-    try:
-        content.decode("utf-8")
-    except UnicodeDecodeError:
-        return "not UTF-8"
-    return None
 
 
 def _matches(path: str, patterns: Sequence[str]) -> bool:

@@ -281,3 +281,54 @@ def test_samples_of_one_repository_come_together_up_to_a_bound(monkeypatch: pyte
         [None],
     ]
     assert [len(group) for group in groups(samples, whole_repositories=False)] == [1] * 6
+
+
+def test_data_of_less_than_one_block_stops_a_run_unless_its_recipe_allows_it(
+    write_job: Callable[..., Path], prepare: Callable[[Path], Path], read_blocks: Read, tmp_path: Path
+) -> None:
+    source = {"source": "./code", "license": "MIT", "filters": ALIKE, "include": ["short_*.py"]}
+    recipe = write_job(data=source, training={"steps": 9})
+    for number in range(4):
+        (tmp_path / f"code/short_{number}.py").write_text(f"x = {number}\n")
+    run = prepare(recipe)
+    with pytest.raises(
+        InputError, match=r"gives \d+ tokens to train on, less than one block of 64"
+    ) as caught:
+        read_blocks(run)
+    assert caught.value.where == "key training.sequence_length"
+    assert "--allow-little-data" in str(caught.value.fix)
+    assert read_blocks(run, has_begun=True).record.train == 36
+    allowed = json.loads(recipe.read_text()) | {"run": {"allow_little_data": True}}
+    recipe.write_text(json.dumps(allowed))
+    assert prepare(recipe) == run
+    assert read_blocks(run).record.train == 36
+
+
+def test_held_out_texts_without_an_example_stop_a_run(
+    write_job: Callable[..., Path], prepare: Callable[[Path], Path], read_blocks: Read, tmp_path: Path
+) -> None:
+    source = {"source": "./pairs.jsonl", "format": "instruct", "license": "MIT", "filters": ALIKE}
+    recipe = write_job(data=source)
+
+    def write(held_out: str) -> Path:
+        records = [
+            {"prompt": f"Q{number}", "response": "ok" * (99 if str(number) in held_out else 1)}
+            for number in range(10)
+        ]
+        (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(each) + "\n" for each in records))
+        return prepare(recipe)
+
+    def held_out_of(run: Path) -> str:
+        found = DataManifest.load(run / DATA_MANIFEST).kept(0)
+        return "".join(str(number) for number, entry in enumerate(found) if entry.split == "held_out")
+
+    # The choice depends on the texts: make longer whatever is chosen until it stays.
+    run = write("")
+    read_blocks(run)
+    chosen = ""
+    while held_out_of(run) not in chosen:
+        chosen += held_out_of(run)
+        run = write(chosen)
+    with pytest.raises(InputError, match="The held-out texts give no example of at most 64 tokens"):
+        read_blocks(run)
+    assert not read_blocks(run, has_begun=True).held_out

@@ -15,7 +15,7 @@ from starfreight.jobs.data.filters.pipeline import FilterPipeline
 from starfreight.jobs.data.redaction import redact
 from starfreight.jobs.data.sources.interface import Sample
 from starfreight.jobs.data.swhid import content_swhid
-from starfreight.jobs.data.training_text import training_text
+from starfreight.jobs.data.training_text import sample_text, training_text
 from starfreight.recipe.data import Data, Filters
 
 CODE = "def total(basket):\n    return sum(price * count for price, count in basket.values())\n" * 3
@@ -125,8 +125,25 @@ def test_a_record_is_its_texts(
     assert training_text(messages) == "Hi\n\nHo"
     assert training_text({"prefix": "a", "middle": "b", "suffix": "c"}) == "abc"
     assert training_text({"response": "b", "prompt": "a"}) == "a\n\nb"
-    found = pipeline(tmp_path).run(make_sample({"prompt": "p", "response": secrets["Slack Token"]}, None))
+    instructions = FilterPipeline(Data(source="./a.jsonl", license="MIT", format="instruct"), tmp_path)
+    found = instructions.run(make_sample({"prompt": "p", "response": secrets["Slack Token"]}, None))
     assert (found.rejected_by, found.swhid) == ("secrets", None)
+
+
+def test_instructions_are_the_texts_of_their_turns_and_report_their_keys(
+    tmp_path: Path, make_sample: Callable[..., Sample]
+) -> None:
+    data = Data(source="./a.jsonl", license="MIT", format="instruct")
+    one = FilterPipeline(data, tmp_path)
+    sample = make_sample({"instruction": "Sort.", "input": "xs", "output": "xs.sort()", "id": 3}, None)
+    assert sample_text(sample, data) == "Sort.\n\nxs\n\nxs.sort()"
+    found = one.run(sample)
+    assert (found.dialect, found.notes, found.unused) == ("Alpaca", ("with input",), ("id",))
+    tools = {"role": "assistant", "tool_calls": [{"id": "1"}]}
+    found = one.run(make_sample({"messages": [{"role": "user", "content": "a"}, tools]}, None))
+    assert (found.rejected_by, found.detail) == ("conversation", "has tool calls")
+    with pytest.raises(InputError, match="no known dialect"):
+        one.run(make_sample({"question": "a", "answer": "b"}, None))
 
 
 def test_redaction_keeps_the_shape_and_counts(secrets: dict[str, str]) -> None:

@@ -6,9 +6,6 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
-import pytest
-
-from starfreight.errors import InputError
 from starfreight.jobs.data.encoder import Encoder
 from starfreight.jobs.data.formats import IGNORED, Example, LeftOutExample, make_format
 from starfreight.jobs.data.sources.interface import Sample
@@ -63,11 +60,45 @@ def test_a_long_conversation_ends_with_an_answer_and_its_end(encoder: Encoder) -
     assert left_out == LeftOutExample("later turns longer than the sequence")
 
 
-def test_the_parts_of_a_content_are_its_text_and_a_picture_is_refused(encoder: Encoder) -> None:
+def test_the_parts_of_a_content_are_its_text_and_a_picture_is_left_out(encoder: Encoder) -> None:
     text = [{"type": "text", "text": "Say "}, {"type": "text", "text": "hi."}]
     answer = {"role": "assistant", "content": "hi"}
     (example,) = examples(encoder, {"messages": [{"role": "user", "content": text}, answer]})
     assert example == examples(encoder, {"prompt": "Say hi.", "response": "hi"})[0]
     picture = [{"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}]
-    with pytest.raises(InputError, match="a text as its content"):
-        examples(encoder, {"messages": [{"role": "user", "content": picture}, answer]})
+    assert made(encoder, {"messages": [{"role": "user", "content": picture}, answer]}) == [
+        LeftOutExample("has a part of type image_url")
+    ]
+
+
+def test_an_answer_of_weight_0_is_context_and_the_next_one_is_counted(encoder: Encoder) -> None:
+    messages = [
+        {"role": "user", "content": "Sort xs."},
+        {"role": "assistant", "content": "sorted(xs)", "weight": 0},
+        {"role": "user", "content": "In place."},
+        {"role": "assistant", "content": "xs.sort()", "weight": 1},
+    ]
+    (example,) = examples(encoder, {"messages": messages})
+    counted = [label for label in example.labels if label != IGNORED]
+    assert encoder.decode(counted) == "xs.sort()<|endoftext|>"
+    (plain,) = examples(encoder, {"messages": [{**each, "weight": 1} for each in messages]})
+    assert example.ids == plain.ids
+
+
+def test_the_text_before_an_answer_is_encoded_at_once_as_in_a_prompt(encoder: Encoder) -> None:
+    record = {"system": "Be brief.", "prompt": "One?", "input": "Two?", "response": "1"}
+    (example,) = examples(encoder, record)
+    prompt = "Be brief.\n\n### Instruction\nOne?\n\nTwo?\n\n### Response\n"
+    assert example.ids[: example.labels.index(example.ids[-2])] == encoder.encode(prompt)
+    assert encoder.decode(example.ids) == prompt + "1<|endoftext|>"
+
+
+def test_instructions_in_a_row_are_one_and_an_opening_answer_is_context(encoder: Encoder) -> None:
+    roles = ("assistant", "user", "user", "assistant", "assistant", "user")
+    messages = [{"role": role, "content": f"text {number}"} for number, role in enumerate(roles)]
+    (example,) = examples(encoder, {"messages": messages})
+    assert encoder.decode(example.ids) == (
+        "text 0<|endoftext|>### Instruction\ntext 1\n\ntext 2\n\n### Response\ntext 3\n\ntext 4<|endoftext|>"
+    )
+    counted = [label for label in example.labels if label != IGNORED]
+    assert encoder.decode(counted) == "text 3\n\ntext 4<|endoftext|>"

@@ -22,16 +22,15 @@ from starfreight.recipe import Data
         ("fim", {"prefix": "a", "middle": 1, "suffix": "b"}),
         ("fim", {"prompt": "a", "response": "b"}),
         ("instruct", {"prompt": "a"}),
-        ("instruct", {"prompt": "a", "response": 3}),
-        ("instruct", {"messages": []}),
-        ("instruct", {"messages": [{"role": "user", "content": "a"}]}),
+        ("instruct", {"prompt": "a", "response": {"b": 3}}),
         ("instruct", {"messages": [{"role": "robot", "content": "a"}]}),
-        ("instruct", {"messages": [{"role": "user"}]}),
+        ("instruct", {"messages": [{"content": "a"}]}),
+        ("instruct", "the text of a file"),
         ("instruct", {"messages": ["hello"]}),
     ],
 )
 def test_a_record_without_the_fields_of_its_format_is_named(
-    form: Any, record: Mapping[str, Any], encoder: Encoder
+    form: Any, record: str | Mapping[str, Any], encoder: Encoder
 ) -> None:
     maker = make_format(Data(source="x", format=form), encoder, 64)
     sample = Sample("a.jsonl:7", record, "sha256:" + "0" * 64, 1)

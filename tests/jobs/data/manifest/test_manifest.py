@@ -222,7 +222,7 @@ def test_when_nothing_is_left_the_filter_and_the_way_out_are_named(code: Path) -
     source = {"source": "./src", "filters": {"near_duplicates": False}}
     with pytest.raises(InputError, match=r"no text to train on.*62 texts.*61 license") as caught:
         build(code, (source,))
-    assert "data.license" in str(caught.value.fix)
+    assert "data[0].license" in str(caught.value.fix)
     again = ({**SOURCES[0]}, {**SOURCES[0]})
     with pytest.raises(InputError, match="61 exact_duplicates") as caught:
         build(code, again)

@@ -170,3 +170,22 @@ def _joined(pieces: Any) -> Iterator[Any]:
             yield last
         last = piece
     yield last
+
+
+def test_data_so_little_that_a_run_stops_are_a_warning(
+    recipe: Path, inspect: Callable[..., str], tmp_path: Path
+) -> None:
+    assert json.loads(inspect("--json"))["stops"] is None
+    content = json.loads(recipe.read_text())
+    del content["data"][0]["license"]
+    recipe.write_text(json.dumps(content))
+    path = tmp_path / "src/check_0.py"
+    path.write_text("# SPDX-License-Identifier: MIT\n" + path.read_text())
+    stops = json.loads(inspect("--json"))["stops"]
+    assert stops["where"] == "key data[0].license, ./src" and "leaves out 7 of 8" in stops["what"]
+    assert "Warning: a run stops here. The filter license leaves out 7 of 8" in inspect()
+    page = tmp_path / "page.html"
+    inspect("--html", str(page))
+    assert "leaves out 7 of 8" in page.read_text()
+    recipe.write_text(json.dumps(content | {"run": {"threads": 1, "allow_little_data": True}}))
+    assert "Warning" not in inspect()

@@ -74,13 +74,13 @@ def configure(folder: Path, *configurations: dict[str, Any], name: str = "README
 def test_a_readme_that_names_a_file_elsewhere_is_refused_before_it_is_opened(
     named: str, shape: Callable[[str], dict[str, Any]], folder: Path
 ) -> None:
-    from starfreight.jobs.data.rows.dataset_rows import _check_configurations
+    from starfreight.jobs.data.rows.dataset_configurations import chosen_configuration
 
     named = named.format(home=folder.parent)
     other = {"config_name": "other", "data_files": "parts/one.jsonl", "default": True}
     configure(folder, other, {"config_name": "second", **shape(named)})
     with pytest.raises(InputError, match="not a file in its directory") as caught:
-        _check_configurations(folder)
+        chosen_configuration(folder)
     assert caught.value.where == str(folder / "README.md")
     assert caught.value.fix
 

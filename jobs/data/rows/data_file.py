@@ -1,0 +1,122 @@
+"""Data files of a dataset: their formats by name, and their bytes, decompressed while they are read."""
+
+from __future__ import annotations
+
+import bz2
+import contextlib
+import gzip
+import lzma
+import zipfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any, cast
+
+from starfreight.errors import InputError
+from starfreight.files import open_regular
+
+FORMATS = {
+    "parquet": "parquet", "arrow": "arrow", "jsonl": "json", "json": "json", "ndjson": "json",
+    "csv": "csv", "tsv": "csv", "txt": "text",
+}  # fmt: skip
+"""The format by suffix. As many files of two formats are read as the first of them."""
+_COMPRESSED = frozenset({"gz", "bz2", "xz", "zst", "lz4", "zip"})
+_MOST_MEMBERS = 10_000
+
+
+def chosen_format(dataset: Path, names: Sequence[str]) -> tuple[str, list[str]]:
+    """Return the most frequent format of files, and the names of those that have it.
+
+    Raises:
+        InputError: no file has a format that is read.
+    """
+    formats = {name: format_of(dataset / name) for name in names}
+    counts = Counter(suffix for suffix in formats.values() if suffix)
+    if not counts:
+        suffixes = Counter(
+            name.rsplit(".", 1)[-1].lower() for name in names if "." in name.rsplit("/", 1)[-1]
+        )
+        most = suffixes.most_common(1)
+        raise InputError(
+            f"The dataset has files of the format {most[0][0]!r}, which is not read."
+            if most
+            else "The dataset has no data files.",
+            where=str(dataset),
+            fix="convert the dataset to Parquet or JSONL",
+        )
+    order = list(FORMATS)
+    suffix = min(counts, key=lambda each: (-counts[each], order.index(each)))
+    kind = FORMATS[suffix]
+    return kind, [name for name in names if FORMATS.get(formats[name] or "") == kind]
+
+
+def format_of(path: Path) -> str | None:
+    """Return the suffix that tells the format: ``jsonl`` of ``a.jsonl.gz``, or of the files of an archive."""
+    suffixes = [each.lower() for each in path.name.split(".")[1:]]
+    for suffix in reversed(suffixes):
+        if suffix in FORMATS:
+            return suffix
+    if suffixes and suffixes[-1] == "zip":
+        with _zip_errors(path), zipfile.ZipFile(path) as archive:
+            counts = Counter(found for name in _members(archive) if (found := format_of(Path(name))))
+        return counts.most_common(1)[0][0] if counts else None
+    return None
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[Iterator[tuple[str, IO[bytes]]]]:
+    """Open a data file; gives one stream, or one for each file of a zip archive, with its name."""
+    with open_regular(path, "data file") as stream:
+        yield _streams(path, stream)
+
+
+def _streams(path: Path, stream: IO[bytes]) -> Iterator[tuple[str, IO[bytes]]]:
+    suffix = path.name.rsplit(".", 1)[-1].lower()
+    if suffix == "zip":
+        with _zip_errors(path), zipfile.ZipFile(stream) as archive:
+            kinds = {name: FORMATS.get(format_of(Path(name)) or "") for name in _members(archive)}
+            kind = FORMATS.get(format_of(path) or "")
+            for name in sorted(each for each in kinds if kinds[each] == kind):
+                with archive.open(name) as member:
+                    yield f"{path.name}/{name}", member
+        return
+    yield path.name, _decompressed(stream, suffix)
+
+
+def _decompressed(stream: IO[bytes], suffix: str) -> IO[bytes]:
+    if suffix == "gz":
+        return cast(IO[bytes], gzip.GzipFile(fileobj=stream))
+    if suffix == "bz2":
+        return cast(IO[bytes], bz2.BZ2File(stream))
+    if suffix == "xz":
+        return cast(IO[bytes], lzma.LZMAFile(stream))
+    if suffix in ("zst", "lz4"):
+        import io
+
+        import pyarrow
+
+        codec = "zstd" if suffix == "zst" else "lz4"
+        raw: Any = pyarrow.CompressedInputStream(stream, codec)
+        return cast(IO[bytes], io.BufferedReader(raw, 1 << 20))
+    return stream
+
+
+def _members(archive: zipfile.ZipFile) -> list[str]:
+    names = [
+        each.filename
+        for each in archive.infolist()
+        if not each.is_dir() and not any(part.startswith((".", "__")) for part in each.filename.split("/"))
+    ]
+    if len(names) > _MOST_MEMBERS:
+        raise zipfile.BadZipFile(f"it has more than {_MOST_MEMBERS:,} files")
+    return names
+
+
+@contextlib.contextmanager
+def _zip_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+        raise InputError(
+            f"The zip archive cannot be read: {error}.", where=str(path), fix="unpack it into the dataset"
+        ) from error
