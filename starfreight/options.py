@@ -32,8 +32,24 @@ def _with_console(command: Callable[..., Any], *quiet_names: str) -> Callable[..
     return wrapped
 
 
+def little_data_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--allow-little-data``, passed as ``allow_little_data``: ``None`` if not given."""
+
+    @click.option(
+        "--allow-little-data",
+        is_flag=True,
+        help="Train even if the filters leave little data, or none to hold out.",
+    )
+    @functools.wraps(command)
+    def wrapped(*arguments: Any, allow_little_data: bool, **options: Any) -> Any:
+        return command(*arguments, allow_little_data=allow_little_data or None, **options)
+
+    return wrapped
+
+
 def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add ``--on``, ``--image``, ``--gpus``, ``--memory``, ``--network`` and ``--rm/--keep-container``.
+    """Add ``--on``, ``--image``, ``--gpus``, ``--memory``, ``--network``, ``--rm/--keep-container`` and
+    ``--allow-little-data``.
 
     Values are passed under the names of the recipe's ``run`` keys, ``None`` if not given, ready for
     :meth:`starfreight.recipe.RecipeFile.with_run_options`.
@@ -76,6 +92,7 @@ def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
         default=None,
         help="Remove or keep a container after it ends. [default: run.keep_container]",
     )
+    @little_data_option
     @functools.wraps(command)
     def wrapped(*arguments: Any, gpus: str | None, remove_container: bool | None, **options: Any) -> Any:
         from starfreight.recipe.run import parse_gpus

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 def compare_runs(runs: tuple[Path, ...], html: Path | None, console: Console) -> None:
     """Compare the settings and figures of RUNS, e.g. of a sweep.
 
-    The table shows all settings that differ. The run with the lowest held-out loss comes first.
+    The table shows all settings that differ, and data that differ from those of the first run named: other
+    training data, other held-out data, or the same data cut by another seed. Losses on other held-out data
+    do not compare. The run with the lowest held-out loss comes first.
 
     \b
         starfreight jobs compare runs/*

@@ -9,7 +9,7 @@ import click
 
 from starfreight.console import Console
 from starfreight.jobs.backends.kubernetes.options import cluster_options, until_option
-from starfreight.options import with_console
+from starfreight.options import little_data_option, with_console
 
 
 @click.command("render")
@@ -39,6 +39,7 @@ from starfreight.options import with_console
 )
 @cluster_options
 @until_option
+@little_data_option
 @with_console
 def render_job(
     recipe: Path, where: str, version: str | None, gpus: str | None, console: Console, **changes: Any

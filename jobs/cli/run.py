@@ -9,7 +9,12 @@ import click
 
 from starfreight.console import Console
 from starfreight.jobs.backends.interface import JobRequest, Location
-from starfreight.jobs.backends.kubernetes.options import cluster_options, until_option
+from starfreight.jobs.backends.kubernetes.options import (
+    check_replace,
+    cluster_options,
+    replace_option,
+    until_option,
+)
 from starfreight.jobs.backends.table import open_backend
 from starfreight.jobs.cli.location import CONTEXT_OPTION, RUNS_OPTION
 from starfreight.options import run_options, with_console
@@ -21,11 +26,18 @@ from starfreight.options import run_options, with_console
 @run_options
 @cluster_options
 @until_option
+@replace_option
 @CONTEXT_OPTION
 @click.option("--detach", is_flag=True, help="Start the container or pod without following it.")
 @with_console
 def run_recipe(
-    recipe: Path, runs: Path, context: str | None, detach: bool, console: Console, **options: Any
+    recipe: Path,
+    runs: Path,
+    context: str | None,
+    replace: bool,
+    detach: bool,
+    console: Console,
+    **options: Any,
 ) -> None:
     """Train the adapter of RECIPE, without packaging or publishing it.
 
@@ -42,6 +54,8 @@ def run_recipe(
     from starfreight.recipe import load_recipe
 
     file = load_recipe(recipe).with_run_options(**options)
+    check_replace(replace, file.recipe.run.where)
     backend = open_backend(file.recipe.run.where, Location(runs, context=context))
-    report = backend.submit(JobRequest(find_kind("train"), file, detach), console).report
+    request = JobRequest(find_kind("train"), file, detach, replace=replace)
+    report = backend.submit(request, console).report
     console.result(report.data, report.text)

@@ -1,6 +1,6 @@
 """Cost of training, from the shape of the base model alone: no weights, no GPU.
 
-plan = plan_training(recipe, Path("."), gpu="rtx4090")
+plan = plan_training(recipe, base_shape(recipe.base, Path(".")), find_gpu("rtx4090"))
 print(plan.gpu_memory.total, plan.seconds)
 """
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from starfreight.checkpoint import ModelShape
 from starfreight.jobs.planning.gpu_memory import GpuMemory
@@ -73,34 +72,19 @@ class TrainingPlan:
         return self.tokens / self.tokens_per_second if self.tokens and self.tokens_per_second else None
 
 
-def plan_training(recipe: Recipe, folder: Path, gpu: str | None) -> TrainingPlan:
+def plan_training(recipe: Recipe, shape: ModelShape, card: Gpu | None = None) -> TrainingPlan:
     """Compute the cost of one variant without weights, data or a GPU.
 
     Args:
         recipe: a recipe without a sweep.
-        folder: the directory of the recipe; relative paths start there.
-        gpu: name or memory of the GPU to fit the training in; default: ``run.gpu_memory``.
-
-    Raises:
-        RecipeError: unknown GPU, missing input, or settings beyond the base model's limits.
-        InputError: the base model or a data source cannot be used.
-        ServiceError: the base model had to be fetched, and the hub is unreachable.
+        shape: of its base model.
+        card: the GPU to fit the training in; default: ``run.gpu_memory``.
     """
-    from starfreight.jobs.data.sources import check_source, naming_source
     from starfreight.jobs.planning.gpu_memory import adapter_parameters, training_memory
-    from starfreight.jobs.planning.gpus import find_gpu
     from starfreight.jobs.planning.largest_batch import largest_batch
-    from starfreight.jobs.planning.model_shapes import base_shape
     from starfreight.jobs.planning.throughput import tokens_per_second
-    from starfreight.jobs.prepare.check_training import check_training
     from starfreight.jobs.prepare.defaults import with_defaults
 
-    card = find_gpu(gpu) if gpu else None
-    shape = base_shape(recipe.base, folder)
-    check_training(recipe.training, shape)
-    for number, source in enumerate(recipe.data):
-        with naming_source(number):
-            check_source(source, folder)
     training = with_defaults(recipe, shape).training
     if card is None and recipe.run.gpu_memory is not None:
         card = Gpu("run.gpu_memory", recipe.run.gpu_memory, None)

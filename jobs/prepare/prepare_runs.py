@@ -12,11 +12,10 @@ from starfreight.files import PARTIAL_PREFIX, canonical_json, disk_errors, sha25
 from starfreight.jobs.data.manifest.build_manifest import build_manifest
 from starfreight.jobs.data.sources import locate_source, naming_source
 from starfreight.jobs.prepare.base_input import OpenedBase, open_base
-from starfreight.jobs.prepare.check_training import check_training
+from starfreight.jobs.prepare.check_training import check_recipe
 from starfreight.jobs.prepare.defaults import with_defaults
 from starfreight.jobs.prepare.run_identity import run_folder
 from starfreight.jobs.prepare.write_run import CheckedRecipe, write_run
-from starfreight.license_files import read_beside_recipe, require_license_texts
 from starfreight.recipe import Base, Recipe
 from starfreight.run import RUN_FILE, BaseInput
 
@@ -51,7 +50,8 @@ def prepare_runs(
 
     Raises:
         RecipeError: a recipe names a missing input.
-        InputError: the base model or the data cannot be used.
+        InputError: the base model or the data cannot be used, or the data are little and the recipe does not
+            allow that.
         GateError: with ``ship``, a license text is missing.
         ServiceError: an input could not be fetched, the disk is full, or the system ended a process.
     """
@@ -74,6 +74,11 @@ def prepare_runs(
                 for number in group:
                     each = checked[number]
                     out = run_folder(runs, each.recipe, each.base, found.manifest)
+                    if found.little_data is not None:
+                        # An existing run was checked when it was made, and may be finished.
+                        if not (each.recipe.run.allow_little_data or (out / RUN_FILE).exists()):
+                            raise found.little_data
+                        console.note(f"Warning: {found.little_data.what}")
                     if not ((out / RUN_FILE).exists() and is_at_work(out)):
                         write_run(each, paths, found.manifest, work, out)
                     prepared[number] = out
@@ -100,11 +105,8 @@ def _check_recipes(
         if recipe.base not in opened:
             opened[recipe.base] = open_base(recipe.base, folder)
         base = opened[recipe.base]
-        check_training(recipe.training, base.checkpoint.shape)
-        texts = read_beside_recipe(recipe.package, folder)
-        if ship:
-            require_license_texts(recipe.package, base.license, base.folder, texts)
-        licenses.append(texts)
+        shape = base.checkpoint.shape
+        licenses.append(check_recipe(recipe, shape, base.license, base.folder, folder, ship=ship))
     hashed: dict[Base, BaseInput] = {}
     for key, base in opened.items():
         hashed[key] = record = base.hash_files()

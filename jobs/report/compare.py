@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from starfreight.errors import InputError
+from starfreight.jobs.report.compared_data import COMPARABLE, DataRelation, read_run_data
 from starfreight.jobs.report.page import Table, write_page
 from starfreight.recipe import Recipe
 from starfreight.run import Run
@@ -31,8 +32,9 @@ class Compared:
         exact_match: fraction of held-out lines completed exactly.
         tokens_per_second: average over the run.
         adapter_bytes: size of the adapter.
-        same_held_out: True if the loss is comparable with that of the first run: same vocabulary, data and
-            block length.
+        data: compared with those of the first run.
+        same_held_out: True if the loss is comparable with that of the first run: same held-out texts,
+            vocabulary and block length.
     """
 
     run: str
@@ -44,6 +46,7 @@ class Compared:
     exact_match: float | None
     tokens_per_second: float | None
     adapter_bytes: int | None
+    data: DataRelation
     same_held_out: bool
 
     def as_dict(self) -> dict[str, Any]:
@@ -64,14 +67,15 @@ def compare(folders: Sequence[Path]) -> tuple[Compared, ...]:
     settings = [_flat(run.recipe) for run in runs]
     names = sorted({name for each in settings for name in each})
     different = [name for name in names if len({str(each.get(name)) for each in settings}) > 1]
+    data = [read_run_data(folder, run) for folder, run in zip(folders, runs, strict=True)]
     rows = [
-        _row(run, {name: each.get(name) for name in different}, _measured_on(run) == _measured_on(runs[0]))
-        for run, each in zip(runs, settings, strict=True)
+        _row(run, {name: each.get(name) for name in different}, found.relation_to(data[0]))
+        for run, each, found in zip(runs, settings, data, strict=True)
     ]
     return tuple(sorted(rows, key=lambda row: (row.held_out_loss is None, row.held_out_loss or 0.0, row.run)))
 
 
-def _row(run: Run, differs: Mapping[str, Any], same_held_out: bool) -> Compared:
+def _row(run: Run, differs: Mapping[str, Any], data: DataRelation) -> Compared:
     outcome = run.outcome
     after, before = (outcome.after, outcome.before) if outcome else (None, None)
     return Compared(
@@ -84,19 +88,14 @@ def _row(run: Run, differs: Mapping[str, Any], same_held_out: bool) -> Compared:
         exact_match=after.exact_match if after else None,
         tokens_per_second=_rate(outcome.tokens, outcome.seconds) if outcome else None,
         adapter_bytes=sum(file.size for file in outcome.adapter) if outcome else None,
-        same_held_out=same_held_out,
+        data=data,
+        same_held_out=data in COMPARABLE,
     )
 
 
 def _rate(tokens: int, seconds: float) -> float | None:
     """Tokens per second; ``None`` if the record has no such figures: others can write records, too."""
     return tokens / seconds if 0 <= tokens < _LARGEST and seconds > 0 else None
-
-
-def _measured_on(run: Run) -> tuple[Any, ...]:
-    training = run.recipe.training
-    tokens = run.outcome.before.tokens if run.outcome and run.outcome.before else None
-    return run.data_manifest.digest, training.sequence_length, training.evaluation_blocks, tokens
 
 
 def _flat(recipe: Recipe) -> dict[str, Any]:
@@ -118,13 +117,16 @@ def _flat(recipe: Recipe) -> dict[str, Any]:
 
 
 def table(rows: Sequence[Compared]) -> Table:
-    """The comparison as a table, one row per run."""
+    """The comparison as a table, one row per run; with a column for the data unless all have the same."""
     different = list(rows[0].differs) if rows else []
-    head = ["run", *different, "steps", "held-out loss", "before", "exact lines", "tokens/s", "adapter"]
-    return Table("Figures", head, [_cells(row, different) for row in rows])
+    data = ["data"] if any(row.data != "same data" for row in rows) else []
+    head = [
+        "run", *different, *data, "steps", "held-out loss", "before", "exact lines", "tokens/s", "adapter",
+    ]  # fmt: skip
+    return Table("Figures", head, [_cells(row, different, with_data=bool(data)) for row in rows])
 
 
-def _cells(row: Compared, different: Sequence[str]) -> list[str]:
+def _cells(row: Compared, different: Sequence[str], *, with_data: bool) -> list[str]:
     def shown(value: float | None, pattern: str) -> str:
         return "-" if value is None else pattern.format(value)
 
@@ -133,8 +135,9 @@ def _cells(row: Compared, different: Sequence[str]) -> list[str]:
     return [
         row.run if row.status == "done" else f"{row.run} ({row.status})",
         *(str(row.differs[name]) for name in different),
+        *([row.data] if with_data else []),
         shown(row.steps, "{:,}"),
-        shown(row.held_out_loss, "{:.4f}") + ("" if row.same_held_out else " (other held-out data)"),
+        shown(row.held_out_loss, "{:.4f}"),
         shown(row.loss_before, "{:.4f}"),
         shown(row.exact_match, "{:.1%}"),
         shown(row.tokens_per_second, "{:,.0f}"),

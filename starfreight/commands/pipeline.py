@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from starfreight.commands.publish_checks import last_step_in_cluster
 from starfreight.console import Console
 from starfreight.package import Package
-from starfreight.recipe import RecipeFile, expand
+from starfreight.recipe import RecipeFile
 from starfreight.run import Run
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Shipped:
 
 
 def run_pipeline(
-    file: RecipeFile, location: Location, packages: Path, console: Console
+    file: RecipeFile, location: Location, packages: Path, console: Console, *, replace: bool = False
 ) -> tuple[Shipped, ...]:
     """Trains and packages every variant of a recipe. Finished steps are not repeated.
 
@@ -47,6 +48,7 @@ def run_pipeline(
         location: the directory of all runs on this machine, and the context of a cluster.
         packages: the directory of all packages on this machine.
         console: shows progress.
+        replace: delete the recipe's job in a cluster, and submit it again with the options in ``file``.
 
     Raises:
         StarfreightError: the reason for stopping; the same call resumes.
@@ -56,11 +58,9 @@ def run_pipeline(
     from starfreight.jobs.kinds.table import find_kind
 
     backend = open_backend(file.recipe.run.where, location)
-    publishes = file.recipe.publish is not None and len(expand(file.recipe)) == 1
-    last_step = None
-    if backend.runs_later_steps:
-        last_step = "publish" if publishes else "package"
-    submitted = backend.submit(JobRequest(find_kind("train"), file, last_step=last_step, ship=True), console)
+    last_step = last_step_in_cluster(file.recipe) if backend.runs_later_steps else None
+    request = JobRequest(find_kind("train"), file, last_step=last_step, ship=True, replace=replace)
+    submitted = backend.submit(request, console)
     fetched = [
         backend.fetch(name, location.runs, console, packages if last_step else None)
         for name in submitted.results

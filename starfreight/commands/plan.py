@@ -9,7 +9,7 @@ import click
 from starfreight.commands.plan_variant import VariantPlan, plan_variant, variant_text
 from starfreight.console import Console, human_count
 from starfreight.errors import GateError
-from starfreight.options import with_console
+from starfreight.options import little_data_option, with_console
 
 
 @click.command()
@@ -20,11 +20,15 @@ from starfreight.options import with_console
     default=None,
     help="GPU to train on: a model (a100-80gb, rtx4090 ...) or its memory (24GB). [default: run.gpu_memory]",
 )
+@little_data_option
 @with_console
-def plan(recipe: Path, gpu: str | None, console: Console) -> None:
-    """Predict memory, disk, file sizes, time and license duties of RECIPE, without a GPU.
+def plan(recipe: Path, gpu: str | None, allow_little_data: bool | None, console: Console) -> None:
+    """Check RECIPE, and predict memory, disk, file sizes, time and license duties, without a GPU.
 
-    With a GPU, also shows the largest batch to fit in its memory and, for a known model, the training time.
+    With --gpu, also shows the largest batch to fit in its memory and, for a known model, the training time.
+
+    Makes the checks of starfreight run, with the same errors, and looks at the data on this machine.
+    Fetches no data and no weights; checks of inputs that are not here yet are named.
 
     Exits with 3 if training does not fit in the GPU, or if the registry in publish.reference does not accept
     files of the predicted size.
@@ -33,17 +37,27 @@ def plan(recipe: Path, gpu: str | None, console: Console) -> None:
         starfreight plan examples/starcoder2-15b.yaml
         starfreight plan examples/starcoder2-7b.yaml --gpu rtx4090
     """
+    from starfreight.commands.publish_checks import check_references, last_step_in_cluster
+    from starfreight.jobs.planning.gpus import find_gpu
+    from starfreight.jobs.planning.run_checks import check_like_run
     from starfreight.recipe import expand, load_recipe
 
-    file = load_recipe(recipe)
-    plans = [plan_variant(variant, file.folder, gpu) for variant in expand(file.recipe)]
+    file = load_recipe(recipe).with_run_options(allow_little_data=allow_little_data)
+    card = find_gpu(gpu) if gpu else None
+    check_references(file.recipe)
+    variants = expand(file.recipe)
+    checked = check_like_run(file, variants, last_step_in_cluster(file.recipe), console)
+    plans = [plan_variant(each, card) for each in checked]
     refusal = _refusal(plans, recipe)
     console.result(
         {
             "variants": [each.as_dict() for each in plans],
             "refused": refusal.as_dict() if refusal else None,
         },
-        "\n".join(variant_text(each) for each in plans),
+        "\n".join(
+            variant_text(each, with_data=number == 0 or each.look != plans[number - 1].look)
+            for number, each in enumerate(plans)
+        ),
     )
     if refusal is not None:
         if console.json_output:  # The refusal is part of the object above.

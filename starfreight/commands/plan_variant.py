@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from starfreight.console import human_count
-from starfreight.recipe import Recipe
 
 if TYPE_CHECKING:
     from starfreight.jobs.planning import TrainingPlan
+    from starfreight.jobs.planning.data_look import DataLook
+    from starfreight.jobs.planning.gpus import Gpu
+    from starfreight.jobs.planning.run_checks import CheckedVariant
     from starfreight.packager.build.package_plan import PackagePlan
 
 
@@ -24,12 +25,16 @@ class VariantPlan:
         base: the base model, as written in the recipe.
         training: cost of training.
         package: cost of the package.
+        look: at the data that are here.
+        not_checked: checks of a run that need something that is not here.
     """
 
     name: str
     base: str
     training: TrainingPlan
     package: PackagePlan
+    look: DataLook
+    not_checked: tuple[str, ...]
 
     @property
     def disk(self) -> dict[str, int]:
@@ -48,6 +53,8 @@ class VariantPlan:
         return {
             "name": self.name,
             "base": {"model": self.base, "parameters": training.shape.parameters},
+            "context_length": training.shape.context_length,
+            "sliding_window": training.shape.sliding_window,
             "adapter_parameters": training.adapter_parameters,
             "learning_rate": training.learning_rate,
             "gpu_memory": {**asdict(memory), "total": memory.total},
@@ -59,35 +66,40 @@ class VariantPlan:
             "files": dict(package.files),
             "disk": self.disk,
             "license": {"name": package.license, "duty": package.license_duty},
+            "notes": list(package.notes),
+            "data": [source.as_dict() for source in self.look.sources],
+            "data_warnings": list(self.look.warnings),
+            "not_checked": list(self.not_checked),
         }
 
 
-def plan_variant(recipe: Recipe, folder: Path, gpu: str | None) -> VariantPlan:
+def plan_variant(checked: CheckedVariant, gpu: Gpu | None) -> VariantPlan:
     """Compute the cost of one variant.
 
     Args:
-        recipe: a recipe without a sweep.
-        folder: the directory of the recipe; relative paths start there.
-        gpu: name or memory of the GPU to fit the training in; default: ``run.gpu_memory``.
+        checked: a variant that a run accepts.
+        gpu: the GPU to fit the training in; default: ``run.gpu_memory``.
 
     Raises:
-        RecipeError: unknown GPU, missing input, or settings beyond the base model's limits.
+        InputError: ``publish.reference`` is not a valid reference.
     """
     from starfreight.jobs.planning import plan_training
     from starfreight.packager.build.package_plan import plan_package
 
-    training = plan_training(recipe, folder, gpu)
+    recipe = checked.recipe
+    training = plan_training(recipe, checked.shape, gpu)
     package = plan_package(recipe, training.shape, training.adapter_parameters)
-    return VariantPlan(recipe.name, recipe.base.model, training, package)
+    return VariantPlan(recipe.name, recipe.base.model, training, package, checked.look, checked.not_checked)
 
 
-def variant_text(plan: VariantPlan) -> str:
-    """The plan for people."""
+def variant_text(plan: VariantPlan, *, with_data: bool = True) -> str:
+    """The plan for people, ``with_data`` unless the data were shown before."""
     training, package, disk = plan.training, plan.package, plan.disk
     memory, gpu, fits = training.gpu_memory, training.gpu, training.largest_batch
     lines = [
         f"{plan.name}: {plan.base}, {training.shape.parameters:,} parameters, "
         f"adapter of {training.adapter_parameters:,}",
+        *_window(training.shape.sliding_window),
         f"  GPU memory for training {_size(memory.total)}   (computed, not measured on a GPU)",
         *_parts(asdict(memory)),
     ]
@@ -104,7 +116,18 @@ def variant_text(plan: VariantPlan) -> str:
     lines.append(f"  license  {package.license or 'unknown; set base.license'}")
     if package.license_duty:
         lines.append(f"    duty: {package.license_duty}")
+    lines += [f"  note: {note}" for note in package.notes]
+    if with_data:
+        lines += ["  data", *(f"    {source.as_text()}" for source in plan.look.sources)]
+        lines += [f"    warning: {warning}" for warning in plan.look.warnings]
+    lines += [f"  not checked: {each}" for each in plan.not_checked]
     return "\n".join(lines)
+
+
+def _window(tokens: int | None) -> list[str]:
+    if tokens is None:
+        return []
+    return [f"  attention window        {tokens:,} tokens; llama.cpp ignores it, so num_ctx defaults to it"]
 
 
 def _time(training: TrainingPlan) -> list[str]:

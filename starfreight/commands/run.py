@@ -9,7 +9,7 @@ import click
 
 from starfreight.console import Console
 from starfreight.jobs.backends.interface import Location
-from starfreight.jobs.backends.kubernetes.options import cluster_options
+from starfreight.jobs.backends.kubernetes.options import check_replace, cluster_options, replace_option
 from starfreight.jobs.cli.location import CONTEXT_OPTION, RUNS_OPTION
 from starfreight.options import run_options, with_console
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 )
 @run_options
 @cluster_options
+@replace_option
 @CONTEXT_OPTION
 @click.option("--publish", "push", is_flag=True, help="Push the packages to publish.reference.")
 @with_console
@@ -39,6 +40,7 @@ def run(
     runs: Path,
     packages: Path,
     context: str | None,
+    replace: bool,
     push: bool,
     console: Console,
     **options: Any,
@@ -57,11 +59,12 @@ def run(
         starfreight run recipe.yaml --on kubernetes --namespace research
     """
     from starfreight.commands.pipeline import run_pipeline
+    from starfreight.commands.publish_checks import check_references
     from starfreight.errors import RecipeError
-    from starfreight.recipe import expand, load_recipe
-    from starfreight.registry import parse_reference
+    from starfreight.recipe import load_recipe
 
     file = load_recipe(recipe).with_run_options(**options)
+    check_replace(replace, file.recipe.run.where)
     target = file.recipe.publish
     if push and target is None:
         raise RecipeError(
@@ -69,10 +72,8 @@ def run(
             where=f"{recipe}, key publish",
             fix="add publish.reference",
         )
-    if target is not None:
-        for variant in expand(file.recipe):  # Fail on a bad reference before the hours of training.
-            parse_reference(target.reference + variant.name.removeprefix(file.recipe.name))
-    shipped = run_pipeline(file, Location(runs, context=context), packages, console)
+    check_references(file.recipe)
+    shipped = run_pipeline(file, Location(runs, context=context), packages, console, replace=replace)
     results = [_result(each, file, push, console) for each in shipped]
     console.result({"variants": [data for data, _ in results]}, "\n".join(text for _, text in results))
 

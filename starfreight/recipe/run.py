@@ -47,6 +47,9 @@ class RunOptions(RecipePart):
     They share the blocks of a step: except for rounding, the result is the same as with one process."""
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     """CPU threads; chosen by the machine by default."""
+    allow_little_data: bool = False
+    """Train even if a filter leaves out most of a source, nothing is held out, or the data fills less than
+    one block of `training.sequence_length` tokens."""
     kubernetes: KubernetesOptions = KubernetesOptions()
     """Settings of the cluster. Used with `where: kubernetes`."""
 

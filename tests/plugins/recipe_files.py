@@ -16,6 +16,17 @@ data:
 """
 
 
+def write_code(folder: Path, count: int = 8) -> None:
+    """Writes a few files of code, unlike each other, with a license in them, to ``code`` in a directory."""
+    (folder / "code").mkdir(exist_ok=True)
+    for number in range(count):
+        lines = [
+            f"def step_{number}_{line}(value):\n    return value + {number * line}\n" for line in range(30)
+        ]
+        text = "# SPDX-License-Identifier: MIT\n\n" + "\n\n".join(lines)
+        (folder / "code" / f"part_{number}.py").write_text(text)
+
+
 @pytest.fixture
 def good_recipe() -> str:
     """The shortest valid recipe."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from recipe_files import write_code
 
 from starfreight.jobs.planning.gpu_memory import adapter_parameters, training_memory
 from starfreight.jobs.planning.gpus import GPUS, Gpu, find_gpu
@@ -184,9 +185,9 @@ def test_a_gpu_is_known_by_its_name_or_by_its_memory(
     assert find_gpu("RTX 4090") == find_gpu("rtx4090") == GPUS["rtx4090"]
     assert find_gpu("A100 80GB") == GPUS["a100-80gb"]
     assert find_gpu("24GB").memory == 24 * 10**9
-    text = "version: 1\nname: a\nbase: {model: builtin:starter}\ndata: [{source: ./code}]\n"
+    text = "version: 1\nname: a\nbase: {model: builtin:starter}\ndata: [{source: ./code, license: MIT}]\n"
     path = write_recipe(data=(text + "training: {sequence_length: 128, steps: 10}\n").encode())
-    (path.parent / "code").mkdir()
+    write_code(path.parent)
     done = run_cli("plan", path, "--gpu", "h100", "--json")
     (variant,) = json.loads(done.stdout)["variants"]
     assert variant["tokens"] == 10 * 16 * 128
@@ -221,7 +222,7 @@ def test_a_plan_that_does_not_fit_is_told_and_refused_with_exit_code_3(
 ) -> None:
     text = good_recipe.replace("./base", f"bigcode/starcoder2-15b, revision: {'a' * 40}")
     path = write_recipe(data=(text + "run: {gpu_memory: 8GB}\n").encode())
-    (path.parent / "code").mkdir(exist_ok=True)
+    write_code(path.parent)
     done = run_cli("plan", path, *options)
     assert done.returncode == 3
     if options:
@@ -240,7 +241,7 @@ def test_a_file_too_large_for_the_registry_is_refused_with_exit_code_3(
     text = good_recipe.replace("./base", f"bigcode/starcoder2-15b, revision: {'a' * 40}")
     text += "publish: {reference: ghcr.io/acme/coder:1.0}\n"
     path = write_recipe(data=(text + "package: {quantizations: [Q4_K_M]}\n").encode())
-    (path.parent / "code").mkdir()
+    write_code(path.parent)
     assert run_cli("plan", path).returncode == 0
     write_recipe(data=(text + "package: {quantizations: [F16]}\n").encode())
     done = run_cli("plan", path)
@@ -254,11 +255,11 @@ def test_a_plan_reads_a_local_base_and_needs_no_weights(
     folder = make_checkpoint(tmp_path / "base")
     (folder / "model.safetensors").unlink()
     text = (
-        "version: 1\nname: a\nbase: {model: ./base, license: MIT}\ndata: [{source: ./code}]\n"
+        "version: 1\nname: a\nbase: {model: ./base, license: MIT}\ndata: [{source: ./code, license: MIT}]\n"
         "training: {sequence_length: 128}\n"
     )
     path = write_recipe(data=text.encode())
-    (path.parent / "code").mkdir(exist_ok=True)
+    write_code(path.parent)
     done = run_cli("plan", path, "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["variants"][0]["base"]["parameters"] > 10**6
@@ -267,10 +268,10 @@ def test_a_plan_reads_a_local_base_and_needs_no_weights(
 def test_a_plan_refuses_data_that_is_not_there_and_blocks_that_the_base_cannot_read(
     run_cli: RunCli, write_recipe: Callable[..., Path]
 ) -> None:
-    text = "version: 1\nname: a\nbase: {model: builtin:starter}\ndata: [{source: ./code}]\n"
+    text = "version: 1\nname: a\nbase: {model: builtin:starter}\ndata: [{source: ./code, license: MIT}]\n"
     path = write_recipe(data=(text + "training: {sequence_length: 128}\n").encode())
     assert "data source './code' does not exist" in run_cli("plan", path).stderr
-    (path.parent / "code").mkdir()
+    write_code(path.parent)
     assert run_cli("plan", path).returncode == 0
     too_long = write_recipe(data=text.encode())
     done = run_cli("plan", too_long)

@@ -124,6 +124,27 @@ def test_a_preparation_leaves_no_partial_files(write_job: WriteJob, prepare: Pre
     assert [path.name for path in run.parent.iterdir()] == [run.name]
 
 
+def test_little_data_stops_a_run_unless_its_recipe_allows_it(
+    write_job: WriteJob, prepare: Prepare, tmp_path: Path
+) -> None:
+    source = {"source": "./code", "filters": {"near_duplicates": False}}
+    recipe = write_job(data=source)
+    for number in range(3):
+        path = tmp_path / f"code/basket_{number}.py"
+        path.write_text("# SPDX-License-Identifier: MIT\n" + path.read_text())
+    with pytest.raises(InputError, match="license leaves out 5 of 8 texts") as caught:
+        prepare(recipe)
+    assert caught.value.where == "key data[0].license, ./code"
+    assert not list((tmp_path / "runs").glob("tiny-*"))
+    allowed = json.loads(recipe.read_text()) | {"run": {"threads": 1, "allow_little_data": True}}
+    recipe.write_text(json.dumps(allowed))
+    run = prepare(recipe)
+    assert Run.load(run).recipe.run.allow_little_data
+    # A run that exists is found, also by a recipe without the key.
+    recipe.write_text(json.dumps(allowed | {"run": {"threads": 1}}))
+    assert prepare(recipe) == run
+
+
 def test_settings_that_the_model_cannot_load_are_refused_before(
     write_job: WriteJob, prepare: Prepare
 ) -> None:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from small_jobs import ALL_ALIKE
 
 from starfreight.cli import main
+from starfreight.jobs.report.compared_data import RunData
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +58,59 @@ def test_the_page_has_both_pictures_inside_and_asks_no_server(
     text = page.read_text()
     assert text.count("data:image/png;base64,") == 2
     assert "http" not in text.replace("http-equiv", "")
+
+
+@pytest.mark.parametrize(
+    ("changes", "data", "comparable"),
+    [
+        ({"training": {"rank": 2}}, "same data", True),
+        ({"training": {"batch_size": 1}}, "same data", True),
+        ({"training": {"seed": 7}}, "same data, other seed", True),
+        ({"training": {"seed": 7, "batch_size": 1}}, "same data, other seed", True),
+        ({"training": {"sequence_length": 128}}, "held-out data cut otherwise", False),
+        ({"data": {"weight": 0.5}}, "other training data", True),
+        ({"data": {"license": "Apache-2.0"}}, "same data", True),
+        ({"data": {"held_out": 0.5}}, "other held-out data", False),
+        ({"data": {"fim": {"rate": 0.5}}}, "other held-out data", False),
+        ({"data": {"exclude": ["basket_0.py"]}}, "other training data", True),
+    ],
+    ids=str,
+)
+def test_a_run_is_compared_by_its_texts_and_their_cuts(
+    changes: dict[str, Any], data: str, comparable: bool, write_job: Callable[..., Path],
+    prepare: Callable[[Path], Path], compared: Callable[..., str],
+) -> None:  # fmt: skip
+    source = {"source": "./code", "license": "MIT", "held_out": 0.25, "filters": ALL_ALIKE}
+    first = prepare(write_job(data=source))
+    other = prepare(write_job(data=source | changes.get("data", {}), training=changes.get("training", {})))
+    assert first != other
+    rows = {row["run"]: row for row in json.loads(compared(str(first), str(other), "--json"))["runs"]}
+    assert rows[first.name]["data"] == "same data" and rows[first.name]["same_held_out"]
+    assert (rows[other.name]["data"], rows[other.name]["same_held_out"]) == (data, comparable)
+    head, *lines = compared(str(first), str(other)).splitlines()
+    assert (" data " in head) == (data != "same data")
+    assert data == "same data" or sum(data in line for line in lines) == 1
+
+
+def test_measured_tokens_tell_of_another_cut_unless_the_seed_does() -> None:
+    first = RunData(b"manifest", "train", "held out", (64, 2, "vocabulary"), seed=42, tokens=100)
+    other = replace(first, tokens=90)
+    assert other.relation_to(first) == "held-out data cut otherwise"
+    assert replace(other, seed=7).relation_to(first) == "same data, other seed"
+    assert replace(first, tokens=None).relation_to(first) == "same data"
+    assert replace(first, cut=(64, 2, "another")).relation_to(first) == "held-out data cut otherwise"
+
+
+def test_a_run_without_its_manifest_is_on_other_data_unless_its_record_says_the_same(
+    write_job: Callable[..., Path], prepare: Callable[[Path], Path], compared: Callable[..., str]
+) -> None:
+    first, same = prepare(write_job()), prepare(write_job(training={"rank": 2}))
+    other = prepare(write_job(data={"source": "./code", "license": "MIT", "filters": ALL_ALIKE}))
+    for run in (same, other):
+        (run / "data/manifest.json").unlink()
+    rows = json.loads(compared(str(first), str(same), str(other), "--json"))["runs"]
+    assert {row["run"]: row["data"] for row in rows}[same.name] == "same data"
+    assert {row["run"]: row["data"] for row in rows}[other.name] == "other data"
 
 
 @pytest.mark.parametrize("names", [[], ["nothing"], ["nothing", "neither"]])
