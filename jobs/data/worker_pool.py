@@ -10,7 +10,6 @@ progress at a time.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import os
 import pickle
@@ -20,10 +19,10 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing import connection, get_context
-from pathlib import Path
 from typing import Any, TypeVar
 
 from starfreight.errors import ServiceError
+from starfreight.machine_limits import usable_processors
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -52,19 +51,6 @@ class Batching:
 
 
 BATCHING = Batching()
-
-
-def usable_processors() -> int:
-    """Return the number of processors this process may use: by its affinity and its container's limit."""
-    try:
-        count = len(os.sched_getaffinity(0))
-    except AttributeError:  # Not on macOS.
-        count = os.cpu_count() or 1
-    with contextlib.suppress(OSError, ValueError):
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        if quota != "max":
-            count = min(count, -(-int(quota) // int(period)))
-    return max(1, count)
 
 
 def ordered_map(

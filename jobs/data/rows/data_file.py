@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import bz2
 import contextlib
-import gzip
-import lzma
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO
 
 from starfreight.errors import InputError
 from starfreight.files import open_regular
+from starfreight.jobs.data.decompress import decompressed
 
 FORMATS = {
     "parquet": "parquet", "arrow": "arrow", "jsonl": "json", "json": "json", "ndjson": "json",
     "csv": "csv", "tsv": "csv", "txt": "text",
 }  # fmt: skip
 """The format by suffix. As many files of two formats are read as the first of them."""
-_COMPRESSED = frozenset({"gz", "bz2", "xz", "zst", "lz4", "zip"})
 _MOST_MEMBERS = 10_000
 
 
@@ -71,8 +68,7 @@ def opened(path: Path) -> Iterator[Iterator[tuple[str, IO[bytes]]]]:
 
 
 def _streams(path: Path, stream: IO[bytes]) -> Iterator[tuple[str, IO[bytes]]]:
-    suffix = path.name.rsplit(".", 1)[-1].lower()
-    if suffix == "zip":
+    if path.suffix.lower() == ".zip":
         with _zip_errors(path), zipfile.ZipFile(stream) as archive:
             kinds = {name: FORMATS.get(format_of(Path(name)) or "") for name in _members(archive)}
             kind = FORMATS.get(format_of(path) or "")
@@ -80,25 +76,7 @@ def _streams(path: Path, stream: IO[bytes]) -> Iterator[tuple[str, IO[bytes]]]:
                 with archive.open(name) as member:
                     yield f"{path.name}/{name}", member
         return
-    yield path.name, _decompressed(stream, suffix)
-
-
-def _decompressed(stream: IO[bytes], suffix: str) -> IO[bytes]:
-    if suffix == "gz":
-        return cast(IO[bytes], gzip.GzipFile(fileobj=stream))
-    if suffix == "bz2":
-        return cast(IO[bytes], bz2.BZ2File(stream))
-    if suffix == "xz":
-        return cast(IO[bytes], lzma.LZMAFile(stream))
-    if suffix in ("zst", "lz4"):
-        import io
-
-        import pyarrow
-
-        codec = "zstd" if suffix == "zst" else "lz4"
-        raw: Any = pyarrow.CompressedInputStream(stream, codec)
-        return cast(IO[bytes], io.BufferedReader(raw, 1 << 20))
-    return stream
+    yield path.name, decompressed(stream, path)
 
 
 def _members(archive: zipfile.ZipFile) -> list[str]:

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from starfreight.errors import InputError
-from starfreight.jobs.data.sources import check_source, compressed, open_source
+from starfreight.jobs.data import decompress
+from starfreight.jobs.data.sources import check_source, open_source
 from starfreight.jobs.data.sources.interface import MissingLibrary
 from starfreight.jobs.data.sources.jsonl import JSON, JSONL
 from starfreight.jobs.data.sources.kinds import kind_of
@@ -121,7 +122,7 @@ def test_a_damaged_compressed_file_is_one_clear_error(
 def test_a_small_file_that_unpacks_to_far_more_is_refused(
     kind: str, content: bytes, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compressed, "_FREE_BYTES", (32 << 20) if words != "more than 500 times" else 1 << 20)
+    monkeypatch.setattr(decompress, "_FREE_BYTES", (32 << 20) if words != "more than 500 times" else 1 << 20)
     path = tmp_path / f"a.jsonl{kind}"
     path.write_bytes(gzip.compress(content) if kind == ".gz" else zstandard(content))
     with pytest.raises(InputError, match=words):
