@@ -9,11 +9,12 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from starfreight.errors import JobFailed, StarfreightError
-from starfreight.exit_codes import leave_with
+from starfreight.exit_codes import leave_at_once
 from starfreight.jobs.protocol import events
 from starfreight.jobs.train.stop_request import StopRequest
 
@@ -29,7 +30,7 @@ def main(arguments: list[str]) -> int:
     stop.listen()
     if "LOCAL_RANK" not in os.environ:  # A process of torchrun's: its parent said so already.
         events.send("phase", text="Loading the training libraries")
-    from starfreight.jobs.train.torchrun import launch, node_count, process_count
+    from starfreight.jobs.train.torchrun import LOST_PEERS, launch, lost_peers, node_count, process_count
     from starfreight.jobs.train.training_job import run_job
     from starfreight.run import Run
 
@@ -39,6 +40,7 @@ def main(arguments: list[str]) -> int:
         if "LOCAL_RANK" not in os.environ:
             count = process_count(Run.load(folder))
             if count * node_count() > 1:
+                stop.check()
                 return launch(folder, count, arguments)
         run_job(folder, stop, _inputs(options))
     except StarfreightError as error:
@@ -50,6 +52,9 @@ def main(arguments: list[str]) -> int:
             failed = JobFailed("The job ran out of memory.", where=str(folder), fix=_SMALLER)
             events.send("error", **failed.as_dict())
             return failed.exit_code
+        if "LOCAL_RANK" in os.environ and lost_peers(error):
+            traceback.print_exception(error)
+            return LOST_PEERS
         from starfreight.unexpected import explain_to_job
 
         explained = explain_to_job(error)
@@ -77,4 +82,4 @@ def _inputs(options: argparse.Namespace) -> Inputs | None:
 
 
 if __name__ == "__main__":
-    leave_with(lambda: main(sys.argv[1:]))
+    leave_at_once(lambda: main(sys.argv[1:]))

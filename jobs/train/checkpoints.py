@@ -11,8 +11,11 @@ from starfreight.files import read_json, sha256_file, write_json
 
 _SEAL = "digests.json"
 _PREFIX = "checkpoint-"
-_UNUSED = ("training_args.bin", "README.md")
-"""Files the Trainer writes beside a checkpoint and never reads; the first is a pickle."""
+GENERATOR_STATES = "rng_state*.pth"
+"""States of random number generators, a file for each process: kept by Starfreight 0.1. Now dropout is seeded
+by position in the data, so that a checkpoint fits any number of processes."""
+_UNUSED = ("training_args.bin", "README.md", GENERATOR_STATES)
+"""Files the Trainer writes beside a checkpoint without need; the first is a pickle."""
 
 
 def seal(checkpoint: Path) -> None:
@@ -21,8 +24,9 @@ def seal(checkpoint: Path) -> None:
     The files also become world-readable: safetensors writes mode 0600, which locks out other users of a
     shared volume.
     """
-    for name in _UNUSED:
-        (checkpoint / name).unlink(missing_ok=True)
+    for pattern in _UNUSED:
+        for path in checkpoint.glob(pattern):
+            path.unlink()
     entries = [path for path in checkpoint.iterdir() if path.name != _SEAL and not path.is_symlink()]
     files = sorted(path for path in entries if path.is_file())
     for path in files:

@@ -25,10 +25,12 @@ from starfreight.jobs.train import checkpoints
 from starfreight.jobs.train.adapter import load_adapter
 from starfreight.jobs.train.batches import collate
 from starfreight.jobs.train.best_adapter import keep_if_best
+from starfreight.jobs.train.dropout_seeds import DropoutSeeds
 from starfreight.jobs.train.early_stopping import DivergenceDetector, has_stalled
 from starfreight.jobs.train.memory import memory_in_use
 from starfreight.jobs.train.metrics import Metrics, read_metrics
 from starfreight.jobs.train.process_group import SINGLE_PROCESS, ProcessGroup
+from starfreight.jobs.train.resumption import say_differences
 from starfreight.jobs.train.stop_request import StopRequest
 from starfreight.recipe import Training
 
@@ -72,6 +74,8 @@ def train(model: Any, loop: Loop) -> int:
     arguments = _arguments(loop, on_cpu=model.device.type == "cpu")
     if loop.processes.is_first:
         loop.metrics.begin_after(done)
+        if checkpoint and done < arguments.max_steps:
+            say_differences(checkpoint, loop.metrics.path, loop.processes.count)
         events.send("plan", steps=arguments.max_steps, done=done)
     loop.processes.barrier()
     watch = _LoopCallback(loop)
@@ -79,10 +83,17 @@ def train(model: Any, loop: Loop) -> int:
         load_adapter(model, checkpoint)
         return done
     trainer = Trainer(
-        model=model, args=arguments, train_dataset=loop.data.blocks, data_collator=collate, callbacks=[watch]
+        model=model,
+        args=arguments,
+        train_dataset=loop.data.blocks,
+        data_collator=collate,
+        callbacks=[DropoutSeeds(loop.training.seed, loop.processes), watch],
     )
     trainer.remove_callback(PrinterCallback)  # Standard output is for events.
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    try:
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    finally:
+        loop.metrics.close()
     if trainer.state.global_step < arguments.max_steps and watch.was_stopped:
         loop.stop.check(requested=True)
     return int(trainer.state.global_step)
@@ -99,7 +110,7 @@ def _last_good(loop: Loop) -> Path | None:
 def _arguments(loop: Loop, *, on_cpu: bool) -> TrainingArguments:
     training = loop.training
     steps = len(loop.data.blocks) // (training.batch_size * training.gradient_accumulation)
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=str(loop.folder),
         max_steps=steps,
         per_device_train_batch_size=training.batch_size,
@@ -128,6 +139,9 @@ def _arguments(loop: Loop, *, on_cpu: bool) -> TrainingArguments:
         disable_tqdm=True,
         report_to=[],
     )
+    # A single process would share each micro-batch, made larger, among all GPUs that it sees (DataParallel).
+    arguments._n_gpu = min(arguments.n_gpu, 1)
+    return arguments
 
 
 class _LoopCallback(TrainerCallback):
@@ -192,6 +206,7 @@ class _LoopCallback(TrainerCallback):
                 tokens=step * self._step_tokens,
                 tokens_per_second=rate,
                 memory=memory_in_use(),
+                processes=self._loop.processes.count,
             )
             events.send("step", step=step, loss=logs["loss"], tokens_per_second=rate)
         if step % self._loop.training.evaluate_every == 0 and step < state.max_steps:

@@ -41,6 +41,11 @@ class Metrics:
             for name, value in figures.items():
                 self._board.add_scalar(name, value, step)
 
+    def close(self) -> None:
+        """Write what TensorBoard's writer still holds in memory."""
+        if self._board is not None:
+            self._board.close()
+
 
 def _tensorboard(folder: Path, done: int) -> Any:
     """A TensorBoard writer, ``None`` where TensorBoard is not installed."""

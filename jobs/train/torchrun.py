@@ -7,9 +7,10 @@ Nodes find each other by torchrun's variables (``PET_NNODES``, ``PET_NODE_RANK``
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,13 @@ _RENDEZVOUS_SECONDS = 1800
 
 _RECORD_SECONDS = 60
 """Seconds until the other nodes see the first node's final status on the shared volume."""
+
+LOST_PEERS = 101
+"""Exit code of a process that failed because another one ended. The launcher reports the other one."""
+
+_LOST = ("DistBackendError", "DistNetworkError", "DistStoreError")
+_LAST = {JobFailed.exit_code: 2, LOST_PEERS: 3, -signal.SIGTERM: 4}
+"""Exit codes that tell the least about the reason of a failure. SIGTERM is the launcher's."""
 
 
 def node_count() -> int:
@@ -80,6 +88,9 @@ def launch(folder: Path, count: int, arguments: Sequence[str]) -> int:
         count: number of processes.
         arguments: command line of each process, including the run directory.
 
+    The record of the first process decides: if it says that the run is done, failures of other processes are
+    noted in the log and change nothing.
+
     Returns:
         The common exit code: 75 after a requested stop.
     """
@@ -101,19 +112,56 @@ def launch(folder: Path, count: int, arguments: Sequence[str]) -> int:
         elastic_launch(config, sys.executable)("-P", "-m", "starfreight.jobs.train", *arguments)
     except SignalException:
         # The signal was forwarded to each process, and all of them have ended.
-        return JobStopped.exit_code if _stopped(folder) else JobFailed.exit_code
+        run = _final_record(folder)
+        if run.is_done(folder):
+            return 0
+        return JobFailed.exit_code if run.status == "failed" else JobStopped.exit_code
     except ChildFailedError as error:
-        rank, failure = error.get_first_failure()
-        if failure.exitcode >= 0:
+        rank, failure = _decisive(error.failures)
+        how = f"Training process {rank} of {count * node_count()} {_ended(failure.exitcode)}"
+        if _final_record(folder).is_done(folder):
+            events.send("note", text=f"{how} when the run was done: its record and its adapter are complete")
+            return 0
+        if failure.exitcode >= 0 and failure.exitcode != LOST_PEERS:
             return int(failure.exitcode)
         failed = JobFailed(
-            f"Training process {rank} of {count} was killed by signal {-failure.exitcode}.",
+            f"{how}.",
             where=str(folder),
             fix="run the same command again to resume from the last checkpoint",
         )
         events.send("error", **failed.as_dict())
         return failed.exit_code
     return 0
+
+
+def lost_peers(error: BaseException) -> bool:
+    """True for an error of torch that follows from the end of another process of the group."""
+    # Compared by name: referring to the classes would import torch for every other error.
+    return type(error).__name__ in _LOST or (isinstance(error, RuntimeError) and "gloo" in str(error).lower())
+
+
+def _decisive(failures: Mapping[int, Any]) -> tuple[int, Any]:
+    """The rank and the failure to report.
+
+    The launcher counts in seconds, and one failure makes the others fail at once. So among those within a
+    second of the first, a process killed by the system comes before one that knows the reason, this one
+    before one that failed for whatever reason, and that one before one that only lost the others.
+    """
+    first = min(failure.timestamp for failure in failures.values())
+
+    def order(rank: int) -> tuple[bool, int, int]:
+        code = failures[rank].exitcode
+        reason = 0 if code < 0 and code != -signal.SIGTERM else _LAST.get(code, 1)
+        return failures[rank].timestamp > first + 1, reason, rank
+
+    rank = min(failures, key=order)
+    return rank, failures[rank]
+
+
+def _ended(code: int) -> str:
+    if code == LOST_PEERS:
+        return "lost the connection to the others"
+    return f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
 
 
 def _rendezvous() -> dict[str, Any]:
@@ -128,9 +176,9 @@ def _rendezvous() -> dict[str, Any]:
     }
 
 
-def _stopped(folder: Path) -> bool:
-    """True if the first process recorded a stop; on another node the record may appear a little later."""
+def _final_record(folder: Path) -> Run:
+    """The record when the first process has ended; on another node its status may appear a little later."""
     end = time.monotonic() + (_RECORD_SECONDS if node_count() > 1 else 0)
-    while (status := Run.load(folder).status) == "running" and time.monotonic() < end:
+    while (run := Run.load(folder)).status == "running" and time.monotonic() < end:
         time.sleep(0.5)
-    return status == "stopped"
+    return run

@@ -52,6 +52,26 @@ def main():
 leave_with(main)
 """
 
+ABORTS = """
+import atexit, os, signal, sys
+from starfreight.exit_codes import leave_at_once
+
+class Group:
+    "A process group of torch, whose destructor aborts the process."
+    __del__ = lambda self, abort=os.abort: abort()
+
+def main():
+    print("done", end="")
+    print("said", end="", file=sys.stderr)
+    os.kill(os.getpid(), signal.SIGTERM)
+    return int(sys.argv[1])
+
+signal.signal(signal.SIGTERM, lambda number, frame: None)
+group = Group()
+atexit.register(os.abort)
+leave_at_once(main)
+"""
+
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
 def test_a_stop_when_all_is_done_does_not_change_what_was_done(stop: signal.Signals) -> None:
@@ -75,3 +95,13 @@ def test_a_process_that_waits_for_a_thread_can_be_stopped() -> None:
         time.sleep(0.5)  # Until Python waits for its threads.
         it.send_signal(signal.SIGINT)
         it.communicate(timeout=30)
+
+
+@pytest.mark.parametrize("code", [0, 2, 75])
+def test_a_program_that_leaves_at_once_has_its_exit_code_and_output_whatever_its_libraries_do_at_the_end(
+    code: int,
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ABORTS, str(code)], timeout=60, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (code, "done", "said")
