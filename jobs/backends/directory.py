@@ -6,6 +6,7 @@ terminal finds the job again.
 
 from __future__ import annotations
 
+import shlex
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +23,16 @@ from starfreight.jobs.backends.directory_status import (
     ran_report,
     status_report,
 )
-from starfreight.jobs.backends.interface import Fetched, JobRequest, Location, LogLine, Report, Submitted
+from starfreight.jobs.backends.interface import (
+    Deletion,
+    Fetched,
+    FetchedVariants,
+    JobRequest,
+    Location,
+    LogLine,
+    Report,
+    Submitted,
+)
 from starfreight.jobs.kinds.interface import Job, JobKind
 from starfreight.jobs.kinds.table import all_kinds, kind_of, load_job
 from starfreight.jobs.protocol.record import JobRecord
@@ -144,6 +154,22 @@ class DirectoryBackend(ABC):
     def fetch(self, name: str, runs: Path, console: Console, packages: Path | None = None) -> Fetched:
         """The results are on this machine already."""
         return Fetched(self._find(name))
+
+    def fetch_variants(
+        self, name: str, runs: Path, console: Console, packages: Path | None = None
+    ) -> FetchedVariants:
+        """Each variant of a sweep is a run of its own."""
+        return FetchedVariants({name: self.fetch(name, runs, console, packages)}, is_one=True)
+
+    def deletion(self, name: str, console: Console) -> Deletion:
+        """Refused: here, a job is nothing but the directory of its run, with the results."""
+        directory = self._find(name)
+        raise InputError(
+            "A job on this machine is the directory of its run, which holds the adapter and the checkpoints.",
+            where=str(directory),
+            fix=f"to delete all of it: rm -r {shlex.quote(str(directory))}. A job starts again with the "
+            "current options of its recipe: starfreight jobs run RECIPE",
+        )
 
     def list_jobs(self, console: Console) -> Report:
         """All jobs in the directory of runs, of any backend of this machine."""

@@ -12,7 +12,7 @@ directory or id on this machine, by its name in a cluster. A new backend is a di
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -48,6 +48,8 @@ class JobRequest:
         detach: start the jobs without following them.
         last_step: last step to run instead of the recipe's, if the backend runs later steps.
         ship: true if the results will be packaged: a missing license is then an error before the job runs.
+        replace: delete a job that exists already, and submit it again with these options; its checkpoints are
+            kept. Only for backends whose jobs keep the options that they were submitted with.
     """
 
     kind: JobKind
@@ -55,6 +57,7 @@ class JobRequest:
     detach: bool = False
     last_step: str | None = None
     ship: bool = False
+    replace: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,38 @@ class Fetched:
 
     directory: Path
     package: Path | None = None
+
+
+@dataclass(frozen=True)
+class FetchedVariants:
+    """Results of all variants of a job.
+
+    Attributes:
+        fetched: of each variant that has ended, by the name of the variant.
+        failed: names of the variants that failed. Those with a run are fetched, too.
+        unfinished: names of the variants that have not ended.
+        is_one: true for a job without variants, or one variant alone.
+    """
+
+    fetched: Mapping[str, Fetched]
+    failed: tuple[str, ...] = ()
+    unfinished: tuple[str, ...] = ()
+    is_one: bool = False
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """The deletion of a job, which the user may still refuse.
+
+    Attributes:
+        deleted: description of the objects to delete.
+        kept: description of the job's results, which are kept.
+        carry_out: deletes the objects, and reports it.
+    """
+
+    deleted: str
+    kept: str
+    carry_out: Callable[[], Report]
 
 
 @dataclass(frozen=True)
@@ -152,6 +187,20 @@ class Backend(Protocol):
 
     def fetch(self, name: str, runs: Path, console: Console, packages: Path | None = None) -> Fetched:
         """Copies a job's results into ``runs`` and, if given, its package into ``packages``."""
+        ...
+
+    def fetch_variants(
+        self, name: str, runs: Path, console: Console, packages: Path | None = None
+    ) -> FetchedVariants:
+        """As :meth:`fetch`, for every variant of a sweep that has ended, or for a job without variants."""
+        ...
+
+    def deletion(self, name: str, console: Console) -> Deletion:
+        """The deletion of a job. Nothing is deleted yet.
+
+        Raises:
+            InputError: the job cannot be deleted without its results.
+        """
         ...
 
     def list_jobs(self, console: Console) -> Report:

@@ -6,6 +6,7 @@ import click
 
 from starfreight.jobs.cli.compare import compare_runs
 from starfreight.jobs.cli.control import cancel_job, resume_job
+from starfreight.jobs.cli.delete import delete_job
 from starfreight.jobs.cli.fetch import fetch_run
 from starfreight.jobs.cli.list import list_runs
 from starfreight.jobs.cli.render import render_job
@@ -25,6 +26,7 @@ for _command in (
     show_logs,
     cancel_job,
     resume_job,
+    delete_job,
     fetch_run,
     compare_runs,
     render_job,

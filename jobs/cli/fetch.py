@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -30,16 +31,30 @@ def fetch_run(
     """Copy the run of JOB from a cluster to this machine.
 
     The record, adapter, figures and report are copied to --runs. Checkpoints and token blocks stay on the
-    cluster's volume. JOB is the name of a Job, JobSet or TrainJob; NAME-3 is variant 3 of a sweep.
+    cluster's volume. JOB is the name of a Job, JobSet or TrainJob. Of a sweep, every variant that has ended
+    is copied; NAME-3 is variant 3 alone.
 
     \b
         starfreight jobs fetch acme-0a1b2c3d4e --on kubernetes
         starfreight jobs fetch acme-0a1b2c3d4e --packages packages
         starfreight package build runs/<id> --base ./starcoder2-3b
     """
-    fetched = backend_of(job, where, location).fetch(job, location.runs, console, packages)
-    data, text = {"run": str(fetched.directory)}, f"Run written to {fetched.directory}."
-    if fetched.package is not None:
-        data["package"] = str(fetched.package)
-        text += f"\nPackage written to {fetched.package}. Next: starfreight package verify {fetched.package}"
-    console.result(data, text)
+    found = backend_of(job, where, location).fetch_variants(job, location.runs, console, packages)
+    rows, lines = [], []
+    for name, fetched in found.fetched.items():
+        rows.append({"job": name, "run": str(fetched.directory)})
+        lines.append(f"Run written to {fetched.directory}.")
+        if fetched.package is not None:
+            rows[-1]["package"] = str(fetched.package)
+            lines.append(f"Package written to {fetched.package}.")
+            lines[-1] += f" Next: starfreight package verify {fetched.package}"
+    if found.failed:
+        lines.append(f"Variants that failed: {', '.join(found.failed)}.")
+        lines[-1] += f" Next: starfreight jobs logs {found.failed[0]} --on {where}"
+    if found.unfinished:
+        lines.append(f"Variants that have not ended: {', '.join(found.unfinished)}.")
+    data: dict[str, Any] = {"variants": rows, "failed": list(found.failed)}
+    data["unfinished"] = list(found.unfinished)
+    if found.is_one:
+        data = {key: value for key, value in rows[0].items() if key != "job"}
+    console.result(data, "\n".join(lines))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from starfreight.console import Console
@@ -40,7 +42,6 @@ def show_logs(run: str, where: str | None, location: Location, follow: bool, con
     """
     from starfreight.console import as_json, printable
     from starfreight.jobs.protocol.events import receive
-    from starfreight.jobs.protocol.progress import in_words
 
     for line in backend_of(run, where, location).lines(run, follow=follow, console=console):
         event = receive(line.text)
@@ -48,5 +49,15 @@ def show_logs(run: str, where: str | None, location: Location, follow: bool, con
             print(as_json({**(event or {"text": line.text}), **line.fields}), flush=True)
         else:
             # Library output may hold terminal escapes.
-            text = printable(in_words(event) if event else line.text)
+            text = printable(_in_words(event) if event else line.text)
             print(f"{line.prefix}{text}", flush=True)
+
+
+def _in_words(event: dict[str, Any]) -> str:
+    """An event as a line. A stop on request is not an error."""
+    from starfreight.jobs.protocol.events import error_from
+    from starfreight.jobs.protocol.progress import in_words
+
+    if event["event"] == "error" and event.get("kind") == "JobStopped":
+        return f"Stopped: {error_from(event)}"
+    return in_words(event)

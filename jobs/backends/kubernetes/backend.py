@@ -7,8 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from starfreight.console import Console
-from starfreight.errors import StarfreightError
-from starfreight.jobs.backends.interface import Fetched, JobRequest, Location, LogLine, Report, Submitted
+from starfreight.errors import InputError, StarfreightError
+from starfreight.jobs.backends.interface import (
+    Deletion,
+    Fetched,
+    FetchedVariants,
+    JobRequest,
+    Location,
+    LogLine,
+    Report,
+    Submitted,
+)
 from starfreight.jobs.backends.kubernetes.client.cluster import Cluster
 from starfreight.jobs.backends.kubernetes.client.connect import LONG_PATIENCE, PATIENCE, connect
 
@@ -44,7 +53,9 @@ class KubernetesBackend:
         rendered = render(file, version=cluster.version(), kind=request.kind)
         for warning in rendered.warnings:
             console.note(f"Warning: {warning}")
-        submitted = submit(cluster, rendered.documents, console, rendered.earlier_names)
+        submitted = submit(
+            cluster, rendered.documents, console, rendered.earlier_names, replace=request.replace
+        )
         report = follow_all(cluster, submitted, console, detach=request.detach)
         results = rendered.results
         for name, earlier in rendered.earlier_names.items():
@@ -61,16 +72,34 @@ class KubernetesBackend:
         return state_report(cluster, *find_target(cluster, name))
 
     def lines(self, name: str, *, follow: bool, console: Console) -> Iterator[LogLine]:
-        """Output of a job's pods; lines of a sweep are prefixed with the number of the variant."""
-        from starfreight.jobs.backends.kubernetes.client.follow import is_sweep
+        """Output of a job's pods, or of its run's log if they are gone.
+
+        Lines of a sweep are prefixed with the number of the variant.
+        """
+        from starfreight.jobs.backends.kubernetes.client.follow import note_waits
+        from starfreight.jobs.backends.kubernetes.client.job_status import is_sweep, named, view
         from starfreight.jobs.backends.kubernetes.client.logs import log_lines
+        from starfreight.jobs.backends.kubernetes.client.past_output import past_output
+        from starfreight.jobs.backends.kubernetes.client.stop_advice import with_advice
         from starfreight.jobs.backends.kubernetes.client.targets import find_target
 
         cluster = self._connect(console, patiently=follow)
         target, job = find_target(cluster, name)
         several = is_sweep(job) and target.variant is None
-        for line in log_lines(cluster, target, follow=follow):
-            yield LogLine(line.text, f"[{line.variant}] " if several else "", {"pod": line.pod})
+        found = False
+        for line in log_lines(cluster, target, follow=follow, on_wait=note_waits(cluster, console)):
+            found = True
+            text = with_advice(line.text, target)
+            yield LogLine(text, f"[{line.variant}] " if several else "", {"pod": line.pod})
+        if not found:
+            for text in past_output(cluster, target, job, console):
+                yield LogLine(with_advice(text, target))
+        now = view((cluster.find(target.path(cluster)) if follow else None) or job)
+        if several and now.failed_variants:
+            console.note(
+                f"Variants that failed: {named(now.failed_variants)}. The log of one alone: "
+                f"starfreight jobs logs {target.name}-{now.failed_variants[0]} {_ON}"
+            )
 
     def cancel(self, name: str, console: Console, *, patience: float) -> Report:
         """Stops a job with a checkpoint. It stays in the cluster and can be resumed."""
@@ -102,6 +131,35 @@ class KubernetesBackend:
         cluster = self._connect(console)
         target, job = find_target(cluster, name)
         return fetch(cluster, target, job, runs, console, packages)
+
+    def fetch_variants(
+        self, name: str, runs: Path, console: Console, packages: Path | None = None
+    ) -> FetchedVariants:
+        """Copies the runs of all variants of a sweep that have ended."""
+        from starfreight.jobs.backends.kubernetes.client.fetch import fetch, fetch_jobs, fetch_variants
+        from starfreight.jobs.backends.kubernetes.client.job_status import is_sweep
+        from starfreight.jobs.backends.kubernetes.client.targets import find_target, is_name, variant_jobs
+
+        cluster = self._connect(console)
+        try:
+            target, job = find_target(cluster, name)
+        except InputError:
+            jobs = variant_jobs(cluster, name) if is_name(name) else []
+            if not jobs:
+                raise
+            return fetch_jobs(cluster, jobs, runs, console, packages)
+        if is_sweep(job) and target.variant is None:
+            return fetch_variants(cluster, target, job, runs, console, packages)
+        fetched = fetch(cluster, target, job, runs, console, packages)
+        return FetchedVariants({target.link: fetched}, is_one=True)
+
+    def deletion(self, name: str, console: Console) -> Deletion:
+        """The deletion of a job with its pods. Its runs, checkpoints and packages stay on the volume."""
+        from starfreight.jobs.backends.kubernetes.client.deletion import deletion
+        from starfreight.jobs.backends.kubernetes.client.targets import find_target
+
+        cluster = self._connect(console)
+        return deletion(cluster, *find_target(cluster, name), console)
 
     def list_jobs(self, console: Console) -> Report:
         """Jobs of the namespace, the newest last."""

@@ -23,6 +23,7 @@ from starfreight.errors import InputError, JobStopped, RecipeError, ServiceError
 from starfreight.exit_codes import leave_at_once
 from starfreight.files import PARTIAL_PREFIX
 from starfreight.jobs.backends.kubernetes.memory_record import refuse_repeated_shortage, watch_memory
+from starfreight.jobs.backends.kubernetes.run_log import keep_output
 from starfreight.jobs.kinds.table import KINDS, find_kind
 from starfreight.jobs.protocol import events
 from starfreight.jobs.protocol.event_console import EventConsole
@@ -58,9 +59,10 @@ def _run(options: argparse.Namespace) -> int:
     if int(os.environ.get(NODE_VARIABLE, "0")) > 0:
         events.silence()
         run = _wait_for(options.runs / LINKS_FOLDER / _link_name(options))
-    else:
-        run = _prepare(options)
-    return find_kind(options.kind).main([str(run)])
+        return find_kind(options.kind).main([str(run)])
+    run = _prepare(options)
+    with keep_output(run):
+        return find_kind(options.kind).main([str(run)])
 
 
 def _node() -> str:

@@ -18,6 +18,28 @@ until_option = click.option(
 )
 
 
+replace_option = click.option(
+    "--replace",
+    is_flag=True,
+    help="Delete the recipe's job in the cluster, and submit it again with the current options. "
+    "It resumes from its checkpoint.",
+)
+
+
+def check_replace(replace: bool, where: str) -> None:
+    """Checks that ``--replace`` is used for a job in a cluster.
+
+    Raises:
+        RecipeError: the jobs run on this machine, where they take the options of each command.
+    """
+    if replace and where != "kubernetes":
+        raise RecipeError(
+            f"A job with --on {where} takes the current options when it starts again.",
+            where="option --replace",
+            fix="leave it out; stop a job that is running first: starfreight jobs cancel",
+        )
+
+
 def cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds ``--namespace``, ``--queue``, ``--node-selector`` and ``--nodes``.
 

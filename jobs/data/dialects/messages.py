@@ -9,7 +9,7 @@ from typing import Any
 
 from starfreight.errors import InputError
 from starfreight.jobs.data.dialects.interface import Draft, Role, Turn
-from starfreight.jobs.data.dialects.values import text_of, type_of
+from starfreight.jobs.data.dialects.values import is_missing, text_of, type_of
 
 _ROLES: dict[str, Role] = {
     "system": "system", "developer": "system",
@@ -101,7 +101,7 @@ def draft_of(listed: Any, key: str, where: str, *, learn: bool = True) -> Draft:
     """
     if not isinstance(listed, list | tuple):
         raise _invalid(key, listed, where)
-    names = _names(listed)
+    names = _names(listed, key, where)
     left_out: str | None = None
     turns: list[Turn] = []
     used = {key}
@@ -114,51 +114,72 @@ def draft_of(listed: Any, key: str, where: str, *, learn: bool = True) -> Draft:
         given = {str(name): value for name, value in message.items() if is_given(value)}
         if any(name in given for name in _TOOL_KEYS):
             left_out = left_out or HAS_CALLS
-        role = _role(message, names, place)
+        author, of_text = _names_in(message, names)
+        role = _role(message, author, place)
         if role is None:
             left_out = left_out or HAS_RESULTS
             continue
-        text, other = _content(message.get(names[1]), f"{key}[{number}].{names[1]}", where)
+        text, other = _content(message.get(of_text), f"{key}[{number}].{of_text}", where)
         left_out = left_out or other
         learned = _learned(given, place)
         if learned is not None and role == "assistant":
             learned or notes.setdefault("with an answer of weight 0 (not learned)")
         switches = _SWITCHES if role == "assistant" else ()
         used.update(f"{key}[].{name}" for name in switches if name in given)
-        known = {*names, *_TOOL_KEYS, *switches}
+        known = {author, of_text, *_TOOL_KEYS, *switches}
         unused.update(dict.fromkeys(f"{key}[].{name}" for name in given if name not in known))
         turns.append(Turn(role, text, learn and learned is not False if role == "assistant" else True))
     dialect = OPENAI if names[0] == "role" else SHAREGPT
     return Draft(dialect, tuple(turns), frozenset(used), tuple(unused), left_out, tuple(notes))
 
 
-def _names(messages: Sequence[Any]) -> tuple[str, str]:
-    """Return the keys of a message for its author and for its text."""
-    found = {str(key) for message in messages if isinstance(message, Mapping) for key in message}
+def _names(messages: Sequence[Any], key: str, where: str) -> tuple[str, str]:
+    """Return the keys of the messages for their author and for their text.
+
+    Raises:
+        InputError: no message has a key for its text.
+    """
+    found = {str(name) for message in messages if isinstance(message, Mapping) for name in message}
     role = next((name for name in _AUTHORS if name in found), _AUTHORS[0])
-    of_role = _TEXTS if role == _AUTHORS[0] else (_TEXTS[1], _TEXTS[0], *_TEXTS[2:])
-    return role, next((name for name in of_role if name in found), of_role[0])
+    if role in found and not found.intersection((*_TEXTS, *_TOOL_KEYS)):
+        raise InputError(
+            f"The messages have no key {_texts_of(role)[0]!r}.",
+            where=f"{where}, {key}",
+            fix=f"correct the record; the keys of the messages: {', '.join(sorted(found))[:200]}",
+        )
+    return role, next((name for name in _texts_of(role) if name in found), _texts_of(role)[0])
+
+
+def _names_in(message: Mapping[str, Any], names: tuple[str, str]) -> tuple[str, str]:
+    """Return the keys of one message, which may be those of another tool than the keys of the list."""
+    author = next((name for name in (names[0], *_AUTHORS) if name in message), names[0])
+    texts = (names[1], *_texts_of(author))
+    return author, next((name for name in texts if not is_missing(message.get(name))), names[1])
+
+
+def _texts_of(author: str) -> Sequence[str]:
+    return _TEXTS if author == _AUTHORS[0] else (_TEXTS[1], _TEXTS[0], *_TEXTS[2:])
 
 
 def is_given(value: Any) -> bool:
-    """Return false for null and for an empty text, list or object, also one written as JSON."""
-    return value is not None and not (
+    """Return false for null, NaN and an empty text, list or object, also one written as JSON."""
+    return not is_missing(value) and not (
         isinstance(value, str | list | tuple | Mapping)
         and (len(value) == 0 or (isinstance(value, str) and value.strip() in ("", "[]", "{}", "null")))
     )
 
 
-def _role(message: Mapping[str, Any], names: tuple[str, str], place: str) -> Role | None:
+def _role(message: Mapping[str, Any], author: str, place: str) -> Role | None:
     """Return the role of a message; ``None`` for a tool's."""
-    found = message.get(names[0])
+    found = message.get(author)
     role = found.strip().lower() if isinstance(found, str) else None
     if role in _TOOL_ROLES:
         return None
     if role not in _ROLES:
-        if names[0] not in message:
+        if author not in message:
             has = ", ".join(sorted(map(str, message)))[:200]
             what, fix = (
-                f"A message has no key {names[0]!r}.",
+                f"A message has no key {author!r}.",
                 f"correct the record; the keys of the message: {has}",
             )
         else:
@@ -173,7 +194,7 @@ def _content(content: Any, key: str, where: str) -> tuple[str, str | None]:
 
     The content is a text, or a list of parts as in OpenAI's chat API, of which those of type ``text`` count.
     """
-    if content is None:
+    if is_missing(content):
         return "", None
     if not isinstance(content, list | tuple):
         return text_of(content, key, where), None
@@ -185,7 +206,7 @@ def _content(content: Any, key: str, where: str) -> tuple[str, str | None]:
         if kind != "text":
             return "", f"has a part of type {kind[:40]}"
         text = part.get("text")
-        texts.append("" if text is None else text_of(text, f"{key}[{number}].text", where))
+        texts.append("" if is_missing(text) else text_of(text, f"{key}[{number}].text", where))
     return "".join(texts), None
 
 

@@ -10,7 +10,7 @@ from starfreight.errors import InputError
 from starfreight.jobs.data.dialects.interface import Draft, Role, Turn
 from starfreight.jobs.data.dialects.messages import draft_of, has_tools, is_given, system_of
 from starfreight.jobs.data.dialects.turns import SEPARATOR, SYSTEM
-from starfreight.jobs.data.dialects.values import text_of
+from starfreight.jobs.data.dialects.values import is_missing, text_of
 
 _SYSTEMS = ("system", "system_prompt")
 _TOOLS = ("tools", "functions")
@@ -98,7 +98,7 @@ def _history(history: Any, where: str) -> Draft:
         return draft_of(history, "history", where)
     if _is_list(history) and all(_is_list(each) and len(each) == 2 for each in history):
         turns = (
-            Turn(role, "" if text is None else text_of(text, f"history[{number}]", where))
+            Turn(role, "" if is_missing(text) else text_of(text, f"history[{number}]", where))
             for number, pair in enumerate(history)
             for role, text in zip(_ROLES, pair, strict=True)
         )

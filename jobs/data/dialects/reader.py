@@ -12,6 +12,7 @@ from starfreight.jobs.data.dialects.messages import Messages, is_given
 from starfreight.jobs.data.dialects.pairs import Pair
 from starfreight.jobs.data.dialects.turns import ordered_turns
 from starfreight.jobs.data.dialects.unknown import unknown_dialect
+from starfreight.jobs.data.dialects.values import is_missing
 from starfreight.jobs.data.sources.common_columns import is_about_file
 from starfreight.recipe.data import Columns, Data
 
@@ -33,7 +34,7 @@ class _Fields:
     """A record under the names of the dialects.
 
     Attributes:
-        fields: by name; null values included.
+        fields: by name; null and NaN included.
         dialects: that may read it.
         displaced: fields with values whose names the recipe gives to other columns.
     """
@@ -47,7 +48,7 @@ def read_conversation(record: Mapping[str, Any], data: Data, where: str) -> Read
     """Read a record of instructions.
 
     Args:
-        record: its fields; null is the same as a missing field.
+        record: its fields; null and NaN are the same as a missing field.
         data: the source, whose ``columns`` may rename the fields.
         where: the record, for errors.
 
@@ -55,7 +56,7 @@ def read_conversation(record: Mapping[str, Any], data: Data, where: str) -> Read
         InputError: the record is of no known dialect, or a field has an invalid value or an unknown meaning.
     """
     found = _renamed(record, data.columns, where)
-    given = {name: value for name, value in found.fields.items() if value is not None}
+    given = {name: value for name, value in found.fields.items() if not is_missing(value)}
     drafts = [
         (dialect, dialect.read(given, where))
         for dialect in found.dialects
@@ -151,4 +152,4 @@ def _renamed(record: Mapping[str, Any], columns: Columns, where: str) -> _Fields
 
 def _first(names: Sequence[str], fields: Mapping[str, Any]) -> str:
     """Return the first name with a value, otherwise the first."""
-    return next((name for name in names if fields.get(name) is not None), names[0])
+    return next((name for name in names if not is_missing(fields.get(name))), names[0])

@@ -7,6 +7,7 @@ from typing import Any
 
 from starfreight.errors import InputError
 from starfreight.jobs.data.dialects.interface import Dialect
+from starfreight.jobs.data.dialects.values import is_missing
 
 _PROMPTS = ("prompt", "instruction", "question", "query", "problem", "task", "input", "user", "request")
 _ANSWERS = (
@@ -18,7 +19,7 @@ _PREFERRED = ("chosen", "rejected")
 
 def unknown_dialect(record: Mapping[str, Any], dialects: Sequence[Dialect], where: str) -> InputError:
     """Return the error for a record that no dialect reads."""
-    keys = [str(key) for key, value in record.items() if value is not None]
+    keys = [str(key) for key, value in record.items() if not is_missing(value)]
     has = ", ".join(sorted(keys))[:300] or "none"
     preferred = [name for name in _PREFERRED if name in keys]
     if preferred:
@@ -26,8 +27,9 @@ def unknown_dialect(record: Mapping[str, Any], dialects: Sequence[Dialect], wher
             f"The record is a pair of preferences ({', '.join(preferred)}), "
             "which instruction tuning does not use.",
             where=where,
-            fix="set data.columns to learn one of them: columns: {prompt: prompt, response: chosen}; "
-            f"its keys: {has}",
+            fix="set data.columns to learn one of them: columns: "
+            + ("{prompt: prompt, response: chosen}" if "prompt" in keys else f"{{messages: {preferred[0]}}}")
+            + f"; its keys: {has}",
         )
     if all(name in keys for name in ("prefix", "middle", "suffix")):
         return InputError(
@@ -46,7 +48,7 @@ def unknown_dialect(record: Mapping[str, Any], dialects: Sequence[Dialect], wher
         f"The record is of no known dialect of instructions. The nearest is {nearest.name}; "
         f"missing: {', '.join(missing)}.",
         where=where,
-        fix=f"{_advice(keys, lists)}; its keys: {has}",
+        fix=f"{_advice(record, keys, lists)}; its keys: {has}",
     )
 
 
@@ -59,8 +61,10 @@ def _lists(record: Mapping[str, Any], keys: Sequence[str]) -> list[str]:
     ]
 
 
-def _advice(keys: Sequence[str], lists: Sequence[str]) -> str:
+def _advice(record: Mapping[str, Any], keys: Sequence[str], lists: Sequence[str]) -> str:
     if lists:
+        if not any(name in record[lists[0]][0] for name in ("role", "from")):
+            return f"write each object of the list {lists[0]!r} as a record of its own"
         return f"name the column with the messages: columns: {{messages: {lists[0]}}}"
     folded = {key.lower(): key for key in keys}
     prompt = next((folded[name] for name in _PROMPTS if name in folded), None)

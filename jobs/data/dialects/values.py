@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 from starfreight.errors import InputError
 from starfreight.jobs.data.rows.values import OtherValue
 
 _TYPES = {"dict": "object", "str": "text"}
+
+
+def is_missing(value: Any) -> bool:
+    """Return true for null, and for NaN, which pandas writes in its place."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def text_of(value: Any, key: str, where: str) -> str:
@@ -18,16 +24,16 @@ def text_of(value: Any, key: str, where: str) -> str:
     (``2024-01-31T10:00:00``), decimals with all their digits.
 
     Args:
-        value: of the record, not null.
+        value: of the record, neither null nor NaN.
         key: its place in the record, for errors.
         where: the record, for errors.
 
     Raises:
-        InputError: the value is a list, an object, or of a type without a text.
+        InputError: the value is a list, an object, infinite, or of a type without a text.
     """
     if isinstance(value, str):
         return value
-    if isinstance(value, bool | int | float):
+    if isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
         return json.dumps(value)
     if isinstance(value, OtherValue) and value.text is not None:
         return value.text

@@ -31,7 +31,11 @@ _IN_WORD = b"+/="
 _SHAPE = bytes(97 if (code < 0x80 and chr(code).isalnum()) or code in _IN_WORD else 32 for code in range(256))
 _LETTERS_AND_DIGITS = bytes(code for code in range(0x80) if chr(code).isalnum())
 _LETTERS = bytes(code for code in range(0x80) if chr(code).isalpha())
-_UPPER, _LOWER = re.compile(rb"[A-Z]"), re.compile(rb"[a-z]")
+_UPPER, _LOWER = re.compile(rb"[A-Z]"), re.compile(rb"[a-z]+")
+_BINARY = re.compile(rb"0?[bB][01]{1,128}")
+_SYLLABLE = 2.5
+"""Mean length of the runs of small letters: 3 or more in names; 1.7 in Base64, of whose lines of 64 characters
+1% reach this bound."""
 _HEX = re.compile(rb"(?=[0-9]*[a-fA-F])(?:[0-9a-f]+|[0-9A-F]+)")
 _BETWEEN = r"[,;: \t\r\n\"']{0,16}"
 # Each starts with bytes of its own, which are quick to find.
@@ -84,6 +88,11 @@ def _is_encoded(word: bytes) -> bool:
     if marks > 0.1 * len(word):  # A path, or a line of equals signs.
         return False
     digits = len(word.translate(None, _LETTERS)) - marks
-    if len(word) >= _CERTAIN or (digits and _HEX.fullmatch(word)):
-        return True
-    return digits >= 2 and _UPPER.search(word) is not None and _LOWER.search(word) is not None
+    if digits and _HEX.fullmatch(word):
+        return _BINARY.fullmatch(word) is None
+    if _UPPER.search(word) is None:  # A path such as com/example/shop, unless a part of it is long.
+        return max(map(len, word.split(b"/"))) >= _CERTAIN
+    runs = _LOWER.findall(word)
+    if runs and sum(map(len, runs)) >= _SYLLABLE * len(runs):  # SeamlessM4Tv2PreTrainedModel
+        return False
+    return len(word) >= _CERTAIN or (digits >= 2 and bool(runs))

@@ -19,6 +19,8 @@ from starfreight.recipe.data import Data
 
 _SPDX = re.compile(r"SPDX-License-Identifier:[ \t]{0,20}([A-Za-z0-9.+() \t-]{1,220})")
 _UNKNOWN = "NOASSERTION"
+UNKNOWN_LICENSE = "license unknown"
+"""The reason for leaving out a text without a license."""
 
 
 def license_of(text: str, stated_by_source: str | None, data: Data) -> str | None:
@@ -55,7 +57,7 @@ class LicenseFilter:
         if self._allowed is None:
             return None
         if document.license is None:
-            return "license unknown"
+            return UNKNOWN_LICENSE
         if _is_allowed(document.license, self._allowed):
             return None
         return f"license {document.license[:LONGEST_EXPRESSION]}"

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from starfreight.errors import InputError
+from starfreight.jobs.data.filters.license import UNKNOWN_LICENSE
 from starfreight.jobs.data.manifest.manifest import SourceSummary
 from starfreight.recipe.data import Data
 
@@ -30,9 +31,14 @@ _CHOSEN = frozenset({"exact_duplicates", "held_out", "opt_out", "personal_data"}
 _NO_TEXTS = frozenset({"empty", "binary", "symbolic link"})
 """Reasons of ``unusable`` for files that nobody means to train on, such as images beside the code."""
 
+_OTHER_LICENSE = "another license"
+"""Texts left out because of the license that they state."""
+
 _FIXES = {
     "license": "set data[{number}].license to the license of the source, or allow more in "
     "data[{number}].filters.licenses",
+    _OTHER_LICENSE: "allow it in data[{number}].filters.licenses, or exclude these files; the license "
+    "stated in a file or by its repository comes before data[{number}].license",
     "opt_out": "remove this source, which is on the list in data[{number}].filters.opt_out",
     "vendored": "set data[{number}].filters.vendored: false if the code is your own",
     "generated": "set data[{number}].filters.generated: false",
@@ -94,7 +100,7 @@ def no_text(number: int, data: Data, summary: SourceSummary) -> InputError | Non
         f"The source has no text to train on: of {summary.found:,} texts the filters left out "
         f"{_listed(counts)} (most often: {_reason(summary.left_out.get(most, {}))}).",
         where=f"key {_key(number, most)}, {summary.source}",
-        fix=_fix(number, most),
+        fix=_fix(number, most, _reason(summary.left_out.get(most, {}))),
     )
 
 
@@ -137,7 +143,7 @@ def most_left_out(number: int, summary: SourceSummary) -> InputError | None:
         f"The filter {share.filter} leaves out {share.count:,} of {_texts(summary):,} texts "
         f"(most often: {share.reason}); {left:,} {'is' if left == 1 else 'are'} left to train on.",
         where=f"key {_key(number, share.filter)}, {summary.source}",
-        fix=f"{_fix(number, share.filter)}; or {ALLOW}",
+        fix=f"{_fix(number, share.filter, share.reason)}; or {ALLOW}",
     )
 
 
@@ -195,5 +201,7 @@ def _key(number: int, by: str) -> str:
     return f"data[{number}].{_KEYS.get(by, f'filters.{by}')}"
 
 
-def _fix(number: int, by: str) -> str:
+def _fix(number: int, by: str, reason: str) -> str:
+    if by == "license" and reason != UNKNOWN_LICENSE:
+        by = _OTHER_LICENSE
     return _FIXES.get(by, _FIX_UNUSABLE).format(number=number)

@@ -22,6 +22,9 @@ from starfreight.jobs.data.sources.text_files import (
 from starfreight.recipe.data import Data
 from starfreight.records import FileDigest
 
+_OF_DATASETS = (".csv", ".tsv", ".txt", ".arrow", ".csv.gz", ".bz2", ".xz", ".lz4", ".zip")
+"""Suffixes of files that are read as part of a dataset only."""
+
 
 class FolderKind:
     """A directory, named by its path. Claims every path, also that of an unknown file."""
@@ -43,7 +46,10 @@ class FolderKind:
             raise RecipeError(
                 f"The data source {data.source!r} is neither a directory nor a JSONL or Parquet file.",
                 where=f"key data.source, {path}",
-                fix="name a directory of code, or a file that ends in .jsonl, .ndjson, .json or .parquet",
+                fix="put the file into a directory of its own and name that: dataset:./directory"
+                if path.name.lower().endswith(_OF_DATASETS)
+                else "name a directory of code, or a file that ends in .jsonl, .ndjson, .json or .parquet "
+                "(small letters; JSON also as .gz or .zst)",
             )
 
     def locate(self, data: Data, folder: Path, console: Console) -> Path:

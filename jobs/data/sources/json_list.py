@@ -70,6 +70,8 @@ class _Text:
 
     def value(self, number: int) -> Mapping[str, Any]:
         where = f"{self._where}, item {number}"
+        if number > 1 and self.peek() == "]":
+            raise _invalid("there is a comma after the last item", f"{self._where}, after item {number - 1}")
         if self.peek() != "{":
             raise InputError(
                 "An item of the list is not a JSON object.", where=where, fix="write a list of objects"

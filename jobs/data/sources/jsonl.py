@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Iterator, Mapping
 from typing import IO, Any, ClassVar
@@ -15,6 +16,7 @@ from starfreight.jobs.data.sources.record_file import RecordFile, RecordFileKind
 _MOST_BLANK = 1_000_000
 """Empty lines of a file; a small compressed one can unpack to any number of them."""
 _BOM = b"\xef\xbb\xbf"
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 class JsonlFile(RecordFile):
@@ -46,11 +48,20 @@ class JsonlFile(RecordFile):
                 record = json.loads(line.removeprefix(_BOM) if number == 1 else line)
             except (ValueError, RecursionError) as error:
                 raise InputError(
-                    f"A line is not JSON in UTF-8: {error}.", where=where, fix=self._fix
+                    f"A line is not JSON in UTF-8: {error}.", where=where, fix=self._fix_of(line)
                 ) from error
             if not isinstance(record, dict):
-                raise InputError("A line is not a JSON object.", where=where, fix=self._fix)
+                raise InputError("A line is not a JSON object.", where=where, fix=self._fix_of(line))
             yield f"{self._path.name}:{number}", record
+
+    def _fix_of(self, line: bytes) -> str:
+        """Return the next step for a line that is not an object."""
+        if line.startswith(_UTF_16):
+            return "convert the file, which is in UTF-16, to UTF-8"
+        line = line.removeprefix(_BOM).strip()
+        if line.startswith(b"[") and self._path.suffix not in (".json", ".gz", ".zst"):
+            return f"{self._fix}; if the file is one list of objects, let its name end in .json"
+        return f"{self._fix}: there is a comma after the object" if line.endswith(b"},") else self._fix
 
 
 class JsonFile(JsonlFile):

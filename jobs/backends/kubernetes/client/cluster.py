@@ -15,6 +15,7 @@ from typing import Any
 
 from starfreight.console import Console
 from starfreight.errors import ServiceError, StarfreightError
+from starfreight.jobs.backends.kubernetes.client.permissions import Permissions, operation
 from starfreight.jobs.backends.kubernetes.client.refusals import Origin, no_answer, refusal
 from starfreight.jobs.backends.kubernetes.manifests.templates import Object
 
@@ -42,6 +43,7 @@ class Cluster:
         self.console = console
         self._skew = datetime.timedelta(0)
         self._warned: set[str] = set()
+        self._permissions = Permissions(console)
 
     @property
     def server(self) -> str:
@@ -167,7 +169,14 @@ class Cluster:
         Yields:
             the status and the response, a urllib3 ``HTTPResponse`` to read from.
         """
-        response = self._send("GET", path, query, None, (_CONNECT, quiet_for), packed=False)
+        asked = operation("GET", path, query)
+        while True:
+            response = self._send("GET", path, query, None, (_CONNECT, quiet_for), packed=False)
+            kind = response.headers.get("Content-Type")
+            if not self._permissions.shall_repeat(asked, response.status, kind):
+                break
+            response.close()
+        self._permissions.answered(asked, response.status, kind)
         try:
             yield response.status, response
         finally:
@@ -186,7 +195,15 @@ class Cluster:
         allowed: tuple[int, ...] = (),
     ) -> tuple[int, bytes]:
         """Status and body of an answer; any status but success and those allowed is an error."""
-        response, answer = self._send_and_read(method, path, query, body)
+        asked = operation(method, path, query)
+        earlier = self._permissions.earlier_refusal(asked)
+        if earlier is not None:
+            raise refusal(*earlier, method, path, self.origin)
+        while True:
+            response, answer = self._send_and_read(method, path, query, body)
+            kind = response.headers.get("Content-Type")
+            if not self._permissions.shall_repeat(asked, response.status, kind):
+                break
         self._note_date(response.headers.get("Date"))
         for warning in response.headers.getlist("Warning"):
             self._warn(warning)
@@ -196,7 +213,9 @@ class Cluster:
                 where=f"{self.server}{path}",
                 fix="check that the kubeconfig names a Kubernetes cluster",
             )
+        self._permissions.answered(asked, response.status, kind)
         if response.status not in allowed and not 200 <= response.status < 300:
+            self._permissions.refused(asked, response.status, answer)
             raise refusal(response.status, answer, method, path, self.origin)
         return response.status, answer
 

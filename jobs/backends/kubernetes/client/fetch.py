@@ -6,35 +6,28 @@ directory gets its final name only after the digest of each file was checked.
 
 from __future__ import annotations
 
-import contextlib
 import io
 import tempfile
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from starfreight.console import Console, human_count
 from starfreight.directories import discard, refuse_link
 from starfreight.directory_lock import only_one
-from starfreight.errors import GateError, InputError, ServiceError, StarfreightError
+from starfreight.errors import GateError, InputError, StarfreightError
 from starfreight.files import PARTIAL_PREFIX, disk_errors
-from starfreight.jobs.backends.interface import Fetched
+from starfreight.jobs.backends.interface import Fetched, FetchedVariants
 from starfreight.jobs.backends.kubernetes.client.cluster import Cluster
-from starfreight.jobs.backends.kubernetes.client.job_status import end_of, is_working
+from starfreight.jobs.backends.kubernetes.client.job_status import view
 from starfreight.jobs.backends.kubernetes.client.pod_exec import Execution
-from starfreight.jobs.backends.kubernetes.client.targets import JOB, Target, pod_templates, pods_of
+from starfreight.jobs.backends.kubernetes.client.reader_pod import RUNS, reader_job, reader_pod
+from starfreight.jobs.backends.kubernetes.client.targets import JOB, Target
 from starfreight.jobs.backends.kubernetes.client.unpack import Unpacking
-from starfreight.jobs.backends.kubernetes.client.wait_reasons import wait_reason
-from starfreight.jobs.backends.kubernetes.client.watch import wait_for_change
-from starfreight.jobs.backends.kubernetes.manifests.templates import Object, load_template
+from starfreight.jobs.backends.kubernetes.manifests.templates import Object
 from starfreight.jobs.kinds.table import kind_of, load_job
 from starfreight.package import PACKAGE_FILE
 from starfreight.run import INPUTS_FILE
-
-_RUNS = "/runs"
-_PATIENCE = 300
-"""Seconds to wait for the reader's pod. Its image may have to be pulled."""
 
 
 def fetch(
@@ -60,14 +53,114 @@ def fetch(
         GateError: a file does not match its digest.
         ServiceError: the pod does not start, the connection is lost, or the disk is full.
     """
-    with only_one(runs, "fetching"), _reader_pod(cluster, reader_job(job, target), console) as pod:
-        source = _Source(cluster, pod, target, console)
-        directory = source.copy(f"{_RUNS}/.jobs/{target.link}", runs, None, _check_job)
-        if packages is None:
-            return Fetched(directory)
-        with only_one(packages, "fetching"):
-            path = f"{_RUNS}/packages/{target.link}"
-            return Fetched(directory, source.copy(path, packages, directory.name, _check_package))
+    with only_one(runs, "fetching"), reader_pod(cluster, reader_job(job, target), job, console) as pod:
+        return _fetch_one(_Source(cluster, pod, target, console), runs, packages)
+
+
+def fetch_variants(
+    cluster: Cluster,
+    target: Target,
+    job: Object,
+    runs: Path,
+    console: Console,
+    packages: Path | None = None,
+) -> FetchedVariants:
+    """Copies the runs of all variants of a sweep that have ended, by one reader.
+
+    A failed variant without a run, and one whose pods have not prepared it, is left out with a note.
+
+    Args:
+        cluster: the cluster.
+        target: the sweep.
+        job: its object.
+        runs: the directory of all runs on this machine.
+        console: shows progress.
+        packages: the directory of all packages.
+
+    Raises:
+        InputError: no variant has ended yet.
+        StarfreightError: a variant that is done cannot be fetched; the others are.
+    """
+    now = view(job)
+    ended = sorted({*now.done_variants, *now.failed_variants})
+    if now.status == "done":  # All of them, also on servers that keep no list.
+        ended = list(range(now.pods))
+    if not ended:
+        raise InputError(
+            f"None of the {now.pods} variants of {target.name} has ended yet.",
+            where=f"namespace {cluster.namespace}",
+            fix=f"wait for it: starfreight jobs status {target.name} --on kubernetes",
+        )
+    fetched: dict[str, Fetched] = {}
+    errors: list[StarfreightError] = []
+    with only_one(runs, "fetching"), reader_pod(cluster, reader_job(job, target), job, console) as pod:
+        for number in ended:
+            variant = replace(target, variant=number)
+            failed = number in now.failed_variants
+            # A failed variant has no package.
+            wanted = None if failed else packages
+            try:
+                fetched[variant.link] = _fetch_one(_Source(cluster, pod, variant, console), runs, wanted)
+            except StarfreightError as error:
+                console.note(f"{variant.link} is not fetched: {error.what}")
+                errors += [] if failed and isinstance(error, InputError) else [error]
+    if errors:
+        raise errors[0]
+    names = {number: replace(target, variant=number).link for number in range(now.pods)}
+    return FetchedVariants(
+        fetched,
+        tuple(names[number] for number in now.failed_variants if number in names),
+        tuple(name for number, name in names.items() if number not in ended),
+    )
+
+
+def fetch_jobs(
+    cluster: Cluster, jobs: Sequence[Object], runs: Path, console: Console, packages: Path | None = None
+) -> FetchedVariants:
+    """As :func:`fetch_variants`, for a sweep with a Job for each variant.
+
+    Args:
+        cluster: the cluster.
+        jobs: the Jobs of the variants.
+        runs: the directory of all runs on this machine.
+        console: shows progress.
+        packages: the directory of all packages.
+
+    Raises:
+        StarfreightError: a variant that is done cannot be fetched; the others are.
+    """
+    fetched: dict[str, Fetched] = {}
+    errors: list[StarfreightError] = []
+    status = {str(job["metadata"]["name"]): view(job).status for job in jobs}
+    for job in jobs:
+        name = str(job["metadata"]["name"])
+        failed = status[name] == "failed"
+        if not failed and status[name] != "done":
+            continue
+        try:
+            wanted = None if failed else packages
+            fetched[name] = fetch(cluster, Target(JOB, name), job, runs, console, wanted)
+        except StarfreightError as error:
+            console.note(f"{name} is not fetched: {error.what}")
+            errors += [] if failed and isinstance(error, InputError) else [error]
+    if errors:
+        raise errors[0]
+    return FetchedVariants(
+        fetched,
+        tuple(name for name, word in status.items() if word == "failed"),
+        tuple(name for name, word in status.items() if word not in ("done", "failed")),
+    )
+
+
+def _fetch_one(source: _Source, runs: Path, packages: Path | None) -> Fetched:
+    """Copies one run, and its package if ``packages`` is given, in a pod that is running."""
+    link = source.target.link
+    directory = source.copy(f"{RUNS}/.jobs/{link}", runs, None, _check_job)
+    if packages is None:
+        return Fetched(directory)
+    with only_one(packages, "fetching"):
+        path = f"{RUNS}/packages/{link}"
+        return Fetched(directory, source.copy(path, packages, directory.name, _check_package))
 
 
 @dataclass(frozen=True)
@@ -156,79 +249,3 @@ def _move(partial: Path, final: Path) -> None:
         final.rename(old / final.name)
         partial.rename(final)
         discard(old, below=old.parent)
-
-
-def reader_job(submitted: Object, target: Target) -> Object:
-    """The reader Job, with the image, claim, user and tolerations of the submitted job's pods."""
-    template = pod_templates(submitted)[0]["spec"]
-    job = load_template("reader")
-    spec = job["spec"]["template"]["spec"]
-    step = [*(template.get("initContainers") or ()), *template["containers"]][-1]
-    # A TrainJob has its image outside the pod template.
-    spec["containers"][0]["image"] = step.get("image") or submitted["spec"]["trainer"]["image"]
-    if "imagePullPolicy" in step:
-        spec["containers"][0]["imagePullPolicy"] = step["imagePullPolicy"]
-    for key in ("imagePullSecrets", "tolerations", "serviceAccountName"):
-        if template.get(key):
-            spec[key] = template[key]
-    for key, value in (template.get("securityContext") or {}).items():
-        if key.startswith("runAs"):
-            spec["securityContext"][key] = value
-    spec["volumes"][0]["persistentVolumeClaim"]["claimName"] = _claim(template, step, target)
-    return job
-
-
-def _claim(template: Object, step: Object, target: Target) -> str:
-    mounted = {one["name"] for one in step.get("volumeMounts") or () if one.get("mountPath") == _RUNS}
-    for volume in template.get("volumes") or ():
-        if volume["name"] in mounted and "persistentVolumeClaim" in volume:
-            return str(volume["persistentVolumeClaim"]["claimName"])
-    raise InputError(
-        f"The job {target.name} does not keep its runs on a PersistentVolumeClaim.",
-        where=f"volume at {_RUNS}",
-        fix="set run.kubernetes.runs_claim, and submit the recipe again",
-    )
-
-
-@contextlib.contextmanager
-def _reader_pod(cluster: Cluster, reader: Object, console: Console) -> Iterator[str]:
-    """Creates the reader, waits until its pod is running, and deletes it at the end.
-
-    Yields:
-        name of the pod.
-    """
-    made = cluster.create(cluster.jobs(), reader)
-    if made is None:
-        raise ServiceError(
-            "The reader Job cannot be created: its name is taken.",
-            where=f"namespace {cluster.namespace}",
-            fix="run the same command again",
-        )
-    target = Target(JOB, str(made["metadata"]["name"]))
-    try:
-        yield _wait_for_reader(cluster, target, made, console)
-    finally:
-        # If this fails, the reader ends by itself at its deadline.
-        with contextlib.suppress(StarfreightError):
-            cluster.delete(target.path(cluster), propagationPolicy="Background")
-
-
-def _wait_for_reader(cluster: Cluster, target: Target, made: Object, console: Console) -> str:
-    end = time.monotonic() + _PATIENCE
-    shown = ""
-    while True:
-        pods = pods_of(cluster, target)
-        if pods and is_working(pods[0]):
-            return str(pods[0]["metadata"]["name"])
-        ended = end_of(pods[0]) if pods else None
-        waiting = wait_reason(cluster, made, pods)
-        if str(waiting) != shown and waiting.kind != "starting":
-            shown = str(waiting)
-            console.note(f"Waiting for the reader: {waiting}")
-        if ended is not None or time.monotonic() > end:
-            raise ServiceError(
-                f"The reader does not start: {ended.what if ended else waiting}.",
-                where=f"job {target.name}, namespace {cluster.namespace}",
-                fix=waiting.fix or "run the same command again",
-            )
-        wait_for_change(cluster, cluster.core("pods"), 2, labelSelector=target.pods)

@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from starfreight.console import Console
-from starfreight.errors import JobFailed, JobStopped, StarfreightError
+from starfreight.errors import GateError, InputError, JobFailed, JobStopped, StarfreightError
 from starfreight.jobs.backends.endings import Advice, error_of
 from starfreight.jobs.backends.kubernetes.client.cluster import Cluster
 from starfreight.jobs.backends.kubernetes.client.job_status import (
     PodEnd,
     end_of,
     has_ended,
+    indexes,
     is_over,
-    is_working,
+    is_sweep,
     paused,
     view,
 )
 from starfreight.jobs.backends.kubernetes.client.logs import log_lines
+from starfreight.jobs.backends.kubernetes.client.suspension import (
+    Held,
+    is_suspended_by_others,
+    suspension,
+)
+from starfreight.jobs.backends.kubernetes.client.sweep_end import sweep_error
 from starfreight.jobs.backends.kubernetes.client.targets import Target, pods_of
-from starfreight.jobs.backends.kubernetes.client.wait_reasons import wait_reason
+from starfreight.jobs.backends.kubernetes.client.wait_reasons import is_waiting, wait_reason
+from starfreight.jobs.backends.kubernetes.client.warning_events import without_random_names
 from starfreight.jobs.backends.kubernetes.client.watch import changes
 from starfreight.jobs.backends.kubernetes.manifests.templates import Object
 from starfreight.jobs.kinds.table import KINDS, find_kind
@@ -27,6 +36,7 @@ from starfreight.jobs.protocol.progress import watch
 
 _REASON_INTERVAL = 5.0
 """Seconds between two checks of the reason why nothing is running."""
+_SUBMIT_AGAIN = "submit the corrected recipe again: it resumes from the last checkpoint"
 _WATCH = 15
 """Seconds after which the state of a sweep is checked again without a change."""
 
@@ -55,9 +65,9 @@ def follow(cluster: Cluster, target: Target, console: Console) -> None:
     raise_unless_done(cluster, target, failure)
 
 
-def is_sweep(job: Object) -> bool:
-    """True for an Indexed Job, which has a pod for each variant."""
-    return (job.get("spec") or {}).get("completionMode") == "Indexed"
+def note_waits(cluster: Cluster, console: Console) -> Callable[[Object, list[Object]], None]:
+    """A function that shows why a job is waiting; called with the job and its pods now and then."""
+    return _ReasonNotes(cluster, console)
 
 
 class _ReasonNotes:
@@ -70,22 +80,25 @@ class _ReasonNotes:
 
     def __call__(self, job: Object, pods: list[Object]) -> None:
         now = time.monotonic()
-        if now < self._next or is_over(job) or any(is_working(pod) for pod in pods):
+        if now < self._next or is_over(job) or not is_waiting(job, pods):
             return
         self._next = now + _REASON_INTERVAL
         waiting = wait_reason(self._cluster, job, pods)
-        if str(waiting) != self._last:
-            self._last = str(waiting)
+        said = without_random_names(str(waiting))
+        if said != self._last:
+            self._last = said
             self._console.note(f"Waiting: {waiting}" + (f". Next: {waiting.fix}" if waiting.fix else ""))
 
 
 def _follow_sweep(cluster: Cluster, target: Target, console: Console) -> StarfreightError | None:
     """Follows all variants by a single watch on the Job."""
     note_reason = _ReasonNotes(cluster, console)
+    held = Held()
     done: set[int] = set()
     failed: set[int] = set()
     total = int(cluster.get(target.path(cluster))["spec"].get("completions") or 1)
     over = False
+    job: Object | None = None
     with console.progress("Variants", total=total, unit="variants") as advance:
         for change in changes(
             cluster,
@@ -94,38 +107,26 @@ def _follow_sweep(cluster: Cluster, target: Target, console: Console) -> Starfre
             seconds=_WATCH,
             fieldSelector=f"metadata.name={target.name}",
         ):
-            if change is None:
+            if change is not None:
+                job = change.object
+                if change.kind == "DELETED":
+                    return None
+            if job is None:
                 continue
-            job = change.object
-            if change.kind == "DELETED":
-                return None
             status = job.get("status") or {}
-            for known, key, word in ((done, "completedIndexes", "done"), (failed, "failedIndexes", "failed")):
+            for known, key, word in (
+                (done, "completedIndexes", "done"),
+                (failed, "failedIndexes", "failed"),
+            ):
                 new = indexes(str(status.get(key) or "")) - known
                 known |= new
                 for number in sorted(new):
                     advance(1, f"Variant {number} {word}")
-            stopped = paused(job) is not None and not status.get("active")
-            over = is_over(job) or stopped
+            stopped = paused(job) is not None or held.lasts(job)
+            over = is_over(job) or (stopped and not status.get("active"))
             if not over and not status.get("ready") and not status.get("succeeded"):
                 note_reason(job, [pod for pod in pods_of(cluster, target) if not has_ended(pod)])
-    if not failed:
-        return None
-    return JobFailed(
-        f"{len(failed)} of {total} variants failed: {', '.join(map(str, sorted(failed)[:20]))}.",
-        where=target.name,
-        fix=f"starfreight jobs logs {target.name}-{min(failed)} --on kubernetes",
-    )
-
-
-def indexes(text: str) -> set[int]:
-    """The numbers in a list of ranges, e.g. ``0,3-5``."""
-    found: set[int] = set()
-    for part in filter(None, text.split(",")):
-        first, _, last = part.partition("-")
-        if first.isdigit() and (last or first).isdigit():
-            found.update(range(int(first), int(last or first) + 1))
-    return found
+    return sweep_error(cluster, target, failed, total) if failed else None
 
 
 def raise_unless_done(cluster: Cluster, target: Target, failure: StarfreightError | None) -> None:
@@ -150,6 +151,9 @@ def raise_unless_done(cluster: Cluster, target: Target, failure: StarfreightErro
     now = view(job)
     if now.status == "done":
         return
+    if is_suspended_by_others(job):
+        reason = suspension(cluster, job)
+        raise JobStopped(f"The job does not go on: {reason.what}.", where=where, fix=reason.fix)
     if now.status in ("stopped", "stopping"):
         raise JobStopped(
             "The job was cancelled. Its last checkpoint is kept, if it had written one.",
@@ -176,6 +180,8 @@ def _error(end: PodEnd | None, what: str, where: str, target: Target) -> Starfre
     if end is None:
         kind = JobStopped if "time limit" in what else JobFailed
         return kind(f"The job failed: {what}.", where=where, fix=f"{again} resumes from the last checkpoint")
+    if end.out_of_memory or end.exit_code in (InputError.exit_code, GateError.exit_code):
+        again = _SUBMIT_AGAIN  # A resume would keep the options that are wrong.
     advice = Advice(
         where=where,
         again=again,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -30,6 +31,8 @@ class JobView:
         pods: number of pods that must succeed, e.g. the variants of a sweep.
         done: number of pods that have succeeded.
         failed: number of pods that have failed.
+        done_variants: numbers of a sweep's variants that are done.
+        failed_variants: numbers of a sweep's variants that failed for good.
         created: time of its creation.
         queue: its Kueue queue.
         recipe_digest: digest of its recipe.
@@ -41,6 +44,8 @@ class JobView:
     pods: int
     done: int
     failed: int
+    done_variants: tuple[int, ...]
+    failed_variants: tuple[int, ...]
     created: str | None
     queue: str | None
     recipe_digest: str | None
@@ -54,6 +59,7 @@ class JobView:
             "pods": self.pods,
             "done": self.done,
             "failed": self.failed,
+            "failed_variants": list(self.failed_variants),
             "created": self.created,
             "queue": self.queue,
             "recipe_digest": self.recipe_digest,
@@ -72,10 +78,37 @@ def view(job: Object) -> JobView:
         pods=int(spec.get("completions") or 1),
         done=int(status.get("succeeded") or 0),
         failed=int(status.get("failed") or 0),
+        done_variants=_variants(job, "completedIndexes"),
+        failed_variants=_variants(job, "failedIndexes"),
         created=metadata.get("creationTimestamp"),
         queue=labels.get(LABEL_QUEUE),
         recipe_digest=notes.get(ANNOTATION_RECIPE),
     )
+
+
+def is_sweep(job: Object) -> bool:
+    """True for an Indexed Job, which has a pod for each variant."""
+    return (job.get("spec") or {}).get("completionMode") == "Indexed"
+
+
+def indexes(text: object) -> set[int]:
+    """The numbers in a list of ranges, e.g. ``0,3-5``."""
+    found: set[int] = set()
+    for part in filter(None, str(text or "").split(",")):
+        first, _, last = part.partition("-")
+        if first.isdigit() and (last or first).isdigit():
+            found.update(range(int(first), int(last or first) + 1))
+    return found
+
+
+def named(variants: Iterable[int], most: int = 20) -> str:
+    """Numbers of variants for a message: ``1, 3, 4``."""
+    numbers = sorted(variants)
+    return ", ".join(map(str, numbers[:most])) + (" ..." if len(numbers) > most else "")
+
+
+def _variants(job: Object, key: str) -> tuple[int, ...]:
+    return tuple(sorted(indexes((job.get("status") or {}).get(key)))) if is_sweep(job) else ()
 
 
 def is_over(job: Object) -> bool:
@@ -100,8 +133,8 @@ def _word(job: Object) -> tuple[Status, str]:
     conditions = {
         one.get("type"): one for one in status.get("conditions") or () if one.get("status") == "True"
     }
-    # A JobSet has the counts of each of its Jobs.
-    counts = [status, *(status.get("replicatedJobsStatus") or ())]
+    # A JobSet and a TrainJob have the counts of each of their Jobs.
+    counts = [status, *(status.get("replicatedJobsStatus") or ()), *(status.get("jobsStatus") or ())]
     active = sum(int(one.get("active") or 0) for one in counts)
     for kind in ("Complete", "Completed", "SuccessCriteriaMet"):
         if kind in conditions:
@@ -169,6 +202,11 @@ def container_status(pod: Object, name: str) -> dict[str, Any]:
 def has_ended(pod: Object) -> bool:
     """True if no container of a pod is running or will run."""
     return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+
+
+def has_succeeded(pod: Object) -> bool:
+    """True if all containers of a pod have ended without an error."""
+    return bool((pod.get("status") or {}).get("phase") == "Succeeded")
 
 
 def is_working(pod: Object) -> bool:

@@ -12,7 +12,13 @@ from starfreight.jobs.backends.interface import Report
 from starfreight.jobs.backends.kubernetes.client.cluster import Cluster
 from starfreight.jobs.backends.kubernetes.client.job_status import JobView, age, view
 from starfreight.jobs.backends.kubernetes.client.labels import SELECTOR
-from starfreight.jobs.backends.kubernetes.client.targets import JOB, KINDS, ObjectKind, check_namespace
+from starfreight.jobs.backends.kubernetes.client.targets import (
+    JOB,
+    KINDS,
+    ObjectKind,
+    check_namespace,
+    is_owned,
+)
 from starfreight.jobs.backends.kubernetes.client.watch import pages
 
 
@@ -40,7 +46,7 @@ def list_jobs(cluster: Cluster, console: Console) -> Report:
 def _jobs_of_kind(cluster: Cluster, kind: ObjectKind, console: Console) -> list[JobView]:
     try:
         found = pages(cluster, kind.path(cluster), {"labelSelector": SELECTOR})
-        return [view(job) for page, _ in found for job in page]
+        return [view(job) for page, _ in found for job in page if not is_owned(job)]
     except InputError:
         if kind is JOB:
             raise

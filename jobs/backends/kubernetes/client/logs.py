@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import io
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,10 +13,13 @@ from starfreight.jobs.backends.kubernetes.client.job_status import (
     container_status,
     containers,
     has_ended,
+    has_succeeded,
     is_over,
+    is_sweep,
     paused,
     variant_of,
 )
+from starfreight.jobs.backends.kubernetes.client.suspension import Held
 from starfreight.jobs.backends.kubernetes.client.targets import Target, pods_of
 from starfreight.jobs.backends.kubernetes.client.watch import BrokenOff, lines, wait_for_change
 from starfreight.jobs.backends.kubernetes.manifests.templates import Object
@@ -95,7 +99,7 @@ def log_lines(
     Args:
         cluster: the cluster.
         target: the job, or one variant of it.
-        follow: wait for more lines until the job has ended or is stopped.
+        follow: wait for more lines until the job has ended or is stopped, by a cancel or by somebody else.
         on_wait: called repeatedly with the job and its pods while none of them is running.
         skip_ended: leave out pods that have ended already.
 
@@ -106,6 +110,7 @@ def log_lines(
     if skip_ended:
         over = [pod for pod in pods_of(cluster, target) if has_ended(pod)]
         read = {(pod["metadata"]["uid"], one) for pod in over for one in containers(pod)}
+    held = Held()
     while True:
         job = cluster.find(target.path(cluster)) if follow else None
         pods = pods_of(cluster, target)
@@ -123,8 +128,18 @@ def log_lines(
         left = [pod for pod in pods if not has_ended(pod)]
         if job is None or (not left and (is_over(job) or paused(job) is not None)):
             return
-        on_wait(job, left)
+        if held.lasts(job) and not left:
+            return
+        if left or is_sweep(job) or not any(map(has_succeeded, pods)):
+            on_wait(job, left)
         wait_for_change(cluster, cluster.core("pods"), _WAIT, labelSelector=target.pods)
+
+
+def text_lines(stream: io.RawIOBase) -> Iterator[str]:
+    """Yields the lines of a file that a program in a pod sends. A line that is too long is cut."""
+    with io.BufferedReader(stream, 1 << 16) as reader:
+        while line := reader.readline(_LONGEST):
+            yield line.decode("utf-8", "replace").rstrip("\r\n")
 
 
 def _has_log(pod: Object, container: str) -> bool:

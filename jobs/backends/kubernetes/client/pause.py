@@ -15,7 +15,7 @@ import time
 from typing import Any
 
 from starfreight.console import Console
-from starfreight.errors import InputError, JobStopped, ServiceError
+from starfreight.errors import InputError, JobStopped, ServiceError, StarfreightError
 from starfreight.jobs.backends.kubernetes.client.cluster import Cluster
 from starfreight.jobs.backends.kubernetes.client.job_status import (
     PodEnd,
@@ -26,8 +26,8 @@ from starfreight.jobs.backends.kubernetes.client.job_status import (
     view,
 )
 from starfreight.jobs.backends.kubernetes.client.labels import PAUSED
+from starfreight.jobs.backends.kubernetes.client.suspension import workload
 from starfreight.jobs.backends.kubernetes.client.targets import JOB, Target
-from starfreight.jobs.backends.kubernetes.client.wait_reasons import workload
 from starfreight.jobs.backends.kubernetes.client.watch import changes
 from starfreight.jobs.backends.kubernetes.manifests.names import LABEL_QUEUE
 from starfreight.jobs.backends.kubernetes.manifests.templates import Object
@@ -85,8 +85,11 @@ def pause(cluster: Cluster, target: Target, job: Object) -> None:
     queued = workload(cluster, job) if (job["metadata"].get("labels") or {}).get(LABEL_QUEUE) else None
     if queued is not None:
         _change(cluster, target, {}, {"active": True})
-        path, record = queued
-        cluster.patch(f"{path}/{record['metadata']['name']}", {"spec": {"active": False}})
+        try:
+            activate(cluster, queued, active=False)
+        except StarfreightError:  # The job goes on, so it must not be said to be cancelled.
+            _change(cluster, target, {}, None)
+            raise
     elif target.kind is not JOB or parse_version(cluster.version()) >= _SUSPEND:
         _change(cluster, target, {"suspend": True}, {"suspend": bool(spec.get("suspend"))})
     else:
@@ -105,14 +108,23 @@ def unpause(cluster: Cluster, target: Target, job: Object) -> None:
     if "active" in before:
         queued = workload(cluster, job)
         if queued is not None:
-            path, record = queued
-            cluster.patch(f"{path}/{record['metadata']['name']}", {"spec": {"active": True}})
+            activate(cluster, queued, active=True)
     # Other users may have written the annotation, so only values that a pause changes are restored.
     numbers = {key: before.get(key) for key in ("parallelism", "backoffLimit")}
     restored: Object = {key: value for key, value in numbers.items() if isinstance(value, int)}
     if "suspend" in before:
         restored["suspend"] = False
     _change(cluster, target, restored, None)
+
+
+def activate(cluster: Cluster, queued: tuple[str, Object], *, active: bool) -> None:
+    """Sets whether Kueue may run the job of a Workload.
+
+    Raises:
+        ServiceError: the server refuses.
+    """
+    path, record = queued
+    cluster.patch(f"{path}/{record['metadata']['name']}", {"spec": {"active": active}})
 
 
 def _change(cluster: Cluster, target: Target, spec: Object, before: dict[str, Any] | None) -> None:

@@ -1,4 +1,4 @@
-"""Replaces a job that has ended by a new one of the same name."""
+"""Replaces a job by a new one that does the same work, and deletes jobs. Runs on the volume are kept."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from starfreight.jobs.backends.kubernetes.client.cluster import Cluster
 from starfreight.jobs.backends.kubernetes.client.config_maps import adopt_config_maps, release_config_maps
 from starfreight.jobs.backends.kubernetes.client.documents import dry_run
 from starfreight.jobs.backends.kubernetes.client.pause import wait_for_pods
-from starfreight.jobs.backends.kubernetes.client.targets import Target
+from starfreight.jobs.backends.kubernetes.client.targets import Target, grace_of
 from starfreight.jobs.backends.kubernetes.client.watch import wait_for_change
 from starfreight.jobs.backends.kubernetes.manifests.templates import Object
 
@@ -18,30 +18,48 @@ _PATIENCE = 120
 
 
 def recreate(
-    cluster: Cluster, target: Target, old: Object, document: Object, config_maps: Sequence[Object]
+    cluster: Cluster,
+    target: Target,
+    old_target: Target,
+    old: Object,
+    document: Object,
+    config_maps: Sequence[Object],
 ) -> None:
     """Deletes a job and creates it again. Its ConfigMaps are kept.
 
+    The pods of a running job write a checkpoint first. The server validates the new job before the old one is
+    deleted.
+
     Args:
         cluster: the cluster.
-        target: the job.
-        old: the job in the cluster.
+        target: the new job.
+        old_target: the job in the cluster; its kind or its name may differ.
+        old: its object.
         document: the new one.
         config_maps: of the job; see :func:`adopt_config_maps`.
 
     Raises:
         ServiceError: the old job is not deleted in time, or the server refuses.
     """
-    dry_run(cluster, target.kind, _renamed(document))
+    dry_run(cluster, target.kind, _renamed(document), [one for one in config_maps if "data" in one])
     release_config_maps(cluster, config_maps)  # They may be the only copies.
-    cluster.delete(
-        target.path(cluster), propagationPolicy="Foreground", preconditions={"uid": old["metadata"]["uid"]}
-    )
-    wait_until_deleted(cluster, target, old)
+    delete(cluster, old_target, old)
     made = cluster.create(target.kind.path(cluster), document)
     if made is None:
         made = cluster.get(target.path(cluster))
     adopt_config_maps(cluster, target.kind, made, config_maps)
+
+
+def delete(cluster: Cluster, target: Target, old: Object) -> None:
+    """Deletes a job with its pods, which write a checkpoint first, and waits until it is gone.
+
+    Raises:
+        ServiceError: it is not deleted in time, or the server refuses.
+    """
+    cluster.delete(
+        target.path(cluster), propagationPolicy="Foreground", preconditions={"uid": old["metadata"]["uid"]}
+    )
+    wait_until_deleted(cluster, target, old)
 
 
 def wait_until_deleted(cluster: Cluster, target: Target, old: Object) -> None:
@@ -50,7 +68,7 @@ def wait_until_deleted(cluster: Cluster, target: Target, old: Object) -> None:
     Raises:
         ServiceError: it is not deleted in time.
     """
-    wait_for_pods(cluster, target, _PATIENCE)
+    wait_for_pods(cluster, target, _PATIENCE + grace_of(old))
     for _ in range(_PATIENCE):
         found = cluster.find(target.path(cluster))
         if found is None or found["metadata"]["uid"] != old["metadata"]["uid"]:

@@ -7,19 +7,23 @@ from typing import Any
 from starfreight.jobs.backends.interface import Report
 from starfreight.jobs.backends.kubernetes.client.cluster import Cluster
 from starfreight.jobs.backends.kubernetes.client.job_status import (
+    JobView,
     age,
     container_status,
     containers,
     describe_pod,
     end_of,
     has_ended,
-    is_working,
+    named,
     variant_of,
     view,
 )
+from starfreight.jobs.backends.kubernetes.client.suspension import is_suspended_by_others
 from starfreight.jobs.backends.kubernetes.client.targets import Target, pods_of
-from starfreight.jobs.backends.kubernetes.client.wait_reasons import wait_reason
+from starfreight.jobs.backends.kubernetes.client.wait_reasons import is_waiting, wait_reason
 from starfreight.jobs.backends.kubernetes.manifests.templates import Object
+
+_ON = "--on kubernetes"
 
 
 def state_report(cluster: Cluster, target: Target, job: Object) -> Report:
@@ -27,14 +31,18 @@ def state_report(cluster: Cluster, target: Target, job: Object) -> Report:
     now = view(job)
     pods = pods_of(cluster, target)
     left = [pod for pod in pods if not has_ended(pod)]
-    working = any(map(is_working, left))
+    waits = is_waiting(job, pods)
     waiting = None
-    if now.status in ("active", "queued") and not working:
+    if waits and (now.status in ("active", "queued") or is_suspended_by_others(job)):
         waiting = wait_reason(cluster, job, left)
-    word = "running" if working and now.status == "active" else "waiting" if waiting else now.status
+    word: str = now.status
+    if waiting is not None and waiting.kind != "suspended":
+        word = "waiting"
+    elif now.status == "active":
+        word = "running"
     lines = [f"{target.link}: {word}" + (f", {now.what}" if now.what else "")]
     if now.pods > 1:
-        lines.append(f"  variants: {now.done} of {now.pods} done, {now.failed} pods failed")
+        lines.append(f"  variants: {now.done} of {now.pods} done{_failed(target, now)}")
     if waiting is not None:
         lines.append(f"  waiting: {waiting}")
         lines += [f"  next: {waiting.fix}"] if waiting.fix else []
@@ -53,6 +61,14 @@ def state_report(cluster: Cluster, target: Target, job: Object) -> Report:
         "pods_now": [_pod_row(pod) for pod in pods],
     }
     return Report(data, "\n".join(lines))
+
+
+def _failed(target: Target, now: JobView) -> str:
+    """How many variants failed, and which."""
+    failed = now.failed_variants
+    if not failed:
+        return f", {now.failed} pods failed"
+    return f", {len(failed)} failed: {named(failed)} (starfreight jobs logs {target.name}-{failed[0]} {_ON})"
 
 
 def _pod_row(pod: Object) -> dict[str, Any]:

@@ -20,11 +20,13 @@ from starfreight.jobs.backends.kubernetes.client.documents import (
 from starfreight.jobs.backends.kubernetes.client.job_status import paused, view
 from starfreight.jobs.backends.kubernetes.client.pause import unpause
 from starfreight.jobs.backends.kubernetes.client.recreate import recreate, wait_until_deleted
+from starfreight.jobs.backends.kubernetes.client.release import release
 from starfreight.jobs.backends.kubernetes.client.targets import (
     JOB,
     ObjectKind,
     Target,
     check_namespace,
+    find_job,
     object_kind,
 )
 from starfreight.jobs.backends.kubernetes.manifests.names import ANNOTATION_RECIPE
@@ -46,11 +48,13 @@ def submit(
     documents: Sequence[Object],
     console: Console,
     earlier_names: Mapping[str, str] = _NO_NAMES,
+    *,
+    replace: bool = False,
 ) -> tuple[SubmittedJob, ...]:
     """Creates the jobs of a rendered recipe, unless the cluster has them already.
 
-    Equal names mean equal recipes. A running job is left alone, a cancelled one is resumed, a failed one is
-    created again, and a finished one stays finished.
+    Equal names mean equal work, also of objects of different kinds. A running job is left alone, a cancelled
+    one is resumed, a failed one is created again, and a finished one stays finished.
 
     Args:
         cluster: the cluster.
@@ -58,6 +62,8 @@ def submit(
         console: shows the state of each job.
         earlier_names: for each job its name by an earlier version of Starfreight, looked up if the cluster
             does not have the job under its own name.
+        replace: delete the jobs that are there, and create them again with the options in ``documents``; they
+            resume from their checkpoints.
 
     Raises:
         RecipeError: the server rejects a document as invalid; nothing was created.
@@ -66,12 +72,19 @@ def submit(
     """
     config_maps = [one for one in documents if one.get("kind") == "ConfigMap"]
     submitted = []
+    checked: set[ObjectKind] = set()
     for document in documents:
         kind = object_kind(document)
         if kind is not None:
             target = Target(kind, str(document["metadata"]["name"]))
+            if kind not in checked:
+                _check_kind(cluster, kind)
+                checked.add(kind)
+            existing = find_job(cluster, target.name)
             earlier = earlier_names.get(target.name)
-            submitted.append(_submit(cluster, target, document, config_maps, console, earlier))
+            if existing is None and earlier is not None:
+                existing = _find_earlier(cluster, Target(kind, earlier), replace)
+            submitted.append(_submit(cluster, target, document, config_maps, console, existing, replace))
     return tuple(submitted)
 
 
@@ -92,13 +105,21 @@ def resume(cluster: Cluster, target: Target, job: Object, console: Console) -> S
     if now.status == "failed":
         again = as_submitted(job)
         config_maps = [{"metadata": {"name": name}} for name in config_map_names(again)]
-        recreate(cluster, target, job, again, config_maps)
+        recreate(cluster, target, target, job, again, config_maps)
         console.note(f"{target.name} is submitted again.")
         return SubmittedJob(target, "again")
-    if now.status in ("stopped", "stopping"):
+    if paused(job) is not None and now.status in ("stopped", "stopping"):
         unpause(cluster, target, job)
         console.note(f"{target.name} is resumed.")
         return SubmittedJob(target, "resumed")
+    if now.status in ("stopped", "queued"):
+        return SubmittedJob(target, "resumed" if release(cluster, target, job, console) else "running")
+    if now.status == "deleting":
+        raise InputError(
+            f"The job {target.name} is being deleted.",
+            where=f"namespace {cluster.namespace}",
+            fix="submit its recipe again; it resumes from the last checkpoint",
+        )
     return SubmittedJob(target, "done" if now.status == "done" else "running")
 
 
@@ -108,16 +129,13 @@ def _submit(
     document: Object,
     config_maps: list[Object],
     console: Console,
-    earlier_name: str | None,
+    existing: tuple[Target, Object] | None,
+    replace: bool,
 ) -> SubmittedJob:
-    _check_kind(cluster, target.kind)
-    existing = cluster.find(target.path(cluster))
     if existing is not None:
-        submitted = _continue_existing(cluster, target, existing, document, config_maps, console)
-        if submitted is not None:
-            return submitted
-    elif earlier_name is not None:
-        submitted = _continue_earlier(cluster, Target(target.kind, earlier_name), console)
+        new = _New(target, in_namespace(cluster, document), config_maps)
+        how = _replace if replace else _continue
+        submitted = how(cluster, *existing, new, console)
         if submitted is not None:
             return submitted
     dry_run(cluster, target.kind, document, config_maps)
@@ -137,45 +155,70 @@ def _submit(
     return SubmittedJob(target, "created")
 
 
-def _continue_earlier(cluster: Cluster, target: Target, console: Console) -> SubmittedJob | None:
-    """Continues with a job that an earlier version named; ``None`` if it is gone, going or failed."""
-    existing = cluster.find(target.path(cluster))
-    if existing is None or view(existing).status in ("failed", "deleting"):
+@dataclass(frozen=True)
+class _New:
+    """A job to submit."""
+
+    target: Target
+    document: Object
+    config_maps: list[Object]
+
+
+def _find_earlier(cluster: Cluster, target: Target, replace: bool) -> tuple[Target, Object] | None:
+    """A job named by an earlier version; ``None`` if it is gone, going, or failed and not to be replaced."""
+    found = cluster.find(target.path(cluster))
+    if found is None or view(found).status == "deleting" or (view(found).status == "failed" and not replace):
         return None
-    return _continue_existing(cluster, target, existing, existing, [], console)
+    return target, found
 
 
-def _continue_existing(
-    cluster: Cluster,
-    target: Target,
-    existing: Object,
-    document: Object,
-    config_maps: list[Object],
-    console: Console,
+def _replace(
+    cluster: Cluster, target: Target, existing: Object, new: _New, console: Console
+) -> SubmittedJob | None:
+    """Deletes a job and creates it with new options; ``None`` if it is deleted already and can be created."""
+    if view(existing).status == "deleting":
+        return _continue(cluster, target, existing, new, console)
+    console.note(
+        f"{target.name} is deleted and submitted again with the current options. Its checkpoints are kept."
+    )
+    recreate(cluster, new.target, target, existing, new.document, new.config_maps)
+    return SubmittedJob(new.target, "again")
+
+
+def _continue(
+    cluster: Cluster, target: Target, existing: Object, new: _New, console: Console
 ) -> SubmittedJob | None:
     """Continues with a job that is in the cluster; ``None`` if it is deleted and can be created."""
     now = view(existing)
-    old = now.recipe_digest
-    new = (document["metadata"].get("annotations") or {}).get(ANNOTATION_RECIPE)
-    kept = "; it keeps the options it was submitted with" if old and new and old != new else ""
+    kept = _kept_options(target, now.recipe_digest, new)
     if now.status == "done":
         console.note(f"{target.name} is finished already{kept}.")
         return SubmittedJob(target, "done")
     if now.status == "failed":
         console.note(f"{target.name} failed before ({now.what}). It is submitted again, and resumes.")
-        recreate(cluster, target, existing, in_namespace(cluster, document), config_maps)
-        return SubmittedJob(target, "again")
+        recreate(cluster, new.target, target, existing, new.document, new.config_maps)
+        return SubmittedJob(new.target, "again")
     if now.status == "deleting":
         console.note(f"{target.name} is being deleted. Waiting for that.")
         wait_until_deleted(cluster, target, existing)
         return None
-    adopt_config_maps(cluster, target.kind, existing, config_maps)
+    if target == new.target:
+        adopt_config_maps(cluster, target.kind, existing, new.config_maps)
     if paused(existing) is not None:
         unpause(cluster, target, existing)
         console.note(f"{target.name} was cancelled before and is resumed{kept}.")
         return SubmittedJob(target, "resumed")
     console.note(f"{target.name} was submitted before and is not submitted again{kept}.")
     return SubmittedJob(target, "running")
+
+
+def _kept_options(target: Target, old: str | None, new: _New) -> str:
+    """A note on the options that an existing job keeps; empty if the new ones are the same."""
+    digest = (new.document["metadata"].get("annotations") or {}).get(ANNOTATION_RECIPE)
+    kind = "" if target.kind is new.target.kind else f" is a {target.kind.name}, and"
+    if target.name != new.target.name or (not kind and not (old and digest and old != digest)):
+        return ""
+    return f"; it{kind} keeps the options it was submitted with (to apply the current ones, add --replace)"
 
 
 def _check_kind(cluster: Cluster, kind: ObjectKind) -> None:

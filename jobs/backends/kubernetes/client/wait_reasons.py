@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
-from dataclasses import dataclass
-from typing import Literal
 
-from starfreight.errors import InputError, ServiceError, StarfreightError
 from starfreight.jobs.backends.kubernetes.client.cluster import Cluster
 from starfreight.jobs.backends.kubernetes.client.job_status import (
     container_spec,
     container_status,
     containers,
+    has_succeeded,
+    is_sweep,
+    is_working,
 )
+from starfreight.jobs.backends.kubernetes.client.owned_objects import owned_objects
 from starfreight.jobs.backends.kubernetes.client.refusals import clean
-from starfreight.jobs.backends.kubernetes.client.watch import list_all
-from starfreight.jobs.backends.kubernetes.manifests.names import LABEL_QUEUE
+from starfreight.jobs.backends.kubernetes.client.suspension import suspension
+from starfreight.jobs.backends.kubernetes.client.targets import nodes_of
+from starfreight.jobs.backends.kubernetes.client.wait_reason import REPLACE, WaitReason
+from starfreight.jobs.backends.kubernetes.client.warning_events import WarningEvent, warnings_of
 from starfreight.jobs.backends.kubernetes.manifests.templates import Object
-
-Kind = Literal["queue", "quota", "node", "image", "volume", "policy", "starting"]
 
 _IMAGE_REASONS = (
     "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError",
@@ -27,36 +27,22 @@ _IMAGE_REASONS = (
 )  # fmt: skip
 _CONTAINER_REASONS = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
 _VOLUME_REASONS = ("FailedMount", "FailedAttachVolume", "FailedMapVolume")
+_CREATE_REASONS = re.compile(r"FailedCreate|\w*Creation\w*Fail\w*|\w*Fail\w*Creation\w*")
+"""Reasons of a Job without pods, and of a JobSet or TrainJob without Jobs."""
 
-_CLAIMS_FIX = "check the claims of run.kubernetes: kubectl get pvc"
-_POLICY_FIX = "ask an admin about this policy"
-_QUOTA_FIX = "wait until other jobs have ended, request less, or ask an admin to raise the quota"
+_MOST_PODS = 3
+"""Waiting pods whose events are read: those of the others say the same."""
 
-_WORKLOADS = "apis/kueue.x-k8s.io/v1beta1"
-_NEWER_WORKLOADS = "apis/kueue.x-k8s.io/v1beta2"
-
-
-@dataclass(frozen=True)
-class WaitReason:
-    """The reason for a wait.
-
-    Attributes:
-        kind: of the reason.
-        what: explanation, shown after "Waiting: ".
-        fix: advice to the user, if any.
-    """
-
-    kind: Kind
-    what: str
-    fix: str | None = None
-
-    def __str__(self) -> str:
-        """One line."""
-        return f"{self.kind}: {self.what}" if self.kind != "starting" else self.what
+_CLAIMS_FIX = f"check the claims of run.kubernetes: kubectl get pvc. To change them, {REPLACE}"
+_POLICY_FIX = f"ask an admin about this policy, or change the value that it names and {REPLACE}"
+_QUOTA_FIX = (
+    "wait until other jobs have ended, ask an admin to raise the quota, or request less "
+    f"(run.gpus, run.memory) and {REPLACE}"
+)
 
 
 def wait_reason(cluster: Cluster, job: Object, pods: list[Object]) -> WaitReason:
-    """The reason why none of a job's pods is running.
+    """The reason why some or all of a job's pods are not running.
 
     Args:
         cluster: the cluster.
@@ -64,73 +50,59 @@ def wait_reason(cluster: Cluster, job: Object, pods: list[Object]) -> WaitReason
         pods: its pods that have not ended.
     """
     if (job.get("spec") or {}).get("suspend"):
-        return _queue(cluster, job)
-    if not pods:
-        return _pod_not_created(_events(cluster, job))
-    pod = pods[0]
-    return _image(pod) or _unscheduled(pod) or _container(pod) or _volume(cluster, pod)
-
-
-def _queue(cluster: Cluster, job: Object) -> WaitReason:
-    queue = (job["metadata"].get("labels") or {}).get(LABEL_QUEUE)
-    if not queue:
-        return WaitReason("queue", "it is suspended", "starfreight jobs resume")
-    message = _kueue_message(cluster, job)
-    missing = re.search(r"(LocalQueue|ClusterQueue) \S+ (doesn't|does not) exist|is inactive", message)
-    return WaitReason(
-        "queue",
-        f"in the queue {queue}{': ' + message if message else ''}",
-        "name an existing queue with --queue: kubectl get localqueues lists them" if missing else None,
+        return suspension(cluster, job)
+    waiting = [pod for pod in pods if not is_working(pod)]
+    for pod in waiting:
+        found = _image(pod) or _unscheduled(pod) or _container(pod)
+        if found is not None:
+            return found
+    if waiting:
+        reported = _first(warnings_of(cluster, waiting[:_MOST_PODS]))
+        return reported or WaitReason("starting", "its pod is being started")
+    return _first(warnings_of(cluster, owned_objects(cluster, job))) or WaitReason(
+        "starting", "its pod is not created yet"
     )
 
 
-def workload(cluster: Cluster, job: Object) -> tuple[str, Object] | None:
-    """Kueue's Workload of a job, and the path of its kind; ``None`` if the cluster lacks Kueue.
+def is_waiting(job: Object, pods: list[Object]) -> bool:
+    """True if a job cannot work with the pods that it has.
 
-    Raises:
-        ServiceError: it may not be read, or Kueue has not created it yet.
+    One that runs is enough for a job or a sweep; a job on several nodes needs all of them.
+
+    Args:
+        job: the job.
+        pods: its pods, also those that have ended.
     """
-    selector = f"kueue.x-k8s.io/job-uid={job['metadata']['uid']}"
-    for group in (_NEWER_WORKLOADS, _WORKLOADS):
-        path = cluster.path(group, "workloads")
-        try:
-            found = list_all(cluster, path, labelSelector=selector)
-        except InputError:  # Kueue has another version, or is not installed.
-            continue
-        if found:
-            return path, found[0]
-        raise ServiceError(
-            "Kueue has not created a Workload for the job yet.",
-            where=f"job {job['metadata']['name']}, namespace {cluster.namespace}",
-            fix="run the same command again in a moment; kubectl get workloads lists the Workloads",
-        )
-    return None
+    needed = nodes_of(job)
+    if is_sweep(job):
+        return not any(map(is_working, pods))
+    return sum(is_working(pod) or has_succeeded(pod) for pod in pods) < needed
 
 
-def _kueue_message(cluster: Cluster, job: Object) -> str:
-    found = None
-    with contextlib.suppress(StarfreightError):  # Without the right to read it, use the events.
-        found = workload(cluster, job)
-    if found is None:
-        return next(iter(_messages(_events(cluster, job))), "")
-    for one in (found[1].get("status") or {}).get("conditions") or ():
-        if one.get("type") in ("QuotaReserved", "Admitted") and one.get("status") == "False":
-            return clean(one.get("message") or one.get("reason") or "")
-    return ""
+def _first(warnings: list[WarningEvent]) -> WaitReason | None:
+    return _explained(warnings[0]) if warnings else None
 
 
-def _pod_not_created(events: list[Object]) -> WaitReason:
-    for message in _messages([one for one in events if one.get("reason") == "FailedCreate"]):
+def _explained(warning: WarningEvent) -> WaitReason:
+    message = warning.message
+    if warning.reason in _VOLUME_REASONS:
+        return WaitReason("volume", message, _CLAIMS_FIX)
+    if _CREATE_REASONS.fullmatch(warning.reason):
         if "exceeded quota" in message:
+            return WaitReason("quota", f"the namespace's quota is used up: {message}", _QUOTA_FIX)
+        if "must specify" in message and "quota" in message:
             return WaitReason(
                 "quota",
-                f"the namespace's quota is used up: {message}",
-                _QUOTA_FIX,
+                f"the namespace's quota: {message}",
+                f"set run.memory in the recipe, and {REPLACE}",
             )
-        if "must specify" in message and "quota" in message:
-            return WaitReason("quota", f"the namespace's quota: {message}", "set run.memory in the recipe")
-        return WaitReason("policy", f"the cluster refuses the pod: {message}", _POLICY_FIX)
-    return WaitReason("starting", "its pod is not created yet")
+        if "is forbidden" in message or "denied" in message:
+            return WaitReason("policy", f"the cluster refuses the pod: {message}", _POLICY_FIX)
+    return WaitReason(
+        "cluster",
+        f"{warning.reason}: {message}",
+        f"show it to an admin; kubectl describe {warning.subject.lower()} lists all events",
+    )
 
 
 def _image(pod: Object) -> WaitReason | None:
@@ -141,7 +113,8 @@ def _image(pod: Object) -> WaitReason | None:
                 "image",
                 f"the image of {name} cannot be pulled: {container_spec(pod, name).get('image', '?')}: "
                 f"{clean(waiting.get('message') or waiting['reason'])}",
-                "check run.image, run.kubernetes.image_pull_secrets, and the nodes' access to the registry",
+                "check run.image, run.kubernetes.image_pull_secrets, and the nodes' access to the registry; "
+                f"after a correction, {REPLACE}",
             )
     return None
 
@@ -151,7 +124,7 @@ def _unscheduled(pod: Object) -> WaitReason | None:
         if one.get("type") == "PodScheduled" and one.get("status") == "False":
             message = clean(one.get("message") or one.get("reason") or "")
             if "persistentvolumeclaim" in message.lower():
-                return WaitReason("volume", message, _CLAIMS_FIX)
+                return WaitReason("volume", _shortages(message), _CLAIMS_FIX)
             if one.get("reason") == "SchedulingGated":
                 return WaitReason("queue", f"held back: {message}")
             return WaitReason("node", f"no node fits: {_shortages(message)}", _node_fix(message))
@@ -159,8 +132,12 @@ def _unscheduled(pod: Object) -> WaitReason | None:
 
 
 def _shortages(message: str) -> str:
-    """The scheduler's message, e.g. ``0/3 nodes are available: 2 Insufficient cpu``, without preemption."""
-    return message.partition("preemption:")[0].strip().rstrip(".")
+    """The scheduler's message, e.g. ``0/3 nodes are available: 2 Insufficient cpu``.
+
+    What it says about preemption and resource claims is left out.
+    """
+    before = message.partition("preemption:")[0]
+    return before.replace("no new claims to deallocate", "").strip(" .,;")
 
 
 def _node_fix(message: str) -> str | None:
@@ -168,12 +145,15 @@ def _node_fix(message: str) -> str | None:
         short = sorted(set(re.findall(r"Insufficient ([A-Za-z0-9./-]+)", message)))
         return (
             f"wait for a node with enough {', '.join(one.rstrip('.') for one in short)}, or request less "
-            "(run.gpus, run.memory)"
+            f"(run.gpus, run.memory) and {REPLACE}"
         )
     if "taint" in message:
-        return "add the taint to run.kubernetes.tolerations"
+        return f"add the taint to run.kubernetes.tolerations, and {REPLACE}"
     if "didn't match" in message:
-        return "check run.kubernetes.node_selector (kubectl get nodes --show-labels)"
+        return (
+            "check run.kubernetes.node_selector (kubectl get nodes --show-labels); after a correction, "
+            f"{REPLACE}"
+        )
     return None
 
 
@@ -185,29 +165,6 @@ def _container(pod: Object) -> WaitReason | None:
                 "policy",
                 f"the container {name} cannot be created: "
                 f"{clean(waiting.get('message') or waiting['reason'])}",
-                "check the image and the secrets in the recipe's run",
+                f"check the image and the secrets in the recipe's run; after a correction, {REPLACE}",
             )
     return None
-
-
-def _volume(cluster: Cluster, pod: Object) -> WaitReason:
-    failures = [one for one in _events(cluster, pod) if one.get("reason") in _VOLUME_REASONS]
-    for message in _messages(failures):
-        return WaitReason("volume", message, _CLAIMS_FIX)
-    return WaitReason("starting", "its pod is being started")
-
-
-def _events(cluster: Cluster, one: Object) -> list[Object]:
-    """Events of an object, the newest last; none without the right to read them."""
-    try:
-        found = list_all(
-            cluster, cluster.core("events"), fieldSelector=f"involvedObject.uid={one['metadata']['uid']}"
-        )
-    except StarfreightError:
-        return []
-    return sorted(found, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
-
-
-def _messages(events: list[Object]) -> list[str]:
-    """Messages of events, the newest first."""
-    return [clean(one.get("message") or one.get("reason") or "") for one in reversed(events)]

@@ -81,7 +81,7 @@ def changes(
     seconds: int = _WATCH,
     **query: str,
 ) -> Iterator[Change | None]:
-    """Yields all objects of a list as ``ADDED``, then ``None``, then each change.
+    """Yields all objects of a list as ``ADDED``, then ``None``, then each change, and ``None`` now and then.
 
     A lost connection is reopened at the last version. If that version has expired, the list is read again,
     and the differences are yielded as changes.
@@ -90,7 +90,7 @@ def changes(
         cluster: the cluster.
         path: of the list.
         until: called after each change and each watch; true ends the iteration.
-        seconds: time after which the server closes each watch.
+        seconds: time after which the server closes each watch; ``None`` is yielded then.
         query: selectors.
 
     Raises:
@@ -126,8 +126,8 @@ def _watch(
     until: Callable[[], bool],
     seconds: int,
     query: dict[str, str],
-) -> Iterator[Change]:
-    """Yields the changes after a version, until it expires."""
+) -> Iterator[Change | None]:
+    """Yields the changes after a version, until it expires, and ``None`` at the end of each watch."""
     while not until():
         began = time.monotonic()
         with cluster.stream(
@@ -161,6 +161,7 @@ def _watch(
                     return
         if time.monotonic() - began < _PAUSE:  # Do not flood a server that closes every watch at once.
             time.sleep(_PAUSE)
+        yield None
 
 
 def wait_for_change(cluster: Cluster, path: str, seconds: int, **query: str) -> None:

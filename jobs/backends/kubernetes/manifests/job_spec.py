@@ -17,6 +17,7 @@ from starfreight.jobs.backends.kubernetes.manifests.versions import IMAGE_VOLUME
 from starfreight.jobs.data.sources import kind_of
 from starfreight.jobs.kinds.interface import JobKind
 from starfreight.jobs.planning.pod import PodResources, base_is_fetched
+from starfreight.jobs.prepare.check_processes import check_processes
 from starfreight.recipe import Recipe, RecipeFile, expand
 from starfreight.recipe.kubernetes import KubernetesOptions
 from starfreight.registry import parse_digest_reference
@@ -123,6 +124,7 @@ def plan_job(kind: JobKind, file: RecipeFile, server: Version) -> JobSpec:
     last_step = choose_last_step(kind, options)
     _check_steps(recipe, last_step, len(variants))
     for variant in variants:
+        check_processes(variant.training, variant.run, in_cluster=True)
         _check_paths(variant, file.folder)
     image, digest = choose_image(kind.image, recipe.run.image)
     # JobSet validates the names of its pods, including the random suffix of five characters.

@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+from kubernetes_controllers import Controllers
 
 from starfreight.console import Console
 from starfreight.jobs.backends.kubernetes.client.cluster import Cluster
@@ -71,9 +72,19 @@ class Api:
         self.version = "v1.34.2"
         self.date: str | None = None
         self.port = 0
+        self.loaded = 0.0
+        """Time until which all requests are refused."""
+        self.controllers: Controllers | None = None
+        """Act after each write; without them, objects stay as they were written."""
+        self.history: list[tuple[str, str, dict[str, Any]]] = []
+        """All changes: the kind of change, the path, and the object after it."""
         self._versions = itertools.count(1)
         self._server: ThreadingHTTPServer | None = None
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
+
+    def restart(self, seconds: float) -> None:
+        """Answers like a server that has just started: 403, until it has loaded the rules for access."""
+        self.loaded = time.monotonic() + seconds
 
     def start(self) -> None:
         """Starts listening; a restarted server keeps its port."""
@@ -111,8 +122,35 @@ class Api:
                 "resourceVersion": str(next(self._versions)),
             },
         }
+        kind = "MODIFIED" if path in self.objects else "ADDED"
         self.objects[path] = made
+        self._note(kind, path, made)
         return made
+
+    def change(self, path: str, change: dict[str, Any], manager: str) -> dict[str, Any]:
+        """Changes an object by a merge patch, and records who changed which keys of its ``spec``."""
+        there = self.objects[path]
+        merge(there, json.loads(json.dumps(change)))
+        fields = {f"f:{key}": {} for key in change.get("spec") or {}}
+        if fields and self.controllers is not None:
+            entry = {"manager": manager, "time": "2026-01-01T12:00:00Z", "fieldsV1": {"f:spec": fields}}
+            kept = [
+                one for one in there["metadata"].get("managedFields", ())
+                if not fields.keys() & one["fieldsV1"]["f:spec"].keys()
+            ]  # fmt: skip
+            there["metadata"]["managedFields"] = [*kept, entry]
+        there["metadata"]["resourceVersion"] = str(next(self._versions))
+        self._note("MODIFIED", path, there)
+        return there
+
+    def remove(self, path: str) -> None:
+        """Deletes an object."""
+        gone = self.objects.pop(path)
+        gone["metadata"]["resourceVersion"] = str(next(self._versions))
+        self._note("DELETED", path, gone)
+
+    def _note(self, kind: str, path: str, one: dict[str, Any]) -> None:
+        self.history.append((kind, path, json.loads(json.dumps(one))))
 
     def job(self, name: str, **body: Any) -> dict[str, Any]:
         """Creates a submitted Job."""
@@ -135,29 +173,46 @@ class Api:
 
     def answer(self, asked: Asked) -> Reply:
         """The answer of a working server."""
-        with self._lock:
+        if time.monotonic() < self.loaded:
+            said = 'User "eve" cannot get resource "jobs" in API group "batch" in the namespace "research"'
+            return Reply(403, status(403, "Forbidden", said))
+        with self.lock:
             if asked.path == "/version":
                 return Reply(body={"gitVersion": self.version})
             if asked.method == "GET":
                 return self._read(asked)
             if asked.method == "POST":
-                return self._create(asked)
+                made = self._create(asked)
+                if self.controllers is not None and "dryRun" not in asked.query:
+                    self.controllers.act()
+                return made
             there = self.objects.get(asked.path)
             if there is None:
                 return Reply(404, status(404, "NotFound", "not found"))
             if asked.method == "DELETE":
-                del self.objects[asked.path]
+                self.remove(asked.path)
+                if self.controllers is not None:
+                    self.controllers.deleted(there)
+                    self.controllers.act()
                 return Reply(body=status(200, "", "deleted"))
-            merge(there, asked.body)
+            self.change(asked.path, asked.body, "OpenAPI-Generator")
+            if self.controllers is not None:
+                self.controllers.act()
             return Reply(body=there)
 
     def _create(self, asked: Asked) -> Reply:
-        path = f"{asked.path}/{asked.body['metadata']['name']}"
+        body = json.loads(json.dumps(asked.body))
+        metadata = body["metadata"]
+        if "generateName" in metadata:
+            metadata["name"] = f"{metadata['generateName']}{next(self._versions)}"
+        path = f"{asked.path}/{metadata['name']}"
         if path in self.objects:
             return Reply(409, status(409, "AlreadyExists", f"{path} already exists"))
         if "dryRun" in asked.query:
             return Reply(201, asked.body)
-        return Reply(201, self.put(path, **json.loads(json.dumps(asked.body))))
+        if self.controllers is not None:
+            metadata["uid"] = f"uid-of-{metadata['name']}-{next(self._versions)}"
+        return Reply(201, self.put(path, **body))
 
     def _read(self, asked: Asked) -> Reply:
         if asked.path in self.objects:
@@ -168,13 +223,24 @@ class Api:
         if not custom and not re.search(r"/(jobs|pods|events|configmaps|workloads)$", asked.path):
             return Reply(404, status(404, "NotFound", f"{asked.path} not found"))
         if "watch" in asked.query:
-            return Reply(pieces=_silence(int(asked.query.get("timeoutSeconds", "1"))))
+            return Reply(pieces=self._watch(asked))
         found = [one for path, one in self.objects.items() if path.rpartition("/")[0] == asked.path]
         found = [one for one in found if _selected(one, asked.query)]
         begin, limit = int(asked.query.get("continue", 0)), int(asked.query.get("limit", len(found) or 1))
         more = {"continue": str(begin + limit)} if begin + limit < len(found) else {}
-        metadata = {"resourceVersion": "1000", **more}
+        version = "1000" if self.controllers is None else str(next(self._versions))
+        metadata = {"resourceVersion": version, **more}
         return Reply(body={"metadata": metadata, "items": found[begin : begin + limit]})
+
+    def _watch(self, asked: Asked) -> Iterator[bytes]:
+        """The changes after a version. Without controllers, none."""
+        time.sleep(min(int(asked.query.get("timeoutSeconds", "1")), 0.2))
+        seen = int(asked.query["resourceVersion"]) if self.controllers is not None else 1 << 60
+        for kind, path, one in list(self.history):
+            newer = int(one["metadata"]["resourceVersion"]) > seen
+            if newer and path.rpartition("/")[0] == asked.path and _selected(one, asked.query):
+                yield json.dumps({"type": kind, "object": one}).encode() + b"\n"
+        yield b""
 
 
 def merge(target: dict[str, Any], change: dict[str, Any]) -> None:
@@ -195,12 +261,11 @@ def _selected(one: dict[str, Any], query: dict[str, str]) -> bool:
         if key not in labels or (equals and labels[key] != value):
             return False
     key, _, value = query.get("fieldSelector", "").partition("=")
+    if (
+        key == "involvedObject.uid"
+    ):  # Events of tests that do not say what they are about are about everything.
+        return one.get("involvedObject", {"uid": value})["uid"] == value
     return key != "metadata.name" or one["metadata"]["name"] == value
-
-
-def _silence(seconds: int) -> Iterator[bytes]:
-    time.sleep(min(seconds, 0.2))
-    yield b""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -299,6 +364,15 @@ class Said(Console):
 def said() -> Said:
     """A console that records its notes."""
     return Said()
+
+
+@pytest.fixture
+def controllers(api: Api) -> Controllers:
+    """The controllers of Jobs, JobSet, Trainer and Kueue, which act after each write."""
+    api.controllers = Controllers(api)
+    for group in ("jobset.x-k8s.io/v1alpha2", "trainer.kubeflow.org/v1alpha1"):
+        api.objects[f"/apis/{group}"] = {"metadata": {}}
+    return api.controllers
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from starfreight.cli import main
-from starfreight.errors import InputError, JobFailed, JobStopped
+from starfreight.errors import InputError, JobFailed, JobStopped, StarfreightError
 from starfreight.jobs.backends.kubernetes.backend import follow_all
 from starfreight.jobs.backends.kubernetes.client.cluster import Cluster
 from starfreight.jobs.backends.kubernetes.client.follow import follow
@@ -147,6 +147,17 @@ class TestFollowing:
         with pytest.raises(kind, match=words):
             follow(cluster, Target(JOB, "acme"), said)
 
+    @pytest.mark.parametrize("state", [ended(2), ended(3), ended(137, reason="OOMKilled")])
+    def test_a_failure_that_needs_other_options_advises_to_submit_again(
+        self, api: Any, cluster: Cluster, said: Any, reply: Any, state: dict[str, Any]
+    ) -> None:
+        """A resume would keep the wrong ones."""
+        self._serve(api, reply, [], state, condition("Failed"))
+        with pytest.raises(StarfreightError) as error:
+            follow(cluster, Target(JOB, "acme"), said)
+        assert "submit the corrected recipe again" in str(error.value.fix)
+        assert "jobs resume" not in str(error.value.fix)
+
     def test_a_sweep_is_followed_by_one_watch_on_its_job(
         self, api: Any, cluster: Cluster, said: Any, reply: Any
     ) -> None:
@@ -170,7 +181,11 @@ class TestFollowing:
         with pytest.raises(JobFailed, match="1 of 4 variants failed: 3"):
             follow(cluster, Target(JOB, "acme"), said)
         assert len([one for one in api.asked if "watch" in one.query]) == 1
-        assert not [one for one in api.asked if one.path.endswith("/pods")]
+        # The pods are read once, after the end, for the exit codes of those that failed.
+        pods = [number for number, one in enumerate(api.asked) if one.path.endswith("/pods")]
+        (watch,) = [number for number, one in enumerate(api.asked) if "watch" in one.query]
+        assert len(pods) == 1
+        assert pods[0] > watch
 
     def test_a_job_that_is_deleted_meanwhile_is_said(
         self, api: Any, cluster: Cluster, said: Any, reply: Any

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from starfreight.jobs.backends.kubernetes.client.cluster import Cluster
-from starfreight.jobs.backends.kubernetes.client.follow import indexes
-from starfreight.jobs.backends.kubernetes.client.job_status import age, end_of, view
+from starfreight.jobs.backends.kubernetes.client.job_status import age, end_of, indexes, view
 from starfreight.jobs.backends.kubernetes.client.wait_reasons import wait_reason
 
 PODS = "/api/v1/namespaces/research/pods"
@@ -122,6 +121,24 @@ class TestWaiting:
         assert found.kind == kind
         assert said.rstrip(".") in found.what
         assert fix in str(found.fix)
+
+    @pytest.mark.parametrize(
+        "said",
+        [
+            "0/1 nodes are available: 1 Insufficient cpu. no new claims to deallocate, preemption: 0/1 nodes "
+            "are available: 1 Preemption is not helpful for scheduling.",
+            "0/1 nodes are available: 1 Insufficient cpu. preemption: 0/1 nodes are available.",
+            "0/1 nodes are available: 1 Insufficient cpu. no new claims to deallocate.",
+            "0/1 nodes are available: 1 Insufficient cpu.",
+        ],
+    )
+    def test_the_schedulers_words_on_preemption_are_left_out(
+        self, api: Any, cluster: Cluster, said: str
+    ) -> None:
+        held = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": said}
+        api.pod("acme-1", "acme", {}, "Pending", conditions=[held])
+        found = wait_reason(cluster, api.job("acme"), [api.objects[f"{PODS}/acme-1"]])
+        assert found.what == "no node fits: 0/1 nodes are available: 1 Insufficient cpu"
 
     @pytest.mark.parametrize("reason", ["ErrImagePull", "ImagePullBackOff", "InvalidImageName"])
     def test_an_image_that_cannot_be_pulled(self, api: Any, cluster: Cluster, reason: str) -> None:
