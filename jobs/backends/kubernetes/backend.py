@@ -40,6 +40,7 @@ class KubernetesBackend:
 
         The Jobs of a sweep are independent of each other; the first failure is raised at the end.
         """
+        from starfreight.jobs.backends.kubernetes.client.preflight import warnings_before
         from starfreight.jobs.backends.kubernetes.client.submit import submit
         from starfreight.jobs.backends.kubernetes.manifests.render import render
 
@@ -51,7 +52,9 @@ class KubernetesBackend:
             patience=LONG_PATIENCE,
         )
         rendered = render(file, version=cluster.version(), kind=request.kind)
-        for warning in rendered.warnings:
+        options = file.recipe.run.kubernetes
+        pods = options.nodes * len(rendered.results)
+        for warning in (*rendered.warnings, *warnings_before(cluster, options, pods)):
             console.note(f"Warning: {warning}")
         submitted = submit(
             cluster, rendered.documents, console, rendered.earlier_names, replace=request.replace
