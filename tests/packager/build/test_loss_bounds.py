@@ -25,8 +25,7 @@ def problem(measured: np.ndarray) -> str | None:
 def test_every_quantization_has_bounds(quantization: Quantization) -> None:
     merged, other = (bounds_of(quantization, other_base=flag) for flag in (False, True))
     assert 0 < merged.difference < other.difference < 1.5
-    assert 0 < merged.spread < other.spread < 2.5
-    assert 0 < merged.correlation < other.correlation < 1
+    assert 0 < merged.spread < other.spread <= 2.5
 
 
 def test_the_figures_are_those_of_their_definitions() -> None:
@@ -45,6 +44,36 @@ def test_a_weak_adapter_that_is_missing_or_scaled_is_found_by_its_share(scale: f
     measured = BASE + scale * EFFECT + RANDOM.normal(0, 0.05, 500)
     assert abs(compare(measured, BASE + EFFECT, BASE).difference) < BOUNDS.difference
     assert "of the adapter's effect" in (problem(measured) or "")
+
+
+MANY_BASE, MANY_EFFECT = np.tile(BASE, 8), np.tile(EFFECT, 8)
+"""As many tokens as a small model's sample."""
+
+
+def rounded(share: float, noise: float, quantization: Quantization, size: float = 1) -> str | None:
+    """Judge a share of the adapter's effect under noise, which is given as a multiple of the effect."""
+    effect = size * MANY_EFFECT
+    scale = noise * math.sqrt(float(np.mean(effect**2)))
+    measured = MANY_BASE + share * effect + np.random.default_rng(7).normal(0, scale, 4000)
+    found = compare(measured, MANY_BASE + effect, MANY_BASE)
+    assert found.share == pytest.approx(share, abs=0.04) and found.noise == pytest.approx(noise, abs=0.03)
+    return found.problem(bounds_of(quantization, other_base=False))
+
+
+@pytest.mark.parametrize(
+    ("quantization", "share", "noise", "size"),
+    [("Q5_K_M", 0.86, 0.28, 1), ("Q4_K_M", 0.71, 0.48, 1), ("F32", 0.52, 0.89, 0.1)],
+)
+def test_rounding_that_undoes_part_of_a_weak_adapter_passes(
+    quantization: str, share: float, noise: float, size: float
+) -> None:
+    """Measured: 40 steps of QLoRA, and 10 steps of LoRA at a very low learning rate."""
+    assert rounded(share, noise, Quantization(quantization), size) is None
+
+
+@pytest.mark.parametrize(("share", "noise"), [(0.5, 0.28), (0.2, 0.75), (1.9, 0.75)])
+def test_another_adapter_is_found_under_such_rounding(share: float, noise: float) -> None:
+    assert "of the adapter's effect" in (rounded(share, noise, Quantization.Q4_K_M) or "")
 
 
 def test_an_adapter_that_makes_up_for_nf4_passes() -> None:
