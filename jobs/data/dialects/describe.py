@@ -119,7 +119,8 @@ def read_sample(sample: Sample, data: Data) -> Reading:
         raise InputError(
             "A source of files has no instructions.",
             where=sample.name,
-            fix="name a file of records, or dataset: and a directory of such files; for files of code, set data.format to fim",
+            fix="name a file of records, or dataset: and a directory of such files; for files of code, "
+            "set data.format to fim",
         )
     return read_conversation(sample.content, data, sample.name)
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from starfreight.errors import InputError
 from starfreight.jobs.data.dialects.interface import Draft, Role, Turn
-from starfreight.jobs.data.dialects.values import is_missing, text_of, type_of
+from starfreight.jobs.data.dialects.values import optional_text, text_of, type_of
+from starfreight.jobs.data.rows.values import is_missing
 
 _ROLES: dict[str, Role] = {
     "system": "system", "developer": "system",
@@ -74,7 +75,7 @@ def system_of(fields: Mapping[str, Any], where: str) -> str:
     Raises:
         InputError: there are two different ones.
     """
-    texts = {text_of(fields[name], name, where) for name in _SYSTEMS if name in fields} - {""}
+    texts = {optional_text(fields, name, where) for name in _SYSTEMS} - {""}
     if len(texts) > 1:
         raise InputError(
             "A record has different texts in system and system_prompt.", where=where, fix="keep one of them"

@@ -10,7 +10,8 @@ from starfreight.errors import InputError
 from starfreight.jobs.data.dialects.interface import Draft, Role, Turn
 from starfreight.jobs.data.dialects.messages import draft_of, has_tools, is_given, system_of
 from starfreight.jobs.data.dialects.turns import SEPARATOR, SYSTEM
-from starfreight.jobs.data.dialects.values import is_missing, text_of
+from starfreight.jobs.data.dialects.values import optional_text, text_of
+from starfreight.jobs.data.rows.values import is_missing
 
 _SYSTEMS = ("system", "system_prompt")
 _TOOLS = ("tools", "functions")
@@ -53,7 +54,7 @@ class Pair:
             drafts = [_history(fields.get("history"), where)]
             if drafts[0].turns:
                 notes.append("with history")
-            added = text_of(fields["input"], "input", where) if "input" in fields else ""
+            added = optional_text(fields, "input", where)
             text = text_of(prompt, self.keys[0], where)
             if added.strip():
                 notes.append("with input")

@@ -12,7 +12,7 @@ from starfreight.jobs.data.dialects.messages import Messages, is_given
 from starfreight.jobs.data.dialects.pairs import Pair
 from starfreight.jobs.data.dialects.turns import ordered_turns
 from starfreight.jobs.data.dialects.unknown import unknown_dialect
-from starfreight.jobs.data.dialects.values import is_missing
+from starfreight.jobs.data.rows.values import is_missing
 from starfreight.jobs.data.sources.common_columns import is_about_file
 from starfreight.recipe.data import Columns, Data
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from starfreight.errors import InputError
 from starfreight.jobs.data.dialects.interface import Dialect
-from starfreight.jobs.data.dialects.values import is_missing
+from starfreight.jobs.data.rows.values import is_missing
 
 _PROMPTS = ("prompt", "instruction", "question", "query", "problem", "task", "input", "user", "request")
 _ANSWERS = (

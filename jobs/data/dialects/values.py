@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from starfreight.errors import InputError
 from starfreight.jobs.data.rows.values import OtherValue
 
 _TYPES = {"dict": "object", "str": "text"}
-
-
-def is_missing(value: Any) -> bool:
-    """Return true for null, and for NaN, which pandas writes in its place."""
-    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def text_of(value: Any, key: str, where: str) -> str:
@@ -42,6 +38,18 @@ def text_of(value: Any, key: str, where: str) -> str:
         where=where,
         fix="write it as text, or name another column in data.columns",
     )
+
+
+def optional_text(fields: Mapping[str, Any], key: str, where: str) -> str:
+    """Return a value beside a conversation as text; empty without one, and for an empty list or object.
+
+    Raises:
+        InputError: as :func:`text_of`.
+    """
+    value = fields.get(key)
+    if value is None or (isinstance(value, list | tuple | Mapping) and not value):
+        return ""
+    return text_of(value, key, where)
 
 
 def type_of(value: Any) -> str:

@@ -34,8 +34,7 @@ _LETTERS = bytes(code for code in range(0x80) if chr(code).isalpha())
 _UPPER, _LOWER = re.compile(rb"[A-Z]"), re.compile(rb"[a-z]+")
 _BINARY = re.compile(rb"0?[bB][01]{1,128}")
 _SYLLABLE = 2.5
-"""Mean length of the runs of small letters: 3 or more in names; 1.7 in Base64, of whose lines of 64 characters
-1% reach this bound."""
+"""Mean length of the runs of small letters: 3 or more in names, 1.7 in Base64 (2.5 in 1% of lines of 64)."""
 _HEX = re.compile(rb"(?=[0-9]*[a-fA-F])(?:[0-9a-f]+|[0-9A-F]+)")
 _BETWEEN = r"[,;: \t\r\n\"']{0,16}"
 # Each starts with bytes of its own, which are quick to find.
@@ -90,9 +89,19 @@ def _is_encoded(word: bytes) -> bool:
     digits = len(word.translate(None, _LETTERS)) - marks
     if digits and _HEX.fullmatch(word):
         return _BINARY.fullmatch(word) is None
-    if _UPPER.search(word) is None:  # A path such as com/example/shop, unless a part of it is long.
-        return max(map(len, word.split(b"/"))) >= _CERTAIN
-    runs = _LOWER.findall(word)
-    if runs and sum(map(len, runs)) >= _SYLLABLE * len(runs):  # SeamlessM4Tv2PreTrainedModel
+    if is_name(word):
         return False
-    return len(word) >= _CERTAIN or (digits >= 2 and bool(runs))
+    mixed = _UPPER.search(word) is not None and _LOWER.search(word) is not None
+    return len(word) >= _CERTAIN or (digits >= 2 and mixed)
+
+
+def is_name(data: bytes) -> bool:
+    """Return true for names and paths: SeamlessM4Tv2PreTrainedModel, com/example/shop.
+
+    Args:
+        data: a word, or lines of words.
+    """
+    if _UPPER.search(data) is None:
+        return b"/" in data and max(map(len, data.split(b"/"))) < _CERTAIN
+    runs = _LOWER.findall(data)
+    return bool(runs) and sum(map(len, runs)) >= _SYLLABLE * len(runs)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from starfreight.jobs.data.filters.encoded_data import LONGEST_WORD, MOST_ENCODED, find_encoded
+from starfreight.jobs.data.filters.encoded_data import LONGEST_WORD, MOST_ENCODED, find_encoded, is_name
 from starfreight.jobs.data.filters.file_filter import FileFilter
 from starfreight.jobs.data.filters.interface import Document
 
@@ -89,7 +89,7 @@ def _has_base64(text: str) -> bool:
     seen = 0
     for line in _BASE64_LINE.finditer(text):
         if line.start() >= seen and (block := _BASE64.match(text, line.start())):
-            if block.end() - block.start() > LONGEST_BLOCK:
+            if block.end() - block.start() > LONGEST_BLOCK and not is_name(block[0].encode()):
                 return True
             seen = block.end()
     return False

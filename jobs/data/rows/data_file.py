@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -11,13 +12,18 @@ from typing import IO
 
 from starfreight.errors import InputError
 from starfreight.files import open_regular
-from starfreight.jobs.data.decompress import decompressed
+from starfreight.jobs.data.decompress import SUFFIXES, decompressed
 
 FORMATS = {
     "parquet": "parquet", "arrow": "arrow", "jsonl": "json", "json": "json", "ndjson": "json",
     "csv": "csv", "tsv": "csv", "txt": "text",
 }  # fmt: skip
 """The format by suffix. As many files of two formats are read as the first of them."""
+_ABOUT_DATA = re.compile(
+    r"(?:.*/)?(?:licen[cs]e|copying|notice|readme|citation|authors|changelog|requirements)\b[^/]*\.txt",
+    re.IGNORECASE,
+)
+"""Texts beside the data, read only if there is nothing else."""
 _MOST_MEMBERS = 10_000
 
 
@@ -28,6 +34,8 @@ def chosen_format(dataset: Path, names: Sequence[str]) -> tuple[str, list[str]]:
         InputError: no file has a format that is read.
     """
     formats = {name: format_of(dataset / name) for name in names}
+    data = {name: found for name, found in formats.items() if not _ABOUT_DATA.fullmatch(name)}
+    formats = data if any(data.values()) else formats
     counts = Counter(suffix for suffix in formats.values() if suffix)
     if not counts:
         suffixes = Counter(
@@ -44,15 +52,20 @@ def chosen_format(dataset: Path, names: Sequence[str]) -> tuple[str, list[str]]:
     order = list(FORMATS)
     suffix = min(counts, key=lambda each: (-counts[each], order.index(each)))
     kind = FORMATS[suffix]
-    return kind, [name for name in names if FORMATS.get(formats[name] or "") == kind]
+    return kind, [name for name in names if FORMATS.get(formats.get(name) or "") == kind]
 
 
 def format_of(path: Path) -> str | None:
-    """Return the suffix that tells the format: ``jsonl`` of ``a.jsonl.gz``, or of the files of an archive."""
+    """Return the suffix that tells the format: ``jsonl`` of ``a.jsonl.gz``, or of the files of an archive.
+
+    A suffix after it is one of compression; ``train.jsonl.bak`` and ``train.jsonl.gz.md5`` hold no data.
+    """
     suffixes = [each.lower() for each in path.name.split(".")[1:]]
     for suffix in reversed(suffixes):
         if suffix in FORMATS:
             return suffix
+        if f".{suffix}" not in SUFFIXES and suffix != "zip":
+            return None
     if suffixes and suffixes[-1] == "zip":
         with _zip_errors(path), zipfile.ZipFile(path) as archive:
             counts = Counter(found for name in _members(archive) if (found := format_of(Path(name))))

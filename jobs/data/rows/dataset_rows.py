@@ -20,6 +20,7 @@ from starfreight.jobs.data.rows.dataset_configurations import Configuration, cho
 from starfreight.jobs.data.rows.dataset_files import checked_files, saved_files, saved_splits
 from starfreight.jobs.data.rows.dataset_splits import split_files
 from starfreight.jobs.data.rows.json_shape import JsonShape
+from starfreight.jobs.data.sources.pointers import pointer_error
 
 Row = Mapping[str, Any]
 
@@ -144,6 +145,8 @@ def _naming(file: Path, read: Callable[[], int] = lambda: 0) -> Iterator[None]:
         raise
     # The libraries have no single exception for damaged files; hostile ones raise almost any.
     except Exception as error:
+        if (pointer := pointer_error(file)) is not None:
+            raise pointer from error
         where = f"{file}, row {read() + 1}"
         if isinstance(error, StarfreightError):
             error.where = error.where or where

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from starfreight.errors import InputError
@@ -46,6 +46,7 @@ def split_files(dataset: Path, names: Sequence[str], configuration: Configuratio
     ]
     if configuration.patterns is None:
         splits = named_splits(inside)
+        _check_capitals(dataset, inside, splits)
     else:
         splits = {
             each: _matching(inside, patterns, required_in=dataset)
@@ -62,6 +63,18 @@ def split_files(dataset: Path, names: Sequence[str], configuration: Configuratio
             + ", or list the files of each split in the configurations at the head of README.md",
         )
     return [configuration.folder + name for name in splits[split]]
+
+
+def _check_capitals(dataset: Path, names: Sequence[str], splits: Mapping[str, Sequence[str]]) -> None:
+    """Refuse ``Train.csv`` beside ``Test.csv``: to the `datasets` library, both are the split ``train``."""
+    if list(splits) == ["train"] and len(found := named_splits([name.lower() for name in names])) > 1:
+        raise InputError(
+            f"The files of the splits {', '.join(found)} have capital letters in their names, "
+            "so all of them would be read as train.",
+            where=str(dataset),
+            fix="rename them in small letters, or list the files of each split in the configurations at the "
+            "head of README.md",
+        )
 
 
 def named_splits(names: Sequence[str]) -> dict[str, list[str]]:

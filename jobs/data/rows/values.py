@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
 MAX_RECORD_BYTES = 16 << 20
 """Size of one record in the format of its file."""
@@ -19,3 +21,8 @@ class OtherValue:
 
     text: str | None
     kind: str
+
+
+def is_missing(value: Any) -> bool:
+    """Return true for null, and for NaN, which pandas writes in its place."""
+    return value is None or (isinstance(value, float) and math.isnan(value))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from starfreight.jobs.data.sources.interface import Conversion
 from starfreight.jobs.data.sources.notebooks import SUFFIX, notebook_script
 from starfreight.jobs.data.sources.pointers import pointer_kind
-from starfreight.jobs.data.sources.text_files import MAX_FILE_BYTES
+from starfreight.jobs.data.sources.text_files import MAX_FILE_BYTES, most_bytes
 from starfreight.jobs.data.swhid import content_swhid
 
 # UTF-32 first: its mark begins like that of UTF-16.
@@ -35,6 +35,8 @@ _CODECS = frozenset({
     *(f"{start}{number}" for start in ("cp", "windows-") for number in range(1250, 1259)),
 })  # fmt: skip
 """Encodings of texts; no codec that unpacks or runs anything."""
+# Japanese in seven bits, valid as UTF-8: what switches to it, and back to ASCII.
+_ISO_2022 = re.compile(rb"\x1b\$[@B][!-~]{2}[^\x1b]*\x1b\([BJ]")
 _CONFLICT_MARK = re.compile(r"^(?:(<{7}|>{7})(?: [^\n]*)?|(={7}))\r?$", re.MULTILINE)
 _DOCUMENTS = (
     ".md",
@@ -50,6 +52,8 @@ _DOCUMENTS = (
     ".diff",
 )
 """Suffixes of files that show conflicts to readers."""
+TOO_LARGE = "larger than 1 MiB"
+"""The reason for leaving out a file; the text of a notebook counts, not its outputs."""
 
 
 @dataclass(frozen=True)
@@ -64,13 +68,13 @@ def file_text(content: bytes, path: str | None) -> FileText | str:
     """Return the text of a file, or in a few words why it is not used.
 
     Args:
-        content: of the file; its first bytes suffice if it is larger than :data:`MAX_FILE_BYTES`.
+        content: of the file; its first bytes suffice if it is larger than :func:`most_bytes`.
         path: of the file, for its suffix.
     """
     if not content.strip():
         return "empty"
-    if len(content) > MAX_FILE_BYTES:
-        return "larger than 1 MiB"
+    if len(content) > most_bytes(path):
+        return TOO_LARGE
     decoded = _decoded(content)
     if isinstance(decoded, str):
         return decoded
@@ -91,6 +95,8 @@ def file_text(content: bytes, path: str | None) -> FileText | str:
     if notes:
         if not text.strip():
             return "empty"
+        if len(text) > MAX_FILE_BYTES:
+            return TOO_LARGE
         if "\0" in text:
             return "binary"
         if not _is_encodable(text):
@@ -122,6 +128,8 @@ def _decoded(content: bytes) -> _Decoded | str:
         text = content.decode("utf-8")
     except UnicodeDecodeError:
         return _declared(content)
+    if _ISO_2022.search(content) and not isinstance(found := _as(content, "iso-2022-jp"), str):
+        return found
     if text.startswith("\ufeff"):
         return _Decoded(text.removeprefix("\ufeff"), ("byte order mark removed",))
     return _Decoded(text)
@@ -134,6 +142,10 @@ def _declared(content: bytes) -> _Decoded | str:
     name = re.sub(r"-(?:unix|dos|mac)$", "", name)
     if name not in _CODECS:
         return "not UTF-8"
+    return _as(content, name)
+
+
+def _as(content: bytes, name: str) -> _Decoded | str:
     try:
         return _Decoded(content.decode(name), (f"decoded from {name}",))
     except (UnicodeDecodeError, LookupError):

@@ -14,9 +14,9 @@ from starfreight.jobs.data.sources.file_text import file_text
 from starfreight.jobs.data.sources.interface import Sample, Unusable
 from starfreight.jobs.data.sources.local_path import existing_path
 from starfreight.jobs.data.sources.text_files import (
-    MAX_FILE_BYTES,
     is_skipped,
     is_wanted,
+    most_bytes,
     printable_name,
 )
 from starfreight.recipe.data import Data
@@ -104,7 +104,7 @@ class FolderSource:
                     reason = "in no repository"
             else:
                 home, inside = self._repository, name
-            content = b"" if reason else _read(path)
+            content = b"" if reason else _read(path, most_bytes(name))
             found = reason or ("unreadable" if content is None else file_text(content, inside))
             if isinstance(found, str) or content is None:
                 yield Unusable(printable_name(name), str(found))
@@ -193,7 +193,7 @@ class FolderSource:
             )
 
 
-def _read(path: Path, limit: int = MAX_FILE_BYTES) -> bytes | None:
+def _read(path: Path, limit: int) -> bytes | None:
     """Return a file, or the first ``limit`` + 1 bytes of it; ``None`` if it cannot be read."""
     try:
         with open_regular(path, follow=False) as stream:

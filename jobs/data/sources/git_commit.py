@@ -12,14 +12,14 @@ from typing import IO
 from starfreight.errors import InputError
 from starfreight.files import sha256_bytes
 from starfreight.jobs.data.repository_license import MAX_LICENSE_BYTES, is_license_file, repository_license
-from starfreight.jobs.data.sources.file_text import file_text
+from starfreight.jobs.data.sources.file_text import TOO_LARGE, file_text
 from starfreight.jobs.data.sources.git_cache import cached_name
 from starfreight.jobs.data.sources.git_command import started_git
 from starfreight.jobs.data.sources.interface import Sample, Unusable
 from starfreight.jobs.data.sources.text_files import (
-    MAX_FILE_BYTES,
     is_skipped,
     is_wanted,
+    most_bytes,
     printable_name,
 )
 from starfreight.recipe.data import Data
@@ -174,7 +174,7 @@ def _why_unusable(entry: _TreeEntry) -> str | None:
         return "symbolic link"
     if entry.mode == _SUBMODULE:
         return "submodule"
-    return "larger than 1 MiB" if entry.size > MAX_FILE_BYTES else None
+    return TOO_LARGE if entry.size > most_bytes(entry.name) else None
 
 
 def _groups(entries: Iterable[_TreeEntry], size: int) -> Iterator[list[_TreeEntry]]:

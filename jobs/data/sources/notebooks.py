@@ -6,6 +6,7 @@ This is the form of StarCoder's and StarCoder2's "Jupyter scripts", which were m
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -28,15 +29,29 @@ _COMMENTS = {
     "--": ("Ada", "Elm", "Haskell", "Lua", "SQL"),
     ";;": ("Clojure", "Common Lisp", "Racket", "Scheme"),
     "%": ("Erlang", "Prolog", "TeX"),
+    "!": ("Fortran",),
+    "*": ("Stata",),
+    "'": ("Visual Basic .NET",),
 }  # fmt: skip
 _PREFIXES = {language: prefix for prefix, languages in _COMMENTS.items() for language in languages}
 # Lines and cells in other languages than that of the kernel: %matplotlib inline, !pip install x, %%bash.
+# Such a line goes on after a backslash at its end. A line inside a string is none.
+_TEXT = (
+    r"(?P<text>\"{3}(?:\\.|[^\\])*?(?:\"{3}|\Z)|'{3}(?:\\.|[^\\])*?(?:'{3}|\Z)"
+    r"|\"(?:\\.|[^\"\\\n])*\"?|'(?:\\.|[^'\\\n])*'?|#[^\n]*)"
+)
 _MAGIC_LINE = re.compile(
-    r"^[ \t]*(?:%{1,2}[A-Za-z]|![^=]|\?{1,2}\w).*$|^[ \t]*[\w.]+\?{1,2}[ \t]*$", re.MULTILINE
+    r"^[ \t]*(?:(?:%{1,2}[A-Za-z]|!(?!=)|\?{1,2}\w)(?:[^\n]*\\\n)*[^\n]*|[\w.]+\?{1,2}[ \t]*$)|" + _TEXT,
+    re.MULTILINE | re.DOTALL,
 )
 _FOREIGN_CELL = re.compile(
-    r"\s*%%(?:bash|cmd|cython|file|html|HTML|javascript|js|julia|latex|markdown|perl|pypy|R|ruby|script|sh|sql|svg|SVG"
-    r"|system|writefile|!)"
+    r"\s*%%(?:(?:ada|athena|bash|bigquery|c|cmd|configure|cpp|csharp|cu|cuda|cypher|cython|dot|duckdb|file|fortran"
+    r"|go|graphviz|gremlin|groovy|html|java|javascript|js|julia|kql|latex|lua|markdown|matlab|mermaid|nvcc|ocaml"
+    r"|octave|perl|php|plantuml|postgresql|powershell|pwsh|pypy|r|ruby|rust|sas|scala|script|sh|spark|sparkr|sparksql"
+    r"|sparql|sql|sqlite|stata|svg|system|trino|typescript|ts|verilog|writefile|yaml)\b|!)"
+    # Databricks has the magics of whole cells with one mark.
+    r"|\s*%(?:md\b|md-sandbox\b|(?:sql|sh|scala|r|fs)[ \t]*\n)",
+    re.IGNORECASE,
 )
 _EMBEDDED = re.compile(r"(data:[\w.+-]{1,50}/[\w.+-]{1,80};base64,)[A-Za-z0-9+/=]{64,}")
 
@@ -74,7 +89,9 @@ def notebook_script(text: str) -> tuple[str, str | None] | None:
         if kind != "code" or (has_magics and _FOREIGN_CELL.match(source)):
             source = _commented(source, prefix)
         elif has_magics:
-            source = _MAGIC_LINE.sub(lambda line: "# " + line[0], source)
+            source = _MAGIC_LINE.sub(
+                lambda found: found[0] if found["text"] else _commented(found[0], prefix), source
+            )
         parts.append(source)
     return ("\n\n".join(parts) + "\n" if parts else ""), language
 
@@ -117,7 +134,8 @@ def _stated_languages(metadata: Any, cells: list[Mapping[str, Any]]) -> Iterator
         value = values.get(key) if isinstance(values, dict) else None
         if isinstance(value, str) and (part == "language_info" or key == "language" or len(value) > 1):
             yield value[:100]
-    yield from (cell["language"][:100] for cell in cells[:1] if isinstance(cell.get("language"), str))
+    of_cells = (cell["language"][:100] for cell in cells if isinstance(cell.get("language"), str))
+    yield from itertools.islice(of_cells, 1)
 
 
 @lru_cache(maxsize=1)

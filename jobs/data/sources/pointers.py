@@ -7,6 +7,10 @@ add carriage returns and byte order marks; the latter are gone before a text is 
 from __future__ import annotations
 
 import re
+from pathlib import Path
+
+from starfreight.errors import InputError
+from starfreight.files import open_regular
 
 _LONGEST = 32 << 10
 """Bytes of the longest pointer, by git-annex; those of Git LFS have less than 1,024."""
@@ -44,3 +48,19 @@ def pointer_kind(text: str) -> str | None:
     if _FAT.fullmatch(text):
         return "git-fat pointer"
     return "Xet pointer" if _XET.fullmatch(text) else None
+
+
+def pointer_error(path: Path) -> InputError | None:
+    """Return the error of a file of records that is a pointer; ``None`` for any other file."""
+    try:
+        with open_regular(path, "data file") as stream:
+            kind = pointer_kind(stream.read(_LONGEST + 1).decode("utf-8-sig", "replace"))
+    except (OSError, InputError):
+        return None
+    if kind is None:
+        return None
+    return InputError(
+        f"The file is a {kind}, without the data that it stands for.",
+        where=str(path),
+        fix="fetch the data, e.g. git lfs pull" if "LFS" in kind else "fetch the data with that program",
+    )

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from starfreight.console import Console
-from starfreight.errors import RecipeError
+from starfreight.errors import InputError, RecipeError
 from starfreight.files import sha256_file
 from starfreight.jobs.data.sources.interface import Sample, Unusable
 from starfreight.jobs.data.sources.local_path import existing_path
+from starfreight.jobs.data.sources.pointers import pointer_error
 from starfreight.jobs.data.sources.records import container, read_records
 from starfreight.recipe.data import Data
 from starfreight.records import FileDigest
@@ -32,7 +33,12 @@ class RecordFile(ABC):
 
     def samples(self) -> Iterator[Sample | Unusable]:
         """Yield a sample for each record, named ``<file>:<number>``."""
-        return read_records(self._records(), self._data, str(self._path))
+        try:
+            yield from read_records(self._records(), self._data, str(self._path))
+        except InputError as error:
+            if (pointer := pointer_error(self._path)) is not None:
+                raise pointer from error
+            raise
 
     @abstractmethod
     def _records(self) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -10,7 +10,7 @@ import pydantic
 
 from starfreight.errors import InputError
 from starfreight.files import canonical_json, sha256_bytes
-from starfreight.jobs.data.rows.values import MAX_RECORD_BYTES, OtherValue
+from starfreight.jobs.data.rows.values import MAX_RECORD_BYTES, OtherValue, is_missing
 from starfreight.jobs.data.sources.common_columns import COMMON
 from starfreight.jobs.data.sources.file_text import file_text
 from starfreight.jobs.data.sources.interface import Sample, Unusable
@@ -99,7 +99,7 @@ def _is_text(record: Mapping[str, Any], data: Data) -> bool:
 def _column(record: Mapping[str, Any], kind: str, data: Data, where: str) -> Any:
     name: str | None = getattr(data.columns, kind)
     if name is None:
-        return next((record[each] for each in COMMON[kind] if record.get(each) is not None), None)
+        return next((record[each] for each in COMMON[kind] if not is_missing(record.get(each))), None)
     if name not in record:
         has = ", ".join(sorted(map(str, record)))[:300]
         raise InputError(
@@ -107,7 +107,7 @@ def _column(record: Mapping[str, Any], kind: str, data: Data, where: str) -> Any
             where=where,
             fix=f"correct data.columns.{kind}, or the record; its columns: {has}",
         )
-    return record[name]
+    return None if is_missing(record[name]) else record[name]
 
 
 def _text(value: Any, kind: str, where: str, limit: int | None = 500) -> str | None:

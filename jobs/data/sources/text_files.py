@@ -9,8 +9,15 @@ from starfreight.recipe.data import Data
 
 MAX_FILE_BYTES = 1 << 20
 """Larger files are generated or hold data."""
+_MAX_NOTEBOOK_BYTES = 16 << 20
+"""Most of a notebook is pictures, which are dropped."""
 
 _SKIPPED_FOLDERS = frozenset({"__pycache__", "node_modules"})
+
+
+def most_bytes(path: str | None) -> int:
+    """Return the size up to which a file is read."""
+    return _MAX_NOTEBOOK_BYTES if path is not None and path.lower().endswith(".ipynb") else MAX_FILE_BYTES
 
 
 def is_skipped(name: str) -> bool:

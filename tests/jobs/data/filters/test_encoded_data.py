@@ -76,12 +76,35 @@ def test_an_embedded_picture_of_one_word_is_left_out_of_documents(
             f"import com/example/shop/orders/processing/internal/pricing/calculators/Total{n}\n"
             for n in range(30)
         ),
+        "".join(f"class SeamlessM4Tv2Text{n}To2UnitForConditionalGeneration: ...\n" for n in range(40)),
+        "".join(
+            f"Source/WebCore/Modules/Module{n}/Web2File{n}ControllerForTheMainWindow.cpp\n" for n in range(99)
+        ),
+        "".join(
+            f"com/example/applicationmanifest/serviceworkers/backgroundsync/handler{n}\n" for n in range(99)
+        ),
+        "".join(f"if (opcode == 32'b{n:032b}) result <= 0b{n * 7:032b};\n" for n in range(80)),
         (CODE + "# " + "=" * 76 + "\n") * 20,
         ("class AbstractSingletonProxyFactoryBeanConfiguration2: ...\n") * 30,
         "".join(f"{n}\n" for n in range(100)),
         "PI = 3.14159265358979323846264338327950288\n" + CODE,
     ],
-    ids=["key", "icon", "certificate", "digests", "tests", "paths", "lines", "names", "short", "pi"],
+    ids=[
+        "key",
+        "icon",
+        "certificate",
+        "digests",
+        "tests",
+        "paths",
+        "models",
+        "files",
+        "packages",
+        "binary",
+        "lines",
+        "names",
+        "short",
+        "pi",
+    ],
 )
 def test_source_with_constants_long_names_and_paths_stays(
     text: str, make_document: Callable[..., Document]

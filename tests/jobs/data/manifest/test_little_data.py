@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from starfreight.jobs.data.manifest.little_data import little_data, no_text
+from starfreight.jobs.data.manifest.little_data import little_data, most_left_out, no_text
 from starfreight.jobs.data.manifest.manifest import Count, SourceSummary
 from starfreight.recipe import Data
 
@@ -105,3 +105,13 @@ def test_a_source_without_text_names_its_patterns_or_its_path() -> None:
     error = no_text(2, DATA, empty)
     assert error is not None and error.where == "key data[2].source, ./src"
     assert no_text(2, DATA, summary(1, 0)) is None
+
+
+def test_a_license_that_the_files_state_is_allowed_by_another_key_than_a_forgotten_one() -> None:
+    def fix(reason: str) -> str:
+        found = most_left_out(0, summary(1, 1, {"license": {reason: 9}}))
+        assert found is not None
+        return str(found.fix)
+
+    assert fix("license unknown").startswith("set data[0].license")
+    assert fix("license GPL-3.0-only").startswith("allow it in data[0].filters.licenses")

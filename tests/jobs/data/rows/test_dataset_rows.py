@@ -297,3 +297,29 @@ def test_every_file_that_is_opened_is_on_the_list_and_no_connection_is_tried(
     }
     assert {str(folder / "data/a.jsonl"), str(folder / "data/c.jsonl.gz")} <= opened
     assert str(folder / "README.md") in listed
+
+
+def test_copies_digests_and_licenses_beside_the_data_are_not_read(write: Write) -> None:
+    beside = {
+        "a.jsonl.bak": lines({"a": 2}),
+        "a.jsonl.gz.md5": "0",
+        "LICENSE.txt": "x\n",
+        "NOTICE.txt": "x\n",
+    }
+    assert rows(write({"a.jsonl": lines({"a": 1}), **beside})) == [{"a": 1}]
+
+
+def test_texts_are_data_beside_a_single_table_and_where_there_is_nothing_else(write: Write) -> None:
+    texts = {"a.txt": "x\n", "b.txt": "y\n"}
+    assert rows(write({**texts, "metadata.csv": "name\na\n"})) == [{"text": "x"}, {"text": "y"}]
+
+
+def test_a_license_is_data_if_there_is_nothing_else(write: Write) -> None:
+    assert rows(write({"LICENSE.txt": "x\n"})) == [{"text": "x"}]
+
+
+@pytest.mark.parametrize("name", ["train.jsonl", "train.csv.gz", "data/train-00000-of-00001.parquet"])
+def test_a_pointer_in_the_place_of_data_is_told(name: str, write: Write) -> None:
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 12\n"
+    with pytest.raises(InputError, match="is a Git LFS pointer"):
+        rows(write({name: pointer}))

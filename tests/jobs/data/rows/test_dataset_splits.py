@@ -128,3 +128,16 @@ def test_an_unknown_split_is_an_error_that_names_the_splits_and_the_files_in_non
     with pytest.raises(InputError, match=r"no split 'train'.*in no split: data\.jsonl") as caught:
         split_files(tmp_path, ["data.jsonl", "test.jsonl", "dev.jsonl"], Configuration(), "train")
     assert "one of validation, test" in str(caught.value.fix)
+
+
+@pytest.mark.parametrize("names", [["Train.csv", "Test.csv"], ["TRAIN/a.jsonl", "DEV/a.jsonl"]])
+def test_splits_in_capital_letters_are_refused_instead_of_read_as_one(
+    names: list[str], tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=r"train, (test|validation) have capital letters"):
+        split_files(tmp_path, names, Configuration(), "train")
+
+
+@pytest.mark.parametrize("names", [["Train.csv"], ["A.csv", "B.csv"], ["train.csv", "Notes.csv"]])
+def test_other_capital_letters_do_not_matter(names: list[str], tmp_path: Path) -> None:
+    assert split_files(tmp_path, names, Configuration(), "train")

@@ -36,6 +36,7 @@ KEY = f"SHA256E-s48113--{OID}.py"
         (codecs.BOM_UTF32_LE + CODE.encode("utf-32-le"), "decoded from UTF-32"),
         (codecs.BOM_UTF32_BE + CODE.encode("utf-32-be"), "decoded from UTF-32"),
         (CODE.replace("\n", "\r").encode(), "line ends of one carriage return"),
+        (CODE.encode("iso-2022-jp"), "decoded from iso-2022-jp"),
     ],
 )
 def test_other_encodings_of_a_text_give_that_text_and_are_noted(content: bytes, note: str) -> None:
@@ -260,7 +261,8 @@ def test_notebooks_of_the_third_format_are_read() -> None:
         (b'{"worksheets": [{"cells": 5}]}', "not a valid notebook"),
         (notebook(cell("code", "\ud800")), "not valid text"),
         (notebook(cell("code", "a\0b")), "binary"),
-        (b'{"cells": [' + b" " * (1 << 20), "larger than 1 MiB"),
+        (b'{"cells": [' + b" " * (16 << 20), "larger than 1 MiB"),
+        (b'{"cells": [' + b" " * (1 << 20), "not a valid notebook"),
     ],
 )
 def test_other_notebooks_are_left_out_with_a_reason(content: bytes, reason: str) -> None:

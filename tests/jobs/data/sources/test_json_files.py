@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from starfreight.errors import InputError
+from starfreight.errors import InputError, RecipeError
 from starfreight.jobs.data import decompress
 from starfreight.jobs.data.sources import check_source, open_source
 from starfreight.jobs.data.sources.interface import MissingLibrary
@@ -75,7 +75,7 @@ def test_kinds_are_told_by_both_suffixes(tmp_path: Path) -> None:
     ("data", "words"),
     [
         (b"[1]", "item of the list is not a JSON object"),
-        (b'[{"a": 1},]', "item of the list is not"),
+        (b'[{"a": 1},]', "comma after the last item"),
         (b'[{"a": 1}', "cut off"),
         (b'[{"a": "x', "list is not valid"),
         (b'[{"a": 1} {"a": 2}]', "',' is missing"),
@@ -139,3 +139,43 @@ def test_zstandard_without_its_library_names_the_extra(
         read_source(tmp_path / "a.jsonl.zst", format="instruct")
     assert "starfreight[train]" in str(caught.value.fix)
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "fix"),
+    [
+        ("a.jsonl", LINES.decode().encode("utf-16"), "UTF-16, to UTF-8"),
+        ("a.jsonl", LIST, "let its name end in .json"),
+        ("a.jsonl", json.dumps(ROWS).encode(), "let its name end in .json"),
+        ("a.jsonl", LINES.replace(b"}\n", b"},\n"), "a comma after the object"),
+        ("a.jsonl", b"{x}\n", "correct the line"),
+    ],
+    ids=["UTF-16", "list", "list on a line", "commas", "other"],
+)
+def test_a_file_in_another_form_is_an_error_that_tells_it(
+    name: str, data: bytes, fix: str, tmp_path: Path, read_source: Read
+) -> None:
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(InputError) as caught:
+        read_source(tmp_path / name, format="instruct")
+    assert str(caught.value.fix).endswith(fix)
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json", "a.jsonl.gz", "a.parquet"])
+def test_a_pointer_in_the_place_of_records_is_told(name: str, tmp_path: Path, read_source: Read) -> None:
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 12\n"
+    (tmp_path / name).write_text(pointer)
+    with pytest.raises(InputError, match="is a Git LFS pointer") as caught:
+        read_source(tmp_path / name, format="instruct")
+    assert "git lfs pull" in str(caught.value.fix)
+
+
+@pytest.mark.parametrize(
+    ("name", "fix"),
+    [("a.csv", "dataset:./directory"), ("a.JSONL", "small letters"), ("a.jsonl.bz2", "dataset:")],
+)
+def test_a_file_that_is_no_source_names_the_way_to_read_it(name: str, fix: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(LINES)
+    with pytest.raises(RecipeError) as caught:
+        check_source(Data(source=f"./{name}"), tmp_path)
+    assert fix in str(caught.value.fix)
