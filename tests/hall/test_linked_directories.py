@@ -33,8 +33,8 @@ MADE_IN_A_RUN = (
     "checkpoints/best/step.json", "checkpoints/checkpoint-1", "checkpoints/checkpoint-1/*",
     "checkpoints/checkpoint-2", "checkpoints/checkpoint-2/*", "data", "data/blocks.bin", "data/blocks.json",
     "data/left_out.jsonl", "data/manifest.json", "imatrix.gguf", "inputs.json", "job.json", "job.log",
-    "licenses", "licenses/0.txt", "loss_sample.json", "metrics.jsonl", "plots", "plots/*.png", "report.html", "run.json",
-    "tensorboard", "tensorboard/*",
+    "licenses", "licenses/0.txt", "loss_sample.json", "metrics.jsonl", "plots", "plots/*.png", "report.html",
+    "run.json", "tensorboard", "tensorboard/*",
 )  # fmt: skip
 MADE_FOR_A_MOMENT = (".partial-adapter", "data/.partial-catalogue", ".lock")
 MADE_IN_A_PACKAGE = ("blobs", "blobs/sha256")
