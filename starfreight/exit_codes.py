@@ -28,6 +28,9 @@ def leave_with(main: Callable[[], int]) -> NoReturn:
     except KeyboardInterrupt:  # A second one, while the first was being reported.
         code = INTERRUPTED
         _ignore_stops()
+    if code == INTERRUPTED and _has_threads():
+        # Python would wait for them: for a download whose server is silent, until it gives up.
+        _end(code)
     sys.exit(code)
 
 
@@ -41,6 +44,10 @@ def leave_at_once(main: Callable[[], int]) -> NoReturn:
         code = main()
     except KeyboardInterrupt:
         code = INTERRUPTED
+    _end(code)
+
+
+def _end(code: int) -> NoReturn:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     for stream in (sys.stdout, sys.stderr):
@@ -49,9 +56,14 @@ def leave_at_once(main: Callable[[], int]) -> NoReturn:
     os._exit(code)
 
 
-def _ignore_stops() -> None:
+def _has_threads() -> bool:
+    """True if Python waits for threads at its end."""
     main = threading.main_thread()
-    if any(thread is not main and not thread.daemon for thread in threading.enumerate()):
-        return  # Python waits for these, and a signal must still end that wait.
+    return any(thread is not main and not thread.daemon for thread in threading.enumerate())
+
+
+def _ignore_stops() -> None:
+    if _has_threads():
+        return  # A signal must still end that wait.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)

@@ -52,6 +52,18 @@ def main():
 leave_with(main)
 """
 
+INTERRUPTED = """
+import threading
+from starfreight.exit_codes import leave_with
+
+def main():
+    threading.Thread(target=threading.Event().wait).start()
+    print("said", end="")
+    return 130
+
+leave_with(main)
+"""
+
 ABORTS = """
 import atexit, os, signal, sys
 from starfreight.exit_codes import leave_at_once
@@ -105,3 +117,8 @@ def test_a_program_that_leaves_at_once_has_its_exit_code_and_output_whatever_its
         [sys.executable, "-c", ABORTS, str(code)], timeout=60, capture_output=True, text=True
     )
     assert (done.returncode, done.stdout, done.stderr) == (code, "done", "said")
+
+
+def test_an_interrupted_command_waits_for_no_thread() -> None:
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], timeout=60, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (130, "said")
