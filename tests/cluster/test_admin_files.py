@@ -25,6 +25,8 @@ GIVEN: Rights = {
     ("", "pods/log"): {"get"},
     ("", "pods/exec"): {"get", "create"},
     ("", "events"): {"list"},
+    ("", "namespaces"): {"get"},
+    ("", "persistentvolumeclaims"): {"get"},
 }
 """What a submitter may, by API group and resource."""
 
