@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pytest
+from llama_cpp import log_probabilities
 
 from starfreight.console import Console
 from starfreight.errors import InputError
@@ -45,32 +46,9 @@ def all_layers(architecture: str) -> dict[str, tuple[int, int]]:
     return {name.format(layer): shape for name, shape in TARGETS[architecture].items() for layer in range(2)}
 
 
-def log_probabilities(gguf: Path, tokens: Sequence[int], lora: Path | None = None) -> np.ndarray:
-    """llama.cpp's log-probabilities after the tokens, with an adapter or without."""
-    import xllamacpp
-
-    params = xllamacpp.CommonParams()
-    params.model.path = str(gguf)
-    if lora is not None:
-        adapter = xllamacpp.CommonAdapterLoraInfo()
-        adapter.path, adapter.scale = str(lora), 1.0
-        params.lora_adapters = [adapter]
-    params.n_ctx = 64
-    params.n_gpu_layers = 0
-    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
-    params.warmup = params.fit_params = params.ui = False
-    params.verbosity = -1
-    server: Any = xllamacpp.Server(params)
-    rows = []
-    for count in range(1, len(tokens) + 1):
-        answer = server.handle_completions(
-            {"prompt": list(tokens[:count]), "n_predict": 1, "temperature": 0.0, "n_probs": 400,
-             "logit_bias": [[0, 10_000.0]]}
-        )  # fmt: skip
-        likely = answer["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
-        found = {item["id"]: item["logprob"] for item in likely}
-        rows.append([found[token] for token in range(400)])
-    return np.array(rows)
+def after_each_token(gguf: Path, tokens: Sequence[int], lora: Path | None = None) -> np.ndarray:
+    """llama.cpp's log-probabilities after each of the tokens, with an adapter or without."""
+    return log_probabilities(gguf, [tokens[:count] for count in range(1, len(tokens) + 1)], lora)
 
 
 @pytest.mark.parametrize("kind", ["F16", "F32"])
@@ -98,11 +76,11 @@ def test_llama_cpp_adds_the_adapter_as_the_press_merges_it(
     (plain,) = press(PressRequest(base, None, ("F32",), tmp_path / "out", "plain"), console)
     (merged,) = press(PressRequest(base, adapter, ("F32",), tmp_path / "out", "merged"), console)
     lora = press_lora(LoraRequest(base, adapter, tmp_path / "out", "m", kind=kind), console)
-    expected = log_probabilities(merged.path, TOKENS)
-    found = log_probabilities(plain.path, TOKENS, lora.path)
+    expected = after_each_token(merged.path, TOKENS)
+    found = after_each_token(plain.path, TOKENS, lora.path)
     # llama.cpp keeps keys and values as float16, so that nothing is equal to the last bit.
     assert np.abs(found - expected).max() < {"F16": 5e-3, "F32": 2e-3}[kind]
-    assert np.abs(found - log_probabilities(plain.path, TOKENS)).max() > 0.1
+    assert np.abs(found - after_each_token(plain.path, TOKENS)).max() > 0.1
 
 
 def test_an_updated_embedding_is_stored_as_llama_cpp_looks_it_up(
@@ -126,8 +104,8 @@ def test_an_updated_embedding_is_stored_as_llama_cpp_looks_it_up(
     (plain,) = press(PressRequest(base, None, ("F32",), tmp_path / "out", "plain"), console)
     (merged,) = press(PressRequest(base, adapter, ("F32",), tmp_path / "out", "merged"), console)
     lora = press_lora(LoraRequest(base, adapter, tmp_path / "out", "m", kind="F32"), console)
-    found = log_probabilities(plain.path, TOKENS, lora.path)
-    assert np.abs(found - log_probabilities(merged.path, TOKENS)).max() < 2e-3
+    found = after_each_token(plain.path, TOKENS, lora.path)
+    assert np.abs(found - after_each_token(merged.path, TOKENS)).max() < 2e-3
 
 
 def test_the_file_says_that_it_is_an_adapter_and_to_what(

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from llama_cpp import log_probabilities
 
 from starfreight.console import Console
 from starfreight.errors import InputError
@@ -24,26 +25,7 @@ LIMIT = 1e-2
 
 def last_log_probabilities(gguf: Path, lora: Path | None = None) -> np.ndarray:
     """llama.cpp's log-probabilities after the tokens."""
-    import xllamacpp
-
-    params = xllamacpp.CommonParams()
-    params.model.path = str(gguf)
-    if lora is not None:
-        adapter = xllamacpp.CommonAdapterLoraInfo()
-        adapter.path, adapter.scale = str(lora), 1.0
-        params.lora_adapters = [adapter]
-    params.n_ctx = 64
-    params.n_gpu_layers = 0
-    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
-    params.warmup = params.fit_params = params.ui = False
-    params.verbosity = -1
-    answer = xllamacpp.Server(params).handle_completions(
-        # Token 0 is always sampled: a token that is half of a character has no text, and so no figures.
-        {"prompt": TOKENS, "n_predict": 1, "temperature": 0.0, "n_probs": 400, "logit_bias": [[0, 10_000.0]]}
-    )
-    likely = answer["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
-    found = {item["id"]: item["logprob"] for item in likely}
-    return np.array([found[token] for token in range(400)])
+    return log_probabilities(gguf, [TOKENS], lora)[0]
 
 
 @pytest.fixture(scope="module")
