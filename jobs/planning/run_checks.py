@@ -43,7 +43,7 @@ class CheckedVariant:
 
 @dataclass(frozen=True)
 class _BaseHere:
-    """What is known of a base model.
+    """Facts about a base model, as far as its files are here.
 
     Attributes:
         shape: its shape.

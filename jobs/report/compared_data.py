@@ -48,7 +48,7 @@ class RunData:
     tokens: int | None
 
     def relation_to(self, other: RunData) -> DataRelation:
-        """What differs from the data of another run, the gravest first."""
+        """The gravest difference from the data of another run."""
         if self.manifest != other.manifest:
             if None in (self.train, self.held_out, other.train, other.held_out):
                 return "other data"

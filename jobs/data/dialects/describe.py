@@ -22,12 +22,12 @@ LOOKED_AT = 200
 _MOST, _LONGEST = 20, 80
 
 ADVICE = "convert these records to instructions and answers in text, or remove the source"
-"""What to do about a source of which no record can be trained on."""
+"""Advice for a source without a record to train on."""
 
 
 @dataclass(frozen=True)
 class ConversationCounts:
-    """What was read of a source of instructions: numbers of records, the highest first.
+    """Numbers of records of a source of instructions, the highest first.
 
     Attributes:
         dialects: by dialect.

@@ -15,7 +15,7 @@ from starfreight.records import FileDigest
 
 @dataclass(frozen=True)
 class Conversion:
-    """How the text of a sample differs from the bytes of its file.
+    """Differences of a sample's text from the bytes of its file.
 
     Attributes:
         notes: a few words each, counted in the manifest: ``byte order mark removed``.

@@ -58,7 +58,7 @@ class Permissions:
             self._refused[asked] = status, answer
 
     def answered(self, asked: Operation, status: int, kind: str | None) -> None:
-        """Remembers that a request was allowed, if the answer says so."""
+        """Remembers an allowed request, judged by its answer."""
         if asked[0] in _READS and (status < 300 or (status == 404 and not _is_plain(kind))):
             self._allowed.add(asked[1])
             self._since.pop(asked, None)

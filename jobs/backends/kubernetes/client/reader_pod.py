@@ -19,7 +19,7 @@ from starfreight.jobs.backends.kubernetes.manifests.names import LABEL_QUEUE
 from starfreight.jobs.backends.kubernetes.manifests.templates import Object, load_template
 
 RUNS = "/runs"
-"""Where the volume is mounted."""
+"""Mount point of the volume of the runs."""
 _LABEL_PRIORITY = "kueue.x-k8s.io/priority-class"
 _PATIENCE = 300
 """Seconds to wait for the reader's pod. Its image may have to be pulled."""

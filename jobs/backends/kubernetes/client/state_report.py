@@ -64,7 +64,7 @@ def state_report(cluster: Cluster, target: Target, job: Object) -> Report:
 
 
 def _failed(target: Target, now: JobView) -> str:
-    """How many variants failed, and which."""
+    """Number and names of the failed variants."""
     failed = now.failed_variants
     if not failed:
         return f", {now.failed} pods failed"
