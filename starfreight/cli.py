@@ -30,7 +30,7 @@ _COMMANDS = {
     "jobs": ("starfreight.jobs.cli:jobs", "Run jobs, follow them and control them."),
     "images": ("starfreight.images.cli:images", "Build and push the container images for jobs."),
     "package": ("starfreight.packager.cli:package", "Build, inspect and verify packages."),
-    "publish": ("starfreight.packager.cli:publish", "Push a package to a registry."),
+    "publish": ("starfreight.packager.cli.publish:publish", "Push a package to a registry."),
     "starter": (
         "starfreight.jobs.starter.cli:starter",
         "Rebuild the small base model that ships with Starfreight.",
