@@ -1,0 +1,1 @@
+"""Evaluation of a packaged model: problems, generated code in a sandbox, figures."""

@@ -1,0 +1,1 @@
+"""Suites of problems: an interface and a file for each suite."""
