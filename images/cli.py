@@ -56,6 +56,7 @@ def build(name: str, push: str | None, insecure: bool, console: Console, **asked
     \b
       trainer    torch and everything else for training, on NVIDIA GPUs and on CPUs
       packager   builds, verifies and publishes packages; without torch
+      gateway    nginx and the token service, for ollama pull from a private registry
 
     The image contains this checkout or installation. Building needs a Docker Engine with BuildKit. Jobs in
     containers use the latest image. The first build downloads all packages; later builds take seconds.
@@ -95,7 +96,8 @@ def push(name: str, reference: str, insecure: bool, console: Console) -> None:
 
     Attaches the image's software bill of materials (SBOM). Later jobs refer to the image by its digest.
     Credentials come from STARFREIGHT_REGISTRY_USERNAME and STARFREIGHT_REGISTRY_PASSWORD, or from docker
-    login.
+    login or podman login. They go to the registry pushed to, or to STARFREIGHT_REGISTRY_HOST alone if it
+    is set.
 
     \b
         starfreight images push trainer ghcr.io/acme/trainer:1.0

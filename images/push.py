@@ -27,6 +27,7 @@ from starfreight.package import Attachment, Descriptor
 from starfreight.registry import TagReference, is_local, parse_tag_reference
 from starfreight.registry.manifests import EMPTY_CONFIG, build_attachment, descriptor_for
 from starfreight.registry.media_types import DOCKER_INDEX, DOCKER_MANIFEST, OCI_EMPTY, OCI_INDEX, OCI_MANIFEST
+from starfreight.strict_json import strict_loads
 
 if TYPE_CHECKING:
     import docker
@@ -49,13 +50,13 @@ _REASONS = (
     (
         r"x509:|certificate",
         "The Docker Engine does not trust the registry's certificate",
-        "copy your CA certificate to /etc/docker/certs.d/HOST/ca.crt on the engine's machine",
+        "copy your CA's certificate to /etc/docker/certs.d/HOST/ca.crt on the engine's machine",
     ),
     (
         r"unauthorized|denied|authentication required|no basic auth|insufficient_scope|forbidden",
         "This account may not push to the registry",
-        "set STARFREIGHT_REGISTRY_USERNAME and STARFREIGHT_REGISTRY_PASSWORD, or run docker login, for an "
-        "account that may push",
+        "set STARFREIGHT_REGISTRY_USERNAME and STARFREIGHT_REGISTRY_PASSWORD (STARFREIGHT_REGISTRY_HOST, if "
+        "set, must name this registry), or run docker login, for an account that may push",
     ),
     (
         r"connection refused|no such host|i/o timeout|dial tcp|connection reset|unexpected EOF|: EOF",
@@ -134,11 +135,10 @@ def _push(
     engine: docker.DockerClient, target: TagReference, client: PublishingClient, console: Console
 ) -> str:
     """Pushes through the engine and returns the digest of the manifest that it reports."""
-    account = dict(zip(("username", "password"), client.credentials or (), strict=False))
     events = engine.api.push(
         f"{target.host}/{target.repository}", target.tag, stream=True, decode=True,
         # Otherwise the SDK looks for credentials itself, in other places.
-        auth_config=account or {"username": "", "password": ""},
+        auth_config=_account(client.credentials),
     )  # fmt: skip
     with console.progress("Pushing", total=None, unit="B") as advance:
         digest = None
@@ -152,6 +152,14 @@ def _push(
             fix="run the same command again",
         )
     return digest
+
+
+def _account(login: tuple[str, str] | None) -> dict[str, str]:
+    """Credentials in the engine's form; empty for none."""
+    username, password = login or ("", "")
+    if username == "<token>":
+        return {"identitytoken": password}
+    return {"username": username, "password": password}
 
 
 def _follow(
@@ -197,8 +205,8 @@ def _read_back(client: PublishingClient, target: TagReference, digest: str, imag
     """The manifest at the tag. It must be the one that the engine reported, and of this image."""
     data = client.get_manifest(target.tag, _ANY_MANIFEST)
     if data is not None and sha256_bytes(data) == digest:
-        with contextlib.suppress(ValueError, LookupError, TypeError, RecursionError):
-            manifest = json.loads(data)
+        with contextlib.suppress(ValueError, LookupError, TypeError, AttributeError):
+            manifest = strict_loads(data)
             # With the containerd image store, an image's id is its manifest's digest.
             if image.id in (digest, manifest.get("config", {}).get("digest")):
                 return Descriptor(media_type=manifest["mediaType"], digest=digest, size=len(data))

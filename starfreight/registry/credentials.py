@@ -9,7 +9,7 @@ import os
 import re
 
 from starfreight.errors import InputError
-from starfreight.registry.docker_config import canonical_host, from_docker
+from starfreight.registry.docker_config import canonical_host, from_docker, helper_advice
 from starfreight.registry.reference import RepositoryReference
 
 USERNAME = "STARFREIGHT_REGISTRY_USERNAME"
@@ -24,6 +24,8 @@ _HOST = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?(:[0-9]{1,5})?")
 
 def find_credentials(repository: RepositoryReference, *, destination: bool) -> tuple[str, str] | None:
     """User name and password for a repository, ``None`` if there are none meant for it.
+
+    With the user name ``<token>``, the password is an identity token.
 
     Args:
         repository: host and path.
@@ -51,9 +53,17 @@ def named_realm() -> str | None:
     return _named(REALM)
 
 
-def advice(host: str, *, destination: bool) -> str:
-    """The remedy for missing or refused credentials, with all that has to be set."""
+def advice(host: str, *, destination: bool, refused: bool = False) -> str:
+    """The remedy for missing or refused credentials, with all that has to be set.
+
+    Args:
+        host: the registry.
+        destination: as for :func:`find_credentials`.
+        refused: there are credentials, and the registry refused them.
+    """
     named = os.environ.get(HOST)
+    if not refused and not os.environ.get(USERNAME) and (remedy := helper_advice(host)) is not None:
+        return f"{remedy}; otherwise set {USERNAME}, {PASSWORD} and {HOST}={host}, or run docker login {host}"
     if os.environ.get(USERNAME) and not _is_meant_for(host, destination):
         bound = named or "the registry published to"
         return (

@@ -5,15 +5,26 @@ from __future__ import annotations
 import json
 import re
 import ssl
-from urllib.parse import urlsplit
 
 import requests
 
 from starfreight.console import printable
 from starfreight.errors import ServiceError
+from starfreight.registry.certificates import certificate_advice
 from starfreight.registry.credentials import advice
+from starfreight.registry.origins import origin_of
+from starfreight.registry.proxies import proxy_for, proxy_name
+from starfreight.registry.retries import asked_to_wait
 
 _HIDDEN = re.compile(r"(?i)(basic|bearer)\s+[a-z0-9+/=._~-]+|[?&](token|_state|sig|signature)=[^&\s]+")
+
+_INVALID = (
+    requests.exceptions.InvalidURL,
+    requests.exceptions.InvalidHeader,
+    requests.exceptions.InvalidSchema,
+    requests.exceptions.MissingSchema,
+    requests.exceptions.TooManyRedirects,
+)
 
 _NO_SPACE = re.compile(rb'(?i)no space left on device|"Err":\s*28\b')
 """Signs of a full disk in a registry's answer; docker-registry 2 quotes Go's error with ENOSPC's number."""
@@ -26,6 +37,7 @@ def refusal(
     secrets: tuple[str, ...] = (),
     *,
     destination: bool = False,
+    has_credentials: bool = False,
 ) -> ServiceError:
     """Error for an unsuccessful answer.
 
@@ -35,6 +47,7 @@ def refusal(
         doing: completes "while ...": ``uploading sha256:...``.
         secrets: strings to hide, should the answer contain them.
         destination: the command writes to this registry.
+        has_credentials: user name and password for it are known.
     """
     status = response.status_code
     where = f"{host}, while {doing}"
@@ -45,7 +58,7 @@ def refusal(
         return ServiceError(
             f"The registry {what} ({status}{detail}).",
             where=where,
-            fix=advice(host, destination=destination),
+            fix=advice(host, destination=destination, refused=has_credentials),
         )
     if status == 404:
         return ServiceError(
@@ -66,10 +79,12 @@ def refusal(
             fix="raise its limit (nginx: client_max_body_size 0)",
         )
     if status == 429 or status >= 500:
+        wait = asked_to_wait(response.headers.get("Retry-After"))
+        later = "later" if wait is None else f"in {wait}, as the registry requests"
         return ServiceError(
             f"The registry kept failing after retries ({status}{detail}).",
             where=where,
-            fix="run the same command again later; finished uploads are kept",
+            fix=f"run the same command again {later}; finished uploads are kept",
         )
     return ServiceError(
         f"The registry refused ({status}{detail}).", where=where, fix="see the registry's log"
@@ -80,21 +95,25 @@ def unreachable(error: requests.RequestException, host: str, doing: str) -> Serv
     """Error for an unanswered request."""
     where = f"{host}, while {doing}"
     if isinstance(error, requests.exceptions.SSLError):
+        remedy = certificate_advice(host)
         return ServiceError(
             f"The TLS connection to the registry {host} is not trusted: {_reason(error)}.",
             where=where,
-            fix="set SSL_CERT_FILE or REQUESTS_CA_BUNDLE to your CA; for plain http, publish with --insecure",
+            fix=f"for plain http, add --insecure; otherwise {remedy}" if speaks_no_tls(error) else remedy,
         )
-    if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidHeader):
+    origin = None if error.request is None else origin_of(error.request.url or "")
+    if isinstance(error, _INVALID) or (origin is None and error.request is not None):
         return ServiceError(
             f"The registry {host} sent an invalid redirection or header.",
             where=where,
             fix="check that the address belongs to a registry",
         )
-    asked = urlsplit(error.request.url or "").netloc if error.request is not None else host
+    asked = host if origin is None else origin.netloc[:100]
     whom = (
         f"The registry {host}" if asked in (host, "") else f"{asked}, the target of a redirection by {host},"
     )
+    if isinstance(error, requests.exceptions.ProxyError) and origin is not None:
+        whom += f" through the proxy {proxy_name(proxy_for(origin) or '')}"
     return ServiceError(
         f"{whom} cannot be reached: {_reason(error)}.",
         where=where,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 import io
+import ssl
 import time
 from typing import Any
 
@@ -71,16 +72,25 @@ def limit_answer(response: requests.Response, size: int) -> None:
 
 
 class PacedAdapter(HTTPAdapter):
-    """Transport over connections with a least pace, also through proxies."""
+    """Transport over connections with a least pace, also through proxies.
 
-    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+    Args:
+        tls: context for TLS; requests adds the certificates to trust to it.
+        options: as for requests.
+    """
+
+    def __init__(self, tls: ssl.SSLContext | None = None, **options: Any) -> None:
+        self._tls: dict[str, Any] = {} if tls is None else {"ssl_context": tls}
+        super().__init__(**options)
+
+    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **options: Any) -> None:
         """Create the pools of connections."""
-        super().init_poolmanager(*arguments, **options)
+        super().init_poolmanager(connections, maxsize, block, **options, **self._tls)
         self.poolmanager.pool_classes_by_scheme = _POOLS
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
         """Pools of connections through a proxy."""
-        manager = super().proxy_manager_for(proxy, **options)
+        manager = super().proxy_manager_for(proxy, **options, **self._tls)
         if not proxy.lower().startswith("socks"):  # These have connections of their own.
             manager.pool_classes_by_scheme = _POOLS
         return manager

@@ -1,27 +1,30 @@
-"""oras's registry provider, without its retry loop and whole-file upload.
+"""oras's registry provider, without its retry loop, its single answer to challenges and whole-file upload.
 
-oras supplies tokens and the addresses of the distribution API. Its ``do_request`` sleeps up to two minutes
-over a 401 without credentials, and sends credentials to any address a registry answers with, as its token
-service or as the place of an upload; this one does neither.
+oras supplies the addresses of the distribution API and the form of authentication. Its ``do_request`` sleeps
+up to two minutes over a 401 without credentials, and sends credentials to any address a registry answers
+with, as its token service or as the place of an upload; this one does neither.
 """
 
 from __future__ import annotations
 
-import base64
+import http.client
 from typing import Any
 
-import oras.auth
-import oras.auth.utils
 import oras.container
 import oras.provider
 import requests
+from urllib3.exceptions import HTTPError, LocationValueError
 
-from starfreight.errors import InputError, ServiceError
-from starfreight.registry.credentials import REALM, find_credentials, named_realm
+from starfreight.errors import InputError
+from starfreight.registry.authentication import Authentication
+from starfreight.registry.blob_body import BlobBody
+from starfreight.registry.certificates import certificates, tls_context
+from starfreight.registry.credentials import find_credentials
 from starfreight.registry.docker_config import DOCKER_HUB
-from starfreight.registry.origins import Origin, is_own_token_service, origin_of
+from starfreight.registry.origins import Origin, origin_of
 from starfreight.registry.reference import RepositoryReference
-from starfreight.registry.session import BlobBody, RegistrySession, certificates
+from starfreight.registry.session import RegistrySession, single_attempt
+from starfreight.registry.tokens import Scopes
 
 _DOCKER_HUB_API = "registry-1.docker.io"
 
@@ -37,22 +40,26 @@ class Provider(oras.provider.Registry):  # type: ignore[misc] # oras has no type
 
     session: requests.Session
     prefix: str
-    auth: Any
+    auth: Authentication
 
     def __init__(self, repository: RepositoryReference, *, insecure: bool, destination: bool = False) -> None:
         self._insecure = insecure
-        self._verify = certificates()
+        self._verify = certificates(insecure=insecure)
         super().__init__(hostname=repository.host, insecure=insecure, tls_verify=self._verify)
         host = _DOCKER_HUB_API if repository.host.lower() in DOCKER_HUB else repository.host
-        self.container: Any = oras.container.Container(repository.repository, registry=host)
+        # oras would take the first part of a path like "my.group/name" for the host, credentials and all.
+        self.container: Any = oras.container.Container("namespace/name", registry=host)
+        self.container.namespace, _, self.container.repository = repository.repository.rpartition("/")
         self._home = _home(self.root, repository.host)
-        self._trusting = RegistrySession(self._home)
+        # Reading all certificates of a machine takes tens of milliseconds.
+        self._trusting = RegistrySession(self._home, None if insecure else tls_context(repository.host))
         self._trusting.cookies.set_policy(self.session.cookies.get_policy())
-        self.session = self.auth.session = self._trusting
-        self._challenged = False
+        self.session = self._trusting
+        self._actions = ("pull", "push") if destination else ("pull",)
         self._pair = find_credentials(repository, destination=destination)
-        if self._pair is not None:
-            self.auth.set_basic_auth(*self._pair)
+        self.auth = Authentication(
+            self._home, self._pair, self._send, self._trusting.trusted.add, insecure=insecure
+        )
 
     @property
     def has_credentials(self) -> bool:
@@ -61,15 +68,13 @@ class Provider(oras.provider.Registry):  # type: ignore[misc] # oras has no type
 
     @property
     def credentials(self) -> tuple[str, str] | None:
-        """User name and password, if known."""
+        """User name and password, if known; an identity token has the user name ``<token>``."""
         return self._pair
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Strings to keep out of messages: password, its encodings, and the token."""
-        username, password = self._pair or ("", "")
-        encoded = base64.b64encode(f"{username}:{password}".encode()).decode() if self._pair else None
-        return tuple(filter(None, (encoded, password, getattr(self.auth, "token", None))))
+        """Strings to keep out of messages: password, its encodings, and the tokens."""
+        return self.auth.secrets
 
     @property
     def root(self) -> str:
@@ -88,80 +93,62 @@ class Provider(oras.provider.Registry):  # type: ignore[misc] # oras has no type
         headers: dict[str, str] | None = None,
         json: Any = None,
         stream: bool = False,
+        reads: str | None = None,
+        once: bool = False,
     ) -> requests.Response:
-        """Send a request, and repeat it with credentials if the registry requests them.
+        """Send a request, and repeat it with credentials as the registry requests them.
+
+        Args:
+            url: the address.
+            method: the method.
+            data: the body.
+            headers: more headers.
+            json: the body as JSON.
+            stream: leave the body of an answer 200 unread.
+            reads: another repository that the request reads, to mount a blob.
+            once: do not repeat the request after a failure.
 
         Raises:
             ServiceError: the credentials would go to somebody else, or be readable on their way.
         """
         sent = dict(headers or {})
+        scopes: Scopes = frozenset(
+            [(f"repository:{self.container.api_prefix}", action) for action in self._actions]
+            + ([(f"repository:{reads}", "pull")] if reads else [])
+        )
         at_home = origin_of(url) == self._home
-        if at_home and self._challenged:
-            sent |= self.auth.get_auth_header()
+        first = self.auth.start(scopes, long=isinstance(data, BlobBody)) if at_home else None
+        if first is not None:
+            sent["Authorization"] = first
+        tried: set[Any] = set()
+        options = {"auth": single_attempt} if once else {}
+        while True:
+            response = self._send(method, url, data=data, json=json, headers=sent, stream=stream, **options)
+            # After a redirection, the challenge is that of another server.
+            if response.status_code not in (401, 403) or not at_home or not self._is_home(response):
+                return response
+            following = self.auth.answer(response, scopes, tried)
+            if following is None:
+                return response
+            sent["Authorization"] = following
+            if isinstance(data, BlobBody):
+                data.seek(0)
 
-        def send() -> requests.Response:
-            return self.session.request(
-                method, url, data=data, json=json, headers=sent, stream=stream, verify=self._verify
-            )
+    def _is_home(self, response: requests.Response) -> bool:
+        return origin_of(response.url) == self._home
 
-        response = send()
-        if response.status_code != 401 or not at_home:
-            return response
-        # After a redirection, the challenge is that of another server.
-        if origin_of(response.url or url) != self._home or not self._answer(response, sent):
-            return response
-        if isinstance(data, BlobBody):
-            data.seek(0)
-        return send()
-
-    def _answer(self, response: requests.Response, headers: dict[str, str]) -> bool:
-        """Answer a challenge by extending ``headers``; returns False if there is no answer."""
-        challenge = response.headers.get("Www-Authenticate", "")
-        scheme = challenge.partition(" ")[0].lower()
-        if scheme == "basic":
-            if not self.has_credentials or self._challenged:
-                return False
-            basic = oras.auth.get_auth_backend("basic", self.session, self._insecure, tls_verify=self._verify)
-            basic._basic_auth = self.auth._basic_auth
-            self.auth = basic
-        elif scheme == "bearer":
-            realm = origin_of(oras.auth.utils.parse_auth_header(challenge).realm or "")
-            if realm is None:
-                return False
-            self._check_realm(realm)
-        else:
-            return False
+    def _send(self, method: str, url: str, **options: Any) -> requests.Response:
         try:
-            answered, changed = self.auth.authenticate_request(response, headers, refresh=True)
-        except (ValueError, AttributeError, TypeError, KeyError, RecursionError):
-            return False  # oras does not understand the token service's answer.
-        self._challenged = bool(changed)
-        headers.update(answered)
-        return bool(changed)
-
-    def _check_realm(self, realm: Origin) -> None:
-        """Trust a token service with the password, if there is one, or refuse."""
-        where = f"{self._home.netloc}, which names the token service {realm.netloc}"
-        if realm.scheme != "https" and not self._insecure:
-            raise ServiceError(
-                "The registry's token service uses plain http, so that others can read what is sent to it.",
-                where=where,
-                fix="have the registry name an https address; in a network that you trust, add --insecure",
-            )
-        if not self.has_credentials or realm in self._trusting.trusted:
-            return
-        if not is_own_token_service(self._home, realm) and not _is_named(realm):
-            raise ServiceError(
-                "The registry's token service may be somebody else's and does not get the password.",
-                where=where,
-                fix=f"if it is the token service of this registry, set {REALM}={realm.netloc}",
-            )
-        self._trusting.trusted.add(realm)
-
-
-def _is_named(realm: Origin) -> bool:
-    named = named_realm()
-    return named is not None and origin_of(f"{realm.scheme}://{named}") == realm
+            return self.session.request(method, url, verify=self._verify, **options)
+        except requests.RequestException:
+            raise
+        except LocationValueError as error:
+            raise requests.exceptions.InvalidURL(error) from error
+        except (http.client.HTTPException, HTTPError, OSError) as error:
+            raise requests.ConnectionError(error) from error
+        except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, AssertionError) as error:
+            # Of requests, urllib3 or urllib.parse, over an address or a header that a registry sends.
+            raise requests.exceptions.InvalidURL(error) from error
 
 
 def _home(root: str, host: str) -> Origin:

@@ -1,157 +1,164 @@
 """Write requests of the OCI distribution API, used for publishing.
 
-Specification: https://github.com/opencontainers/distribution-spec (1.1). A blob is uploaded by ``POST``
-and one ``PUT`` with the file as its body, as supported by every registry; some refuse chunked uploads.
+Specification: https://github.com/opencontainers/distribution-spec (1.1). Blobs are uploaded as
+:mod:`starfreight.registry.blob_upload` describes.
 """
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
-from typing import IO, Protocol
-from urllib.parse import quote, urljoin, urlsplit
+import json
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urljoin, urlsplit
 
 import requests
-from urllib3.exceptions import MaxRetryError, ProtocolError
 
-from starfreight.console import Advance
-from starfreight.errors import GateError, ServiceError
+from starfreight.errors import ServiceError
 from starfreight.files import sha256_bytes
-from starfreight.package import Descriptor
-from starfreight.registry.client import RegistryClient
-from starfreight.registry.failures import unreachable
-from starfreight.registry.session import RETRY_STATUSES, BlobBody, retry_policy
+from starfreight.registry.blob_upload import BlobSource as BlobSource
+from starfreight.registry.blob_upload import BlobUploadClient
+from starfreight.registry.media_types import OCI_INDEX
+
+TRIES = 3
+"""Attempts to send or read a manifest whose bytes are damaged on their way."""
+
+_MOST_PAGES = 200
+"""Pages of a list that are read."""
 
 
-class BlobSource(Protocol):
-    """Source of blobs to upload."""
+class ManifestRefused(ServiceError):
+    """The registry refused a manifest.
 
-    def open(self, descriptor: Descriptor) -> AbstractContextManager[IO[bytes]]:
-        """Open a blob at its first byte; may be called repeatedly."""
+    Attributes:
+        status: of its answer.
+    """
 
-    def where(self, descriptor: Descriptor) -> str:
-        """Location of a blob, for error messages."""
+    status = 0
 
 
-class PublishingClient(RegistryClient):
+class PublishingClient(BlobUploadClient):
     """Read and write access to one repository. Arguments and errors as for :class:`RegistryClient`.
 
     Credentials of the environment are meant for it, unless ``STARFREIGHT_REGISTRY_HOST`` names another host.
     """
-
-    _destination = True
-
-    def mount(self, descriptor: Descriptor, repository: str) -> bool:
-        """Mount a blob from another repository of the same registry; returns True on success."""
-        doing = f"mounting {descriptor.digest}"
-        url = self._provider.url(f"blobs/uploads/?mount={quote(descriptor.digest)}&from={quote(repository)}")
-        response = self._ask(doing, url, "POST", headers={"Content-Length": "0"})
-        if response.status_code == 202 and (location := _location(response, url)) is not None:
-            # The registry opened an upload instead; cancel it.
-            self._ask(doing, location, "DELETE")
-        return response.status_code == 201
-
-    def upload(self, source: BlobSource, descriptor: Descriptor, advance: Advance) -> bool:
-        """Upload a blob unless already present; returns True if bytes were sent.
-
-        A broken upload restarts from the beginning, as often as the retry policy allows.
-
-        Raises:
-            GateError: the bytes do not match the descriptor's digest.
-        """
-        retry = retry_policy()
-        doing = f"uploading {descriptor.digest}"
-        while True:
-            if self.has_blob(descriptor):
-                advance(descriptor.size)
-                return False
-            with source.open(descriptor) as stream:
-                body = BlobBody(stream, descriptor.size, advance)
-                try:
-                    response = self._send(descriptor, body)
-                    if response.status_code in (201, 204):
-                        return True
-                    if body.digest not in (None, descriptor.digest):
-                        raise GateError(
-                            f"The blob {descriptor.digest} has another digest on disk: the file changed.",
-                            where=source.where(descriptor),
-                            fix="build or download the package again",
-                        )
-                    if response.status_code not in RETRY_STATUSES:
-                        raise self._refused(response, doing)
-                    try:
-                        retry = retry.increment("PUT", response.url, response=response.raw)
-                    except MaxRetryError:
-                        raise self._refused(response, doing) from None
-                    body.seek(0)
-                    retry.sleep(response.raw)
-                except requests.RequestException as error:
-                    try:
-                        retry = retry.increment("PUT", error=ProtocolError(str(error)))
-                    except MaxRetryError:
-                        raise unreachable(error, self._host, doing) from error
-                    body.seek(0)
-                    retry.sleep()
 
     def put_manifest(self, tag: str, media_type: str, data: bytes) -> str | None:
         """Store a manifest at a tag (or digest).
 
         Returns:
             the acknowledged ``OCI-Subject``, if the registry lists referrers itself.
+
+        Raises:
+            ManifestRefused: the registry does not accept it.
         """
         doing = f"writing {tag}"
-        response = self._ask(
-            doing,
-            self._provider.url(f"manifests/{tag}"),
-            "PUT",
-            data=data,
-            headers={"Content-Type": media_type},
-        )
-        if response.status_code not in (200, 201):
-            raise self._refused(response, doing)
         wanted = sha256_bytes(data)
-        if response.headers.get("Docker-Content-Digest", wanted) != wanted:
-            raise ServiceError(
-                "The registry stored the manifest under another digest than that of its bytes.",
-                where=f"{self._host}, at {tag}",
-                fix="use a registry without changes to manifests",
+        for left in reversed(range(TRIES)):
+            response = self._ask(
+                doing,
+                self._provider.url(f"manifests/{tag}"),
+                "PUT",
+                data=data,
+                headers={"Content-Type": media_type},
             )
-        return response.headers.get("OCI-Subject")
-
-    def _send(self, descriptor: Descriptor, body: BlobBody) -> requests.Response:
-        """Upload once, from the beginning. The answer may be a temporary failure."""
-        url = self._provider.url("blobs/uploads/")
-        doing = f"starting to upload {descriptor.digest}"
-        opened = self._ask(doing, url, "POST", headers={"Content-Length": "0"})
-        if opened.status_code != 202:
-            raise self._refused(opened, doing)
-        target = _location(opened, url)
-        if target is None:
-            raise ServiceError(
-                "The registry's answer names no valid upload address.",
-                where=self._host,
-                fix="see the registry's log",
-            )
-        if urlsplit(target).scheme == "http" and not self.insecure:
-            raise ServiceError(
-                "The registry redirects the upload to plain http.",
-                where=self._host,
-                fix="have the proxy in front of the registry set X-Forwarded-Proto",
-            )
-        target += ("&" if urlsplit(target).query else "?") + "digest=" + quote(descriptor.digest, safe="")
-        return self._provider.do_request(
-            target,
-            "PUT",
-            data=body if descriptor.size else b"",
-            headers={"Content-Type": "application/octet-stream"},
+            stored = response.headers.get("Docker-Content-Digest", wanted) == wanted
+            if response.status_code in (200, 201) and stored:
+                return response.headers.get("OCI-Subject")
+            if left and (stored is False or _is_damaged(response)):
+                continue  # On its way, perhaps.
+            if response.status_code not in (200, 201):
+                refusal = self._refused(response, doing)
+                error = ManifestRefused(refusal.what, where=refusal.where, fix=refusal.fix)
+                error.status = response.status_code
+                raise error
+        raise ServiceError(
+            "The registry stored the manifest under another digest than that of its bytes.",
+            where=f"{self._host}, at {tag}",
+            fix="use a registry without changes to manifests",
         )
 
+    def read_manifest(self, tag: str, media_type: str) -> bytes | None:
+        """As :meth:`get_manifest`; read again if the bytes do not have the digest that the registry names."""
+        for _ in range(TRIES):
+            response = self._find(f"reading {tag}", "GET", f"manifests/{tag}", media_type)
+            if response is None:
+                return None
+            digest = response.headers.get("Docker-Content-Digest")
+            if digest is None or digest == sha256_bytes(response.content):
+                return response.content
+        raise ServiceError(
+            "The registry sends a manifest with another digest than it names.",
+            where=f"{self._host}, at {tag}",
+            fix="run the same command again; if it stays so, the registry or a proxy changes manifests",
+        )
 
-def _location(response: requests.Response, asked: str) -> str | None:
-    """Redirection target of an answer, ``None`` if missing or not a valid http address."""
+    def delete_manifest(self, reference: str) -> bool:
+        """Delete a tag, or a manifest by its digest; returns False if the registry does not do that."""
+        doing = f"deleting {reference}"
+        response = self._ask(doing, self._provider.url(f"manifests/{reference}"), "DELETE")
+        if response.status_code in (200, 202, 404):
+            return True
+        if response.status_code in (400, 405, 415, 501):
+            return False
+        raise self._refused(response, doing)
+
+    def tags(self) -> tuple[str, ...] | None:
+        """The repository's tags; ``None`` if the registry does not list them."""
+        found: list[str] | None = None
+        for page in self._pages("listing the tags", self._provider.url("tags/list?n=1000")):
+            listed = page.get("tags")
+            # An empty repository has none, or null.
+            found = [*(found or ()), *(listed if isinstance(listed, list) else ())]
+        return None if found is None else tuple(tag for tag in found if isinstance(tag, str))
+
+    def listed_referrers(self, digest: str) -> frozenset[str] | None:
+        """The digests in the registry's own list of a manifest's referrers.
+
+        Returns:
+            ``None`` if it keeps none: some answer with an empty list everywhere, or with a page for people.
+        """
+        found: set[str] = set()
+        for page in self._pages(
+            f"reading the referrers of {digest}", self._provider.url(f"referrers/{digest}")
+        ):
+            entries = page.get("manifests")
+            if page.get("mediaType", OCI_INDEX) != OCI_INDEX or not isinstance(entries, list):
+                return None
+            found |= {str(each.get("digest")) for each in entries if isinstance(each, dict)}
+        return frozenset(found) or None
+
+    def _pages(self, doing: str, url: str) -> Iterator[dict[str, Any]]:
+        """The JSON objects of a list in pages. It ends at the first answer that is none."""
+        for _ in range(_MOST_PAGES):
+            response = self._ask(doing, url, "GET", headers={"Accept": f"{OCI_INDEX}, application/json"})
+            try:
+                page = json.loads(response.content) if response.status_code == 200 else None
+            except (ValueError, RecursionError):
+                page = None
+            if not isinstance(page, dict):
+                return
+            yield page
+            following = _next_page(response, url)
+            if following is None:
+                return
+            url = following
+
+
+def _is_damaged(response: requests.Response) -> bool:
+    """True if a registry complains of a manifest's bytes, which were right when they left."""
+    return response.status_code == 400 and any(
+        code in response.content
+        for code in (b"DIGEST_INVALID", b"MANIFEST_INVALID", b"MANIFEST_UNVERIFIED", b"BLOB_UNKNOWN")
+    )
+
+
+def _next_page(response: requests.Response, asked: str) -> str | None:
+    """Address of the next page, on the same host; ``None`` after the last one."""
     try:
-        target = urljoin(response.url or asked, response.headers["Location"])
-        parts = urlsplit(target)
-        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except (KeyError, ValueError):
+        link = response.links.get("next", {}).get("url")
+        following = urljoin(asked, link) if link else None
+        if following is None or urlsplit(following)[:2] != urlsplit(asked)[:2]:
+            return None
+    except (ValueError, AttributeError):
         return None
-    return target if sound else None
+    return following

@@ -17,7 +17,10 @@ from starfreight.errors import InputError
 from starfreight.quantization import Quantization
 
 MAX_PART = 80
-LONGEST_TAIL = max(len(f"-{quantization.tag}-oci") for quantization in Quantization)
+SUFFIXES = ("-oci", "-docker")
+"""Ends of the tags of formats other than Ollama's."""
+
+LONGEST_TAIL = max(len(f"-{quantization.tag}-docker") for quantization in Quantization)
 """Length of the longest suffix added to a tag by publishing."""
 
 _HOST = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?(:[0-9]{1,5})?")
@@ -34,6 +37,10 @@ _MAX_PATH = 255
 
 _MAX_TAG = 128
 """Maximum length of a tag (OCI distribution specification)."""
+
+_OLLAMA_OWN_TAG = re.compile(r"(?i)cloud|.*-cloud|local")
+"""Ollama sends the prompts of a model at ``cloud`` or ``...-cloud`` to its cloud service, although the model
+is on this machine, and reads ``latest`` in place of ``local``. It ignores case (seen in 0.33)."""
 
 _HOST_RULE = "a host name or an IPv4 address, with a port if needed"
 _TAG_RULE = "letters, digits, dots, dashes, underscores"
@@ -110,17 +117,51 @@ def parse_reference(text: str) -> Reference:
     _check_part(shown, "namespace", namespace, _NAMESPACE, "lower-case letters, digits, dashes, no dots")
     _check_part(shown, "name", name, _NAME, "lower-case letters, digits, dots, dashes")
     _check_part(shown, "tag", tag, _TAG, _TAG_RULE)
-    if len(tag) + LONGEST_TAIL > MAX_PART:
-        raise _wrong(
-            shown,
-            f"has a tag of {len(tag)} characters",
-            f"use at most {MAX_PART - LONGEST_TAIL}: a variant's tag adds up to {LONGEST_TAIL}, and Ollama's "
-            f"limit is {MAX_PART}",
-        )
-    if tag.endswith("-oci") or _REFERRERS_TAG.fullmatch(tag):
-        raise _wrong(shown, "has a tag reserved for publishing", "choose another tag")
+    _check_publishing_tag(shown, tag, MAX_PART, "Ollama's")
     _check_port(shown, host)
     return Reference(host, f"{namespace}/{name}", tag)
+
+
+def parse_destination(text: str) -> TagReference:
+    """Parse the address to publish a package at, which Ollama cannot always pull.
+
+    Registries such as Artifact Registry, ECR, GitLab and Artifactory have repositories of any depth.
+
+    Returns:
+        A :class:`Reference` if every client can pull it. Otherwise Ollama cannot: see
+        :func:`ollama_objection`.
+
+    Raises:
+        InputError: malformed, or without a host.
+    """
+    shown = text[:200]
+    if text.count("/") == 2:
+        try:
+            return parse_reference(text)
+        except InputError as error:
+            try:
+                target = parse_tag_reference(text)
+            except InputError:
+                raise error from None  # It is about the same fault, and knows more of the rules.
+    else:
+        target = parse_tag_reference(text)
+    _check_publishing_tag(shown, target.tag, _MAX_TAG, "the")
+    if ollama_objection(target) is None:
+        return parse_reference(text)
+    return target
+
+
+def ollama_objection(reference: TagReference) -> str | None:
+    """Why Ollama cannot pull from a repository: completes "because ..."; ``None`` if it can."""
+    parts = reference.repository.split("/")
+    if len(parts) != 2:
+        depth = "more" if len(parts) > 2 else "fewer"
+        return f"the path has {depth} than two parts: Ollama pulls HOST/NAMESPACE/NAME:TAG only"
+    if not _NAMESPACE.fullmatch(parts[0]):
+        return f"the namespace {parts[0]} has a dot, which Ollama does not allow there"
+    if longest := next((part for part in parts if len(part) > MAX_PART), None):
+        return f"{longest[:20]}... has {len(longest)} characters, and Ollama allows {MAX_PART}"
+    return None
 
 
 def parse_digest_reference(text: str) -> DigestReference:
@@ -178,6 +219,26 @@ def parse_tag_reference(text: str) -> TagReference:
         raise _wrong(shown, "has a tag reserved for lists of referrers", "choose another tag")
     _check_port(shown, host)
     return TagReference(host, path, tag)
+
+
+def _check_publishing_tag(shown: str, tag: str, limit: int, whose: str) -> None:
+    """Refuse tags that publishing cannot use, or that are dangerous in Ollama."""
+    if len(tag) + LONGEST_TAIL > limit:
+        raise _wrong(
+            shown,
+            f"has a tag of {len(tag)} characters",
+            f"use at most {limit - LONGEST_TAIL}: a variant's tag adds up to {LONGEST_TAIL}, and {whose} "
+            f"limit is {limit}",
+        )
+    if tag.endswith(SUFFIXES) or _REFERRERS_TAG.fullmatch(tag):
+        raise _wrong(shown, "has a tag reserved for publishing", "choose another tag")
+    if _OLLAMA_OWN_TAG.fullmatch(tag):
+        raise _wrong(
+            shown,
+            f"has the tag {tag}, to which Ollama gives a meaning of its own",
+            "choose another tag: Ollama sends the prompts of models at cloud and ...-cloud to its cloud "
+            "service, and reads latest for local",
+        )
 
 
 def is_local(host: str) -> bool:

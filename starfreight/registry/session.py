@@ -7,24 +7,25 @@ The same holds for broken downloads.
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import os
+import ssl
 import zlib
-from collections.abc import Iterator
-from typing import IO, Any
-from urllib.parse import urlsplit
+from collections.abc import Mapping
+from typing import Any, Self
+from urllib.parse import urlencode
 
 import requests
-from requests.utils import select_proxy
 from urllib3.exceptions import HTTPError
 from urllib3.util.retry import Retry
 
-from starfreight.console import Advance
 from starfreight.errors import ServiceError
+from starfreight.registry.blob_body import BlobBody
 from starfreight.registry.origins import Origin, is_loopback, origin_of, prepared_origin
 from starfreight.registry.pace import MAX_ANSWER_BYTES as MAX_ANSWER_BYTES
 from starfreight.registry.pace import PacedAdapter, limit_answer
+from starfreight.registry.proxies import proxy_for, proxy_name
+from starfreight.registry.retries import MAX_WAIT as MAX_WAIT
+from starfreight.registry.retries import PatientRetry
 
 CONNECT_TIMEOUT = 15.0
 READ_TIMEOUT = 60.0
@@ -34,13 +35,13 @@ UPLOAD_TIMEOUT = 900.0
 RETRY_STATUSES = (429, 500, 502, 503, 504)
 BACKOFF_FACTOR = 0.5
 """Seconds; waits are 0, 1, 2 and 4 times two of it, unless set by ``Retry-After``."""
-MAX_WAIT = 60
-"""Seconds; a registry requesting a longer wait is given up on sooner."""
+
+_SINGLE = "starfreight_single_attempt"
 
 
 def retry_policy() -> Retry:
     """Retry policy: two retries without an answer, four after a temporary failure."""
-    return Retry(
+    return PatientRetry(
         total=4,
         connect=2,
         other=0,  # Untrusted TLS will not be trusted a second later.
@@ -61,10 +62,10 @@ class RegistrySession(requests.Session):
         trusted: origins that may receive an ``Authorization`` header: the registry and its token service.
     """
 
-    def __init__(self, home: Origin) -> None:
+    def __init__(self, home: Origin, tls: ssl.SSLContext | None = None) -> None:
         super().__init__()
         self.trusted = {home}
-        adapter = RegistryAdapter(self.trusted)
+        adapter = RegistryAdapter(self.trusted, tls)
         self.mount("https://", adapter)
         self.mount("http://", adapter)
         self.max_redirects = 5
@@ -82,13 +83,13 @@ class RegistrySession(requests.Session):
         if prepared_origin(prepared_request) != origin_of(response.url):
             prepared_request.headers.pop("Authorization", None)
 
+    def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
+        """Settings as given: proxies and certificates of the environment are chosen elsewhere."""
+        return {"proxies": {}, "stream": stream, "verify": verify, "cert": cert}
 
-def certificates() -> str | bool:
-    """Trusted certificates: a path from the environment, or True for those shipped with requests."""
-    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
-        if path := os.environ.get(name):
-            return path
-    return True
+    def rebuild_proxies(self, prepared_request: requests.PreparedRequest, proxies: Any) -> dict[str, str]:
+        """No proxies: the transport chooses them."""
+        return {}
 
 
 class RegistryAdapter(PacedAdapter):
@@ -96,12 +97,13 @@ class RegistryAdapter(PacedAdapter):
 
     Args:
         trusted: origins that may receive an ``Authorization`` header.
+        tls: certificates of this registry.
     """
 
-    def __init__(self, trusted: set[Origin]) -> None:
-        super().__init__(max_retries=retry_policy())
+    def __init__(self, trusted: set[Origin], tls: ssl.SSLContext | None = None) -> None:
+        super().__init__(tls, max_retries=retry_policy())
         self._trusted = trusted
-        self._once = PacedAdapter(max_retries=Retry(0, read=False))
+        self._once = PacedAdapter(tls, max_retries=Retry(0, read=False))
 
     def send(
         self,
@@ -116,10 +118,11 @@ class RegistryAdapter(PacedAdapter):
 
         Raises:
             ServiceError: a proxy would see the credentials, or the answer is too large or too slow.
+            InputError: the proxy in the environment is invalid.
         """
-        proxies = _guard_credentials(request, proxies, self._trusted)
+        proxies = _guard_credentials(request, self._trusted)
         upload = isinstance(request.body, BlobBody)
-        send = self._once.send if upload else super().send
+        send = self._once.send if upload or getattr(request, _SINGLE, False) else super().send
         response = send(
             request,
             stream=True,
@@ -129,82 +132,52 @@ class RegistryAdapter(PacedAdapter):
             proxies=proxies,
         )
         # Refusals and redirections are short, even in answer to a request for a blob.
-        if not stream or response.status_code != 200:
+        if not stream or response.status_code not in (200, 206):
             _read_bounded(response)
         return response
 
 
-class BlobBody:
-    """Upload body read from a file in chunks, hashed on the way, and rewindable to its start.
+class SecretForm(bytes):
+    """Body of a request that contains a password or an identity token."""
 
-    Args:
-        stream: the open file, at its start.
-        size: its size in bytes.
-        advance: called with the size of each chunk, and with a negative number on a restart.
-    """
-
-    def __init__(self, stream: IO[bytes], size: int, advance: Advance) -> None:
-        self._stream, self._size, self._advance = stream, size, advance
-        self._sent = 0
-        self._digest = hashlib.sha256()
-
-    def __len__(self) -> int:
-        """Total size, independent of the position."""
-        return self._size
-
-    def __iter__(self) -> Iterator[bytes]:
-        """The rest, in chunks; requests streams any iterable body.
-
-        The socket's timeout holds for a whole chunk, so an upload has a least pace as well.
-        """
-        while piece := self.read(1 << 16):
-            yield piece
-
-    def tell(self) -> int:
-        """Number of bytes read."""
-        return self._sent
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        """Rewind to the start, the only position supported."""
-        if offset or whence:
-            raise OSError("an upload starts at its first byte")
-        self._stream.seek(0)
-        self._advance(-self._sent)
-        self._sent = 0
-        self._digest = hashlib.sha256()
-        return 0
-
-    def read(self, amount: int = -1) -> bytes:
-        """Next chunk, at most 1 MiB."""
-        piece = self._stream.read(min(amount, 1 << 20) if amount >= 0 else 1 << 20)
-        self._digest.update(piece)
-        self._sent += len(piece)
-        self._advance(len(piece))
-        return piece
-
-    @property
-    def digest(self) -> str | None:
-        """Digest of the body once read to the end, before that ``None``."""
-        return "sha256:" + self._digest.hexdigest() if self._sent == self._size else None
+    @classmethod
+    def of(cls, form: Mapping[str, str]) -> Self:
+        """Encode the fields of a form."""
+        return cls(urlencode(form).encode())
 
 
-def _guard_credentials(request: requests.PreparedRequest, proxies: Any, trusted: set[Origin]) -> Any:
+def single_attempt(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Mark a request as not to be repeated; given to requests as its ``auth``."""
+    setattr(request, _SINGLE, True)
+    return request
+
+
+def _guard_credentials(request: requests.PreparedRequest, trusted: set[Origin]) -> dict[str, str]:
     """Proxies to use for a request; its credentials are removed if they are not meant for its origin."""
     origin = prepared_origin(request)
+    in_body = isinstance(request.body, SecretForm)
     if origin not in trusted:
         request.headers.pop("Authorization", None)
+        if in_body:
+            raise ServiceError(
+                f"The registry's token service redirects to {origin.netloc}, which gets no password.",
+                where=origin.netloc,
+                fix="have the registry name the right token service",
+            )
     # As in Go, and so in Docker: another machine's loopback is not the one that is meant.
     if is_loopback(origin):
         return {}
-    proxy = select_proxy(request.url or "", proxies)
-    if proxy and origin.scheme == "http" and "Authorization" in request.headers:
-        name = urlsplit(proxy if "://" in proxy else f"//{proxy}").hostname or "proxy"
+    proxy = proxy_for(origin)
+    if proxy is None:
+        return {}
+    if origin.scheme == "http" and (in_body or "Authorization" in request.headers):
         raise ServiceError(
-            f"The proxy {name} would read the credentials: {origin.netloc} is used over plain http.",
+            f"The proxy {proxy_name(proxy)} would read the credentials: {origin.netloc} is used over plain "
+            "http.",
             where="environment, http_proxy or all_proxy",
             fix=f"set NO_PROXY={origin.host} to connect directly, or use the registry over https",
         )
-    return proxies
+    return {origin.scheme: proxy}
 
 
 def _read_bounded(response: requests.Response) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from starfreight.errors import InputError, RecipeError, ServiceError
 from starfreight.files import read_limited
-from starfreight.jobs.data.sources.cache import cache_folder, made_once
 from starfreight.jobs.data.sources.git_address import GitAddress
 from starfreight.jobs.data.sources.git_command import last_error, run_git
+from starfreight.user_cache import cache_folder, made_once
 
 _NAME_FILE = "description"
 """The file in which git keeps the name of a bare repository."""

@@ -7,7 +7,6 @@ artifact may have other layers.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -19,6 +18,7 @@ from starfreight.errors import InputError
 from starfreight.jobs.data.sources.safe_names import why_unsafe
 from starfreight.package import Descriptor
 from starfreight.registry.media_types import DOCKER_INDEX, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
+from starfreight.strict_json import only_exact, strict_loads
 
 TITLE = "org.opencontainers.image.title"
 UNPACK = "io.deis.oras.content.unpack"
@@ -26,6 +26,8 @@ UNPACK = "io.deis.oras.content.unpack"
 FILE_PATH = "org.cncf.model.filepath"
 MODEL_PACK = "application/vnd.cncf.model."
 DATASET = MODEL_PACK + "dataset.v1."
+
+_KNOWN = frozenset(("mediaType", "manifests", "layers", "config", "schemaVersion", "artifactType"))
 
 ACCEPTED = ", ".join((OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_INDEX))
 """Media types to request, including those that are refused with an error of their own."""
@@ -64,9 +66,13 @@ def read_artifact(data: bytes, where: str) -> tuple[Layer, ...]:
 
 def _layers(data: bytes, where: str) -> list[dict[str, Any]]:
     try:
-        manifest = json.loads(data)
-    except (ValueError, RecursionError):
-        raise _refused("is not JSON", where) from None
+        manifest = strict_loads(data)
+        if isinstance(manifest, dict):
+            only_exact(manifest, _KNOWN)
+    except ValueError as error:
+        unprintable = isinstance(error, UnicodeEncodeError)
+        reason = "it holds a character that cannot be printed" if unprintable else error
+        raise _refused(f"is not JSON that all clients read alike: {reason}", where) from None
     kind = manifest.get("mediaType", OCI_MANIFEST) if isinstance(manifest, dict) else None
     if kind in (OCI_INDEX, DOCKER_INDEX) or (isinstance(manifest, dict) and "manifests" in manifest):
         raise _refused("is an index of several artifacts", where, "name the digest of one of them")

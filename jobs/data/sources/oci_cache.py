@@ -8,12 +8,13 @@ from functools import partial
 from pathlib import Path
 
 from starfreight.console import Advance, Console, human_count
-from starfreight.errors import GateError, InputError, ServiceError
-from starfreight.files import PARTIAL_PREFIX, sha256_bytes
-from starfreight.jobs.data.sources.cache import cache_folder, made_once
+from starfreight.errors import ServiceError
+from starfreight.files import PARTIAL_PREFIX
 from starfreight.jobs.data.sources.oci_artifact import ACCEPTED, Layer, read_artifact
 from starfreight.jobs.data.sources.tar import unpack
-from starfreight.registry import DigestReference, is_local
+from starfreight.registry import DigestReference
+from starfreight.registry.artifact_manifest import fetch_manifest
+from starfreight.user_cache import cache_folder, made_once
 
 
 def fetch_artifact(reference: DigestReference, console: Console) -> Path:
@@ -35,13 +36,7 @@ def fetch_artifact(reference: DigestReference, console: Console) -> Path:
 
 
 def _fetch(reference: DigestReference, console: Console, folder: Path) -> None:
-    data, insecure = _fetch_manifest(reference)
-    if sha256_bytes(data) != reference.digest:
-        raise GateError(
-            "The registry sends a manifest that does not match the digest.",
-            where=str(reference),
-            fix="do not use it; ask the operator of the registry",
-        )
+    data, insecure = fetch_manifest(reference, ACCEPTED)
     layers = read_artifact(data, str(reference))
     total = sum(layer.blob.size for layer in layers)
     # An archive is kept beside its files until it is unpacked.
@@ -55,31 +50,6 @@ def _fetch(reference: DigestReference, console: Console, folder: Path) -> None:
         )
     with console.progress("Fetching data", total=total, unit="B") as advance:
         _fetch_layers(reference, layers, folder, insecure, advance)
-
-
-def _fetch_manifest(reference: DigestReference) -> tuple[bytes, bool]:
-    """Return the manifest, and true if it came over plain http, which only local registries may use."""
-    # oras and requests take a third of a second to import.
-    from starfreight.registry.client import RegistryClient
-    from starfreight.registry.credentials import advice
-    from starfreight.registry.failures import speaks_no_tls
-
-    insecure = False
-    try:
-        data = RegistryClient(reference, insecure=False).get_manifest(reference.digest, ACCEPTED)
-    except ServiceError as error:
-        if not is_local(reference.host) or not speaks_no_tls(error.__cause__):
-            raise
-        insecure = True
-        data = RegistryClient(reference, insecure=True).get_manifest(reference.digest, ACCEPTED)
-    if data is None:
-        raise InputError(
-            "The artifact does not exist or cannot be accessed.",
-            where=str(reference),
-            fix="check the path and the digest; for a private artifact, "
-            + advice(reference.host, destination=False),
-        )
-    return data, insecure
 
 
 def _fetch_layers(

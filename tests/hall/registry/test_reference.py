@@ -5,12 +5,26 @@ from __future__ import annotations
 import pytest
 
 from starfreight.errors import InputError
-from starfreight.registry import Reference, TagReference, is_local, parse_reference, parse_tag_reference
+from starfreight.registry import (
+    Reference,
+    TagReference,
+    is_local,
+    ollama_objection,
+    parse_destination,
+    parse_reference,
+    parse_tag_reference,
+)
+
+OLLAMAS = ("cloud", "CLOUD", "local", "Local", "1.0-cloud", "edge-Cloud", "a-b-cloud", "_-cloud")
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
+        ("ghcr.io/acme/coder:cloudy", Reference("ghcr.io", "acme/coder", "cloudy")),
+        ("ghcr.io/acme/coder:locale", Reference("ghcr.io", "acme/coder", "locale")),
+        ("ghcr.io/acme/coder:1.0cloud", Reference("ghcr.io", "acme/coder", "1.0cloud")),
+        ("ghcr.io/cloud/local:cloud-1", Reference("ghcr.io", "cloud/local", "cloud-1")),
         ("ghcr.io/acme/coder:1.0", Reference("ghcr.io", "acme/coder", "1.0")),
         ("localhost:5000/team/my-coder:v1_2", Reference("localhost:5000", "team/my-coder", "v1_2")),
         ("10.0.0.1:80/a/b.c:latest", Reference("10.0.0.1:80", "a/b.c", "latest")),
@@ -48,6 +62,11 @@ def test_a_sound_reference_is_read_and_written_alike(text: str, expected: Refere
         ("ghcr.io/acme/" + "a" * 81 + ":1", "81 characters"),
         ("ghcr.io/acme/coder:" + "1" * 70, "tag of 70 characters"),
         ("ghcr.io/acme/coder:1.0-oci", "reserved for publishing"),
+        ("ghcr.io/acme/coder:1.0-docker", "reserved for publishing"),
+        *(
+            (f"ghcr.io/acme/coder:{tag}", "the tag .*, to which Ollama gives a meaning of its own")
+            for tag in OLLAMAS
+        ),
         ("ghcr.io/acme/coder:1\n", "tag '1"),
         ("", "1 parts"),
     ],
@@ -59,7 +78,66 @@ def test_a_reference_that_some_client_could_not_pull_is_refused(text: str, said:
     assert caught.value.fix
 
 
+PLACES = {
+    "europe-docker.pkg.dev/project/repo/name:1.0": "more than two parts",
+    "123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/models/coder:1.0": "more than two parts",
+    "registry.gitlab.com/group/subgroup/project/coder:v1": "more than two parts",
+    "acme.jfrog.io/docker-local/coder/q4:1": "more than two parts",
+    "acme.azurecr.io/coder:1": "fewer than two parts",
+    "localhost:5000/coder:1": "fewer than two parts",
+    "artifacts.example.org/docker.local/coder:1": "has a dot",
+    "ghcr.io/acme/" + "a" * 81 + ":1": "81 characters",
+}
+
+
+@pytest.mark.parametrize(("text", "objection"), PLACES.items())
+def test_a_place_that_ollama_cannot_pull_from_is_a_destination_with_an_objection(
+    text: str, objection: str
+) -> None:
+    target = parse_destination(text)
+    assert not isinstance(target, Reference)
+    assert str(target) == text
+    assert objection in str(ollama_objection(target))
+
+
+def test_a_place_that_ollama_can_pull_from_is_a_destination_without_one() -> None:
+    for text in ("ghcr.io/acme/coder:1.0", "registry/team/coder:1.0"):
+        target = parse_destination(text)
+        assert target == parse_reference(text)
+        assert ollama_objection(target) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("coder:1.0", "registry's host"),
+        ("acme/coder:1.0", "registry's host"),
+        ("a/b/c/d:1.0", "registry's host"),
+        ("ghcr.io/a/b/c", "no tag"),
+        ("ghcr.io/a/b/c:cloud", "meaning of its own"),
+        ("ghcr.io/a/b/c:x-LOCAL-Cloud", "meaning of its own"),
+        ("ghcr.io/a/b/c:1-docker", "reserved for publishing"),
+        ("ghcr.io/a/b/c:" + "t" * 120, "tag of 120 characters"),
+        ("ghcr.io/a/b:" + "t" * 70, "tag of 70 characters"),
+        ("ghcr.io/a/../c:1", r"the (part|name|namespace) '\.\.'"),
+        ("ghcr.io/Acme/coder:1", "namespace 'Acme'"),
+        ("ghcr.io//coder:1", "namespace ''"),
+        ("https://ghcr.io/a/b/c:1", "scheme"),
+        ("me:secret@ghcr.io/a/b/c:1", "user name or a password"),
+        ("", "registry's host"),
+        ("ghcr.io:99999/a/b/c:1", "port 99999"),
+    ],
+)
+def test_a_malformed_destination_is_refused(text: str, said: str) -> None:
+    with pytest.raises(InputError, match=said) as caught:
+        parse_destination(text)
+    assert caught.value.exit_code == 2
+    assert "secret" not in str(caught.value)
+
+
 def test_a_very_long_reference_is_refused_quickly() -> None:
+    with pytest.raises(InputError):
+        parse_destination("a/" * 5_000_000 + "b:1")
     with pytest.raises(InputError):
         parse_reference("a/" + "-" * 10_000_000 + "/b:1")
 

@@ -1,4 +1,4 @@
-"""The user's cache of fetched sources, each under a name that identifies its contents."""
+"""The user's cache of fetched data and models, each under a name that identifies its contents."""
 
 from __future__ import annotations
 
