@@ -82,6 +82,12 @@ class JobFailed(StarfreightError):
     exit_code = 1
 
 
+class GpuFault(StarfreightError):
+    """A GPU, its links or its driver failed, not the job. Its last good checkpoint is kept."""
+
+    exit_code = 71
+
+
 class UnexpectedError(StarfreightError):
     """A bug: an exception that no code expected. See :mod:`starfreight.unexpected`."""
 

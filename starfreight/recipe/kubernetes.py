@@ -6,8 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from starfreight.errors import InputError
 from starfreight.recipe.units import Duration, Memory
 from starfreight.recipe.values import Line, RecipePart
+from starfreight.results.address import parse_place
 
 DnsLabel = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
 """The name of a namespace, also as a label's value (RFC 1123)."""
@@ -78,8 +80,18 @@ class KubernetesOptions(RecipePart):
     """The PriorityClass of the pods, also used by Kueue."""
     image_pull_secrets: tuple[DnsName, ...] = ()
     """Secrets for pulling the trainer image."""
-    runs_claim: DnsName = "starfreight-runs"
-    """The PersistentVolumeClaim for runs, checkpoints and packages."""
+    runs_claim: DnsName | None = "starfreight-runs"
+    """The PersistentVolumeClaim for runs, checkpoints and packages. With `results`, a temporary volume of the
+    node by default."""
+    results: Line | None = None
+    """Where pods send the run, with its checkpoint, and the package: `oci://HOST/NAMESPACE/NAME`,
+    `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX` or `az://CONTAINER/PREFIX`. New pods resume from there, and
+    `jobs fetch` reads there. `oci+http://` is a registry over plain http."""
+    results_at: Literal["checkpoint", "end"] = "checkpoint"
+    """When to send the run to `results`: after each checkpoint, or only when the job ends or is stopped."""
+    results_secret: DnsName | None = None
+    """The Secret with the credentials for `results`: `kubernetes.io/dockerconfigjson` for a registry
+    (`push_secret` by default), else environment variables such as `AWS_ACCESS_KEY_ID`."""
     data_claim: DnsName | None = None
     """The PersistentVolumeClaim with data and base models, mounted read-only. The recipe's relative paths
     start at its root. Required if the recipe names a file or a directory."""
@@ -115,7 +127,24 @@ class KubernetesOptions(RecipePart):
     `runtimeClassName`, DRA claims, variables from Secrets."""
 
     @model_validator(mode="after")
+    def _no_volume_with_results(self) -> KubernetesOptions:
+        if self.results is not None and "runs_claim" not in self.model_fields_set:
+            # Not by a validator that runs before: pydantic would then refuse the lists of JSON for tuples.
+            self.__dict__["runs_claim"] = None
+            self.model_fields_set.add("runs_claim")
+        return self
+
+    @model_validator(mode="after")
     def _what_belongs_together(self) -> KubernetesOptions:
+        if self.runs_claim is None and self.results is None:
+            raise ValueError("has neither a runs_claim nor results: the run would be lost")
+        if self.results_secret is not None and self.results is None:
+            raise ValueError("has a results_secret but no results")
+        if self.results is not None:
+            try:
+                parse_place(self.results)
+            except InputError as error:
+                raise ValueError(f"has invalid results: {error.what} {error.fix}") from None
         if self.data_path is not None and self.data_claim is None:
             raise ValueError("has a data_path but no data_claim")
         if self.data_path is not None and ".." in self.data_path.split("/"):

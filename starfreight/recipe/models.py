@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from starfreight.recipe.data import Data
 from starfreight.recipe.package import PackageOptions
@@ -29,8 +29,9 @@ class Base(RecipePart):
     """The model to fine-tune."""
 
     model: Line
-    """A directory in Hugging Face layout (`./starcoder2-3b`), a hub id (`bigcode/starcoder2-3b`), or
-    `builtin:starter`, the small model that ships with Starfreight."""
+    """A directory in Hugging Face layout (`./starcoder2-3b`), a hub id (`bigcode/starcoder2-3b`), an artifact
+    of an OCI registry (`oci://HOST/NAMESPACE/NAME@sha256:...`), or `builtin:starter`, the small model that
+    ships with Starfreight."""
     revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")] | None = None
     """The commit of a hub id, 40 hex digits: a branch or a tag can move, a commit cannot."""
     license: Line | None = None
@@ -99,13 +100,27 @@ class Training(RecipePart):
         return self
 
 
+ManifestName = Literal["ollama", "modelpack", "docker"]
+"""A kind of manifest, named by the clients that read it."""
+
+
 class Publish(RecipePart):
     """Destination of the package."""
 
     reference: Line
-    """`HOST/NAMESPACE/NAME:TAG`"""
+    """`HOST/NAMESPACE/NAME:TAG`. Ollama cannot pull deeper paths; other clients can."""
     insecure: bool = False
     """Use plain HTTP, for a registry on this machine."""
+    formats: Annotated[tuple[ManifestName, ...], Field(min_length=1)] | None = None
+    """Formats to publish: `ollama`, `modelpack` and `docker`. By default the first two; only `modelpack` at a
+    path that Ollama cannot pull."""
+
+    @field_validator("formats")
+    @classmethod
+    def _each_format_once(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if value is not None and len(set(value)) != len(value):
+            raise ValueError("names a format twice")
+        return value
 
 
 class Recipe(RecipePart):

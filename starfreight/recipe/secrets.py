@@ -11,7 +11,7 @@ from starfreight.errors import RecipeError
 _USER_IN_URL = re.compile(r"https?://[^/\s@]+@|[a-z][a-z0-9+.-]*://[^/\s:@]*:[^/\s@]+@", re.IGNORECASE)
 _BLANK = re.compile(r"\s")
 _WHOLE_DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}|(\S+@)?sha256:[0-9a-f]{64}")
-_KEYS_OF_NAMES = ("image_pull_secrets", "pull_secret", "push_secret")
+_KEYS_OF_NAMES = ("image_pull_secrets", "pull_secret", "push_secret", "results_secret")
 """Their values are names of Secrets in a cluster, not secrets."""
 _PATH = re.compile(r"(\.{0,2}|~)/\S*")
 
