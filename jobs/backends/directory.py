@@ -33,9 +33,12 @@ from starfreight.jobs.backends.interface import (
     Report,
     Submitted,
 )
+from starfreight.jobs.backends.run_directories import check_runs, find_directory
+from starfreight.jobs.disk import disk_use
 from starfreight.jobs.kinds.interface import Job, JobKind
-from starfreight.jobs.kinds.table import all_kinds, kind_of, load_job
+from starfreight.jobs.kinds.table import all_kinds, load_job
 from starfreight.jobs.protocol.record import JobRecord
+from starfreight.jobs.prune.rules import PruneRules
 from starfreight.recipe import expand
 from starfreight.recipe.run import RunOptions
 
@@ -156,7 +159,13 @@ class DirectoryBackend(ABC):
         return Fetched(self._find(name))
 
     def fetch_variants(
-        self, name: str, runs: Path, console: Console, packages: Path | None = None
+        self,
+        name: str,
+        runs: Path,
+        console: Console,
+        packages: Path | None = None,
+        *,
+        only_if_built: bool = False,
     ) -> FetchedVariants:
         """Each variant of a sweep is a run of its own."""
         return FetchedVariants({name: self.fetch(name, runs, console, packages)}, is_one=True)
@@ -174,12 +183,7 @@ class DirectoryBackend(ABC):
     def list_jobs(self, console: Console) -> Report:
         """All jobs in the directory of runs, of any backend of this machine."""
         runs = self.location.runs
-        if not runs.is_dir():
-            raise InputError(
-                "The directory of runs does not exist.",
-                where=str(runs),
-                fix="name the directory of your runs: --runs DIR",
-            )
+        check_runs(runs)
         found = {path.parent for kind in all_kinds() for path in runs.glob(f"*/{kind.record_file}")}
         listed = []
         for directory in sorted(found):
@@ -190,7 +194,32 @@ class DirectoryBackend(ABC):
             except (StarfreightError, OSError) as error:  # One bad directory must not hide the others.
                 what = error.what if isinstance(error, StarfreightError) else error.strerror or str(error)
                 console.note(f"{directory} is left out: {printable(what)}")
+        disk = disk_use(runs)
+        if disk is not None and disk.nearly_full:
+            console.note(
+                f"Warning: the disk of {runs} is {disk.in_words()}. "
+                "To remove old runs: starfreight jobs prune"
+            )
         return list_report(listed, runs)
+
+    def status_word(self, directory: Path) -> str:
+        """Status of a run, as in ``jobs list``."""
+        return self._status(directory).word
+
+    def prune(self, rules: PruneRules, packages: Path, console: Console, *, delete: bool) -> Report:
+        """Removes runs of any backend of this machine. Kept containers stay."""
+        from starfreight.jobs.prune.prune import prune, report
+
+        def state_of(job: Job) -> tuple[str, bool]:
+            status = self._status(job.directory)
+            if status.state.unknown:
+                raise ServiceError(status.state.what)
+            return status.word, status.state.running
+
+        runs = self.location.runs
+        check_runs(runs)
+        outcome = prune(runs, packages, rules, state_of, delete=delete)
+        return report(outcome, str(runs))
 
     def _warn_of_unused(self, options: RunOptions, console: Console) -> None:
         default = RunOptions()
@@ -275,37 +304,7 @@ class DirectoryBackend(ABC):
                 self._open(record.runner).job_state(directory) if record else JobState(False, "no job yet")
             )
         except ServiceError as error:
-            state = JobState(False, f"unknown: {error.what}")
+            state = JobState(False, f"unknown: {error.what}", unknown=True)
         job: Job = load_job(directory)
         started = known_time(job.started, record.started if record else None)
         return JobStatus(job, record.runner if record else None, state, started)
-
-
-def find_directory(name: str, location: Location) -> Path:
-    """The directory of a job: the named one, or the one of that id among all runs.
-
-    Raises:
-        InputError: neither holds a job.
-    """
-    candidates = (Path(name), location.runs / name)
-    for directory in candidates:
-        if kind_of(directory) is not None:
-            # A link that the user names is the user's; one found by its name among the runs may be anybody's.
-            if directory != Path(name) and ".." not in Path(name).parts:
-                refuse_link(directory, below=location.runs)
-            return directory
-    raise InputError(
-        f"The run {name!r} does not exist.",
-        where=f"{candidates[0]} and {candidates[1]}",
-        fix=f"list the runs with starfreight jobs list --runs {location.runs}",
-    )
-
-
-def recorded_backend(name: str, location: Location) -> str | None:
-    """The backend of the last job of a run, by the record in its directory; ``None`` without a record.
-
-    Raises:
-        InputError: the run does not exist on this machine.
-    """
-    record = JobRecord.find(find_directory(name, location))
-    return record.runner if record else None

@@ -8,8 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from starfreight.console import printable
 from starfreight.jobs.backends.interface import Report
+from starfreight.jobs.disk import disk_use
+from starfreight.jobs.gpu.fault_record import in_words, read_faults
 from starfreight.jobs.kinds.interface import Figures, Job
+
+_MOST_FAULTS = 3
+"""Faults of GPUs shown."""
 
 
 @dataclass(frozen=True)
@@ -20,11 +26,13 @@ class JobState:
         running: true if it has not ended.
         what: e.g. ``container 3f2a... is up for 2 minutes``, ``no job``, ``the job was killed``.
         exit_code: of an ended job, if it is known.
+        unknown: true if the engine that runs the job does not answer.
     """
 
     running: bool
     what: str
     exit_code: int | None = None
+    unknown: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,15 +63,22 @@ def status_report(status: JobStatus) -> Report:
     """Result of ``jobs status``."""
     job, state = status.job, status.state
     figures = job.kind.progress(job.directory, active=state.running)
+    faults = read_faults(job.directory)
+    disk = disk_use(job.directory)
     data = {
         "run": str(job.directory),
         "status": status.word,
         "where": status.where,
         "state": state.what,
         "exit_code": state.exit_code,
+        "disk": disk and disk.as_dict(),
+        "gpu_faults": [fault.model_dump(mode="json") for fault in faults],
         **figures.data,
     }
     rows = [("job", f"{status.where or 'none'}: {state.what}"), *figures.rows]
+    rows += [("sick GPU", printable(in_words(fault))) for fault in faults[-_MOST_FAULTS:]]
+    if disk is not None and (status.word != "done" or disk.nearly_full):
+        rows.append(("disk", disk.in_words()))
     if not state.running and status.word not in ("done", "prepared"):
         rows.append(("resume", f"starfreight jobs resume {job.directory}"))
     lines = [f"{job.id}: {status.word}", *(f"  {label:9} {text}" for label, text in rows)]
@@ -99,6 +114,8 @@ def cancelled_report(job: Job, state: JobState) -> Report:
 
 def list_report(listed: Sequence[tuple[JobStatus, Figures]], runs: Path) -> Report:
     """Result of ``jobs list``: the newest job last; those that were never started come first."""
+    use = disk_use(runs)
+    disk = use and use.as_dict()
     rows: list[dict[str, Any]] = []
     cells = [("RUN", "STATUS", "WHERE", "STARTED (UTC)", "RESULT")]
     for status, figures in sorted(listed, key=lambda each: each[0].started or ""):
@@ -109,13 +126,13 @@ def list_report(listed: Sequence[tuple[JobStatus, Figures]], runs: Path) -> Repo
         shown = ", ".join(f"{label} {text}" for label, text in figures.rows) or "-"
         cells.append((job.id, status.word, status.where or "-", started, shown))
     if not rows:
-        return Report({"runs": []}, f"No runs in {runs}.")
+        return Report({"runs": [], "disk": disk}, f"No runs in {runs}.")
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = (
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in cells
     )
-    return Report({"runs": rows}, "\n".join(lines))
+    return Report({"runs": rows, "disk": disk}, "\n".join(lines))
 
 
 _TIME = re.compile(r"[0-9]{4}(-[0-9]{2}){2}T[0-9]{2}(:[0-9]{2}){2}Z")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from starfreight.errors import (
     GateError,
+    GpuFault,
     InputError,
     JobFailed,
     JobStopped,
@@ -32,6 +33,7 @@ _WORDS = {
     2: "could not use its recipe or an input (exit code 2)",
     3: "was refused by a gate (exit code 3)",
     4: "failed because of an outside service (exit code 4)",
+    GpuFault.exit_code: "failed because of a GPU (exit code 71)",
     75: "stopped on request (exit code 75)",
     126: "could not run its program (exit code 126)",
     127: "could not find its program (exit code 127)",
@@ -44,6 +46,7 @@ _CLASSES: dict[int, type[StarfreightError]] = {
     2: InputError,
     3: GateError,
     4: ServiceError,
+    GpuFault.exit_code: GpuFault,
     75: JobStopped,
     STOPPED_AT_ONCE: JobStopped,
 }

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from starfreight.console import Console
     from starfreight.jobs.kinds.interface import JobKind
+    from starfreight.jobs.prune.rules import PruneRules
     from starfreight.recipe import RecipeFile
 
 
@@ -190,9 +191,18 @@ class Backend(Protocol):
         ...
 
     def fetch_variants(
-        self, name: str, runs: Path, console: Console, packages: Path | None = None
+        self,
+        name: str,
+        runs: Path,
+        console: Console,
+        packages: Path | None = None,
+        *,
+        only_if_built: bool = False,
     ) -> FetchedVariants:
-        """As :meth:`fetch`, for every variant of a sweep that has ended, or for a job without variants."""
+        """As :meth:`fetch`, for every variant of a sweep that has ended, or for a job without variants.
+
+        With ``only_if_built``, a job that has no package is fetched without one.
+        """
         ...
 
     def deletion(self, name: str, console: Console) -> Deletion:
@@ -205,4 +215,8 @@ class Backend(Protocol):
 
     def list_jobs(self, console: Console) -> Report:
         """Jobs of this backend."""
+        ...
+
+    def prune(self, rules: PruneRules, packages: Path, console: Console, *, delete: bool) -> Report:
+        """Selects runs by rules, and removes them with ``delete``; runs that ``packages`` name are kept."""
         ...

@@ -24,7 +24,7 @@ def open_backend(where: str, location: Location) -> Backend:
 def backend_of(name: str, where: str | None, location: Location) -> Backend:
     """The backend of a job: the named one if any, otherwise the one in the job's record on this machine."""
     if where is None:
-        from starfreight.jobs.backends.directory import recorded_backend
+        from starfreight.jobs.backends.run_directories import recorded_backend
 
         where = recorded_backend(name, location) or "local"
     return open_backend(where, location)

@@ -9,6 +9,8 @@ from starfreight.jobs.cli.control import cancel_job, resume_job
 from starfreight.jobs.cli.delete import delete_job
 from starfreight.jobs.cli.fetch import fetch_run
 from starfreight.jobs.cli.list import list_runs
+from starfreight.jobs.cli.metrics import show_metrics
+from starfreight.jobs.cli.prune import prune_runs
 from starfreight.jobs.cli.render import render_job
 from starfreight.jobs.cli.run import run_recipe
 from starfreight.jobs.cli.status import show_logs, show_status
@@ -27,8 +29,10 @@ for _command in (
     cancel_job,
     resume_job,
     delete_job,
+    prune_runs,
     fetch_run,
     compare_runs,
+    show_metrics,
     render_job,
 ):
     jobs.add_command(_command)

@@ -34,16 +34,34 @@ def show_status(run: str, where: str | None, location: Location, console: Consol
 @click.argument("run")
 @location_options()
 @click.option("-f", "--follow", is_flag=True, help="Follow the output until the job ends.")
+@click.option(
+    "--events", "as_events", is_flag=True,
+    help="Also record checkpoints, measurements and the end as Events of the job in the cluster.",
+)  # fmt: skip
 @with_console
-def show_logs(run: str, where: str | None, location: Location, follow: bool, console: Console) -> None:
+def show_logs(
+    run: str, where: str | None, location: Location, follow: bool, as_events: bool, console: Console
+) -> None:
     """Print the output of RUN, including all interrupted and resumed jobs.
 
-    With --json, each line is a JSON object: an event of the job, or {"text": ...} for library output.
+    With --json, each line is a JSON object: an event of the job, or {"text": ...} for library output. Lines
+    of a job on several nodes begin with the node, those of a sweep with the variant.
+
+    \b
+        starfreight jobs logs -f runs/<id>
+        starfreight jobs logs -f acme-0a1b2c3d4e --on kubernetes --events
     """
+    if as_events and where != "kubernetes":
+        raise click.UsageError("--events requires --on kubernetes.")
     from starfreight.console import as_json, printable
     from starfreight.jobs.protocol.events import receive
 
-    for line in backend_of(run, where, location).lines(run, follow=follow, console=console):
+    lines = backend_of(run, where, location).lines(run, follow=follow, console=console)
+    if as_events:
+        from starfreight.jobs.backends.kubernetes.client.job_events import recorded
+
+        lines = recorded(lines, run, location, console)
+    for line in lines:
         event = receive(line.text)
         if console.json_output:
             print(as_json({**(event or {"text": line.text}), **line.fields}), flush=True)

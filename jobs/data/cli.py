@@ -1,4 +1,4 @@
-"""``starfreight data``: inspects the data of a recipe."""
+"""``starfreight data``: inspects the data of a recipe, and pushes it to a registry."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from starfreight.options import with_console
 
 @click.group()
 def data() -> None:
-    """Inspect the data of a recipe and the effect of its filters."""
+    """Inspect the data of a recipe and the effect of its filters, or push it to a registry."""
 
 
 @data.command("inspect")
@@ -71,3 +71,39 @@ def inspect_data(recipe: Path, html: Path | None, examples: int, console: Consol
         {**as_data(report), "html": str(html) if html else None},
         render_text(report) + (f"\nPage written to {html}." if html else ""),
     )
+
+
+@data.command("push")
+@click.argument("recipe", type=click.Path(path_type=Path))
+@click.argument("target", metavar="oci://HOST/NAMESPACE/NAME")
+@click.option(
+    "--write",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="NEW.yaml",
+    help="Write the recipe with the artifacts in place of the local paths.",
+)
+@click.option("--with-secrets", is_flag=True, help="Push texts with keys, tokens or passwords, too.")
+@click.option("--insecure", is_flag=True, help="Use plain HTTP, for a registry on this machine.")
+@with_console
+def push_data(
+    recipe: Path, target: str, write: Path | None, with_secrets: bool, insecure: bool, console: Console
+) -> None:
+    """Push the local data and base model of RECIPE to a registry, so that it also trains in a cluster.
+
+    Each local directory or file of records becomes an artifact with the texts that training reads: hidden,
+    binary and excluded files stay here. So does a local base model, with its files. Prints the `oci://` line
+    of each; it names the digest, so the data cannot change. Training gets the same bytes.
+
+    Files with secrets are left out, as in training. A file of records with secrets is refused.
+
+    \b
+        starfreight data push recipe.yaml oci://ghcr.io/acme/data
+        starfreight data push recipe.yaml oci://ghcr.io/acme/data --write cluster.yaml
+        starfreight jobs run cluster.yaml --on kubernetes
+    """
+    from starfreight.jobs.data.push import push_recipe
+
+    pushed = push_recipe(
+        recipe, target, insecure=insecure, with_secrets=with_secrets, write=write, console=console
+    )
+    console.result(pushed.as_dict(), pushed.as_text())

@@ -122,6 +122,14 @@ class JobKind(Protocol):
         """Paths in the job's directory needed only to resume; they are not fetched from a cluster."""
         ...
 
+    def resume_paths(self, directory: Path) -> tuple[str, ...]:
+        """Paths in the job's directory that a new machine needs to resume, as far as they are complete now.
+
+        They are sent to a store of results, also those in :attr:`scratch`. A new checkpoint is a new path, or
+        a file that was replaced. Files in scratch never change once they are listed.
+        """
+        ...
+
     @property
     def pod_steps(self) -> tuple[str, ...]:
         """Steps of its pods, the job itself first; ``run.kubernetes.until`` selects the last one to run."""

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from starfreight.base_artifact import cached_base, is_artifact
 from starfreight.base_model import local_base
 from starfreight.console import Console
 from starfreight.jobs.data.sources import kind_of
-from starfreight.jobs.data.sources.cache import cache_folder
 from starfreight.recipe import Base, Data
+from starfreight.user_cache import cache_folder
 
 
 def base_here(base: Base, folder: Path) -> Path | None:
-    """The local directory of a base model, also in the hub's cache; ``None`` if it is not here.
+    """The local directory of a base model, also in a cache; ``None`` if it is not here.
 
     A directory of the cache may lack files.
 
@@ -24,7 +25,11 @@ def base_here(base: Base, folder: Path) -> Path | None:
     Raises:
         RecipeError: neither a directory nor a hub id, or a hub id without a commit.
     """
-    return local_base(base, folder) or _hub_snapshot("models", base.model, str(base.revision))
+    if (local := local_base(base, folder)) is not None:
+        return local
+    if is_artifact(base.model):
+        return cached_base(base.model, weights=False)
+    return _hub_snapshot("models", base.model, str(base.revision))
 
 
 def source_here(data: Data, folder: Path, console: Console) -> Path | None:

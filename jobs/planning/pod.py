@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from starfreight.base_artifact import cached_base, is_artifact
 from starfreight.base_model import STARTER
 from starfreight.checkpoint import ModelShape
 from starfreight.errors import RecipeError
@@ -36,6 +37,8 @@ _SLOW_VOLUME = 20 * 10**6
 _LEAST_GRACE, _MOST_GRACE = 120, 300
 _SCRATCH = 2 * _GIB
 """Logs, compiled kernels and temporary files."""
+_TOKEN_BLOCKS = 2 * _GIB
+"""Disk space for the token blocks of a run, whose size is unknown before its data is read."""
 _FETCHED_SOURCE = 10 * _GIB
 """Disk space for a fetched source, whose size is unknown before the fetch."""
 _DTYPE_BYTES = {"F32": 4, "F16": 2, "BF16": 2}
@@ -130,7 +133,8 @@ def known_shape(recipe: Recipe, folder: Path) -> ModelShape | None:
         InputError: its directory is here, but the ``config.json`` in it is not that of a supported model.
     """
     model = recipe.base.model
-    if model == STARTER or model in PUBLISHED or (folder / model / "config.json").is_file():
+    is_cached = is_artifact(model) and cached_base(model, weights=False) is not None
+    if is_cached or model == STARTER or model in PUBLISHED or (folder / model / "config.json").is_file():
         return base_shape(recipe.base, folder)
     return None
 
@@ -168,7 +172,24 @@ def _ephemeral_storage(recipe: Recipe, folder: Path, shape: ModelShape | None) -
                 fix="set run.kubernetes.ephemeral_storage, such as 50GB, or put the model on the data claim",
             )
         fetched += _DTYPE_BYTES[shape.dtype] * shape.parameters
-    return _whole(_SCRATCH + fetched, 256 * _MIB)
+    runs = _runs_space(recipe, shape) if recipe.run.kubernetes.runs_claim is None else 0
+    return _whole(_SCRATCH + fetched + runs, 256 * _MIB)
+
+
+def _runs_space(recipe: Recipe, shape: ModelShape | None) -> float:
+    """Disk space for the run and the package of a pod without a volume for them."""
+    training, packages = recipe.training, recipe.run.kubernetes.until != "train"
+    if shape is None:
+        raise RecipeError(
+            f"The size of {recipe.base.model!r} is unknown, and the pod keeps its run on the node's disk.",
+            where="key base.model",
+            fix="set run.kubernetes.ephemeral_storage, such as 50GB",
+        )
+    # One more checkpoint is being written; the best adapter and the last one are smaller.
+    kept = (training.checkpoints_kept + 3) * _SAVED_BYTES * adapter_parameters(shape, training)
+    # No variant is larger than the base model in 16 bits; one more is the merged model.
+    variants = (len(recipe.package.quantizations) + 1) * 2 * shape.parameters if packages else 0
+    return _TOKEN_BLOCKS + kept + variants
 
 
 def _whole(amount: float, unit: int) -> int:

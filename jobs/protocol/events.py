@@ -15,7 +15,10 @@ from typing import Any, Literal
 from starfreight import errors
 from starfreight.errors import JobFailed, StarfreightError
 
-Kind = Literal["phase", "note", "run", "read", "blocks", "plan", "step", "advance", "measured", "error"]
+Kind = Literal[
+    "phase", "note", "run", "read", "blocks", "plan", "step", "advance", "measured", "checkpoint", "disk",
+    "error",
+]  # fmt: skip
 _MARK = '{"event": '
 _LARGEST = 1 << 63
 """Bound of whole numbers. JSON has none, but larger ones do not fit a float."""
@@ -55,6 +58,8 @@ _FIELDS: dict[str, dict[str, Callable[[object], bool]]] = {
     "step": {"step": _is_count, "loss": _is_number, "tokens_per_second": _is_number},
     "advance": {"count": _is_count, "text": _is_text},
     "measured": {"when": _is_text, "loss": _is_number, "exact_match": _is_number_or_none},
+    "checkpoint": {"step": _is_count},
+    "disk": {"total": _is_count, "free": _is_count},
     "error": {"what": _is_text},
 }  # fmt: skip
 """Required fields of each kind of event."""
@@ -78,7 +83,8 @@ def send(kind: Kind, /, **fields: Any) -> None:
         kind: ``phase`` (text), ``note`` (text), ``run`` (id), ``read`` (bytes since the last one, whole),
             ``blocks`` (as :func:`starfreight.jobs.data.blocks.block_file.summary`), ``plan`` (steps, done;
             for another activity than training also text and unit), ``step`` (step, loss, tokens_per_second),
-            ``advance`` (count, text), ``measured`` (when, loss, exact_match) or ``error`` (as
+            ``advance`` (count, text), ``measured`` (when, loss, exact_match), ``checkpoint`` (step),
+            ``disk`` (total and free bytes of the volume of the runs) or ``error`` (as
             :meth:`StarfreightError.as_dict`).
         fields: its fields, as plain data.
     """

@@ -8,6 +8,7 @@ from typing import Any
 
 from starfreight.console import Advance, Console, human_count
 from starfreight.errors import StarfreightError
+from starfreight.jobs.disk import DiskUse
 from starfreight.jobs.protocol.events import error_from, receive
 
 
@@ -50,6 +51,10 @@ def watch(lines: Iterable[str], console: Console) -> StarfreightError | None:
             elif kind == "measured":
                 bars.close()
                 console.note(_measured(event["when"], event["loss"], event["exact_match"]))
+            elif kind == "disk":
+                use = DiskUse(event["total"], event["free"])
+                if use.nearly_full:
+                    console.note(f"Warning: the volume of the runs is {use.in_words()}.")
             elif kind == "error" and failure is None:
                 # With several processes, the first one to fail knows the reason.
                 failure = error_from(event)
@@ -130,4 +135,8 @@ def in_words(event: Mapping[str, Any]) -> str:
         return str(event["text"])
     if kind == "measured":
         return _measured(event["when"], event["loss"], event["exact_match"])
+    if kind == "checkpoint":
+        return f"checkpoint of step {event['step']:,} written"
+    if kind == "disk":
+        return f"volume of the runs: {DiskUse(event['total'], event['free']).in_words()}"
     return f"Error: {error_from(dict(event))}"

@@ -28,8 +28,32 @@ class Table:
     rows: Sequence[Sequence[str]]
 
 
+@dataclass(frozen=True)
+class Completion:
+    """Completions of one place in a text.
+
+    Attributes:
+        prefix: the text before it.
+        suffix: the text after it.
+        expected: the text that was there.
+        before: by the base model.
+        after: by the tuned model.
+    """
+
+    prefix: str
+    suffix: str
+    expected: str
+    before: str
+    after: str
+
+
 def write_page(
-    path: Path, title: str, subtitle: str, tables: Sequence[Table], pictures: Mapping[str, Path]
+    path: Path,
+    title: str,
+    subtitle: str,
+    tables: Sequence[Table],
+    pictures: Mapping[str, Path],
+    completions: Sequence[Completion] = (),
 ) -> None:
     """Writes a page.
 
@@ -39,6 +63,7 @@ def write_page(
         subtitle: line below the heading.
         tables: in order.
         pictures: PNG files by title.
+        completions: of a few places.
     """
     import jinja2
 
@@ -49,5 +74,7 @@ def write_page(
         name: base64.b64encode(picture.read_bytes()[:_PICTURE_LIMIT]).decode()
         for name, picture in pictures.items()
     }
-    text = template.render(title=title, subtitle=subtitle, tables=tables, pictures=inside)
+    text = template.render(
+        title=title, subtitle=subtitle, tables=tables, pictures=inside, completions=completions
+    )
     write_bytes(path, text.encode())

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 from starfreight.errors import JobFailed, StarfreightError
 from starfreight.exit_codes import leave_at_once
+from starfreight.jobs.gpu.fault_record import report_fault
+from starfreight.jobs.gpu.faults import fault_of
 from starfreight.jobs.protocol import events
 from starfreight.jobs.train.stop_request import StopRequest
 
@@ -30,7 +32,14 @@ def main(arguments: list[str]) -> int:
     stop.listen()
     if "LOCAL_RANK" not in os.environ:  # A process of torchrun's: its parent said so already.
         events.send("phase", text="Loading the training libraries")
-    from starfreight.jobs.train.torchrun import LOST_PEERS, launch, lost_peers, node_count, process_count
+    from starfreight.jobs.train.torchrun import (
+        LOST_PEERS,
+        NO_CONNECTION,
+        launch,
+        lost_peers,
+        node_count,
+        process_count,
+    )
     from starfreight.jobs.train.training_job import run_job
     from starfreight.run import Run
 
@@ -52,9 +61,15 @@ def main(arguments: list[str]) -> int:
             failed = JobFailed("The job ran out of memory.", where=str(folder), fix=_SMALLER)
             events.send("error", **failed.as_dict())
             return failed.exit_code
-        if "LOCAL_RANK" in os.environ and lost_peers(error):
+        fault = fault_of(error)
+        if "LOCAL_RANK" in os.environ and lost_peers(error) and not (fault and fault.certain):
             traceback.print_exception(error)
-            return LOST_PEERS
+            return NO_CONNECTION if fault else LOST_PEERS
+        failed_gpu = report_fault(folder, fault) if fault else None
+        if failed_gpu is not None:
+            traceback.print_exception(error)
+            events.send("error", **failed_gpu.as_dict())
+            return failed_gpu.exit_code
         from starfreight.unexpected import explain_to_job
 
         explained = explain_to_job(error)

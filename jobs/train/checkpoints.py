@@ -56,6 +56,12 @@ def newest_step(folder: Path) -> int | None:
     return max((step for step in sealed if step >= 0), default=None)
 
 
+def newest(folder: Path) -> Path | None:
+    """The newest sealed checkpoint, ``None`` without one. Reads no checkpoint and deletes none."""
+    step = newest_step(folder)
+    return None if step is None else folder / f"{_PREFIX}{step}"
+
+
 def step_of(checkpoint: Path) -> int:
     """Number of steps trained at a checkpoint, -1 for a directory of another name."""
     number = checkpoint.name.removeprefix(_PREFIX)

@@ -14,6 +14,9 @@ from starfreight.run import RUN_FILE, Inputs, Run
 if TYPE_CHECKING:
     from starfreight.jobs.planning.pod import PodResources
 
+CHECKPOINTS = "checkpoints"
+"""Directory of the checkpoints in a run."""
+
 
 class TrainKind:
     """Trains an adapter and leaves a :class:`starfreight.run.Run`; see :class:`JobKind`."""
@@ -25,7 +28,7 @@ class TrainKind:
     libraries = ("torch", "transformers", "peft", "bitsandbytes")
     extra = "train"
     record_file = RUN_FILE
-    scratch = ("checkpoints", "data/blocks.bin", "data/blocks.json", "tensorboard")
+    scratch = (CHECKPOINTS, "data/blocks.bin", "data/blocks.json", "tensorboard")
     pod_steps = ("train", "package", "publish")
     memory_advice = "lower training.batch_size, training.sequence_length or training.rank"
 
@@ -60,6 +63,20 @@ class TrainKind:
     def is_done(self, directory: Path) -> bool:
         """See :meth:`starfreight.run.Run.is_done`."""
         return Run.load(directory).is_done(directory)
+
+    def resume_paths(self, directory: Path) -> tuple[str, ...]:
+        """The newest sealed checkpoint, and the best adapter so far."""
+        from starfreight.jobs.train.best_adapter import BEST_FOLDER
+        from starfreight.jobs.train.checkpoints import newest
+
+        if Run.load(directory).status == "done":
+            return ()
+        checkpoint = newest(directory / CHECKPOINTS)
+        if checkpoint is None:
+            return ()
+        best = directory / CHECKPOINTS / BEST_FOLDER
+        found = [checkpoint, *([best] if best.is_dir() else [])]
+        return tuple(path.relative_to(directory).as_posix() for path in found)
 
     def main(self, arguments: list[str]) -> int:
         """See :mod:`starfreight.jobs.train.__main__`."""

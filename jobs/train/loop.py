@@ -250,4 +250,5 @@ class _LoopCallback(TrainerCallback):
         self._loop.processes.barrier()
         if self._loop.processes.is_first:
             checkpoints.seal(self._loop.folder / f"checkpoint-{state.global_step}")
+            events.send("checkpoint", step=int(state.global_step))
         self._loop.processes.barrier()

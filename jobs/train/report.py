@@ -6,6 +6,7 @@ from pathlib import Path
 
 from starfreight.base_model import public_name
 from starfreight.jobs.report.page import Table, write_page
+from starfreight.jobs.train.completions import Completions
 from starfreight.jobs.train.plots import read_curves, write_plots
 from starfreight.run import Measurement, Run
 
@@ -23,6 +24,7 @@ def write_report(run: Run, folder: Path) -> None:
     """
     assert run.outcome is not None
     pictures = write_plots(read_curves(folder, run), folder / "plots")
+    completions = Completions.load(folder)
     outcome, training = run.outcome, run.recipe.training
     rows = [
         ("steps", f"{outcome.steps:,}"),
@@ -60,6 +62,7 @@ def write_report(run: Run, folder: Path) -> None:
             Table("Settings", (), settings),
         ],
         pictures,
+        completions.shown() if completions is not None else (),
     )
 
 

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from starfreight.errors import InputError, JobFailed, JobStopped
+from starfreight.jobs.gpu.fault_record import report_fault
+from starfreight.jobs.gpu.faults import GpuFaultWords
 from starfreight.jobs.protocol import events
 from starfreight.recipe import Training
 from starfreight.run import Run
@@ -31,8 +33,11 @@ _RECORD_SECONDS = 60
 LOST_PEERS = 101
 """Exit code of a process that failed because another one ended. The launcher reports the other one."""
 
+NO_CONNECTION = 102
+"""Exit code of a process that NCCL told of a failure of this machine. Another process may explain it."""
+
 _LOST = ("DistBackendError", "DistNetworkError", "DistStoreError")
-_LAST = {JobFailed.exit_code: 2, LOST_PEERS: 3, -signal.SIGTERM: 4}
+_LAST = {JobFailed.exit_code: 2, NO_CONNECTION: 3, LOST_PEERS: 4, -signal.SIGTERM: 5}
 """Exit codes that tell the least about the reason of a failure. SIGTERM is the launcher's."""
 
 
@@ -122,7 +127,13 @@ def launch(folder: Path, count: int, arguments: Sequence[str]) -> int:
         if _final_record(folder).is_done(folder):
             events.send("note", text=f"{how} when the run was done: its record and its adapter are complete")
             return 0
-        if failure.exitcode >= 0 and failure.exitcode != LOST_PEERS:
+        if failure.exitcode == NO_CONNECTION:
+            words = GpuFaultWords("NCCL: unhandled system or CUDA error", certain=False, of_the_group=True)
+            failed_gpu = report_fault(folder, words)
+            if failed_gpu is not None:
+                events.send("error", **failed_gpu.as_dict())
+                return failed_gpu.exit_code
+        elif failure.exitcode >= 0 and failure.exitcode != LOST_PEERS:
             return int(failure.exitcode)
         failed = JobFailed(
             f"{how}.",
@@ -159,7 +170,7 @@ def _decisive(failures: Mapping[int, Any]) -> tuple[int, Any]:
 
 
 def _ended(code: int) -> str:
-    if code == LOST_PEERS:
+    if code in (LOST_PEERS, NO_CONNECTION):
         return "lost the connection to the others"
     return f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
 

@@ -155,6 +155,7 @@ def _train(folder: Path, run: Run, inputs: Inputs | None, stop: StopRequest, pro
         sample=_sample(folder, base, model, data),
     )
     done = run.model_copy(update={"status": "done", "outcome": outcome})
+    _complete_places(folder, base, model, data)
     write_report(done, folder)
     calibration = _calibrate(folder, done, model, data, stop)
     done.model_copy(update={"ended": _now(), "calibration": calibration}).save(folder)
@@ -169,6 +170,18 @@ def _sample(folder: Path, base: Path, model: Any, data: TrainingData) -> SampleR
     size = sample_size(open_checkpoint(base).shape)
     sample = measure_sample(model, data.held_out, data.blocks, size, _do_not_stop)
     return sample.save(folder) if sample is not None else None
+
+
+def _complete_places(folder: Path, base: Path, model: Any, data: TrainingData) -> None:
+    """Write completions of a few held-out places, for the report."""
+    from starfreight.jobs.data.encoder import Encoder
+    from starfreight.jobs.train.completions import complete_places
+
+    if not data.probes:
+        return
+    completions = complete_places(model, data.probes, Encoder(base))
+    if completions is not None:
+        completions.save(folder)
 
 
 def _extent(data: TrainingData) -> str:

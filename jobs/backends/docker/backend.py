@@ -56,7 +56,7 @@ class DockerBackend(DirectoryBackend):
     def check(self, kind: JobKind, options: RunOptions) -> None:
         """See :meth:`DirectoryBackend.check`."""
         engine = self._connected()
-        find_job_image(engine, kind.image, options.image)
+        find_job_image(engine, kind, options.image)
         with engine_errors():
             info = engine.info()
         gpu_request(options.gpus, find_gpu_support(info))

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from starfreight.console import printable
 from starfreight.errors import InputError
+from starfreight.jobs.gpu.devices import Gpu, list_gpus
+from starfreight.jobs.gpu.fault_record import RecordedFault
 from starfreight.recipe.run import Gpus
 
 _DRIVER = ("proc/driver/nvidia/version", "dev/nvidiactl", "usr/lib/wsl/lib/nvidia-smi")
@@ -49,12 +52,20 @@ def find_gpu_support(info: Mapping[str, Any], root: Path = Path("/")) -> GpuSupp
     return GpuSupport(driver, toolkit)
 
 
-def gpu_request(wanted: Gpus | None, support: GpuSupport) -> list[dict[str, Any]]:
+def gpu_request(
+    wanted: Gpus | None,
+    support: GpuSupport,
+    sick: Collection[str] = (),
+    list_gpus: Callable[[], list[Gpu]] = list_gpus,
+) -> list[dict[str, Any]]:
     """The request to the engine, as arguments of Docker's ``DeviceRequest``: none or one.
 
     Args:
         wanted: the recipe's choice; ``None`` for all available GPUs, if any.
         support: software of this machine.
+        sick: UUIDs of GPUs to leave out if enough others remain. GPUs that the recipe names are taken all the
+            same.
+        list_gpus: lists the GPUs of this machine.
 
     Raises:
         InputError: GPUs are requested, but the driver or the toolkit is missing.
@@ -79,6 +90,12 @@ def gpu_request(wanted: Gpus | None, support: GpuSupport) -> list[dict[str, Any]
     request: dict[str, Any] = {"capabilities": [["gpu"]]}
     if isinstance(wanted, tuple):
         return [{**request, "device_ids": [str(number) for number in wanted]}]
+    if sick:
+        there = [gpu.uuid for gpu in list_gpus()]
+        healthy = [uuid for uuid in there if uuid not in sick]
+        count = wanted if isinstance(wanted, int) else len(healthy)
+        if len(healthy) < len(there) and 0 < count <= len(healthy):
+            return [{**request, "device_ids": healthy[:count]}]
     return [{**request, "count": wanted if isinstance(wanted, int) else -1}]
 
 
@@ -90,3 +107,20 @@ def gpus_in_words(requests: list[dict[str, Any]]) -> str:
         return f"GPU {', '.join(requests[0]['device_ids'])}"
     count = requests[0]["count"]
     return "all GPUs" if count < 0 else f"{count} GPU{'s' if count > 1 else ''}"
+
+
+def sick_in_words(sick: Mapping[str, RecordedFault], requests: list[dict[str, Any]]) -> Iterator[str]:
+    """A line for each GPU that failed in this run: whether the container gets it.
+
+    Args:
+        sick: the GPUs by their UUIDs.
+        requests: of the container.
+    """
+    chosen = requests[0].get("device_ids") if requests else []
+    left_out = chosen is not None and (not chosen or chosen[0].startswith("GPU-"))
+    for uuid, fault in sick.items():
+        what = printable(f"{uuid} failed at {fault.at}: {fault.words}")
+        if left_out and uuid not in (chosen or ()):
+            yield f"left out: {what}"
+        else:
+            yield f"Warning: this container may get a sick GPU. {what}. To choose others: --gpus 1,2"

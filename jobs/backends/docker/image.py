@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from starfreight import __version__
 from starfreight.docker_engine import engine_errors
 from starfreight.errors import InputError
-from starfreight.image import LABEL_IMAGE, LABEL_PROTOCOL, PROTOCOL, find_image
+from starfreight.image import find_image
+from starfreight.jobs.backends.image_kinds import check_image_labels
+from starfreight.jobs.kinds.interface import JobKind
 
 if TYPE_CHECKING:
     import docker
@@ -44,18 +46,19 @@ class JobImage:
         return self.version if self.version not in (None, __version__) else None
 
 
-def find_job_image(engine: docker.DockerClient, name: str, wanted: str | None) -> JobImage:
+def find_job_image(engine: docker.DockerClient, kind: JobKind, wanted: str | None) -> JobImage:
     """The requested image, or the one built last.
 
     Args:
         engine: the Docker Engine.
-        name: of the image that the job needs, e.g. ``trainer``.
+        kind: of the job.
         wanted: its reference or id; ``None`` for the image built last.
 
     Raises:
         InputError: the image is missing, or the job cannot run in it.
         ServiceError: the engine does not answer.
     """
+    name = kind.image
     build = _build_command(name)
     built = None if wanted else find_image(name)
     if wanted is None and built is None:
@@ -75,7 +78,7 @@ def find_job_image(engine: docker.DockerClient, name: str, wanted: str | None) -
         )
     with engine_errors():
         machine = str(engine.info().get("Architecture", ""))
-    check_image(attributes, name, reference, _MACHINES.get(machine, machine))
+    check_image(attributes, kind, reference, _MACHINES.get(machine, machine))
     pushed = built.digest if built and built.id == attributes["Id"] else None
     labels = attributes["Config"]["Labels"]
     return JobImage(
@@ -90,35 +93,24 @@ def _build_command(name: str) -> str:
     return f"starfreight images build {name}"
 
 
-def check_image(attributes: Mapping[str, Any], name: str, reference: str, machine: str) -> None:
+def check_image(attributes: Mapping[str, Any], kind: JobKind, reference: str, machine: str) -> None:
     """Checks that a job can run in an image.
 
     Args:
         attributes: the engine's description of it.
-        name: of the image that the job needs, e.g. ``trainer``.
+        kind: of the job.
         reference: of the image, for messages.
         machine: the engine's own architecture, as images name it.
 
     Raises:
-        InputError: it is another image, of another architecture or protocol, or lacks the entry point.
+        InputError: it is another image, lacks the kind of job or the entry point, or is of another
+            architecture or protocol.
     """
     config = attributes.get("Config") or {}
     labels = config.get("Labels") or {}
-    build = _build_command(name)
+    build = _build_command(kind.image)
     other = f"name another image, or build one: {build}"
-    if labels.get(LABEL_IMAGE) != name:
-        raise InputError(
-            f"The image is not a {name} image of Starfreight: its label {LABEL_IMAGE}={name} is missing.",
-            where=reference,
-            fix=other,
-        )
-    if labels.get(LABEL_PROTOCOL) != str(PROTOCOL):
-        raise InputError(
-            f"The image has protocol {labels.get(LABEL_PROTOCOL, 'none')}, "
-            f"and this Starfreight needs protocol {PROTOCOL}.",
-            where=reference,
-            fix=f"{build}, or use the version of Starfreight that built the image",
-        )
+    check_image_labels(labels, kind, reference)
     if attributes.get("Architecture") not in (machine, None, ""):
         raise InputError(
             f"The image is for {attributes['Architecture']}, and this machine is {machine}.",

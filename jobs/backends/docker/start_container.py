@@ -12,9 +12,15 @@ from starfreight.errors import InputError, ServiceError
 from starfreight.jobs.backends.docker.container import ContainerSpec, Host, container_name, create
 from starfreight.jobs.backends.docker.find_container import Container
 from starfreight.jobs.backends.docker.finished_container import remove
-from starfreight.jobs.backends.docker.gpus import find_gpu_support, gpu_request, gpus_in_words
+from starfreight.jobs.backends.docker.gpus import (
+    find_gpu_support,
+    gpu_request,
+    gpus_in_words,
+    sick_in_words,
+)
 from starfreight.jobs.backends.docker.image import find_job_image
 from starfreight.jobs.backends.docker.mounts import plan_mounts
+from starfreight.jobs.gpu.fault_record import sick_gpus
 from starfreight.jobs.kinds.interface import Job
 from starfreight.jobs.protocol.log import log_size
 from starfreight.jobs.protocol.record import JobRecord, now
@@ -42,10 +48,13 @@ def start_container(engine: docker.DockerClient, job: Job, console: Console) -> 
         InputError: an input is missing, or the image, the network or the GPUs cannot be used.
         ServiceError: the engine refuses, or does not answer.
     """
-    image = find_job_image(engine, job.kind.image, job.options.image)
+    image = find_job_image(engine, job.kind, job.options.image)
     with engine_errors():
         info = engine.info()
-    gpus = gpu_request(job.options.gpus, find_gpu_support(info))
+    sick = sick_gpus(job.directory)
+    gpus = gpu_request(job.options.gpus, find_gpu_support(info), sick)
+    for line in sick_in_words(sick, gpus):
+        console.note(f"  {line}")
     spec = ContainerSpec(job, image, plan_mounts(job), gpus, Host.of(info))
     record = JobRecord(
         runner="docker",

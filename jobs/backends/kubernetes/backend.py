@@ -23,6 +23,7 @@ from starfreight.jobs.backends.kubernetes.client.connect import LONG_PATIENCE, P
 
 if TYPE_CHECKING:
     from starfreight.jobs.backends.kubernetes.client.submit import SubmittedJob
+    from starfreight.jobs.prune.rules import PruneRules
 
 _ON = "--on kubernetes"
 
@@ -40,8 +41,10 @@ class KubernetesBackend:
 
         The Jobs of a sweep are independent of each other; the first failure is raised at the end.
         """
+        from starfreight.jobs.backends.kubernetes.client.image_labels import check_image
         from starfreight.jobs.backends.kubernetes.client.preflight import warnings_before
         from starfreight.jobs.backends.kubernetes.client.submit import submit
+        from starfreight.jobs.backends.kubernetes.manifests.image import choose_image
         from starfreight.jobs.backends.kubernetes.manifests.render import render
 
         file = request.file.with_run_options(namespace=self.location.namespace, until=request.last_step)
@@ -51,6 +54,7 @@ class KubernetesBackend:
             namespace=file.recipe.run.kubernetes.namespace,
             patience=LONG_PATIENCE,
         )
+        check_image(choose_image(request.kind.image, file.recipe.run.image)[0], request.kind)
         rendered = render(file, version=cluster.version(), kind=request.kind)
         options = file.recipe.run.kubernetes
         pods = options.nodes * len(rendered.results)
@@ -77,11 +81,13 @@ class KubernetesBackend:
     def lines(self, name: str, *, follow: bool, console: Console) -> Iterator[LogLine]:
         """Output of a job's pods, or of its run's log if they are gone.
 
-        Lines of a sweep are prefixed with the number of the variant.
+        Lines of a sweep are prefixed with the number of the variant, and those of several nodes with that of
+        the node.
         """
         from starfreight.jobs.backends.kubernetes.client.follow import note_waits
         from starfreight.jobs.backends.kubernetes.client.job_status import is_sweep, named, view
         from starfreight.jobs.backends.kubernetes.client.logs import log_lines
+        from starfreight.jobs.backends.kubernetes.client.parallel_logs import prefix_of
         from starfreight.jobs.backends.kubernetes.client.past_output import past_output
         from starfreight.jobs.backends.kubernetes.client.stop_advice import with_advice
         from starfreight.jobs.backends.kubernetes.client.targets import find_target
@@ -93,7 +99,7 @@ class KubernetesBackend:
         for line in log_lines(cluster, target, follow=follow, on_wait=note_waits(cluster, console)):
             found = True
             text = with_advice(line.text, target)
-            yield LogLine(text, f"[{line.variant}] " if several else "", {"pod": line.pod})
+            yield LogLine(text, prefix_of(job, target, line), {"pod": line.pod})
         if not found:
             for text in past_output(cluster, target, job, console):
                 yield LogLine(with_advice(text, target))
@@ -127,7 +133,7 @@ class KubernetesBackend:
         return follow_all(cluster, (resume(cluster, target, job, console),), console, detach=detach)
 
     def fetch(self, name: str, runs: Path, console: Console, packages: Path | None = None) -> Fetched:
-        """Copies a job's run, and its package if ``packages`` is given, from the cluster's volume."""
+        """Copies a job's run, and its package if ``packages`` is given, from its results or the volume."""
         from starfreight.jobs.backends.kubernetes.client.fetch import fetch
         from starfreight.jobs.backends.kubernetes.client.targets import find_target
 
@@ -136,7 +142,13 @@ class KubernetesBackend:
         return fetch(cluster, target, job, runs, console, packages)
 
     def fetch_variants(
-        self, name: str, runs: Path, console: Console, packages: Path | None = None
+        self,
+        name: str,
+        runs: Path,
+        console: Console,
+        packages: Path | None = None,
+        *,
+        only_if_built: bool = False,
     ) -> FetchedVariants:
         """Copies the runs of all variants of a sweep that have ended."""
         from starfreight.jobs.backends.kubernetes.client.fetch import fetch, fetch_jobs, fetch_variants
@@ -150,10 +162,10 @@ class KubernetesBackend:
             jobs = variant_jobs(cluster, name) if is_name(name) else []
             if not jobs:
                 raise
-            return fetch_jobs(cluster, jobs, runs, console, packages)
+            return fetch_jobs(cluster, jobs, runs, console, packages, only_if_built=only_if_built)
         if is_sweep(job) and target.variant is None:
-            return fetch_variants(cluster, target, job, runs, console, packages)
-        fetched = fetch(cluster, target, job, runs, console, packages)
+            return fetch_variants(cluster, target, job, runs, console, packages, only_if_built=only_if_built)
+        fetched = fetch(cluster, target, job, runs, console, packages, only_if_built=only_if_built)
         return FetchedVariants({target.link: fetched}, is_one=True)
 
     def deletion(self, name: str, console: Console) -> Deletion:
@@ -169,6 +181,12 @@ class KubernetesBackend:
         from starfreight.jobs.backends.kubernetes.client.list_jobs import list_jobs
 
         return list_jobs(self._connect(console), console)
+
+    def prune(self, rules: PruneRules, packages: Path, console: Console, *, delete: bool) -> Report:
+        """Removes runs from the volume of the namespace's jobs; ``packages`` are those on the volume."""
+        from starfreight.jobs.backends.kubernetes.client.prune_volume import prune_volume
+
+        return prune_volume(self._connect(console), rules, self.location.runs, console, delete=delete)
 
     def _connect(self, console: Console, *, patiently: bool = False) -> Cluster:
         """The cluster's API; ``patiently`` for commands that follow a job.

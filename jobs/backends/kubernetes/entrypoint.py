@@ -17,17 +17,24 @@ import sys
 import time
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from starfreight.directories import discard, refuse_link
 from starfreight.errors import InputError, JobStopped, RecipeError, ServiceError
 from starfreight.exit_codes import leave_at_once
 from starfreight.files import PARTIAL_PREFIX
+from starfreight.jobs.backends.kubernetes.abilities import check_abilities
 from starfreight.jobs.backends.kubernetes.memory_record import refuse_repeated_shortage, watch_memory
 from starfreight.jobs.backends.kubernetes.run_log import keep_output
-from starfreight.jobs.kinds.table import KINDS, find_kind
+from starfreight.jobs.disk import disk_use
+from starfreight.jobs.gpu.fault_record import refuse_sick_gpu
+from starfreight.jobs.kinds.table import find_kind
 from starfreight.jobs.protocol import events
 from starfreight.jobs.protocol.event_console import EventConsole
 from starfreight.unexpected import explain_to_job
+
+if TYPE_CHECKING:
+    from starfreight.recipe import Recipe
 
 LINKS_FOLDER = ".jobs"
 INDEX_VARIABLE = "JOB_COMPLETION_INDEX"
@@ -60,9 +67,42 @@ def _run(options: argparse.Namespace) -> int:
         events.silence()
         run = _wait_for(options.runs / LINKS_FOLDER / _link_name(options))
         return find_kind(options.kind).main([str(run)])
-    run = _prepare(options)
+    recipe, folder = _recipe(options)
+    address = recipe.run.kubernetes.results
+    if address is not None:
+        return _run_with_results(options, recipe, folder, address)
+    return _run_kind(options, _prepare(options, recipe, folder))
+
+
+def _run_kind(options: argparse.Namespace, run: Path) -> int:
     with keep_output(run):
+        disk = disk_use(run)
+        if disk is not None:
+            events.send("disk", total=disk.total, free=disk.free)
+        refuse_sick_gpu(run)
         return find_kind(options.kind).main([str(run)])
+
+
+def _run_with_results(options: argparse.Namespace, recipe: Recipe, folder: Path, address: str) -> int:
+    """Takes the run of an earlier pod from the store of results, and sends it there."""
+    from starfreight.jobs.results.restore import restore
+    from starfreight.jobs.results.sender import Sender
+    from starfreight.results.address import parse_place
+
+    place, kind, job = parse_place(address), find_kind(options.kind), _link_name(options)
+    restore(place, job, kind, options.runs, EventConsole())
+    run = _prepare(options, recipe, folder)
+    # Another job may have trained the same run: one that ends with another step.
+    if restore(place, run.name, kind, options.runs, EventConsole()) is not None:
+        run = _prepare(options, recipe, folder)
+    sender = Sender(place, kind, run, job, recipe.run.kubernetes.results_at)
+    sender.start()
+    try:
+        code = _run_kind(options, run)
+    except BaseException:
+        sender.finish(1)
+        raise
+    return sender.finish(code)
 
 
 def _node() -> str:
@@ -73,7 +113,7 @@ def _node() -> str:
 
 def _options(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog=f"python -P -m {__spec__.name}", description=__doc__)
-    parser.add_argument("kind", choices=KINDS, help="kind of job")
+    parser.add_argument("kind", help="kind of job")
     parser.add_argument("recipe", type=Path)
     parser.add_argument("--folder", type=Path, help="directory that the recipe's relative paths start from")
     parser.add_argument("--runs", type=Path, required=True, help="directory of all runs")
@@ -81,6 +121,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--variant", type=int, help="number of a sweep's variant, from 0")
     parser.add_argument("--ship", action="store_true", help="check the licenses of a later package first")
     options = parser.parse_args(arguments)
+    check_abilities(options.kind)
     if options.variant is None:
         options.variant = variant_of_pod()
     return options
@@ -96,7 +137,8 @@ def _link_name(options: argparse.Namespace) -> str:
     return str(options.name) if options.variant is None else f"{options.name}-{options.variant}"
 
 
-def _prepare(options: argparse.Namespace) -> Path:
+def _recipe(options: argparse.Namespace) -> tuple[Recipe, Path]:
+    """The recipe of this pod's variant, and the directory that its relative paths start from."""
     from starfreight.recipe import expand, load_recipe
 
     file = load_recipe(options.recipe)
@@ -108,13 +150,14 @@ def _prepare(options: argparse.Namespace) -> Path:
             where=str(options.recipe),
             fix="submit the recipe again: the job belongs to another version of it",
         )
-    folder = (options.folder or file.folder).resolve()
+    return variants[number], (options.folder or file.folder).resolve()
+
+
+def _prepare(options: argparse.Namespace, recipe: Recipe, folder: Path) -> Path:
     # The pods of a sweep read the same data at the same time.
     part = "" if options.variant is None else f"-{options.variant}"
     kind = find_kind(options.kind)
-    (run,) = kind.prepare(
-        [variants[number]], folder, options.runs, EventConsole(), part=part, ship=options.ship
-    )
+    (run,) = kind.prepare([recipe], folder, options.runs, EventConsole(), part=part, ship=options.ship)
     _link(options.runs / LINKS_FOLDER / _link_name(options), run)
     events.send("run", id=run.name)
     return run

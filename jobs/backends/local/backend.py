@@ -20,6 +20,7 @@ from starfreight.jobs.backends.directory import DirectoryBackend
 from starfreight.jobs.backends.directory_status import JobState
 from starfreight.jobs.backends.endings import AGAIN, Advice, Ending, describe, error_of
 from starfreight.jobs.backends.local.environment import job_environment
+from starfreight.jobs.backends.local.gpus import without_sick_gpus
 from starfreight.jobs.backends.local.process import is_alive, open_process, process_identity
 from starfreight.jobs.kinds.interface import Job, JobKind
 from starfreight.jobs.kinds.table import load_job
@@ -73,7 +74,7 @@ class LocalBackend(DirectoryBackend):
                 text=True,
                 encoding="utf-8",
                 errors="replace",
-                env=job_environment(),
+                env=without_sick_gpus(job_environment(), directory, console),
                 start_new_session=True,
             )
             with process:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import random
 import signal
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from starfreight.jobs.train import checkpoints
+from starfreight.jobs.train.completions import Completions
 from starfreight.run import Run
 
 STEPS = 12
@@ -38,6 +40,13 @@ def uninterrupted(
 def run(write_job: Callable[..., Path], prepare: Callable[[Path], Path]) -> Path:
     """A run of the same recipe that has not begun."""
     return prepare(write_job())
+
+
+def test_a_finished_run_shows_completions_of_held_out_places(uninterrupted: Path) -> None:
+    found = Completions.load(uninterrupted)
+    assert found is not None and 1 <= len(found.places) <= 3
+    page = html.unescape((uninterrupted / "report.html").read_text())
+    assert all(f"<mark>{each.expected}</mark>" in page for each in found.places)
 
 
 def test_a_finished_run_has_its_record_its_figures_and_its_picture(

@@ -8,7 +8,7 @@ from starfreight.jobs.backends.interface import Deletion, Report
 from starfreight.jobs.backends.kubernetes.client.cluster import Cluster
 from starfreight.jobs.backends.kubernetes.client.job_status import view
 from starfreight.jobs.backends.kubernetes.client.recreate import delete
-from starfreight.jobs.backends.kubernetes.client.targets import Target, pods_of
+from starfreight.jobs.backends.kubernetes.client.targets import Target, pods_of, results_of
 from starfreight.jobs.backends.kubernetes.manifests.templates import Object
 
 
@@ -36,7 +36,8 @@ def deletion(cluster: Cluster, target: Target, job: Object, console: Console) ->
     running = ". It is not finished: its pods write a checkpoint first" if _runs(now.status) else ""
     what = f"the {target.kind.name} {target.name} ({now.status})"
     deleted = f"{what}, {pods}, and the ConfigMap with its recipe{running}"
-    kept = "its runs, checkpoints and packages on their volume"
+    place = results_of(job)
+    kept = f"its runs, checkpoints and packages {'on their volume' if place is None else f'in {place}'}"
 
     def carry_out() -> Report:
         console.note(f"Deleting {target.name}.")

@@ -1,14 +1,17 @@
-"""Copies a run and its package from the cluster's volume, through the API alone.
+"""Copies a run and its package from the store of the job's results, or from the cluster's volume.
 
-A short-lived Job, the reader, mounts the volume read-only. A program in its pod sends the files as a tar. The
-directory gets its final name only after the digest of each file was checked.
+A job with ``run.kubernetes.results`` names the store in an annotation: then neither the volume nor a pod is
+needed. A volume is read through the API alone: a short-lived Job, the reader, mounts it read-only, and a
+program in its pod sends the files as a tar. The directory gets its final name only after the digest of each
+file was checked.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,11 +25,13 @@ from starfreight.jobs.backends.kubernetes.client.cluster import Cluster
 from starfreight.jobs.backends.kubernetes.client.job_status import view
 from starfreight.jobs.backends.kubernetes.client.pod_exec import Execution
 from starfreight.jobs.backends.kubernetes.client.reader_pod import RUNS, reader_job, reader_pod
-from starfreight.jobs.backends.kubernetes.client.targets import JOB, Target
+from starfreight.jobs.backends.kubernetes.client.targets import JOB, Target, pod_templates, results_of
 from starfreight.jobs.backends.kubernetes.client.unpack import Unpacking
 from starfreight.jobs.backends.kubernetes.manifests.templates import Object
 from starfreight.jobs.kinds.table import kind_of, load_job
 from starfreight.package import PACKAGE_FILE
+from starfreight.results.address import ResultAddress
+from starfreight.results.receive import put_in_place
 from starfreight.run import INPUTS_FILE
 
 
@@ -37,6 +42,8 @@ def fetch(
     runs: Path,
     console: Console,
     packages: Path | None = None,
+    *,
+    only_if_built: bool = False,
 ) -> Fetched:
     """Copies the run of a job to this machine, and its package if ``packages`` is given.
 
@@ -47,14 +54,16 @@ def fetch(
         runs: the directory of all runs on this machine.
         console: shows progress.
         packages: the directory of all packages.
+        only_if_built: a missing package is fine.
 
     Raises:
         InputError: the run or the package does not exist yet, or its directory here is another's.
         GateError: a file does not match its digest.
         ServiceError: the pod does not start, the connection is lost, or the disk is full.
     """
-    with only_one(runs, "fetching"), reader_pod(cluster, reader_job(job, target), job, console) as pod:
-        return _fetch_one(_Source(cluster, pod, target, console), runs, packages)
+    wanted = _Wanted(runs, packages, only_if_built).of(job)
+    with _open_source(cluster, target, job, console, wanted) as take:
+        return take(target, wanted.packages)
 
 
 def fetch_variants(
@@ -64,6 +73,8 @@ def fetch_variants(
     runs: Path,
     console: Console,
     packages: Path | None = None,
+    *,
+    only_if_built: bool = False,
 ) -> FetchedVariants:
     """Copies the runs of all variants of a sweep that have ended, by one reader.
 
@@ -76,6 +87,7 @@ def fetch_variants(
         runs: the directory of all runs on this machine.
         console: shows progress.
         packages: the directory of all packages.
+        only_if_built: missing packages are fine.
 
     Raises:
         InputError: no variant has ended yet.
@@ -93,14 +105,14 @@ def fetch_variants(
         )
     fetched: dict[str, Fetched] = {}
     errors: list[StarfreightError] = []
-    with only_one(runs, "fetching"), reader_pod(cluster, reader_job(job, target), job, console) as pod:
+    wanted = _Wanted(runs, packages, only_if_built).of(job)
+    with _open_source(cluster, target, job, console, wanted) as take:
         for number in ended:
             variant = replace(target, variant=number)
             failed = number in now.failed_variants
-            # A failed variant has no package.
-            wanted = None if failed else packages
             try:
-                fetched[variant.link] = _fetch_one(_Source(cluster, pod, variant, console), runs, wanted)
+                # A failed variant has no package.
+                fetched[variant.link] = take(variant, None if failed else wanted.packages)
             except StarfreightError as error:
                 console.note(f"{variant.link} is not fetched: {error.what}")
                 errors += [] if failed and isinstance(error, InputError) else [error]
@@ -115,7 +127,13 @@ def fetch_variants(
 
 
 def fetch_jobs(
-    cluster: Cluster, jobs: Sequence[Object], runs: Path, console: Console, packages: Path | None = None
+    cluster: Cluster,
+    jobs: Sequence[Object],
+    runs: Path,
+    console: Console,
+    packages: Path | None = None,
+    *,
+    only_if_built: bool = False,
 ) -> FetchedVariants:
     """As :func:`fetch_variants`, for a sweep with a Job for each variant.
 
@@ -125,6 +143,7 @@ def fetch_jobs(
         runs: the directory of all runs on this machine.
         console: shows progress.
         packages: the directory of all packages.
+        only_if_built: missing packages are fine.
 
     Raises:
         StarfreightError: a variant that is done cannot be fetched; the others are.
@@ -139,7 +158,9 @@ def fetch_jobs(
             continue
         try:
             wanted = None if failed else packages
-            fetched[name] = fetch(cluster, Target(JOB, name), job, runs, console, wanted)
+            fetched[name] = fetch(
+                cluster, Target(JOB, name), job, runs, console, wanted, only_if_built=only_if_built
+            )
         except StarfreightError as error:
             console.note(f"{name} is not fetched: {error.what}")
             errors += [] if failed and isinstance(error, InputError) else [error]
@@ -152,6 +173,48 @@ def fetch_jobs(
     )
 
 
+@dataclass(frozen=True)
+class _Wanted:
+    """Directories on this machine."""
+
+    runs: Path
+    packages: Path | None
+    only_if_built: bool
+
+    def of(self, job: Object) -> _Wanted:
+        """The same without packages for a job that does not package, if they are not required."""
+        builds = any(
+            step["name"] == "package"
+            for template in pod_templates(job)
+            for key in ("initContainers", "containers")
+            for step in (template.get("spec") or {}).get(key) or ()
+        )
+        return self if builds or not self.only_if_built else replace(self, packages=None)
+
+
+@contextlib.contextmanager
+def _open_source(
+    cluster: Cluster, target: Target, job: Object, console: Console, wanted: _Wanted
+) -> Iterator[Callable[[Target, Path | None], Fetched]]:
+    """A function that copies the run and package of a target: from the store of results, or by a reader."""
+    place = results_of(job)
+    if place is not None:
+        from starfreight.jobs.results.fetch import fetch_result
+
+        yield lambda one, packages: fetch_result(
+            ResultAddress(place, one.link, None), wanted.runs, console, packages,
+            only_if_built=wanted.only_if_built,
+        )  # fmt: skip
+        return
+    with (
+        only_one(wanted.runs, "fetching"),
+        reader_pod(cluster, reader_job(job, target), job, console) as pod,
+    ):
+        yield lambda one, packages: _fetch_one(
+            _Source(cluster, pod, one, console, wanted.only_if_built), wanted.runs, packages
+        )
+
+
 def _fetch_one(source: _Source, runs: Path, packages: Path | None) -> Fetched:
     """Copies one run, and its package if ``packages`` is given, in a pod that is running."""
     link = source.target.link
@@ -160,7 +223,13 @@ def _fetch_one(source: _Source, runs: Path, packages: Path | None) -> Fetched:
         return Fetched(directory)
     with only_one(packages, "fetching"):
         path = f"{RUNS}/packages/{link}"
-        return Fetched(directory, source.copy(path, packages, directory.name, _check_package))
+        try:
+            return Fetched(directory, source.copy(path, packages, directory.name, _check_package))
+        except InputError as error:
+            if not source.only_if_built:
+                raise
+            source.console.note(f"The package of {link} is not fetched: {error.what}")
+            return Fetched(directory)
 
 
 @dataclass(frozen=True)
@@ -171,6 +240,7 @@ class _Source:
     pod: str
     target: Target
     console: Console
+    only_if_built: bool = False
 
     def copy(self, path: str, parent: Path, name: str | None, check: Callable[[Path, str], None]) -> Path:
         """Copies a directory into ``parent`` as ``name``; under its own name if ``None``."""
@@ -204,7 +274,7 @@ class _Source:
                 unpacking.into(partial, advance)
             check(partial, index.run)
             partial.chmod(0o755)
-            _move(partial, final)
+            put_in_place(partial, final)
         finally:
             discard(partial, below=parent)
         self.console.note(f"{final}: {len(index.files)} files, {human_count(index.size, 'B')}")
@@ -237,15 +307,3 @@ def _check_replaceable(final: Path) -> None:
             where=str(final),
             fix="fetch into another directory with --runs or --packages",
         )
-
-
-def _move(partial: Path, final: Path) -> None:
-    with disk_errors(final):
-        if not final.exists():
-            partial.rename(final)
-            return
-        # An earlier fetch of the same run is deleted after the new one has its name.
-        old = Path(tempfile.mkdtemp(prefix=PARTIAL_PREFIX, dir=final.parent))
-        final.rename(old / final.name)
-        partial.rename(final)
-        discard(old, below=old.parent)

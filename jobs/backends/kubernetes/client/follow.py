@@ -20,6 +20,7 @@ from starfreight.jobs.backends.kubernetes.client.job_status import (
     view,
 )
 from starfreight.jobs.backends.kubernetes.client.logs import log_lines
+from starfreight.jobs.backends.kubernetes.client.sick_nodes import remember_sick_nodes
 from starfreight.jobs.backends.kubernetes.client.suspension import (
     Held,
     is_suspended_by_others,
@@ -55,7 +56,7 @@ def follow(cluster: Cluster, target: Target, console: Console) -> None:
         else:
             note_reason = _ReasonNotes(cluster, console)
             found = log_lines(cluster, target, follow=True, on_wait=note_reason, skip_ended=True)
-            failure = watch((line.text for line in found), console)
+            failure = watch(remember_sick_nodes(cluster, target, found), console)
     except KeyboardInterrupt:
         console.note(
             f"The job {target.name} continues. To follow it: starfreight jobs logs -f {target.name} "

@@ -12,10 +12,11 @@ from starfreight.jobs.backends.kubernetes.client.logs import text_lines
 from starfreight.jobs.backends.kubernetes.client.pod_exec import Execution
 from starfreight.jobs.backends.kubernetes.client.reader_pod import RUNS, reader_job, reader_pod
 from starfreight.jobs.backends.kubernetes.client.suspension import is_suspended_by_others, suspension
-from starfreight.jobs.backends.kubernetes.client.targets import Target, pods_of
+from starfreight.jobs.backends.kubernetes.client.targets import Target, pods_of, results_of
 from starfreight.jobs.backends.kubernetes.client.wait_reasons import wait_reason
 from starfreight.jobs.backends.kubernetes.manifests.templates import Object
 from starfreight.jobs.protocol.log import LOG_FILE
+from starfreight.results.address import ResultAddress
 
 
 def past_output(cluster: Cluster, target: Target, job: Object, console: Console) -> Iterator[str]:
@@ -47,6 +48,13 @@ def past_output(cluster: Cluster, target: Target, job: Object, console: Console)
             where=f"namespace {cluster.namespace}",
             fix=f"read the log of one variant's run: starfreight jobs logs {target.name}-0 --on kubernetes",
         )
+    place = results_of(job)
+    if place is not None:
+        from starfreight.jobs.results.fetch import past_log
+
+        console.note(f"{gone}. Reading {LOG_FILE} of the run from {place}.")
+        yield from past_log(ResultAddress(place, target.link, None))
+        return
     console.note(f"{gone}. Reading {LOG_FILE} of the run from its volume.")
     fix = f"the figures of its run: starfreight jobs fetch {target.link} --on kubernetes"
     try:

@@ -53,7 +53,7 @@ def _claim(template: Object, step: Object, target: Target) -> str:
     raise InputError(
         f"The job {target.name} does not keep its runs on a PersistentVolumeClaim.",
         where=f"volume at {RUNS}",
-        fix="set run.kubernetes.runs_claim, and submit the recipe again",
+        fix="set run.kubernetes.runs_claim or run.kubernetes.results, and submit the recipe again",
     )
 
 

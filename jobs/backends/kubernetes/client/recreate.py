@@ -9,6 +9,7 @@ from starfreight.jobs.backends.kubernetes.client.cluster import Cluster
 from starfreight.jobs.backends.kubernetes.client.config_maps import adopt_config_maps, release_config_maps
 from starfreight.jobs.backends.kubernetes.client.documents import dry_run
 from starfreight.jobs.backends.kubernetes.client.pause import wait_for_pods
+from starfreight.jobs.backends.kubernetes.client.sick_nodes import away_from_sick_nodes
 from starfreight.jobs.backends.kubernetes.client.targets import Target, grace_of
 from starfreight.jobs.backends.kubernetes.client.watch import wait_for_change
 from starfreight.jobs.backends.kubernetes.manifests.templates import Object
@@ -41,6 +42,7 @@ def recreate(
     Raises:
         ServiceError: the old job is not deleted in time, or the server refuses.
     """
+    document = away_from_sick_nodes(cluster, old_target, old, document)
     dry_run(cluster, target.kind, _renamed(document), [one for one in config_maps if "data" in one])
     release_config_maps(cluster, config_maps)  # They may be the only copies.
     delete(cluster, old_target, old)

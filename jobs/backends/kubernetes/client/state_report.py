@@ -18,8 +18,10 @@ from starfreight.jobs.backends.kubernetes.client.job_status import (
     variant_of,
     view,
 )
+from starfreight.jobs.backends.kubernetes.client.sick_nodes import fault_in, nodes_to_avoid
 from starfreight.jobs.backends.kubernetes.client.suspension import is_suspended_by_others
 from starfreight.jobs.backends.kubernetes.client.targets import Target, pods_of
+from starfreight.jobs.backends.kubernetes.client.volume_use import volume_use
 from starfreight.jobs.backends.kubernetes.client.wait_reasons import is_waiting, wait_reason
 from starfreight.jobs.backends.kubernetes.manifests.templates import Object
 
@@ -53,11 +55,22 @@ def state_report(cluster: Cluster, target: Target, job: Object) -> Report:
             f"  {metadata['name']}  {describe_pod(pod)}, on {spec.get('nodeName') or 'no node'}, "
             f"created {age(metadata.get('creationTimestamp'), clock)} ago"
         )
+        fault = fault_in(pod)
+        if fault is not None and fault.words:
+            lines.append(f"    {fault.words}")
+    disk = volume_use(cluster, pods)
+    if disk is not None:
+        lines.append(f"  {'warning: ' if disk.nearly_full else ''}volume of the runs: {disk.in_words()}")
+    avoided = nodes_to_avoid((), job)
+    if avoided:
+        lines.append(f"  avoids: {', '.join(avoided)}, where a GPU failed")
     data: dict[str, Any] = {
         **now.as_dict(),
         "status": word,
         "namespace": cluster.namespace,
         "waiting": waiting and {"kind": waiting.kind, "what": waiting.what, "next": waiting.fix},
+        "disk": disk and disk.as_dict(),
+        "sick_nodes": nodes_to_avoid(pods, job),
         "pods_now": [_pod_row(pod) for pod in pods],
     }
     return Report(data, "\n".join(lines))
@@ -81,4 +94,5 @@ def _pod_row(pod: Object) -> dict[str, Any]:
         "what": describe_pod(pod),
         "steps": steps,
         "exit_code": end.exit_code if end else None,
+        "gpu_fault": fault.words if (fault := fault_in(pod)) else None,
     }

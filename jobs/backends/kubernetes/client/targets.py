@@ -9,8 +9,9 @@ from starfreight.errors import InputError, StarfreightError
 from starfreight.jobs.backends.kubernetes.client.cluster import Cluster
 from starfreight.jobs.backends.kubernetes.client.job_status import variant_of
 from starfreight.jobs.backends.kubernetes.client.watch import list_all
-from starfreight.jobs.backends.kubernetes.manifests.names import LABEL_RUN
+from starfreight.jobs.backends.kubernetes.manifests.names import ANNOTATION_RESULTS, LABEL_RUN
 from starfreight.jobs.backends.kubernetes.manifests.templates import Object
+from starfreight.results.address import Place, parse_place
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,16 @@ def pod_templates(job: Object) -> list[Object]:
     return [spec["template"]] if "template" in spec else []
 
 
+def results_of(job: Object) -> Place | None:
+    """The store of a job's results; ``None`` if they are on a volume.
+
+    Raises:
+        InputError: the annotation is not a valid address.
+    """
+    address = (job["metadata"].get("annotations") or {}).get(ANNOTATION_RESULTS)
+    return None if address is None else parse_place(str(address))
+
+
 def own_patches(job: Object) -> list[Object]:
     """Starfreight's patches of a TrainJob's pods; others, e.g. Kueue, add patches of their own."""
     patches = job["spec"].get("runtimePatches") or ()
@@ -140,7 +151,8 @@ def find_target(cluster: Cluster, name: str) -> tuple[Target, Object]:
         fix=f"name one of {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}"
         if names
         else "list the jobs: starfreight jobs list --on kubernetes. A job is deleted some time after its end "
-        "(run.kubernetes.keep_finished); its run stays on the volume, and the recipe can be submitted again",
+        "(run.kubernetes.keep_finished); its run stays on the volume, and the recipe can be submitted again. "
+        "With run.kubernetes.results: starfreight jobs fetch oci://HOST/NAMESPACE/NAME:JOB",
     )
 
 

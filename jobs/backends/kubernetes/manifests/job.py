@@ -8,6 +8,7 @@ from typing import Any
 from starfreight.jobs.backends.kubernetes.manifests.job_spec import JobSpec
 from starfreight.jobs.backends.kubernetes.manifests.names import (
     ANNOTATION_LEAST,
+    ANNOTATION_RESULTS,
     LABEL_COMPONENT,
     LABEL_QUEUE,
     LABEL_REACH_REGISTRY,
@@ -68,6 +69,8 @@ def fill_metadata(target: Object, plan: JobSpec) -> None:
         }  # fmt: skip
     metadata["labels"] = metadata["labels"] | _labels(plan)
     metadata["annotations"] = dict(plan.names.annotations)
+    if plan.options.results is not None:
+        metadata["annotations"][ANNOTATION_RESULTS] = plan.options.results
 
 
 def _labels(plan: JobSpec) -> dict[str, str]:
@@ -119,7 +122,7 @@ def _name_containers(job: Object) -> None:
 def _fill_deadlines(job: Object, plan: JobSpec) -> None:
     spec = job["spec"]
     spec["ttlSecondsAfterFinished"] = plan.keep_finished
-    grace = plan.resources.checkpoint_grace
+    grace = plan.grace
     spec["template"]["spec"]["terminationGracePeriodSeconds"] = grace
     limit = plan.recipe.run.time_limit or _LONGEST
     margin = _START_MARGIN + grace + (_PACKAGE_MARGIN if plan.last_step in ("package", "publish") else 0)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
+from starfreight.base_artifact import is_artifact
 from starfreight.errors import RecipeError
 from starfreight.jobs.backends.kubernetes.manifests.image import choose_image
 from starfreight.jobs.backends.kubernetes.manifests.names import Names, choose_names
@@ -21,6 +22,7 @@ from starfreight.jobs.prepare.check_processes import check_processes
 from starfreight.recipe import Recipe, RecipeFile, expand
 from starfreight.recipe.kubernetes import KubernetesOptions
 from starfreight.registry import parse_digest_reference
+from starfreight.results.address import REGISTRY_SCHEMES, parse_place
 
 DATA = "/data"
 RUNS = "/runs"
@@ -29,6 +31,7 @@ NODE_JOB = "node"
 
 _OCI = "oci://"
 _DAY = 24 * 3600
+_SEND_GRACE = 120
 _HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 
 
@@ -102,9 +105,16 @@ class JobSpec:
         return self.options.keep_finished or _DAY
 
     @property
+    def grace(self) -> int:
+        """Seconds from SIGTERM to SIGKILL: to write a checkpoint, and to send it."""
+        options, seconds = self.options, self.resources.checkpoint_grace
+        sends = options.results is not None and options.checkpoint_grace is None
+        return seconds + _SEND_GRACE if sends else seconds
+
+    @property
     def needs_network(self) -> bool:
         """True if a step connects to a service outside the cluster."""
-        return self.fetches or self.last_step == "publish"
+        return self.fetches or self.last_step == "publish" or self.options.results is not None
 
 
 def plan_job(kind: JobKind, file: RecipeFile, server: Version) -> JobSpec:
@@ -201,6 +211,19 @@ def _check_steps(recipe: Recipe, last_step: str, variants: int) -> None:
             fix="train first: starfreight jobs run --until train; then run the same command with --nodes 1, "
             "which continues with the finished run",
         )
+    in_registry = options.results is None or parse_place(options.results).scheme in REGISTRY_SCHEMES
+    if options.engine == "trainer" and options.results_secret is not None and not in_registry:
+        raise RecipeError(
+            "A TrainJob cannot give its pods the variables of a Secret.",
+            where="key run.kubernetes.results_secret",
+            fix="use the identity of run.kubernetes.service_account, or remove engine to use a JobSet",
+        )
+    if options.nodes > 1 and options.runs_claim is None:
+        raise RecipeError(
+            "The pods of a job on several nodes read the run from one volume.",
+            where="key run.kubernetes.runs_claim",
+            fix="set it, beside results, to a PersistentVolumeClaim with ReadWriteMany",
+        )
     if options.nodes == 1 and options.engine == "trainer":
         raise RecipeError(
             "A TrainJob is for several nodes.",
@@ -212,8 +235,8 @@ def _check_steps(recipe: Recipe, last_step: str, variants: int) -> None:
 def _paths(recipe: Recipe, folder: Path) -> Iterator[tuple[str, str]]:
     """Key and path of each file or directory in the recipe's directory that it refers to."""
     model = recipe.base.model
-    on_hub = _HUB_ID.fullmatch(model) and not (folder / model).is_dir()
-    if not on_hub and not model.startswith("builtin:"):
+    fetched = is_artifact(model) or (_HUB_ID.fullmatch(model) and not (folder / model).is_dir())
+    if not fetched and not model.startswith("builtin:"):
         yield "base.model", model
     for number, data in enumerate(recipe.data):
         local = kind_of(data.source, folder / data.source).local_path(data.source)

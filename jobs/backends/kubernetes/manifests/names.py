@@ -29,6 +29,8 @@ LABEL_REACH_PEERS = "dev.starfreight/reach-peers"
 """``true`` on the pods of a run on several nodes, which connect to each other."""
 LABEL_QUEUE = "kueue.x-k8s.io/queue-name"
 ANNOTATION_LEAST = "kueue.x-k8s.io/job-min-parallelism"
+ANNOTATION_RESULTS = "dev.starfreight/results"
+"""Address of the job's results (``run.kubernetes.results``), without credentials."""
 ANNOTATION_RECIPE = "dev.starfreight/recipe-digest"
 """The whole digest of the recipe with the options of its submission."""
 

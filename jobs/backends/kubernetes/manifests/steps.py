@@ -10,6 +10,7 @@ from starfreight.jobs.backends.kubernetes.manifests.templates import Object
 from starfreight.jobs.backends.kubernetes.manifests.volumes import (
     OCI_VOLUMES,
     add_credentials,
+    add_results_credentials,
     extra_mounts,
     package_path,
     quantity,
@@ -34,16 +35,22 @@ def fill_steps(pod: Object, plan: JobSpec) -> None:
     steps["package"]["args"] = [
         "starfreight", "package", "build", run_link(plan), "--out", package_path(plan),
     ]  # fmt: skip
+    if plan.options.results is not None:
+        steps["package"]["args"] = [*_package_with_results(plan), *steps["package"]["args"]]
     for step in chosen:
         _fill_common(step, plan)
     fill_resources(main, plan, gpus=True)
     if plan.fetches:
         chosen.insert(0, _fetch(main, pod, plan))
+    for step in (main, steps["package"]):
+        if step in chosen:
+            add_results_credentials(pod, step, plan)
     if plan.recipe.publish is not None and plan.last_step == "publish":
         target = plan.recipe.publish
         steps["publish"]["args"] = [
             "starfreight", "publish", package_path(plan), target.reference,
             *(["--insecure"] if target.insecure else []),
+            *(["--format", ",".join(target.formats)] if target.formats else []),
         ]  # fmt: skip
         if plan.options.push_secret is not None:
             add_credentials(pod, steps["publish"], "push", plan.options.push_secret)
@@ -58,6 +65,15 @@ def _entrypoint(plan: JobSpec) -> list[str]:
     return [
         "python", "-P", "-m", "starfreight.jobs.backends.kubernetes.entrypoint", plan.kind.name, _RECIPE,
         "--folder", plan.folder, "--runs", RUNS, "--name", plan.names.job, *_variant(plan), *ship,
+    ]  # fmt: skip
+
+
+def _package_with_results(plan: JobSpec) -> list[str]:
+    """The program around the one that packages: it sends the package."""
+    return [
+        "python", "-P", "-m", "starfreight.jobs.backends.kubernetes.package_step",
+        "--results", str(plan.options.results), "--name", plan.result,
+        "--run", run_link(plan), "--package", package_path(plan), "--",
     ]  # fmt: skip
 
 
@@ -84,7 +100,7 @@ def _fill_common(step: Object, plan: JobSpec) -> None:
     step["image"] = plan.image
     set_variable(step, "STARFREIGHT_IMAGE", plan.digest)
     # A previous pod may hold the lock while it writes its checkpoint.
-    set_variable(step, LOCK_PATIENCE, str(plan.resources.checkpoint_grace + _LOCK_MARGIN))
+    set_variable(step, LOCK_PATIENCE, str(plan.grace + _LOCK_MARGIN))
     if plan.mounted:
         set_variable(step, "STARFREIGHT_OCI_VOLUMES", OCI_VOLUMES)
     step["volumeMounts"] += extra_mounts(plan)

@@ -7,6 +7,7 @@ from typing import Any
 from starfreight.jobs.backends.kubernetes.manifests.job_spec import DATA, RUNS, JobSpec
 from starfreight.jobs.backends.kubernetes.manifests.templates import Object
 from starfreight.registry import parse_digest_reference
+from starfreight.results.address import REGISTRY_SCHEMES, parse_place
 
 OCI_VOLUMES = "/oci"
 """Directory of mounted artifacts, each under the hex digits of its digest."""
@@ -27,8 +28,12 @@ def fill_volumes(pod: Object, plan: JobSpec, config_map: str) -> None:
     """Fills in a pod's volumes; ``pod`` is its ``spec``."""
     volumes = {volume["name"]: volume for volume in pod["volumes"]}
     volumes["recipe"]["configMap"]["name"] = config_map
-    volumes["runs"]["persistentVolumeClaim"]["claimName"] = plan.options.runs_claim
     disk = plan.resources.ephemeral_storage
+    if plan.options.runs_claim is not None:
+        volumes["runs"]["persistentVolumeClaim"]["claimName"] = plan.options.runs_claim
+    else:
+        # Runs take what the other volumes leave of the pod's limit, which is the sum of all.
+        volumes["runs"] = {"name": "runs", "emptyDir": {"sizeLimit": quantity(disk)}}
     tmp = min(_GIB, disk // 2)
     volumes["tmp"]["emptyDir"]["sizeLimit"] = quantity(tmp)
     # The remaining quarter is for logs.
@@ -59,11 +64,24 @@ def add_credentials(pod: Object, step: Object, name: str, secret: str) -> None:
     """Mounts the credentials of a registry into one step of a pod, and no other."""
     items = [{"key": ".dockerconfigjson", "path": "config.json"}]
     # Readable for the group, which is the pod's fsGroup.
-    pod["volumes"].append(
-        {"name": name, "secret": {"secretName": secret, "items": items, "defaultMode": 0o440}}
-    )
+    volume = {"name": name, "secret": {"secretName": secret, "items": items, "defaultMode": 0o440}}
+    if volume not in pod["volumes"]:  # Several steps may send results.
+        pod["volumes"].append(volume)
     step["env"].append({"name": "DOCKER_CONFIG", "value": f"{SECRETS}/{name}"})
     step["volumeMounts"].append({"name": name, "mountPath": f"{SECRETS}/{name}", "readOnly": True})
+
+
+def add_results_credentials(pod: Object, step: Object, plan: JobSpec) -> None:
+    """Adds the credentials of the store of results to one step of a pod."""
+    options = plan.options
+    if options.results is None:
+        return
+    if parse_place(options.results).scheme in REGISTRY_SCHEMES:
+        secret = options.results_secret or options.push_secret
+        if secret is not None:
+            add_credentials(pod, step, "results", secret)
+    elif options.results_secret is not None:
+        step["envFrom"] = [{"secretRef": {"name": options.results_secret}}]
 
 
 def run_link(plan: JobSpec) -> str:

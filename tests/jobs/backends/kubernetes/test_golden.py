@@ -30,6 +30,7 @@ CASES = [
     ("cpu", "1.37"), ("cpu", "1.28"), ("cpu", "1.20"), ("publish", "1.37"),
     ("sweep", "1.37"), ("sweep", "1.28"), ("sweep", "1.20"),
     ("registry", "1.37"), ("registry", "1.34"), ("nodes-jobset", "1.37"), ("nodes-trainer", "1.37"),
+    ("results", "1.37"), ("results-sweep", "1.37"), ("results-sweep", "1.20"),
 ]  # fmt: skip
 
 

@@ -105,6 +105,20 @@ def test_the_push_secret_is_there_for_publishing(
     assert volume["secret"]["items"] == [{"key": ".dockerconfigjson", "path": "config.json"}]
 
 
+def test_the_job_publishes_the_recipe_s_formats(
+    pod: Callable[..., Any], containers_of: Callable[[Any], list[Any]], write_job: Callable[..., Path]
+) -> None:
+    reference = "ghcr.io/acme/coder:1.0"
+    for formats, expected in (("", []), (", formats: [modelpack, docker]", ["--format", "modelpack,docker"])):
+        image = f"ghcr.io/acme/trainer@sha256:{HEX}"
+        recipe = write_job(
+            run=f'{{gpus: 0, where: kubernetes, image: "{image}", kubernetes: {{until: publish}}}}',
+            more=f'publish: {{reference: "{reference}"{formats}}}',
+        )
+        args = containers_of(pod(recipe)["spec"])[-1]["args"]
+        assert args[args.index(reference) + 1 :] == expected
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_every_mount_has_its_volume_and_every_volume_a_mount(
     name: str, pod: Callable[..., Any], containers_of: Callable[[Any], list[Any]]

@@ -16,8 +16,8 @@ from starfreight.console import Console
 from starfreight.errors import InputError, RecipeError, ServiceError
 from starfreight.files import sha256_bytes
 from starfreight.jobs.data.sources import Sample, check_source, locate_source, open_source
-from starfreight.jobs.data.sources.cache import cache_folder
 from starfreight.recipe import Data
+from starfreight.user_cache import cache_folder
 
 Read = Callable[..., tuple[list[Sample], dict[str, str]]]
 Commit = Callable[[Path, Mapping[str, bytes | str]], str]

@@ -145,3 +145,23 @@ def test_a_name_that_leads_elsewhere_is_refused(field: str, name: str, said: str
 def test_a_manifest_of_anything_else_is_refused(data: bytes, said: str) -> None:
     with pytest.raises(InputError, match=said):
         read_artifact(data, "x")
+
+
+LAYER = json.dumps(layer(title="pairs.jsonl"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'{{"layers": [], "layers": [{LAYER}]}}',
+        f'{{"layers": [{LAYER}], "Layers": []}}',
+        f'{{"Layers": [{LAYER}]}}',
+        f'{{"layers": [{LAYER}], "MediaType": "application/vnd.oci.image.index.v1+json"}}',
+        f'{{"layers": [{LAYER[:-1]}, "Digest": "sha256:{HEX}"}}]}}',
+        f'{{"layers": [{LAYER}], "schemaVersion": NaN}}',
+        f'\ufeff{{"layers": [{LAYER}]}}',
+    ],
+)
+def test_a_manifest_that_other_clients_read_differently_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match="is not JSON that all clients read alike"):
+        read_artifact(text.encode(), "here")

@@ -97,6 +97,9 @@ class Api:
             allow_reuse_address = True
             daemon_threads = True
 
+            def handle_error(self, request: Any, client_address: Any) -> None:
+                """Silent: clients leave in the middle of an answer."""
+
         self._server = Server(("127.0.0.1", self.port), Handler)
         self.port = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
@@ -215,6 +218,12 @@ class Api:
         return Reply(201, self.put(path, **body))
 
     def _read(self, asked: Asked) -> Reply:
+        if self.controllers is not None and asked.path.endswith("/log"):
+            pod = asked.path.split("/")[-2]
+            if f"{PODS}/{pod}" not in self.objects:
+                return Reply(404, status(404, "NotFound", f"{pod} not found"))
+            pieces, cut = self.controllers.log(pod, "follow" in asked.query, asked.query.get("sinceTime", ""))
+            return Reply(pieces=pieces, cut=cut)
         if asked.path in self.objects:
             return Reply(body=self.objects[asked.path])
         custom = re.search(r"/(jobsets|trainjobs)$", asked.path) and any(

@@ -7,7 +7,8 @@ import pytest
 
 from starfreight.errors import ServiceError
 from starfreight.jobs.backends.kubernetes.client.cluster import Cluster
-from starfreight.jobs.backends.kubernetes.client.logs import Cursor, log_lines
+from starfreight.jobs.backends.kubernetes.client.container_log import Cursor
+from starfreight.jobs.backends.kubernetes.client.logs import log_lines
 from starfreight.jobs.backends.kubernetes.client.targets import JOB, Target
 
 TARGET = Target(JOB, "acme")

@@ -1,0 +1,1 @@
+"""Faults of GPUs: telling them from faults of a job, and their record in a run."""

@@ -1,0 +1,1 @@
+"""Figures of runs for Prometheus: ``metrics.jsonl`` and the state of jobs as metrics."""

@@ -1,0 +1,1 @@
+"""Removes old runs: on this machine, and on a cluster's volume."""
