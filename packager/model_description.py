@@ -39,6 +39,10 @@ class ModelDescription(ModelFacts):
     authors: tuple[str, ...] = ()
     source_url: str | None = None
     """The page of the model's source: its repository, or else its home page."""
+    doc_url: str | None = None
+    """The model's home page."""
+    dataset_urls: tuple[str, ...] = ()
+    """The public addresses of its training data."""
     template: str | None = None
     """An Ollama template; without one Ollama passes the prompt on unchanged."""
     settings: Mapping[str, Setting] = {}

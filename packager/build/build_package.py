@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from starfreight.base_artifact import is_artifact
 from starfreight.base_model import STARTER, locate_base, public_name
 from starfreight.console import Console
 from starfreight.directories import discard
@@ -23,12 +24,12 @@ from starfreight.packager.build.identity import SHARED_BASE, tuned_identity
 from starfreight.packager.build.licenses import license_texts
 from starfreight.packager.build.templates import has_current_template
 from starfreight.packager.card import render_card
+from starfreight.packager.file_names import model_stem
 from starfreight.packager.gguf.token_losses import has_llama_cpp
 from starfreight.packager.layout import verify_layout
 from starfreight.packager.layout.write_package import PackageContents, write_package
 from starfreight.packager.loss_check import NOT_INSTALLED
 from starfreight.packager.press import LoraRequest, PressRequest, press, press_lora
-from starfreight.packager.press.file_names import model_stem
 from starfreight.packager.press.open_base import open_checked
 from starfreight.packager.press.press import LoadDtype
 from starfreight.packager.provenance import PREDICATE_TYPE, make_statement, recorded_loss_check
@@ -189,7 +190,9 @@ def _base_of(run: Run, folder: Path, given: Path | None) -> Path:
     places = Inputs.load(folder) if (folder / INPUTS_FILE).exists() else None
     if places is not None and Path(places.base).is_dir():
         return Path(places.base)
-    if places is None and run.recipe.base.model != STARTER and run.base.revision is None:
+    model = run.recipe.base.model
+    travels = model == STARTER or is_artifact(model) or run.base.revision is not None
+    if places is None and not travels:
         raise InputError(
             "The run's directory does not record the path of its base model on this machine.",
             where=str(folder / INPUTS_FILE),

@@ -10,6 +10,7 @@ from starfreight.base_model import public_name
 from starfreight.checkpoint import ModelShape
 from starfreight.errors import RecipeError
 from starfreight.package import BaseOrigin
+from starfreight.packager.build.dataset_urls import dataset_urls
 from starfreight.packager.build.templates import settings, template_text
 from starfreight.packager.model_description import LicenseText, ModelDescription
 from starfreight.quantization import Quantization
@@ -58,6 +59,8 @@ def describe(
             default=package.default if package.default in quantizations else quantizations[0],
             authors=card.authors,
             source_url=card.repository or card.url,
+            doc_url=card.url,
+            dataset_urls=dataset_urls(run.recipe),
             template=template_text(run.recipe),
             settings=settings(run.recipe, run.base.architecture, shape.context_length, shape.sliding_window),
             system=package.system,

@@ -20,7 +20,7 @@ class PackagePlan:
         license_duty: what remains to be done for the license; ``None`` if nothing.
         registry: host of ``publish.reference``; ``None`` if the recipe does not publish.
         registry_limit: largest file accepted there, in bytes; ``None`` if unlimited or unknown.
-        notes: on parameters without the expected effect, one sentence each.
+        notes: on parameters and a template without the expected effect, one sentence each.
     """
 
     files: Mapping[str, int]
@@ -46,11 +46,13 @@ def plan_package(recipe: Recipe, shape: ModelShape, adapter_parameters: int) -> 
 
     Raises:
         InputError: ``publish.reference`` is not a valid reference.
+        RecipeError: Ollama cannot render ``package.template``.
     """
     from starfreight.base_model import STARTER, known_license
+    from starfreight.packager.build.check_template import template_notes
     from starfreight.packager.press import predict_size
     from starfreight.packager.registry.limits import largest_layer
-    from starfreight.registry import parse_reference
+    from starfreight.registry import parse_destination
 
     package = recipe.package
     imatrix = package.imatrix is not None
@@ -58,7 +60,7 @@ def plan_package(recipe: Recipe, shape: ModelShape, adapter_parameters: int) -> 
     if package.ship == "adapter":
         files["LoRA"] = 2 * adapter_parameters
     has_text = recipe.base.model == STARTER or bool(package.license_files)
-    registry = parse_reference(recipe.publish.reference).host if recipe.publish else None
+    registry = parse_destination(recipe.publish.reference).host if recipe.publish else None
     return PackagePlan(
         files=files,
         license=package.license or known_license(recipe.base),
@@ -68,5 +70,8 @@ def plan_package(recipe: Recipe, shape: ModelShape, adapter_parameters: int) -> 
         "unless the base model's directory has a LICENSE file",
         registry=registry,
         registry_limit=largest_layer(registry) if registry else None,
-        notes=parameter_notes(package.parameters, shape.sliding_window),
+        notes=(
+            *parameter_notes(package.parameters, shape.sliding_window),
+            *template_notes(recipe),
+        ),
     )

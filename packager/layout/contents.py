@@ -106,7 +106,8 @@ class ContentCheck:
             return  # A damaged file, reported already.
         self._provenance_attached()
         path = layout.blob_path(package.provenance.digest)
-        sources = PackageSources(credits.authors, credits.source_url, present)
+        links = (credits.doc_url, credits.dataset_urls) if credits.has_links else None
+        sources = PackageSources(credits.authors, credits.source_url, present, links)
         for what in statement_problems(statement, package, sources):
             self.problem(path, f"the provenance statement {what}")
         if not is_made_up(statement, package):

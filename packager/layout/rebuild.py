@@ -3,7 +3,7 @@
     for manifest in rebuild_manifests(layout, package):
         assert manifest.is_recorded
 
-Building is a pure function of the record and two values that only ModelPack's config holds, so a manifest
+Building is a pure function of the record and values that only ModelPack's config holds, so a manifest
 with anything more, less or other than that is not the package's: a foreign layer, another media type, another
 file path, a key that clients read differently.
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -23,6 +23,9 @@ from starfreight.packager import media_types
 from starfreight.packager.layout.reader import ImageLayout, damaged
 from starfreight.packager.model_description import ModelDescription
 from starfreight.registry.manifests import BuiltManifest, build_attachment, descriptor_for
+
+if TYPE_CHECKING:
+    from starfreight.packager.manifests import ManifestFormat
 
 PATH_ANNOTATIONS = ("org.opencontainers.image.title", "org.cncf.model.filepath")
 """Annotations that clients use as the path of a file."""
@@ -34,6 +37,10 @@ class Credits:
 
     authors: tuple[str, ...] = ()
     source_url: str | None = None
+    doc_url: str | None = None
+    dataset_urls: tuple[str, ...] = ()
+    has_links: bool = False
+    """False for packages built by version 0.1.0, which named neither of the last two."""
 
 
 @dataclass(frozen=True)
@@ -69,16 +76,22 @@ def read_credits(layout: ImageLayout, package: Package) -> Credits:
         if each.format == "modelpack":
             config = layout.manifest(each.manifest).config
             described = layout.json_blob(config).get("descriptor")
-            authors = described.get("authors", []) if isinstance(described, dict) else None
-            source_url = described.get("sourceURL") if isinstance(described, dict) else None
-            if (
-                not isinstance(authors, list)
-                or not all(isinstance(author, str) for author in authors)
-                or not isinstance(source_url, str | None)
-            ):
+            credits = _credits(described) if isinstance(described, dict) else None
+            if credits is None:
                 raise damaged(layout.blob_path(config.digest), "is not a ModelPack config")
-            return Credits(tuple(authors), source_url)
+            return credits
     return Credits()
+
+
+def _credits(described: dict[str, Any]) -> Credits | None:
+    """The credits in a config's ``descriptor``; ``None`` if one has the wrong type."""
+    lists = [described.get(key, []) for key in ("authors", "datasetsURL")]
+    texts = [described.get(key) for key in ("sourceURL", "docURL")]
+    if not all(isinstance(each, list) and all(isinstance(text, str) for text in each) for each in lists):
+        return None
+    if not all(isinstance(text, str | None) for text in texts):
+        return None
+    return Credits(tuple(lists[0]), texts[0], texts[1], tuple(lists[1]), "revision" in described)
 
 
 def rebuild_manifests(package: Package, credits: Credits) -> Iterator[RebuiltManifest]:
@@ -87,15 +100,28 @@ def rebuild_manifests(package: Package, credits: Credits) -> Iterator[RebuiltMan
     Raises:
         ValueError: the record cannot describe a model, or a variant does not have every kind of manifest.
     """
-    from starfreight.packager.manifests import FORMATS
+    formats = _formats(package, credits)
+    for variant in package.variants:
+        parts = _parts(package, variant, credits)
+        for format, each in zip(formats, variant.manifests, strict=True):
+            yield RebuiltManifest(each.manifest, format.build(parts))
 
+
+def _formats(package: Package, credits: Credits) -> tuple[ManifestFormat, ...]:
+    """The formats of a package, in this version's form or an earlier one: of all variants the same.
+
+    Raises:
+        ValueError: a variant has others.
+    """
+    from starfreight.packager.manifests import EARLIER_FORMATS, formats_for
+
+    current = formats_for(with_adapter=package.adapter is not None)
+    formats = current if credits.has_links else EARLIER_FORMATS
     for variant in package.variants:
         kinds = [(each.format, each.suffix) for each in variant.manifests]
-        if kinds != [(format.name, format.suffix) for format in FORMATS]:
+        if kinds != [(format.name, format.suffix) for format in formats]:
             raise ValueError(f"{variant.quantization} does not have the manifests of this version's formats")
-        parts = _parts(package, variant, credits)
-        for format, each in zip(FORMATS, variant.manifests, strict=True):
-            yield RebuiltManifest(each.manifest, format.build(parts))
+    return formats
 
 
 def wrong_media_types(package: Package) -> Iterator[Descriptor]:
@@ -146,7 +172,13 @@ def _parts(package: Package, variant: Variant, credits: Credits) -> Any:
     from starfreight.packager.manifests import ModelParts
 
     try:
-        model = ModelDescription(**package.facts(), authors=credits.authors, source_url=credits.source_url)
+        model = ModelDescription(
+            **package.facts(),
+            authors=credits.authors,
+            source_url=credits.source_url,
+            doc_url=credits.doc_url,
+            dataset_urls=credits.dataset_urls,
+        )
     except ValidationError as error:
         raise ValueError("the record does not describe a model") from error
     return ModelParts(

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -70,14 +71,14 @@ class VerifyReport:
         }
 
 
-def verify_layout(folder: Path, console: Console) -> VerifyReport:
-    """Check every file of a package.
+def verify_layout(folder: Path, console: Console, *, hash_up_to: int | None = None) -> VerifyReport:
+    """Check every file of a package. Arguments as for :func:`examine_layout`.
 
     Raises:
         GateError: a file is corrupt, missing or unexpected; the first one is named.
         InputError: no package there, or one of a newer version.
     """
-    report = examine_layout(folder, console)
+    report = examine_layout(folder, console, hash_up_to=hash_up_to)
     if report.problems:
         first = report.problems[0]
         more = len(report.problems) - 1
@@ -90,17 +91,25 @@ def verify_layout(folder: Path, console: Console) -> VerifyReport:
     return report
 
 
-def examine_layout(folder: Path, console: Console) -> VerifyReport:
+def examine_layout(folder: Path, console: Console, *, hash_up_to: int | None = None) -> VerifyReport:
     """Check every file of a package and return the problems instead of raising.
+
+    Args:
+        folder: the package's directory.
+        console: shows progress.
+        hash_up_to: size in bytes of the largest blob to hash, for a caller who hashes larger ones; their
+            presence and size are checked. By default all are hashed.
 
     Raises:
         InputError: no package there, or one of a newer version.
     """
     if not any((folder / name).exists() for name in (LAYOUT_FILE, INDEX_FILE, PACKAGE_FILE)):
         raise no_package(folder)
-    examination = _Examination(folder, ImageLayout(folder), (folder / UNFINISHED_FILE).exists())
+    limit = sys.maxsize if hash_up_to is None else hash_up_to
+    examination = _Examination(folder, ImageLayout(folder), (folder / UNFINISHED_FILE).exists(), limit)
     examination.top_level()
-    total = sum(path.lstat().st_size for path in _blob_files(folder))
+    sizes = [path.lstat().st_size for path in _blob_files(folder)]
+    total = sum(size for size in sizes if size <= limit)
     with console.progress("Verifying", total=total, unit="B") as advance:
         examination.blobs(advance)
     examination.references()
@@ -118,6 +127,8 @@ class _Examination:
     layout: ImageLayout
     unfinished: bool
     """The directory holds ``.unfinished``."""
+    hash_up_to: int
+    """Bytes of the largest blob to hash."""
     problems: list[Problem] = field(default_factory=list)
     files: int = 0
     bytes: int = 0
@@ -178,8 +189,9 @@ class _Examination:
         count = len(self.problems)
         with self.collecting(path), open_regular(path) as stream:
             self.files += 1
-            self.bytes += os.fstat(stream.fileno()).st_size
-            if sha256_stream(stream, advance) != digest:
+            size = os.fstat(stream.fileno()).st_size
+            self.bytes += size
+            if size <= self.hash_up_to and sha256_stream(stream, advance) != digest:
                 self.problem(path, f"the blob {digest} has another digest")
         if len(self.problems) > count:
             self.broken.add(digest)

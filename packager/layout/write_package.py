@@ -19,7 +19,7 @@ from starfreight.packager import media_types
 from starfreight.packager.hashed_file import HashedFile, QuantizedFile
 from starfreight.packager.layout.evidence import Evidence
 from starfreight.packager.layout.writer import LayoutWriter, open_writer
-from starfreight.packager.manifests import FORMATS, ModelParts
+from starfreight.packager.manifests import ModelParts, formats_for
 from starfreight.packager.model_description import ModelDescription
 
 
@@ -66,7 +66,7 @@ def write_package(out: Path, contents: PackageContents, console: Console) -> Pac
         for quantization, gguf in ggufs:
             parts = replace(first, quantization=quantization, gguf=gguf)
             manifests = []
-            for format in FORMATS:
+            for format in formats_for(with_adapter=adapter is not None):
                 manifest = writer.add_manifest(format.build(parts))
                 manifests.append(
                     PackagedManifest(format=format.name, suffix=format.suffix, manifest=manifest)

@@ -41,6 +41,11 @@ class ManifestFormat(Protocol):
         """The end of the format's tags."""
         ...
 
+    @property
+    def names_adapters(self) -> bool:
+        """True if the format can name an adapter; others are left out of packages that have one."""
+        ...
+
     def build(self, parts: ModelParts) -> BuiltManifest:
         """The manifest of one variant."""
         ...

@@ -2,21 +2,19 @@
 
 Docker Model Runner, RamaLama, modctl and Kubernetes image volumes read it. Layers are raw files, so the GGUF
 blob is the same as in Ollama's manifest. RamaLama refuses layer types other than the specification's own, so
-every layer has one of those.
+every layer has one of those. ``oras pull`` and podman need a title on each layer.
 Source: https://github.com/modelpack/model-spec (``docs/spec.md``, ``docs/config.md``).
 """
 
 from __future__ import annotations
 
 import json
-import posixpath
-import re
 from typing import Any
 
 from starfreight.files import canonical_json
 from starfreight.package import Descriptor
+from starfreight.packager.manifests.flat_names import README, adapter_name, license_names, model_name
 from starfreight.packager.manifests.interface import ModelParts
-from starfreight.packager.press.file_names import lora_name, model_stem
 from starfreight.registry.manifests import BuiltManifest, descriptor_for, descriptor_json
 from starfreight.registry.media_types import OCI_MANIFEST
 
@@ -26,6 +24,7 @@ WEIGHT = "application/vnd.cncf.model.weight.v1.raw"
 WEIGHT_CONFIG = "application/vnd.cncf.model.weight.config.v1.raw"
 DOC = "application/vnd.cncf.model.doc.v1.raw"
 
+TITLE = "org.opencontainers.image.title"
 FILE_PATH = "org.cncf.model.filepath"
 FILE_METADATA = "org.cncf.model.file.metadata+json"
 
@@ -38,40 +37,14 @@ class ModelPack:
 
     name = "modelpack"
     suffix = "-oci"
+    names_adapters = True
 
     def build(self, parts: ModelParts) -> BuiltManifest:
         """The manifest of one variant."""
-        stem = model_stem(parts.model.name, with_adapter=parts.adapter is not None)
-        files: list[tuple[str, str, Descriptor]] = [(WEIGHT, f"{stem}-{parts.quantization}.gguf", parts.gguf)]
-        if parts.adapter is not None:  # The specification has no adapter layer.
-            files.append((WEIGHT, lora_name(parts.model.name), parts.adapter))
-        files += [
-            (WEIGHT_CONFIG, name, part)
-            for name, part in (
-                ("params.json", parts.settings),
-                ("template.gotmpl", parts.template),
-                ("system.txt", parts.system),
-            )
-            if part is not None
-        ]
-        files.append((DOC, "README.md", parts.model_card))
-        files += [
-            (DOC, posixpath.join("licenses", f"{_file_name(license.name)}.txt"), license.text)
-            for license in parts.licenses
-        ]
-        layers = [_layer(media_type, path, part, parts.model.created) for media_type, path, part in files]
-        config = canonical_json(_config(parts, [part.digest for _, _, part in files]))
-        manifest = canonical_json(
-            {
-                "schemaVersion": 2,
-                "mediaType": OCI_MANIFEST,
-                "artifactType": ARTIFACT,
-                "config": descriptor_json(descriptor_for(CONFIG, config)),
-                "layers": layers,
-                "annotations": _annotations(parts),
-            }
-        )
-        return BuiltManifest(OCI_MANIFEST, manifest, CONFIG, config)
+        files = _files(parts)
+        layers = [file_layer(media_type, name, part, parts.model.created) for media_type, name, part in files]
+        described = descriptor(parts) | _links(parts)
+        return assemble(parts, layers, described, model_notes(parts))
 
 
 def parameter_size(count: int) -> str:
@@ -83,7 +56,40 @@ def parameter_size(count: int) -> str:
     return f"{count / 1000:.1f}K"
 
 
-def _config(parts: ModelParts, digests: list[str]) -> dict[str, Any]:
+def assemble(
+    parts: ModelParts, layers: list[dict[str, Any]], described: dict[str, Any], notes: dict[str, str]
+) -> BuiltManifest:
+    """The manifest of these layers.
+
+    Args:
+        parts: the variant.
+        layers: its files, as :func:`file_layer` makes them.
+        described: the config's ``descriptor``.
+        notes: the manifest's annotations.
+    """
+    config = canonical_json(
+        {
+            "descriptor": described,
+            "config": _technical(parts),
+            # The layers are plain files, so the hash of their content is their digest.
+            "modelfs": {"type": "layers", "diffIds": [layer["digest"] for layer in layers]},
+        }
+    )
+    manifest = canonical_json(
+        {
+            "schemaVersion": 2,
+            "mediaType": OCI_MANIFEST,
+            "artifactType": ARTIFACT,
+            "config": descriptor_json(descriptor_for(CONFIG, config)),
+            "layers": layers,
+            "annotations": notes,
+        }
+    )
+    return BuiltManifest(OCI_MANIFEST, manifest, CONFIG, config)
+
+
+def descriptor(parts: ModelParts) -> dict[str, Any]:
+    """The config's ``descriptor``, as far as every version of this format has it."""
     model = parts.model
     described: dict[str, Any] = {
         "createdAt": model.created,
@@ -98,38 +104,26 @@ def _config(parts: ModelParts, digests: list[str]) -> dict[str, Any]:
         described["authors"] = list(model.authors)
     if model.source_url:
         described["sourceURL"] = model.source_url
-    technical: dict[str, Any] = {
-        "architecture": "transformer",
-        "format": "gguf",
-        "paramSize": parameter_size(model.parameters),
-        "capabilities": {"inputTypes": ["text"], "outputTypes": ["text"]},
-    }
-    if precision := _PRECISION.get(str(parts.quantization)):
-        technical["precision"] = precision
-    else:
-        technical["quantization"] = str(parts.quantization)
-    # The layers are plain files, so the hash of their content is their digest.
-    return {"descriptor": described, "config": technical, "modelfs": {"type": "layers", "diffIds": digests}}
+    return described
 
 
-def _annotations(parts: ModelParts) -> dict[str, str]:
+def model_notes(parts: ModelParts) -> dict[str, str]:
+    """The manifest's annotations."""
     model = parts.model
-    annotations = {
-        "org.opencontainers.image.created": model.created,
-        "org.opencontainers.image.title": model.title,
-    }
+    notes = {"org.opencontainers.image.created": model.created, TITLE: model.title}
     if parts.licenses:
-        annotations["org.opencontainers.image.licenses"] = " AND ".join(
-            license.name for license in parts.licenses
-        )
+        notes["org.opencontainers.image.licenses"] = " AND ".join(license.name for license in parts.licenses)
     if model.source_url:
-        annotations["org.opencontainers.image.source"] = model.source_url
-    return annotations
+        notes["org.opencontainers.image.source"] = model.source_url
+    return notes
 
 
-def _layer(media_type: str, path: str, part: Descriptor, created: str) -> dict[str, Any]:
+def file_layer(
+    media_type: str, name: str, part: Descriptor, created: str, *, title: bool = True
+) -> dict[str, Any]:
+    """A layer that is one file, with the annotations of the specification."""
     metadata = {
-        "name": path,
+        "name": name,
         "mode": 0o644,
         "uid": 0,
         "gid": 0,
@@ -137,9 +131,52 @@ def _layer(media_type: str, path: str, part: Descriptor, created: str) -> dict[s
         "mtime": created,
         "typeflag": ord("0"),  # A regular file, in tar's spelling.
     }
-    annotations = {FILE_PATH: path, FILE_METADATA: json.dumps(metadata, separators=(",", ":"))}
-    return {**descriptor_json(part), "mediaType": media_type, "annotations": annotations}
+    notes = {FILE_PATH: name, FILE_METADATA: json.dumps(metadata, separators=(",", ":"))}
+    if title:
+        notes[TITLE] = name
+    return {**descriptor_json(part), "mediaType": media_type, "annotations": notes}
 
 
-def _file_name(license: str) -> str:
-    return re.sub(r"[^A-Za-z0-9.+-]+", "-", license).strip(".-") or "LICENSE"
+def settings_files(parts: ModelParts) -> list[tuple[str, str, Descriptor]]:
+    """Media type, name and descriptor of Ollama's parts, as files."""
+    named = (
+        ("params.json", parts.settings),
+        ("template.gotmpl", parts.template),
+        ("system.txt", parts.system),
+    )
+    return [(WEIGHT_CONFIG, name, part) for name, part in named if part is not None]
+
+
+def _files(parts: ModelParts) -> list[tuple[str, str, Descriptor]]:
+    files = [(WEIGHT, model_name(parts), parts.gguf)]
+    if parts.adapter is not None:  # The specification has no adapter layer.
+        files.append((WEIGHT, adapter_name(parts), parts.adapter))
+    files += settings_files(parts)
+    files.append((DOC, README, parts.model_card))
+    files += [(DOC, name, text) for name, text in license_names(parts.licenses)]
+    return files
+
+
+def _links(parts: ModelParts) -> dict[str, Any]:
+    """The fields that point elsewhere. The revision is the run: its id covers base, data and training."""
+    model = parts.model
+    links: dict[str, Any] = {"revision": model.run}
+    if model.doc_url:
+        links["docURL"] = model.doc_url
+    if model.dataset_urls:
+        links["datasetsURL"] = list(model.dataset_urls)
+    return links
+
+
+def _technical(parts: ModelParts) -> dict[str, Any]:
+    technical: dict[str, Any] = {
+        "architecture": "transformer",
+        "format": "gguf",
+        "paramSize": parameter_size(parts.model.parameters),
+        "capabilities": {"inputTypes": ["text"], "outputTypes": ["text"]},
+    }
+    if precision := _PRECISION.get(str(parts.quantization)):
+        technical["precision"] = precision
+    else:
+        technical["quantization"] = str(parts.quantization)
+    return technical

@@ -25,6 +25,7 @@ class Ollama:
 
     name = "ollama"
     suffix = ""
+    names_adapters = True
 
     def build(self, parts: ModelParts) -> BuiltManifest:
         """The manifest of one variant.

@@ -22,10 +22,10 @@ from starfreight.checkpoint import Checkpoint, StoredTensor, TensorReader
 from starfreight.console import Console
 from starfreight.errors import InputError
 from starfreight.files import atomic_write
+from starfreight.packager.file_names import checked_name, lora_name
 from starfreight.packager.hashed_file import HashedFile
 from starfreight.packager.press.adapter import Adapter, Factors, open_adapter
 from starfreight.packager.press.architectures import Role, TensorPlan, architecture_plan
-from starfreight.packager.press.file_names import checked_name, lora_name
 from starfreight.packager.press.gguf_stream import GgufStream
 from starfreight.packager.press.kernels import Floats, encode, to_float32
 from starfreight.packager.press.metadata import ModelIdentity, finished_header, write_identity

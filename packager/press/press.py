@@ -16,11 +16,11 @@ from starfreight.checkpoint import Checkpoint, TensorReader, Tokenizer, check_vo
 from starfreight.console import Console
 from starfreight.errors import RecipeError
 from starfreight.files import atomic_write, disk_errors
+from starfreight.packager.file_names import checked_name
 from starfreight.packager.hashed_file import QuantizedFile
 from starfreight.packager.press.adapter import Adapter, open_adapter
 from starfreight.packager.press.architectures import TensorPlan, architecture_plan
 from starfreight.packager.press.chunks import Sources, encoded_chunks
-from starfreight.packager.press.file_names import checked_name
 from starfreight.packager.press.gguf_stream import GgufStream
 from starfreight.packager.press.importance import Importance, read_importance
 from starfreight.packager.press.kernels import (

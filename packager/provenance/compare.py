@@ -41,11 +41,14 @@ class PackageSources:
         authors: named by its ModelPack configs.
         source_url: named by its ModelPack configs.
         texts: bytes of ``template``, ``settings`` and ``system``; those it does not have are left out.
+        links: home page and addresses of the data, named by its ModelPack configs; ``None`` in packages
+            built by version 0.1.0.
     """
 
     authors: tuple[str, ...]
     source_url: str | None
     texts: Mapping[str, bytes]
+    links: tuple[str | None, tuple[str, ...]] | None = None
 
 
 def is_made_up(data: bytes, package: Package) -> bool:
@@ -152,7 +155,7 @@ def _subjects(value: Any) -> list[tuple[Any, Any]]:
 
 def _files(package: Package) -> list[tuple[Any, Any]]:
     """The subjects of the package's statement, in its order."""
-    from starfreight.packager.press.file_names import lora_name, model_stem
+    from starfreight.packager.file_names import lora_name, model_stem
 
     stem = model_stem(package.name, with_adapter=package.adapter is not None)
     files = [(f"{stem}-{variant.quantization}.gguf", variant.gguf) for variant in package.variants]
@@ -186,6 +189,7 @@ def _recipe_values(
     recipe: Recipe, package: Package, sources: PackageSources
 ) -> Iterator[tuple[str, object, object]]:
     """Each value that the recipe determines: its name, by the recipe, and in the package."""
+    from starfreight.packager.build.dataset_urls import dataset_urls
     from starfreight.packager.build.templates import possible_settings, possible_templates
 
     options, card = recipe.package, recipe.package.card
@@ -195,6 +199,8 @@ def _recipe_values(
     yield "description", card.description, package.description
     yield "authors", tuple(card.authors), sources.authors
     yield "source URL", card.repository or card.url or None, sources.source_url
+    if sources.links is not None:
+        yield "links", (card.url, dataset_urls(recipe)), sources.links
     yield "base model", public_name(recipe.base.model), package.base.name
     if recipe.base.revision is not None:
         yield "revision of the base model", recipe.base.revision, package.base.revision

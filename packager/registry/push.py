@@ -2,161 +2,180 @@
 
 A tag moves only when everything it refers to is in the registry, so a reader never finds half a model. After
 an interruption the same command completes the upload: blobs already in the registry are found by their digest
-and not sent again.
+and not sent again. Each byte is hashed once: small files before anything is sent, the others while they are,
+and a registry never gets the end of a damaged one.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from starfreight.console import Console, human_count
-from starfreight.errors import ServiceError
-from starfreight.package import Descriptor, Package
+from starfreight.console import Console
+from starfreight.errors import InputError, ServiceError
+from starfreight.package import Attachment, Descriptor, Package, PackagedManifest, Variant
 from starfreight.packager.layout.reader import ImageLayout
 from starfreight.packager.layout.verify import verify_layout
+from starfreight.packager.registry.choose_formats import choose_formats
+from starfreight.packager.registry.earlier_tags import Prune, earlier_tags, prune
 from starfreight.packager.registry.limits import check_limits
-from starfreight.registry import Reference, is_local, parse_reference
+from starfreight.packager.registry.look_back import check_attachments, check_blobs, check_tag
+from starfreight.packager.registry.package_record import PackageRecord
+from starfreight.packager.registry.published import Published, PublishedTag
+from starfreight.packager.registry.send_blobs import send_blobs
+from starfreight.registry import TagReference, is_local, parse_destination
+from starfreight.registry.media_types import DOCKER_MANIFEST
 
 if TYPE_CHECKING:
+    from starfreight.packager.registry.client_probe import Probe
     from starfreight.registry.publishing import PublishingClient
 
-
-@dataclass(frozen=True)
-class PublishedTag:
-    """A tag and its new manifest."""
-
-    tag: str
-    format: str
-    """``ollama`` or ``modelpack``."""
-    quantization: str
-    digest: str
-
-
-@dataclass(frozen=True)
-class Published:
-    """The state of a registry after publishing."""
-
-    reference: str
-    tags: tuple[PublishedTag, ...]
-    attachments: int
-    """Number of manifests that refer to other manifests."""
-    bytes_sent: int
-    bytes_present: int
-    """Bytes that were in the registry already."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """The result as ``--json`` prints it."""
-        return {
-            "reference": self.reference,
-            "tags": {tag.tag: tag.digest for tag in self.tags},
-            "attachments": self.attachments,
-            "bytes_sent": self.bytes_sent,
-            "bytes_present": self.bytes_present,
-        }
-
-    def as_text(self) -> str:
-        """The result for people: every tag with its manifest, and the command that pulls the model."""
-        sent, present = human_count(self.bytes_sent, "B"), human_count(self.bytes_present, "B")
-        width = max(len(tag.tag) for tag in self.tags)
-        lines = [f"Published {self.reference} ({sent} sent, {present} already there):"]
-        lines += [
-            f"  {tag.tag:{width}}  {tag.quantization:6}  {tag.format:9}  {tag.digest}" for tag in self.tags
-        ]
-        return "\n".join([*lines, f"Next: ollama pull {self.reference}"])
+HASHED_WHILE_SENT = 8 << 20
+"""Bytes. Larger blobs are hashed while they are sent, and not before."""
 
 
 def publish(
     package_dir: Path,
-    reference: Reference | str,
+    reference: TagReference | str,
     *,
     insecure: bool,
     console: Console,
+    formats: tuple[str, ...] | None = None,
     mount_from: tuple[str, ...] = (),
+    prune_tags: Prune | None = None,
 ) -> Published:
     """Push a package to a registry: each variant at ``TAG-q4_K_M``, the default also at ``TAG``.
 
-    These tags are Ollama's manifests; ModelPack's are at the same tags with ``-oci``.
+    These tags are Ollama's manifests; ModelPack's are at the same tags with ``-oci``, Docker's with
+    ``-docker``.
 
     Args:
         package_dir: the package's directory.
-        reference: ``HOST/NAMESPACE/NAME:TAG``.
+        reference: ``HOST/NAMESPACE/NAME:TAG``; deeper paths have no manifests for Ollama.
         insecure: use plain HTTP.
         console: shows progress.
+        formats: kinds of manifests to publish; by default Ollama's and ModelPack.
         mount_from: repositories of the same registry (``namespace/name``) that may hold the blobs.
+        prune_tags: what to do with tags of this version that an earlier release set and this one does not.
 
     Raises:
-        InputError: no package there, or a reference that clients could not pull.
+        InputError: no package there, a format that it does not have, or a reference that clients could not
+            pull.
         GateError: a file of the package is damaged, or too large for the registry.
-        ServiceError: the registry cannot be reached, refuses, or keeps failing.
+        ServiceError: the registry cannot be reached, refuses, keeps failing, or has something else in the
+            end.
     """
     # oras and requests take a third of a second to import; parsing a reference needs neither.
     from starfreight.registry.publishing import PublishingClient
-    from starfreight.registry.referrers import attach
+    from starfreight.registry.referrers import attach_all
 
-    target = parse_reference(reference) if isinstance(reference, str) else reference
+    target = parse_destination(reference) if isinstance(reference, str) else reference
     package = Package.load(package_dir)
     layout = ImageLayout(package_dir)
-    manifests = _manifests(layout, package)
-    blobs = _blobs(layout, package)
+    chosen = choose_formats(target, formats, with_adapter=package.adapter is not None)
+    _check_formats(package, chosen, package_dir)
+    manifests = _manifests(layout, package, chosen)
+    attachments = _attachments(package, manifests)
+    record = PackageRecord(package, layout)
+    blobs = _blobs(layout, [*manifests, *(each.manifest for each in attachments)])
+    blobs = tuple({each.digest: each for each in (*record.blobs, *blobs)}.values())
     check_limits(target.host, layout, blobs)
-    verify_layout(package_dir, console)
+    verify_layout(package_dir, console, hash_up_to=HASHED_WHILE_SENT)
 
     client = PublishingClient(target, insecure=insecure)
     if insecure and client.has_credentials and not is_local(target.host):
         console.note(f"Warning: the password is sent to {target.host} over plain HTTP, readable by others.")
     client.connect()
-    sent = 0
-    total = sum(blob.size for blob in blobs)
-    with console.progress("Uploading", total=total, unit="B") as advance:
-        for blob in blobs:
-            if mount_from and not client.has_blob(blob):
-                any(client.mount(blob, repository) for repository in mount_from)
-            sent += blob.size if client.upload(layout, blob, advance) else 0
-
+    sent = send_blobs(client, record, blobs, mount_from, console)
     for descriptor in manifests:
         _put(client, layout, descriptor, descriptor.digest)
-    for attachment in package.attachments:
-        attach(client, attachment, layout.read(attachment.manifest))
-    tags = _tags(package, target.tag)
+    records = record.attachments({each.digest for each in manifests})
+    attach_all(client, [*((each, layout.read(each.manifest)) for each in attachments), *records])
+    tags = _tags(package, target.tag, chosen)
     for published, descriptor in tags:
         _put(client, layout, descriptor, published.tag)
+
+    check_blobs(client, blobs, target)
     for published, descriptor in tags:
-        _read_back(client, layout, descriptor, target, published.tag)
+        check_tag(client, layout, descriptor, target, published.tag)
+    check_attachments(client, (*attachments, *(each for each, _ in records)), target)
+    left = _left_tags(client, target, tags, console)
+    if prune_tags is not None and left:
+        defaults = {
+            each.suffix: (each.manifest, layout.read(each.manifest))
+            for each in _of(package.default_variant, chosen)
+        }
+        prune(client, left, prune_tags, defaults, target)
     return Published(
         reference=str(target),
         tags=tuple(published for published, _ in tags),
-        attachments=len(package.attachments),
+        attachments=len(attachments),
         bytes_sent=sent,
-        bytes_present=total - sent,
+        bytes_present=sum(blob.size for blob in blobs) - sent,
+        left_tags=() if prune_tags is not None else left,
+        pruned_tags=left if prune_tags is not None else (),
+        probe=_probe(target, chosen, insecure=insecure),
     )
 
 
-def _manifests(layout: ImageLayout, package: Package) -> tuple[Descriptor, ...]:
+def _probe(target: TagReference, formats: tuple[str, ...], *, insecure: bool) -> Probe | None:
+    from starfreight.packager.registry.client_probe import probe_ollama
+    from starfreight.registry import ollama_objection
+
+    if "ollama" not in formats and ollama_objection(target) is None:
+        return None
+    return probe_ollama(target, insecure=insecure)
+
+
+def _check_formats(package: Package, formats: tuple[str, ...], folder: Path) -> None:
+    for variant in package.variants:
+        missing = set(formats) - {each.format for each in variant.manifests}
+        if missing:
+            raise InputError(
+                f"The package has no manifests in the format {min(missing)}: an earlier version built it.",
+                where=str(folder),
+                fix="build it again from its run with starfreight package build, into another directory",
+            )
+
+
+def _of(variant: Variant, formats: tuple[str, ...]) -> list[PackagedManifest]:
+    return [each for each in variant.manifests if each.format in formats]
+
+
+def _manifests(layout: ImageLayout, package: Package, formats: tuple[str, ...]) -> tuple[Descriptor, ...]:
     """The manifests at the tags, each once. Their bytes are checked here."""
     found = {
-        each.manifest.digest: each.manifest for variant in package.variants for each in variant.manifests
+        each.manifest.digest: each.manifest for variant in package.variants for each in _of(variant, formats)
     }
     for descriptor in found.values():
         layout.read(descriptor)
     return tuple(found.values())
 
 
-def _blobs(layout: ImageLayout, package: Package) -> tuple[Descriptor, ...]:
-    """Every blob of a manifest, the smallest first: a refusal comes early."""
-    descriptors = [each.manifest for variant in package.variants for each in variant.manifests]
-    descriptors += [attachment.manifest for attachment in package.attachments]
+def _attachments(package: Package, manifests: tuple[Descriptor, ...]) -> tuple[Attachment, ...]:
+    """What is attached to these manifests, and to attachments of them, in the package's order."""
+    known = {descriptor.digest for descriptor in manifests}
+    chosen = []
+    for attachment in package.attachments:
+        if attachment.subject in known:
+            known.add(attachment.manifest.digest)
+            chosen.append(attachment)
+    return tuple(chosen)
+
+
+def _blobs(layout: ImageLayout, manifests: Sequence[Descriptor]) -> tuple[Descriptor, ...]:
+    """Every blob of the manifests, each once."""
     blobs = {}
-    for descriptor in descriptors:
+    for descriptor in manifests:
         manifest = layout.manifest(descriptor)
         for blob in (manifest.config, *manifest.layers):
             with layout.open(blob):
                 blobs[blob.digest] = blob
-    return tuple(sorted(blobs.values(), key=lambda blob: (blob.size, blob.digest)))
+    return tuple(blobs.values())
 
 
-def _tags(package: Package, tag: str) -> list[tuple[PublishedTag, Descriptor]]:
+def _tags(package: Package, tag: str, formats: tuple[str, ...]) -> list[tuple[PublishedTag, Descriptor]]:
     """The tags in the order in which they move: the plain one last."""
     named = [(f"{tag}-{variant.tag}", variant) for variant in package.variants]
     named.append((tag, package.default_variant))
@@ -166,21 +185,38 @@ def _tags(package: Package, tag: str) -> list[tuple[PublishedTag, Descriptor]]:
             each.manifest,
         )
         for name, variant in named
-        for each in reversed(variant.manifests)
+        for each in reversed(_of(variant, formats))
     ]
 
 
 def _put(client: PublishingClient, layout: ImageLayout, descriptor: Descriptor, tag: str) -> None:
-    if client.manifest_digest(tag, descriptor.media_type) != descriptor.digest:
+    from starfreight.registry.publishing import ManifestRefused
+
+    if client.manifest_digest(tag, descriptor.media_type) == descriptor.digest:
+        return
+    try:
         client.put_manifest(tag, descriptor.media_type, layout.read(descriptor))
-
-
-def _read_back(
-    client: PublishingClient, layout: ImageLayout, descriptor: Descriptor, target: Reference, tag: str
-) -> None:
-    if client.get_manifest(tag, descriptor.media_type) != layout.read(descriptor):
+    except ManifestRefused as error:
+        if descriptor.media_type != DOCKER_MANIFEST or error.status not in (400, 406, 415, 422):
+            raise
         raise ServiceError(
-            "The registry returned another manifest than the one written.",
-            where=str(target.with_tag(tag)),
-            fix="make sure that nobody else publishes to this tag, then run the same command again",
-        )
+            f"The registry refuses Docker's manifests, the only ones that Ollama reads ({error.what[:-1]}).",
+            where=error.where,
+            fix="publish without them: --format modelpack, or publish.formats: [modelpack] in the recipe; or "
+            'have the registry accept them (zot: "compat": ["docker2s2"] in its section http)',
+        ) from error
+
+
+def _left_tags(
+    client: PublishingClient,
+    target: TagReference,
+    tags: list[tuple[PublishedTag, Descriptor]],
+    console: Console,
+) -> tuple[str, ...]:
+    try:
+        left = earlier_tags(client, target.tag, frozenset(published.tag for published, _ in tags))
+    except ServiceError:
+        left = None
+    if left is None:
+        console.note("The registry does not list its tags: those of an earlier release are not looked for.")
+    return left or ()

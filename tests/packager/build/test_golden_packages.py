@@ -13,7 +13,8 @@ from starfreight.console import Console
 from starfreight.package import Package
 from starfreight.packager.build import templates
 from starfreight.packager.build.build_package import build_package
-from starfreight.packager.layout import verify_layout
+from starfreight.packager.layout import verify_layout, write_package
+from starfreight.packager.manifests import EARLIER_FORMATS
 from starfreight.packager.provenance import statement
 
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -39,7 +40,8 @@ def test_an_earlier_run_gives_the_same_package(
     package: Path, tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = shutil.copytree(GOLDEN / "finished-runs" / package.name, tmp_path / "run")
-    # The two things in a package that differ between versions.
+    # The three things in a package that differ between versions.
+    monkeypatch.setattr(write_package, "formats_for", lambda *, with_adapter: EARLIER_FORMATS)
     monkeypatch.setattr(statement, "__version__", EARLIER_VERSION)
     monkeypatch.setitem(templates.TEMPLATES, "instruct", templates.EARLIER_TEMPLATES["instruct"])
     build_package(run, tmp_path / "p", GOLDEN / "inputs" / "base", console)

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from starfreight.checkpoint import ModelShape, open_checkpoint
-from starfreight.errors import RecipeError
+from starfreight.commands.publish_checks import check_references
+from starfreight.errors import InputError, RecipeError
 from starfreight.jobs.prepare.check_training import check_recipe
 from starfreight.packager.build.package_plan import plan_package
 from starfreight.recipe import Recipe, validate_recipe
@@ -49,3 +50,47 @@ def test_a_context_longer_than_the_models_is_refused_before_training(
     check_recipe(recipe(num_ctx=256), shape, "MIT", None, tmp_path, ship=True)
     with pytest.raises(RecipeError, match="reads 256 tokens at most; num_ctx is 257"):
         check_recipe(recipe(num_ctx=257), shape, "MIT", None, tmp_path, ship=True)
+
+
+def published(reference: str, **publish: Any) -> Recipe:
+    data = recipe().model_dump(mode="json", exclude_defaults=True)
+    ship = publish.pop("ship", "merged")
+    return validate_recipe(
+        {**data, "publish": {"reference": reference, **publish}, "package": {"ship": ship}}, "recipe"
+    )
+
+
+def test_a_place_of_any_depth_can_be_planned(shape: ModelShape) -> None:
+    deep = published("europe-docker.pkg.dev/project/repo/name:1.0")
+    assert plan_package(deep, shape, 1).registry == "europe-docker.pkg.dev"
+    check_references(deep)
+    check_references(
+        published("europe-docker.pkg.dev/project/repo/name:1.0", formats=["modelpack", "docker"])
+    )
+
+
+@pytest.mark.parametrize(
+    ("reference", "publish", "said"),
+    [
+        (
+            "europe-docker.pkg.dev/project/repo/name:1.0",
+            {"formats": ["ollama"]},
+            "Ollama cannot pull from there",
+        ),
+        ("ghcr.io/acme/coder:1.0", {"formats": ["docker"], "ship": "adapter"}, "cannot name an adapter"),
+        ("ghcr.io/acme/coder:edge-cloud", {}, "meaning of its own"),
+        ("ghcr.io/a/b/c:LOCAL", {}, "meaning of its own"),
+    ],
+)
+def test_a_place_or_a_format_that_serves_nobody_is_refused_before_training(
+    reference: str, publish: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(InputError, match=said) as caught:
+        check_references(published(reference, **publish))
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("formats", [[], ["ollama", "ollama"], ["oci"], "ollama"])
+def test_formats_are_known_names_each_once(formats: Any) -> None:
+    with pytest.raises(RecipeError, match=r"publish\.formats|formats"):
+        published("ghcr.io/acme/coder:1.0", formats=formats)

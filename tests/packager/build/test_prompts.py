@@ -15,7 +15,6 @@ from typing import Any
 import jinja2
 import pytest
 from jinja2.sandbox import ImmutableSandboxedEnvironment
-from ollama_prompts import Message, OllamaTemplate
 from tokenizers import Tokenizer
 
 from starfreight.base_model import STARTER_FOLDER
@@ -27,6 +26,7 @@ from starfreight.jobs.data.sources.interface import Sample
 from starfreight.packager.build.build_package import build_package
 from starfreight.packager.build.templates import CHAT_TEMPLATES, TEMPLATES
 from starfreight.packager.gguf.keys import read_scalars
+from starfreight.packager.modelfile.ollama_template import Message, OllamaTemplate
 from starfreight.packager.press import ModelIdentity, PressRequest, press
 from starfreight.recipe import Data
 

@@ -106,8 +106,8 @@ def test_the_package_names_the_adapter_wherever_it_names_the_model(
         assert kinds == ["model", "adapter", "template", "params", "license"]
         assert [layer["digest"] for layer in ollama[:2]] == [variant.gguf.digest, built.adapter.digest]
         paths = {layer["annotations"]["org.cncf.model.filepath"]: layer["digest"] for layer in modelpack}
-        assert paths[f"tiny-base-{variant.quantization}.gguf"] == variant.gguf.digest
-        assert paths["tiny-F16-LoRA.gguf"] == built.adapter.digest
+        assert paths[f"0-tiny-base-{variant.quantization}.gguf"] == variant.gguf.digest
+        assert paths["1-tiny-F16-LoRA.gguf"] == built.adapter.digest
     statement = json.loads(layout.read(built.provenance))
     assert {each["name"]: "sha256:" + each["digest"]["sha256"] for each in statement["subject"]} == {
         "tiny-base-Q8_0.gguf": built.variants[0].gguf.digest,
@@ -143,7 +143,7 @@ def test_a_manifest_without_the_adapter_of_the_record_is_noticed(
     data = json.loads(path.read_bytes())
     adapter = data["model_card"] | {"media_type": data["variants"][0]["gguf"]["media_type"]}
     path.write_text(json.dumps(data | {"adapter": adapter}))
-    with pytest.raises(GateError, match=r"is not the one that package\.json determines"):
+    with pytest.raises(GateError, match="does not have the manifests of this version"):
         verify_layout(tmp_path / "p", console)
 
 

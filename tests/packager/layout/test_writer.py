@@ -269,5 +269,6 @@ def test_the_index_names_each_variant_and_the_default(
         for each in index["manifests"]
         if "annotations" in each
     ]
-    assert names == ["q4_K_M", "q4_K_M-oci", "q8_0", "q8_0-oci", "latest", "latest-oci"]
+    tags = ("q4_K_M", "q8_0", "latest")
+    assert names == [tag + suffix for tag in tags for suffix in ("", "-oci", "-docker")]
     assert json.loads((tmp_path / "p/oci-layout").read_bytes()) == {"imageLayoutVersion": "1.0.0"}

@@ -18,8 +18,17 @@ from starfreight.console import Console
 from starfreight.files import canonical_json, sha256_bytes
 from starfreight.package import BaseOrigin, Descriptor, LicenseFile, Package
 from starfreight.packager.layout import ImageLayout, package_entries, verify_layout
+from starfreight.packager.layout import write_package as writing
 from starfreight.packager.layout.write_package import PackageContents, write_package
-from starfreight.packager.manifests import FORMATS, ModelPack, ModelParts
+from starfreight.packager.manifests import (
+    EARLIER_FORMATS,
+    FORMATS,
+    DockerModel,
+    ManifestFormat,
+    ModelPack,
+    ModelParts,
+    formats_for,
+)
 from starfreight.packager.manifests.modelpack import parameter_size
 from starfreight.packager.manifests.ollama import human_number
 from starfreight.packager.model_description import ModelDescription
@@ -49,6 +58,8 @@ def parts() -> ModelParts:
         default=Quantization.Q4_K_M,
         authors=("Acme <code@acme.example>",),
         source_url="https://acme.example/coder",
+        doc_url="https://acme.example/docs",
+        dataset_urls=("https://git.acme.example/src.git",),
     )
     return ModelParts(
         model=model,
@@ -75,10 +86,15 @@ def check(built: BuiltManifest, name: str) -> None:
     assert (config["size"], config["mediaType"]) == (len(built.config), built.config_media_type)
 
 
-@pytest.mark.parametrize("format", FORMATS, ids=lambda format: format.name)
-def test_a_manifest_is_the_golden_one(format: object, parts: ModelParts) -> None:
-    (chosen,) = [each for each in FORMATS if each is format]
-    check(chosen.build(parts), chosen.name)
+GOLDEN_NAMES = dict(zip(FORMATS, ("ollama", "modelpack-2", "docker"), strict=True))
+EARLIER_NAMES = dict(zip(EARLIER_FORMATS, ("ollama", "modelpack"), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("format", "name"), [*GOLDEN_NAMES.items(), *EARLIER_NAMES.items()], ids=lambda value: str(value)[:20]
+)
+def test_a_manifest_is_the_golden_one(format: ManifestFormat, name: str, parts: ModelParts) -> None:
+    check(format.build(parts), name)
 
 
 def test_an_attachment_is_the_golden_one() -> None:
@@ -88,20 +104,34 @@ def test_an_attachment_is_the_golden_one() -> None:
     check(build_attachment(subject, evidence, "application/vnd.in-toto+json", annotations), "attachment")
 
 
-def test_a_package_is_written_as_version_1_was(
+def tree(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_package_is_written_as_the_golden_one(
     tmp_path: Path, make_contents: Callable[..., PackageContents], console: Console
 ) -> None:
     write_package(tmp_path / "p", make_contents(), console)
-    for golden in (GOLDEN / "package-v1").rglob("*"):
-        if golden.is_file():
-            assert (
-                tmp_path / "p" / golden.relative_to(GOLDEN / "package-v1")
-            ).read_bytes() == golden.read_bytes()
+    assert tree(tmp_path / "p") == tree(GOLDEN / "package-v1-titles")
 
 
-def test_a_package_of_version_1_still_verifies(tmp_path: Path, console: Console) -> None:
-    shutil.copytree(GOLDEN / "package-v1", tmp_path / "p")
-    assert verify_layout(tmp_path / "p", console).files == 24
+def test_a_package_is_written_as_version_1_was_but_for_the_formats(
+    tmp_path: Path,
+    make_contents: Callable[..., PackageContents],
+    console: Console,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(writing, "formats_for", lambda *, with_adapter: EARLIER_FORMATS)
+    write_package(tmp_path / "p", make_contents(), console)
+    assert tree(tmp_path / "p") == tree(GOLDEN / "package-v1")
+
+
+@pytest.mark.parametrize(("golden", "files"), [("package-v1", 24), ("package-v1-titles", 30)])
+def test_a_package_of_version_1_still_verifies(
+    golden: str, files: int, tmp_path: Path, console: Console
+) -> None:
+    shutil.copytree(GOLDEN / golden, tmp_path / "p")
+    assert verify_layout(tmp_path / "p", console).files == files
     package = Package.load(tmp_path / "p")
     assert package.default == Quantization.Q4_K_M
     assert set(ImageLayout(tmp_path / "p").index()) == set(package_entries(package))
@@ -136,4 +166,58 @@ def test_whole_precision_is_no_quantization_in_modelpack(parts: ModelParts) -> N
 def test_parts_that_are_not_there_have_no_layer(parts: ModelParts) -> None:
     bare = replace(parts, template=None, settings=None, system=None, licenses=())
     counts = {format.name: len(json.loads(format.build(bare).manifest)["layers"]) for format in FORMATS}
-    assert counts == {"ollama": 1, "modelpack": 2}
+    assert counts == {"ollama": 1, "modelpack": 2, "docker": 1}
+
+
+def layers_of(format: ManifestFormat, parts: ModelParts) -> dict[str, str]:
+    """The path of each layer, and its media type."""
+    layers = json.loads(format.build(parts).manifest)["layers"]
+    for layer in layers:
+        notes = layer["annotations"]
+        assert notes["org.opencontainers.image.title"] == notes["org.cncf.model.filepath"]
+    found = {layer["annotations"]["org.cncf.model.filepath"]: layer["mediaType"] for layer in layers}
+    assert len({name.casefold() for name in found}) == len(layers)
+    assert not [name for name in found if "/" in name or "\\" in name or name.startswith(".")]
+    return found
+
+
+@pytest.mark.parametrize("name", ["acme-coder", "zz", "0", "0-", "00", "9x", "a"])
+@pytest.mark.parametrize("with_adapter", [False, True])
+def test_the_model_is_the_first_file_in_ascii_order(name: str, with_adapter: bool, parts: ModelParts) -> None:
+    """RamaLama serves ``sorted(filepaths)[0]`` of what podman wrote."""
+    variant = replace(
+        parts,
+        model=parts.model.model_copy(update={"name": name}),
+        adapter=named("application/octet-stream", "9", 7) if with_adapter else None,
+    )
+    for format in FORMATS[1:] if not with_adapter else [ModelPack()]:
+        files = layers_of(format, variant)
+        first = sorted(files)[0]
+        assert first.endswith(f"{variant.quantization}.gguf")
+        assert first == next(iter(files))
+        assert "LICENSE" in files
+
+
+def test_licenses_have_flat_names_of_their_own(parts: ModelParts) -> None:
+    names = ["MIT", "LicenseRef-A/B", "LicenseRef-a-b", "../x", "...", "LicenseRef-A/B", "L" * 400]
+    licenses = tuple(LicenseFile(name=name, text=parts.licenses[0].text) for name in names)
+    files = layers_of(ModelPack(), replace(parts, licenses=licenses))
+    found = [name for name in files if name.startswith("LICENSE")]
+    assert found[:6] == [
+        "LICENSE", "LICENSE-LicenseRef-A-B.txt", "LICENSE-LicenseRef-a-b-2.txt", "LICENSE-x.txt",
+        "LICENSE-other.txt", "LICENSE-LicenseRef-A-B-3.txt",
+    ]  # fmt: skip
+    assert max(map(len, found)) < 128
+
+
+def test_docker_s_format_has_the_types_that_llama_cpp_and_llmman_look_for(parts: ModelParts) -> None:
+    manifest = json.loads(DockerModel().build(parts).manifest)
+    first, *others = manifest["layers"]
+    assert (first["mediaType"], first["digest"]) == ("application/vnd.docker.ai.gguf.v3", parts.gguf.digest)
+    assert {each["mediaType"] for each in others} == {"application/vnd.docker.ai.license"}
+    assert manifest["config"]["mediaType"] == "application/vnd.docker.ai.model.config.v0.2+json"
+
+
+def test_a_package_with_an_adapter_has_no_manifest_in_docker_s_format() -> None:
+    """Its clients would run the base model without the adapter, and nobody would know."""
+    assert [each.name for each in formats_for(with_adapter=True)] == ["ollama", "modelpack"]

@@ -1,4 +1,4 @@
-"""Names of the files written by the press."""
+"""Names of GGUF files."""
 
 from __future__ import annotations
 
