@@ -22,7 +22,7 @@ class ImageSource:
         return Path(__file__).parent / self.name
 
 
-NAMES = ("trainer", "packager")
+NAMES = ("trainer", "packager", "gateway")
 
 
 def find_source(name: str) -> ImageSource:

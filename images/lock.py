@@ -34,12 +34,15 @@ torch=={TORCH}+cpu \\
 """For x86_64 only. The digest of torch-2.13.0+cpu-cp311-cp311-manylinux_2_28_x86_64.whl."""
 
 _OF_TORCH = re.compile(r"(torch|triton|nvidia-[a-z0-9-]+|cuda-[a-z0-9-]+)==")
+_OF_GATEWAY = frozenset({"click", "cryptography", "jinja2", "pydantic", "pyyaml"})
+"""All that ``starfreight gateway`` imports; the image of a server has nothing else in it."""
+
 _HEADER = "# Made by `python -m starfreight.images.lock` from pyproject.toml. Do not edit.\n"
 _UV_SECONDS = 300
 
 
 def write_locks(root: Path, *, upgrade: bool = False) -> list[Path]:
-    """Writes the lock files of both images into a checkout.
+    """Writes the lock files of all images into a checkout.
 
     Args:
         root: the directory of ``pyproject.toml``.
@@ -56,19 +59,32 @@ def write_locks(root: Path, *, upgrade: bool = False) -> list[Path]:
         raise InputError("uv is not installed.", fix="pip install uv")
     trainer, packager = root / "images" / "trainer", root / "images" / "packager"
     known = "" if upgrade else _read(trainer / "requirements.txt", trainer / "torch-cuda.txt")
-    blocks = _resolve(root, ("--extra", "train"), known)
+    blocks = _resolve(root, ("--extra", "train", "--extra", "object-storage"), known)
     of_torch = [block for block in blocks if _OF_TORCH.match(block)]
     others = [block for block in blocks if not _OF_TORCH.match(block)]
     # Packages in both images have the same versions in both.
+    of_packager = _resolve(root, ("--extra", "llama"), "".join(blocks))
     files = {
         trainer / "torch-cuda.txt": of_torch,
         trainer / "torch-cpu.txt": [_TORCH_CPU],
         trainer / "requirements.txt": others,
-        packager / "requirements.txt": _resolve(root, ("--extra", "llama"), "".join(blocks)),
+        packager / "requirements.txt": of_packager,
+        root / "images" / "gateway" / "requirements.txt": needed_by(_OF_GATEWAY, of_packager),
     }
     for path, lines in files.items():
         write_bytes(path, (_HEADER + "".join(lines)).encode())
     return list(files)
+
+
+def needed_by(names: frozenset[str], blocks: list[str]) -> list[str]:
+    """The blocks of some packages and of all that those need, found by the annotations ``# via``."""
+    dependents = {
+        block.partition("==")[0]: set(re.split(r"[,\s]+", block.partition("# via ")[2])) for block in blocks
+    }
+    found = names & dependents.keys()
+    while more := {name for name, via in dependents.items() if via & found} - found:
+        found |= more
+    return [block for block in blocks if block.partition("==")[0] in found]
 
 
 def _read(*paths: Path) -> str:

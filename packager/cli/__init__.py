@@ -5,8 +5,16 @@ from __future__ import annotations
 import click
 
 from starfreight.packager.cli.build import build_package_command
+from starfreight.packager.cli.copy import copy_command
+from starfreight.packager.cli.delete import delete_command
+from starfreight.packager.cli.export import export_command
 from starfreight.packager.cli.inspect import inspect_package
+from starfreight.packager.cli.install import install_command
+from starfreight.packager.cli.list import list_command
 from starfreight.packager.cli.press import press_command
+from starfreight.packager.cli.pull import pull_command
+from starfreight.packager.cli.push_hub import push_hub_command
+from starfreight.packager.cli.serve import serve
 from starfreight.packager.cli.verify import verify_package
 
 
@@ -20,5 +28,13 @@ for _command in (
     press_command,
     inspect_package,
     verify_package,
+    install_command,
+    export_command,
+    pull_command,
+    push_hub_command,
+    serve,
+    copy_command,
+    list_command,
+    delete_command,
 ):
     package.add_command(_command)

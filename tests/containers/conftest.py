@@ -264,3 +264,28 @@ def small_image(make_image: Callable[..., BuiltImage]) -> BuiltImage:
     }
     created = {"org.opencontainers.image.created": "2026-01-02T03:04:05Z"}
     return make_image(files, {"usr/local/bin/python": "/usr/bin/python3"}, **created)
+
+
+@pytest.fixture(scope="session")
+def gateway_base(engine: Any, base_image: str) -> str:
+    """The base image with Debian's nginx, as a mirror inside a network has it."""
+    repository, tag = "starfreight-test/debian-nginx", base_image.rpartition("-")[2]
+    name = f"{repository}:{tag}"
+    if not engine.images.list(name):
+        install = "apt-get -q install -y --no-install-recommends nginx-light libnginx-mod-http-js"
+        command = f"apt-get -q update && {install}"
+        try:
+            container = engine.containers.create(base_image, ["sh", "-ec", command], network_mode="host")
+            container.start()
+            if container.wait(timeout=300)["StatusCode"]:
+                pytest.skip(f"Debian's packages cannot be fetched: {container.logs(tail=3)!r}")
+            container.commit(repository, tag)
+        finally:
+            container.remove(force=True)
+    return name
+
+
+@pytest.fixture(scope="session")
+def gateway_image(build: Build, gateway_base: str) -> BuiltImage:
+    """The gateway."""
+    return built(build("gateway", "--base-image", gateway_base, "--tag", "starfreight-test/gateway:now"))

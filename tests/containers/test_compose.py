@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import tarfile
+import time
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ollama_client import OllamaClient, OllamaError
 
 from starfreight import __version__
 from starfreight.image import BuiltImage
@@ -136,3 +138,43 @@ def test_gpus_are_asked_for_by_a_second_file(compose: Compose) -> None:
         "devices"
     ]
     assert (device["driver"], device["capabilities"]) == ("nvidia", ["gpu"])
+
+
+def test_the_gateway_serves_the_registry_to_ollama(
+    folder: Path,
+    registry_image: str,
+    gateway_image: BuiltImage,
+    free_port: Callable[[], int],
+    tmp_path: Path,
+    require_service: Callable[[str], str],
+) -> None:
+    ports = (free_port(), free_port())
+    settings = folder / "gateway" / "gateway.yaml"
+    settings.write_text(settings.read_text().replace("host: 127.0.0.1:8443", f"host: 127.0.0.1:{ports[1]}"))
+    owner = f"{USER}:{USER}" if os.geteuid() == 0 else f"{os.geteuid()}:{os.getegid()}"
+    environment = os.environ | {
+        "COMPOSE_PROJECT_NAME": f"starfreight-{uuid.uuid4().hex[:12]}", "STARFREIGHT_USER": owner,
+        "REGISTRY_IMAGE": registry_image, "REGISTRY_PORT": str(ports[0]),
+        "GATEWAY_IMAGE": gateway_image.reference, "GATEWAY_PORT": str(ports[1]),
+    }  # fmt: skip
+    command = [require_service("docker-compose"), "-f", "compose.yaml", "-f", "compose.gateway.yaml"]
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*command, *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=300
+        )
+
+    try:
+        done = run("up", "-d", "gateway")
+        assert done.returncode == 0, done.stderr
+        client = OllamaClient(f"127.0.0.1:{ports[1]}", insecure=True)
+        for _ in range(60):
+            with pytest.raises(OllamaError) as error:
+                client.pull("team/compose:1.0", tmp_path / "models")
+            if "file does not exist" in str(error.value):  # The registry has answered: it is empty.
+                break
+            time.sleep(0.5)
+        else:
+            raise AssertionError(run("logs", "gateway").stdout + str(error.value))
+    finally:
+        run("down", "--timeout", "2")

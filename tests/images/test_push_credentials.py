@@ -8,7 +8,7 @@ import pytest
 from starfreight.console import Console
 from starfreight.errors import ServiceError
 from starfreight.image import BuiltImage
-from starfreight.images.push import push_image
+from starfreight.images.push import _account, push_image
 
 pytestmark = pytest.mark.usefixtures("plain_environment")
 
@@ -41,3 +41,17 @@ def test_other_engines_may_push(
     address: str, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "cannot be reached" in push(address, free_port(), monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("login", "account"),
+    [
+        (None, {"username": "", "password": ""}),
+        (("pilot", "secret"), {"username": "pilot", "password": "secret"}),
+        (("<token>", "abc"), {"identitytoken": "abc"}),
+    ],
+)
+def test_the_engine_gets_an_identity_token_as_one(
+    login: tuple[str, str] | None, account: dict[str, str]
+) -> None:
+    assert _account(login) == account

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-OVERLAYS = ("base", "air-gapped", "kueue", "gpu-operator", "policies")
+OVERLAYS = ("base", "air-gapped", "kueue", "gpu-operator", "policies", "events", "gateway")
 
 
 @pytest.fixture(scope="session")

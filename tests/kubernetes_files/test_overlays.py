@@ -13,7 +13,7 @@ from manifest_checks import VERSIONS
 
 from starfreight.recipe.kubernetes import KubernetesOptions
 
-OVERLAYS = ("base", "air-gapped", "kueue", "gpu-operator", "policies")
+OVERLAYS = ("base", "air-gapped", "kueue", "gpu-operator", "policies", "events", "gateway")
 
 Documents = Callable[[str], list[dict[str, Any]]]
 
@@ -37,6 +37,11 @@ def values_of(node: object, key: str) -> Iterator[object]:
             yield from values_of(value, key)
 
 
+def generated_from(kustomization: dict[str, Any]) -> set[str]:
+    """The files that go into ConfigMaps."""
+    return {name for each in kustomization.get("configMapGenerator", []) for name in each["files"]}
+
+
 def test_every_rendered_manifest_holds_for_every_version(
     overlay: str, rendered: Documents, validate_manifest: Callable[..., None]
 ) -> None:
@@ -47,8 +52,9 @@ def test_every_rendered_manifest_holds_for_every_version(
 def test_every_file_holds_as_it_is_written(
     folder: Path, overlay: str, documents: Documents, validate_manifest: Callable[..., None]
 ) -> None:
-    patches = yaml.safe_load((folder / overlay / "kustomization.yaml").read_text()).get("patches", [])
-    left_out = {"kustomization.yaml", *(patch["path"] for patch in patches)}
+    kustomization = yaml.safe_load((folder / overlay / "kustomization.yaml").read_text())
+    patches = [patch["path"] for patch in kustomization.get("patches", [])]
+    left_out = {"kustomization.yaml", *patches, *generated_from(kustomization)}
     for path in sorted((folder / overlay).glob("*.yaml")):
         if path.name not in left_out:
             for manifest in documents(f"{overlay}/{path.name}"):
@@ -63,13 +69,14 @@ def test_the_volume_for_data_holds(documents: Documents, validate_manifest: Call
 def test_no_file_lies_beside_its_kustomization_unused(folder: Path, overlay: str) -> None:
     kustomization = yaml.safe_load((folder / overlay / "kustomization.yaml").read_text())
     used = {*kustomization["resources"], *(patch["path"] for patch in kustomization.get("patches", []))}
+    used |= generated_from(kustomization)
     assert {path.name for path in (folder / overlay).iterdir()} - {"kustomization.yaml"} == used - {"../base"}
 
 
 def test_nothing_is_named_twice_when_all_is_applied(rendered: Documents) -> None:
     names = [
         (one["kind"], one["metadata"].get("namespace"), one["metadata"]["name"])
-        for overlay in ("air-gapped", "kueue", "gpu-operator", "policies")
+        for overlay in ("air-gapped", "kueue", "gpu-operator", "policies", "events", "gateway")
         for one in rendered(overlay)
     ]
     assert len(names) == len(set(names))
@@ -79,7 +86,11 @@ def test_everything_lies_in_one_namespace_but_for_what_the_operator_reads(
     overlay: str, rendered: Documents
 ) -> None:
     namespaces = {one["metadata"]["namespace"] for one in rendered(overlay) if "namespace" in one["metadata"]}
-    others: dict[str, set[str]] = {"gpu-operator": {"starfreight", "gpu-operator"}, "policies": set()}
+    others: dict[str, set[str]] = {
+        "gpu-operator": {"starfreight", "gpu-operator"},
+        "policies": set(),
+        "gateway": {"starfreight-gateway"},
+    }
     assert namespaces == others.get(overlay, {"starfreight"})
 
 
@@ -208,3 +219,41 @@ class TestCustomSchemas:
         container["resources"] = {"limit": {"nvidia.com/gpu": 1}}
         with pytest.raises(AssertionError, match="limit"):
             validate_manifest(jobset)
+
+
+class TestNetwork:
+    """Files to choose from, each for one kind of cluster."""
+
+    FILES = ("openshift-dns", "gke-dns", "cluster-registry", "cloud-identity")
+
+    def test_all_are_tested(self, folder: Path) -> None:
+        assert {path.stem for path in (folder / "network").iterdir()} == set(self.FILES)
+
+    @pytest.mark.parametrize("name", FILES)
+    def test_a_file_is_valid_and_only_opens_what_it_names(
+        self, name: str, documents: Documents, validate_manifest: Callable[..., None]
+    ) -> None:
+        for policy in documents(f"network/{name}.yaml"):
+            validate_manifest(policy)
+            assert policy["kind"] == "NetworkPolicy"
+            assert policy["metadata"]["namespace"] == "starfreight"
+            assert policy["spec"]["policyTypes"] == ["Egress"]
+            (selected,) = policy["spec"]["podSelector"]["matchExpressions"]
+            assert selected["key"].startswith("dev.starfreight/reach-")
+            for rule in policy["spec"]["egress"]:
+                assert rule["ports"]
+                for peer in rule["to"]:
+                    block = peer.get("ipBlock", {}).get("cidr", "")
+                    assert block.endswith("/32") or {"namespaceSelector", "podSelector"} == set(peer)
+
+    def test_dns_is_for_peers_too(self, documents: Documents) -> None:
+        for name in ("openshift-dns", "gke-dns"):
+            keys = [
+                one["spec"]["podSelector"]["matchExpressions"][0]["key"]
+                for one in documents(f"network/{name}.yaml")
+            ]
+            assert keys == ["dev.starfreight/reach-registry", "dev.starfreight/reach-peers"]
+
+    def test_the_nodes_metadata_stays_closed_to_dns(self, documents: Documents) -> None:
+        for policy in documents("network/gke-dns.yaml"):
+            assert {port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]} == {53}
