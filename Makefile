@@ -4,6 +4,8 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 VENV := .venv
 BIN := $(VENV)/bin
+# An S3 server for tests. Its libraries exclude Starfreight's, so it has an environment of its own.
+S3_SERVER := moto[server]==5.2.5
 
 .PHONY: quickstart test lint schema locks clean
 
@@ -41,5 +43,10 @@ $(VENV)/dev.stamp: $(VENV)/torch.stamp pyproject.toml
 	$(BIN)/pip install --quiet --editable '.[train,dev]'
 	touch $@ $(VENV)/train.stamp
 
+.venv-s3/stamp:
+	$(PYTHON) -m venv .venv-s3
+	.venv-s3/bin/pip install --quiet '$(S3_SERVER)'
+	touch $@
+
 clean:
-	rm -rf $(VENV) quickstart
+	rm -rf $(VENV) .venv-s3 quickstart

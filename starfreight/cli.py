@@ -25,12 +25,22 @@ _COMMANDS = {
     "run": ("starfreight.commands.run:run", "Plan, train and package a recipe, and publish it on request."),
     "data": (
         "starfreight.jobs.data.cli:data",
-        "Inspect a recipe's data and the filters' decisions.",
+        "Inspect a recipe's data, or push it to a registry.",
     ),
     "jobs": ("starfreight.jobs.cli:jobs", "Run jobs, follow them and control them."),
     "images": ("starfreight.images.cli:images", "Build and push the container images for jobs."),
     "package": ("starfreight.packager.cli:package", "Build, inspect and verify packages."),
+    "try": ("starfreight.packager.cli.try_model:try_model", "Complete code with a packaged model."),
+    "serve-model": (
+        "starfreight.packager.cli.serve_model:serve_model",
+        "Serve a packaged model to editors.",
+    ),
     "publish": ("starfreight.packager.cli.publish:publish", "Push a package to a registry."),
+    "gateway": ("starfreight.packager.cli.gateway:gateway", "Serve a private registry to stock Ollama."),
+    "doctor": (
+        "starfreight.commands.doctor:doctor",
+        "Check this machine, or who can pull a published package.",
+    ),
     "starter": (
         "starfreight.jobs.starter.cli:starter",
         "Rebuild the small base model that ships with Starfreight.",

@@ -183,7 +183,7 @@ def system_error_number(error: BaseException) -> int | None:
 
 
 @contextlib.contextmanager
-def _place_errors(path: Path) -> Iterator[None]:
+def place_errors(path: Path) -> Iterator[None]:
     """Translate errors of an unusable path to an :class:`InputError` at ``path``."""
     try:
         yield
@@ -211,7 +211,7 @@ def atomic_write(path: Path, below: Path | None = None) -> Iterator[IO[bytes]]:
         ServiceError: the disk is full or not writable.
     """
     with disk_errors(path), contextlib.ExitStack() as stack:
-        with _place_errors(path):
+        with place_errors(path):
             folder = stack.enter_context(open_directory(path.parent, below, create=True))
             handle, partial = _create_partial(folder)
         try:
@@ -220,7 +220,7 @@ def atomic_write(path: Path, below: Path | None = None) -> Iterator[IO[bytes]]:
                 stream.flush()
                 os.fsync(stream.fileno())
                 os.fchmod(stream.fileno(), 0o644 & ~_umask())
-            with _place_errors(path):
+            with place_errors(path):
                 folder.rename(partial, path.name)
         except BaseException:
             folder.delete(partial)

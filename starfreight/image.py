@@ -23,6 +23,8 @@ PROTOCOL = 2
 
 LABEL_IMAGE = "dev.starfreight.image"
 LABEL_PROTOCOL = "dev.starfreight.protocol"
+LABEL_KINDS = "dev.starfreight.kinds"
+"""Kinds of jobs that an image has programs and libraries for, separated by spaces. Older images lack it."""
 
 _NEWEST_VERSION = 1
 _LIMIT = 1 << 20

@@ -61,9 +61,9 @@ class PackagedManifest(Part):
     """One manifest over a variant's files, for one kind of client."""
 
     format: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{0,31}$")]
-    """``ollama`` or ``modelpack``; a later version may add others."""
+    """``ollama``, ``modelpack`` or ``docker``; a later version may add others."""
     suffix: Annotated[str, Field(pattern=r"^(-[a-z0-9]{1,16})?$")]
-    """The end of this kind's tags: empty for Ollama, ``-oci`` for ModelPack."""
+    """The end of this kind's tags: empty for Ollama, ``-oci`` for ModelPack, ``-docker`` for Docker."""
     manifest: Descriptor
 
 

@@ -31,8 +31,10 @@ pytest_plugins = [
     "installations",
     "manifest_checks",
     "recipe_files",
+    "s3_server",
     "servers",
     "small_jobs",
+    "token_server",
     "toy_kind",
 ]
 

@@ -72,7 +72,7 @@ class LocalModel:
     ) -> None:
         import os
 
-        xllamacpp = _llama_cpp()
+        xllamacpp = llama_cpp()
         self._gguf = gguf
         self._keys = read_scalars(gguf)
         longest = self._keys.get(f"{self._keys.get('general.architecture')}.context_length", 4096)
@@ -261,7 +261,8 @@ class LocalModel:
         self.close()
 
 
-def _llama_cpp() -> Any:
+def llama_cpp() -> Any:
+    """The library, or an :class:`InputError` that names its extra."""
     try:
         import xllamacpp
     except ImportError as error:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from starfreight.commands.publish_checks import last_step_in_cluster
 from starfreight.console import Console
 from starfreight.package import Package
-from starfreight.recipe import RecipeFile
+from starfreight.recipe import RecipeFile, expand
 from starfreight.run import Run
 
 if TYPE_CHECKING:
@@ -56,7 +56,10 @@ def run_pipeline(
     from starfreight.jobs.backends.interface import JobRequest
     from starfreight.jobs.backends.table import open_backend
     from starfreight.jobs.kinds.table import find_kind
+    from starfreight.packager.build.check_template import template_notes
 
+    for note in dict.fromkeys(note for variant in expand(file.recipe) for note in template_notes(variant)):
+        console.note(note)
     backend = open_backend(file.recipe.run.where, location)
     last_step = last_step_in_cluster(file.recipe) if backend.runs_later_steps else None
     request = JobRequest(find_kind("train"), file, last_step=last_step, ship=True, replace=replace)

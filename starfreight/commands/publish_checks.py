@@ -9,13 +9,16 @@ def check_references(recipe: Recipe) -> None:
     """Checks where the packages of a recipe's variants are published, before the hours of training.
 
     Raises:
-        InputError: a reference is not valid.
+        InputError: a reference is not valid, or no client could use a format there.
     """
-    from starfreight.registry import parse_reference
+    from starfreight.packager.registry.choose_formats import choose_formats
+    from starfreight.registry import parse_destination
 
     if recipe.publish is not None:
         for variant in expand(recipe):
-            parse_reference(recipe.publish.reference + variant.name.removeprefix(recipe.name))
+            target = parse_destination(recipe.publish.reference + variant.name.removeprefix(recipe.name))
+            with_adapter = variant.package.ship == "adapter"
+            choose_formats(target, recipe.publish.formats, with_adapter=with_adapter)
 
 
 def last_step_in_cluster(recipe: Recipe) -> str:

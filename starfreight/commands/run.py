@@ -92,7 +92,11 @@ def _result(shipped: Shipped, file: RecipeFile, push: bool, console: Console) ->
         suffix = shipped.run.recipe.name.removeprefix(file.recipe.name)
         console.heading("Publishing")
         published = publish(
-            shipped.package_folder, target.reference + suffix, insecure=target.insecure, console=console
+            shipped.package_folder,
+            target.reference + suffix,
+            insecure=target.insecure,
+            console=console,
+            formats=target.formats,
         )
         data["published"] = published.as_dict()
         lines.append(published.as_text())

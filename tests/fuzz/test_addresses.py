@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from starfreight.jobs.data.sources.git_address import parse_git_address
-from starfreight.registry import parse_reference, parse_tag_reference
+from starfreight.registry import parse_destination, parse_reference, parse_tag_reference
 from starfreight.registry.reference import parse_digest_reference
 
 PARTS = (
@@ -30,5 +30,5 @@ def test_an_address_of_a_repository(folder: Path, text: str) -> None:
 @fuzz
 @given(text=addresses)
 def test_a_reference(text: str) -> None:
-    for parse in (parse_reference, parse_tag_reference, parse_digest_reference):
+    for parse in (parse_reference, parse_destination, parse_tag_reference, parse_digest_reference):
         holds(lambda parse=parse: str(parse(text)))  # type: ignore[misc]

@@ -24,16 +24,17 @@ from starfreight.images.context import write_context
 from starfreight.images.wheel import build_wheel
 from starfreight.jobs.backends.kubernetes import entrypoint
 from starfreight.jobs.backends.kubernetes.client.targets import JOB, Target
-from starfreight.jobs.data.sources.cache import made_once
 from starfreight.recipe import load_recipe
+from starfreight.user_cache import made_once
 
 MADE_IN_A_RUN = (
     "adapter", "adapter/adapter_config.json", "adapter/adapter_model.safetensors", "before.json",
     "checkpoints", "checkpoints/best", "checkpoints/best/adapter_model.safetensors",
     "checkpoints/best/step.json", "checkpoints/checkpoint-1", "checkpoints/checkpoint-1/*",
-    "checkpoints/checkpoint-2", "checkpoints/checkpoint-2/*", "data", "data/blocks.bin", "data/blocks.json",
-    "data/left_out.jsonl", "data/manifest.json", "imatrix.gguf", "inputs.json", "job.json", "job.log",
-    "licenses", "licenses/0.txt", "loss_sample.json", "metrics.jsonl", "plots", "plots/*.png", "report.html",
+    "checkpoints/checkpoint-2", "checkpoints/checkpoint-2/*", "completions.json", "data", "data/blocks.bin",
+    "data/blocks.json", "data/left_out.jsonl", "data/manifest.json", "imatrix.gguf", "inputs.json",
+    "job.json", "job.log", "licenses", "licenses/0.txt", "loss_sample.json", "metrics.jsonl", "plots",
+    "plots/*.png", "report.html",
     "run.json", "tensorboard", "tensorboard/*",
 )  # fmt: skip
 MADE_FOR_A_MOMENT = (".partial-adapter", "data/.partial-catalogue", ".lock")

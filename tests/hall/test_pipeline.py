@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+import yaml
 
 from starfreight.cli import main
 from starfreight.jobs.backends.interface import Fetched, JobRequest, Location, Report, Submitted
@@ -116,3 +117,17 @@ def test_a_package_that_arrives_damaged_is_refused_with_exit_code_3(
     monkeypatch.setattr(elsewhere, "damage", staticmethod(damage))
     assert run(tmp_path) == 3
     assert "another digest" in json.loads(capsys.readouterr().out)["error"]["what"]
+
+
+def test_a_template_that_ollama_refuses_is_refused_before_the_job(
+    elsewhere: type[Elsewhere], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    text = (GOLDEN / "inputs" / "fim.yaml").read_text()
+    given = yaml.safe_load(text)
+    given["package"] = {**given.get("package", {}), "template": "{{ .Promt }}"}
+    recipe.write_text(yaml.safe_dump(given))
+    folders = ("--runs", str(tmp_path / "runs"), "--packages", str(tmp_path / "packages"))
+    assert main(["run", str(recipe), "--on", "kubernetes", *folders, "--json"]) == 2
+    assert json.loads(capsys.readouterr().out)["error"]["next"] == "did you mean .Prompt?"
+    assert elsewhere.requests == []

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
+from collections.abc import Iterator
 from typing import Any
 
 BATCH = "/apis/batch/v1/namespaces/research/jobs"
@@ -40,6 +42,8 @@ class Controllers:
         room: true if Kueue admits jobs.
         grace: seconds that a pod takes to write its checkpoint; 0 to end it at once.
         holds: true for a controller of somebody's that suspends every Job of its own again.
+        logs: lines of each pod's log, with their timestamps.
+        cuts: for each pod, the numbers of lines after which its connections break.
     """
 
     def __init__(self, api: Any) -> None:
@@ -51,6 +55,8 @@ class Controllers:
         self.room = True
         self.holds = False
         self.grace = 0.0
+        self.logs: dict[str, list[bytes]] = {}
+        self.cuts: dict[str, list[int]] = {}
         self._numbers = itertools.count(1)
 
     def start(self, path: str, **body: Any) -> dict[str, Any]:
@@ -235,6 +241,38 @@ class Controllers:
             }},
             "kubelet",
         )  # fmt: skip
+
+    def say(self, pod: str, *lines: str, second: int = 1) -> None:
+        """Writes lines to a pod's log."""
+        stamp = f"2026-01-01T00:00:{second:02}.000000001Z "
+        self.logs.setdefault(pod, []).extend(f"{stamp}{line}\n".encode() for line in lines)
+
+    def log(self, pod: str, follow: bool, since: str) -> tuple[Iterator[bytes], bool]:
+        """The lines of a pod's log as the kubelet sends them, and true if the connection breaks after them.
+
+        With ``follow``, the lines end with the pod.
+        """
+        cuts = self.cuts.get(pod) or []
+        most = cuts.pop(0) if cuts else None
+
+        def running() -> bool:
+            return bool(self.api.objects.get(f"{PODS}/{pod}", {}).get("status", {}).get("phase") == "Running")
+
+        def pieces() -> Iterator[bytes]:
+            sent = 0
+            while True:
+                alive = running()  # Before reading, so that no line written in between is missed.
+                for line in self.logs.get(pod, [])[sent:]:
+                    if most is not None and sent >= most:
+                        return
+                    sent += 1
+                    if line[:19] >= since[:19].encode():
+                        yield line
+                if not (follow and alive):
+                    return
+                time.sleep(0.01)
+
+        return pieces(), most is not None
 
     def event(self, reason: str, message: str, about: dict[str, Any], kind: str = "Job") -> None:
         """Records a warning about an object. A repeated one is counted."""

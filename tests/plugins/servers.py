@@ -43,10 +43,12 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in (
         "STARFREIGHT_REGISTRY_USERNAME", "STARFREIGHT_REGISTRY_PASSWORD", "STARFREIGHT_REGISTRY_HOST",
         "STARFREIGHT_REGISTRY_REALM", "http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY",
-        "all_proxy", "ALL_PROXY",
+        "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY", "REGISTRY_AUTH_FILE",
     ):  # fmt: skip
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "no-docker-config"))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "no-session"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "no-settings"))
 
 
 @pytest.fixture(scope="session")

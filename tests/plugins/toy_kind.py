@@ -71,6 +71,9 @@ class ToyKind:
     def is_done(self, directory: Path) -> bool:
         return bool(self._record(directory)["status"] == "done")
 
+    def resume_paths(self, directory: Path) -> tuple[str, ...]:
+        return (self.record_file,)
+
     def main(self, arguments: list[str]) -> int:
         return toy_job.main(arguments)
 

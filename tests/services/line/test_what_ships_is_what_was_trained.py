@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ollama_prompts import Message, OllamaTemplate
 from tokenizers import Tokenizer
 
 from starfreight.console import Console
@@ -28,6 +27,7 @@ from starfreight.jobs.train.training_job import run_job
 from starfreight.package import Package
 from starfreight.packager.build.build_package import build_package
 from starfreight.packager.gguf.local_model import LocalModel
+from starfreight.packager.modelfile.ollama_template import Message, OllamaTemplate
 from starfreight.recipe import load_recipe
 
 pytest.importorskip("torch")

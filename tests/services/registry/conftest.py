@@ -6,11 +6,13 @@ import http.client
 import json
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from listeners import BASIC, PASSWORD, USERNAME, Listener, basic
@@ -35,12 +37,24 @@ class Fault:
     """Hand on so many bytes of the body, then break both connections."""
     hold_after: int | None = None
     """Hand on so many bytes of the body, then set ``held`` and do nothing more."""
+    keep_after: int | None = None
+    """Store so many bytes of the body, then break the connection: as registries do that resume uploads."""
+    corrupt_at: int | None = None
+    """Change this byte of the body, or of the answer if the request has none."""
+    cut_answer_after: int | None = None
+    """Break the connection after so many bytes of the answer's body."""
+    delay: float = 0
+    """Seconds to wait before anything else."""
     times: int = 1
     held: threading.Event = field(default_factory=threading.Event)
 
 
 class FaultyProxy(ThreadingHTTPServer):
-    """The proxy. ``seen`` lists the requests that arrived as ``METHOD path``."""
+    """The proxy.
+
+    ``seen`` lists the requests that arrived as ``METHOD path``, ``ranges`` the values of ``Content-Range``.
+    ``chaos`` makes a fault for a request out of nothing, or does not.
+    """
 
     daemon_threads = True
 
@@ -49,6 +63,9 @@ class FaultyProxy(ThreadingHTTPServer):
         self.upstream = upstream
         self.faults: list[Fault] = []
         self.seen: list[str] = []
+        self.ranges: list[str] = []
+        self.kept: dict[str, str] = {}
+        self.chaos: Callable[[str, str, int], Fault | None] | None = None
         self.released = threading.Event()
 
     @property
@@ -69,6 +86,8 @@ class FaultyProxy(ThreadingHTTPServer):
                 return fault
         return None
 
+    request_queue_size = 128
+
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -82,6 +101,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.seen.append(f"{self.command} {self.path}")
         fault = self.server.next_fault(self.command, self.path)
         length = int(self.headers.get("Content-Length") or 0)
+        if "Content-Range" in self.headers:
+            self.server.ranges.append(self.headers["Content-Range"])
+        if fault is None and self.server.chaos is not None:
+            fault = self.server.chaos(self.command, self.path, length)
+        if fault is not None and fault.delay:
+            time.sleep(fault.delay)
         upstream = http.client.HTTPConnection(self.server.upstream, timeout=30)
         try:
             if fault is not None and fault.status is not None:
@@ -95,11 +120,19 @@ class _Handler(BaseHTTPRequestHandler):
                 if fault.cut_after is not None
                 else fault.hold_after
             )
-            upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+            if fault is not None and fault.keep_after is not None:
+                self._keep(self.rfile.read(fault.keep_after))
+                return
+            path = self.server.kept.pop(self.path, self.path) if self.command == "GET" else self.path
+            upstream.putrequest(self.command, path, skip_host=True, skip_accept_encoding=True)
             for name, value in self.headers.items():
                 upstream.putheader(name, value)
-            upstream.endheaders(self.rfile.read(length if stop is None else stop))
-            if fault is not None:
+            body = bytearray(self.rfile.read(length if stop is None else stop))
+            if fault is not None and fault.corrupt_at is not None and body:
+                body[fault.corrupt_at % len(body)] ^= 1
+            upstream.endheaders(bytes(body))
+            if stop is not None:
+                assert fault is not None
                 if fault.hold_after is not None:
                     fault.held.set()
                     self.server.released.wait(30)
@@ -107,11 +140,32 @@ class _Handler(BaseHTTPRequestHandler):
                 self.connection.close()
                 return
             response = upstream.getresponse()
-            self._answer(response.status, response.getheaders(), response.read())
+            answer = bytearray(response.read())
+            if fault is not None and fault.corrupt_at is not None and not body and answer:
+                answer[fault.corrupt_at % len(answer)] ^= 1
+            cut = None if fault is None else fault.cut_answer_after
+            self._answer(response.status, response.getheaders(), bytes(answer), cut)
+        except OSError:
+            self.close_connection = True
         finally:
             upstream.close()
 
-    def _answer(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+    def _keep(self, body: bytes) -> None:
+        """Store the part in the registry, and break the connection."""
+        address = re.sub(r"[?&]digest=[^&]*", "", self.path)
+        upstream = http.client.HTTPConnection(self.server.upstream, timeout=30)
+        upstream.request("PATCH", address, body, {"Content-Type": "application/octet-stream"})
+        response = upstream.getresponse()
+        assert response.status == 202, response.read()
+        parts = urlsplit(response.headers["Location"])
+        self.server.kept[address] = f"{parts.path}?{parts.query}"
+        upstream.close()
+        self.close_connection = True
+        self.connection.close()
+
+    def _answer(
+        self, status: int, headers: list[tuple[str, str]], body: bytes, cut: int | None = None
+    ) -> None:
         self.send_response_only(status)
         for name, value in headers:
             if name.lower() not in ("content-length", "transfer-encoding", "connection"):
@@ -120,7 +174,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", length if self.command == "HEAD" and length else str(len(body)))
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(body)
+            self.wfile.write(body if cut is None else body[:cut])
+        if cut is not None and cut < len(body):
+            self.wfile.flush()
+            self.close_connection = True
+            self.connection.close()
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _serve
 
@@ -134,6 +192,14 @@ def faulty(registry: Any) -> Iterator[FaultyProxy]:
         yield proxy
         proxy.released.set()
         proxy.shutdown()
+
+
+@pytest.fixture(scope="session")
+def deleting_registry(start_registry: Callable[..., Any]) -> Any:
+    """A registry that deletes manifests by their digest."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("REGISTRY_STORAGE_DELETE_ENABLED", "true")
+        return start_registry()
 
 
 @pytest.fixture
@@ -167,6 +233,13 @@ def repository(request: pytest.FixtureRequest) -> str:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Repeats at once instead of after seconds."""
     monkeypatch.setattr("starfreight.registry.session.BACKOFF_FACTOR", 0.01)
+
+
+@pytest.fixture(autouse=True)
+def settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One client at a time: nobody overwrites a list of referrers."""
+    monkeypatch.setattr("starfreight.registry.referrers.SETTLE", 0.001)
+    monkeypatch.setattr("starfreight.registry.referrers.SETTLE_FACTOR", 0)
 
 
 @pytest.fixture

@@ -118,6 +118,51 @@ def test_ramalama_reads_the_modelpack_manifest(package_folder: Path) -> None:
         (modelpack,) = [each for each in variant.manifests if each.format == "modelpack"]
         manifest = spec.Manifest.from_dict(layout.json_file(layout.blob_path(modelpack.manifest.digest)))
         assert manifest.layers[0].digest == variant.gguf.digest
-        assert manifest.layers[0].filepath() == f"tiny-coder-{variant.quantization}.gguf"
+        assert manifest.layers[0].filepath() == f"0-tiny-coder-{variant.quantization}.gguf"
         for layer in manifest.layers:
             assert layer.file_metadata().size == layer.size
+
+
+@pytest.mark.parametrize("suffix", ["-oci", "-docker"])
+def test_oras_pull_writes_every_file_flat_with_the_model_first(
+    suffix: str, registry: Any, repository: str, package_folder: Path, console: Console, tmp_path: Path
+) -> None:
+    from oras.client import OrasClient
+
+    formats = ("ollama", "modelpack", "docker")
+    reference = f"{registry.host}/{repository}:1.0"
+    publish(package_folder, reference, insecure=True, console=console, formats=formats)
+    out = tmp_path / "out"
+    out.mkdir()
+    OrasClient(insecure=True).pull(
+        reference + suffix, outdir=str(out), allowed_media_type=["application/vnd.oci.image.manifest.v1+json"]
+    )
+    package = Package.load(package_folder)
+    written = {path.name: sha256_file(path) for path in out.iterdir()}
+    assert all(path.is_file() for path in out.iterdir())
+    # RamaLama, through podman, serves the first one.
+    assert written[min(written)] == package.default_variant.gguf.digest
+    assert written["LICENSE"] == package.licenses[0].text.digest
+    assert written["LICENSE-MIT.txt"] == package.licenses[1].text.digest
+    if suffix == "-oci":
+        assert package.settings is not None
+        assert written["README.md"] == package.model_card.digest
+        assert written["params.json"] == package.settings.digest
+
+
+def test_skopeo_copies_both_oci_formats_and_keeps_their_digests(
+    registry: Any, repository: str, package_folder: Path, console: Console, tmp_path: Path,
+    require_service: Callable[[str], str],
+) -> None:  # fmt: skip
+    skopeo = require_service("skopeo")
+    reference = f"{registry.host}/{repository}:1.0"
+    formats = ("ollama", "modelpack", "docker")
+    publish(package_folder, reference, insecure=True, console=console, formats=formats)
+    # It refuses to copy Ollama's: "unsupported docker v2s2 media type".
+    for each in Package.load(package_folder).default_variant.manifests[1:]:
+        to = tmp_path / each.format
+        command = [skopeo, "copy", "-q", "--src-tls-verify=false", "--preserve-digests"]
+        command += [f"docker://{reference}{each.suffix}", f"dir:{to}"]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert sha256_file(to / "manifest.json") == each.manifest.digest

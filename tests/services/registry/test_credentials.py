@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import base64
+import http.server
 import json
+import ssl
 import subprocess
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,8 @@ from starfreight.console import Console
 from starfreight.errors import InputError, ServiceError
 from starfreight.files import sha256_bytes
 from starfreight.packager.registry import publish
+from starfreight.registry import TagReference
+from starfreight.registry.publishing import PublishingClient
 
 CERTIFICATES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 
@@ -185,3 +190,116 @@ def test_credentials_stay_at_home_when_uploads_go_elsewhere(
 
 class _Answer:
     status_code = 200
+
+
+def certs_d(home: Path, host: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The directory of a registry's certificates below a home directory."""
+    for name in CERTIFICATES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(home))
+    folder = home / ".config/containers/certs.d" / host
+    folder.mkdir(parents=True)
+    return folder
+
+
+def connect(host: str) -> None:
+    PublishingClient(TagReference(host, "team/coder", "1.0"), insecure=False).connect()
+
+
+def test_a_ca_in_certs_d_is_trusted_for_its_registry_as_by_skopeo(
+    locked_registry: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+    require_service: Callable[[str], str],
+) -> None:  # fmt: skip
+    set_credentials(monkeypatch, locked_registry.username, locked_registry.password)
+    folder = certs_d(tmp_path, locked_registry.host, monkeypatch)
+    image = f"docker://{locked_registry.host}/team/none:1"
+    account = f"{locked_registry.username}:{locked_registry.password}"
+    skopeo = [require_service("skopeo"), "inspect", "--creds", account, image]
+    with pytest.raises(ServiceError, match="TLS"):
+        connect(locked_registry.host)
+    assert b"x509" in subprocess.run(skopeo, capture_output=True, check=False).stderr
+    (folder / "ca.crt").write_bytes(locked_registry.certificate.read_bytes())
+    connect(locked_registry.host)
+    assert b"manifest unknown" in subprocess.run(skopeo, capture_output=True, check=False).stderr
+    folder.rename(folder.with_name("other.example:5000"))
+    with pytest.raises(ServiceError, match="TLS"):
+        connect(locked_registry.host)
+
+
+@pytest.mark.parametrize(
+    ("name", "data"), [("ca.crt", "rubbish"), ("client.cert", "rubbish"), ("ca.crt", "")]
+)
+def test_a_file_in_certs_d_that_is_no_certificate_is_named(
+    name: str, data: str, locked_registry: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = certs_d(tmp_path, locked_registry.host, monkeypatch)
+    (folder / name).write_text(data)
+    with pytest.raises(InputError, match="certificate file cannot be used") as caught:
+        connect(locked_registry.host)
+    assert caught.value.where == str(folder / name)
+
+
+@pytest.mark.parametrize("variable", CERTIFICATES)
+def test_the_advice_about_an_unknown_ca_names_the_variable_in_force(
+    variable: str, locked_registry: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+    certificate_authority: Callable[[], tuple[Path, Path, Path]],
+) -> None:  # fmt: skip
+    other = certificate_authority()[0]
+    for name in CERTIFICATES:
+        monkeypatch.delenv(name, raising=False)
+    for name in CERTIFICATES[CERTIFICATES.index(variable) :]:
+        monkeypatch.setenv(name, str(other))
+    with pytest.raises(ServiceError, match="TLS") as caught:
+        connect(locked_registry.host)
+    assert f"named by {variable} ({other})" in str(caught.value.fix)
+    assert f"certs.d/{locked_registry.host}/ca.crt" in str(caught.value.fix)
+    assert "--insecure" not in str(caught.value.fix)
+    monkeypatch.setenv(variable, str(tmp_path / "missing.pem"))
+    with pytest.raises(InputError, match=f"{variable} names a file that does not exist"):
+        connect(locked_registry.host)
+    client = PublishingClient(TagReference(locked_registry.host, "team/coder", "1.0"), insecure=True)
+    with pytest.raises(ServiceError):  # Plain http needs no certificates.
+        client.connect()
+
+
+def test_without_a_variable_the_advice_names_one(
+    locked_registry: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    certs_d(tmp_path, "other.example", monkeypatch)
+    with pytest.raises(ServiceError, match="TLS") as caught:
+        connect(locked_registry.host)
+    assert "set SSL_CERT_FILE to your CA's certificate" in str(caught.value.fix)
+
+
+def test_a_client_certificate_in_certs_d_is_shown(
+    certificate_authority: Callable[[], tuple[Path, Path, Path]], monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    authority, certificate, key = certificate_authority()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(authority))
+    context.load_cert_chain(certificate, key)
+    context.verify_mode = ssl.CERT_REQUIRED
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        host = f"127.0.0.1:{server.server_address[1]}"
+        folder = certs_d(tmp_path, host, monkeypatch)
+        (folder / "ca.crt").write_bytes(authority.read_bytes())
+        monkeypatch.setattr("starfreight.registry.session.BACKOFF_FACTOR", 0.01)
+        with pytest.raises(ServiceError):
+            connect(host)
+        (folder / "client.cert").write_bytes(certificate.read_bytes())
+        (folder / "client.key").write_bytes(key.read_bytes())
+        connect(host)
+        server.shutdown()

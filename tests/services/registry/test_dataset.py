@@ -249,7 +249,7 @@ def test_a_blob_with_other_bytes_is_not_used(
     body: bytes, faulty: Any, fault: Any, repository: str, push_files: Callable[..., str], cache: Path
 ) -> None:
     digest = push_files({"pairs.jsonl": RECORDS})
-    faulty.faults.append(fault("GET", "/blobs/", status=200, body=body))
+    faulty.faults.append(fault("GET", "/blobs/", status=200, body=body, times=2))
     with pytest.raises(GateError, match="bytes with another digest than"):
         locate(faulty.host, repository, digest)
     assert nothing_is_left(cache)
@@ -346,8 +346,7 @@ def test_a_blob_may_lie_elsewhere_and_credentials_do_not_go_there(
     with _Storage(data) as storage, _Storage(b"") as home:
         home.location = f"http://localhost:{storage.server_address[1]}/bucket?signature=1"
         client = client_of(home)
-        client._provider._challenged = True
-        monkeypatch.setattr(client._provider.auth, "get_auth_header", lambda: {"Authorization": "Basic eDp5"})
+        monkeypatch.setattr(client._provider.auth, "start", lambda scopes, long: "Basic eDp5")
         client.pull_blob(descriptor(data), tmp_path / "blob", lambda amount, what=None: None)
         assert "Authorization" in home.asked[0]
         assert "Authorization" not in storage.asked[0]
@@ -396,7 +395,7 @@ def test_only_a_registry_on_this_machine_may_speak_plain_http(
     registry: Any, repository: str, push_files: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     digest = push_files({"pairs.jsonl": RECORDS})
-    monkeypatch.setattr("starfreight.jobs.data.sources.oci_cache.is_local", lambda host: False)
+    monkeypatch.setattr("starfreight.registry.artifact_manifest.is_local", lambda host: False)
     with pytest.raises(ServiceError, match=r"TLS connection to the registry .* is not trusted"):
         locate(registry.host, repository, digest)
 

@@ -260,3 +260,36 @@ def test_netrc_is_not_read(
     pull(client, tmp_path)
     assert home.authorizations == [BASIC]
     assert not elsewhere.authorizations
+
+
+ADDRESSES = (
+    "http://[", "http://[::1", "http://h:99999/", "http://h:-1/", "http://h:x/", "http://h:1:2/", "http://a..b/",
+    "http://" + "a" * 64 + ".b/", "http://.../", "http://[]/", "http://[v1.x", "http://*/", "http:///x",
+    "//[", "http://user:pw@[/", "ftp://h/", "javascript:1", "http://\u2100.example/".encode().decode("latin-1"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+@pytest.mark.parametrize("place", ["redirection", "blob", "realm", "upload"])
+def test_an_address_that_no_library_can_parse_is_one_error(
+    place: str, address: str, home: Listener, tmp_path: Path, impatient: None
+) -> None:
+    answers: dict[str, Answer] = {
+        "redirection": (302, {"Location": address}, b""),
+        "blob": (307, {"Location": address}, b""),
+        "realm": (401, {"WWW-Authenticate": f'Bearer realm="{address}"'}, b""),
+        "upload": (202, {"Location": address}, b""),
+    }
+    home.answer = lambda path, authorization: (
+        (404, {}, b"") if place == "upload" and "/uploads/" not in path else answers[place]
+    )
+    with pytest.raises(ServiceError) as caught:
+        if place == "blob":
+            pull(reader(home.host), tmp_path)
+        elif place == "upload":
+            writer(home.host).upload(_Memory(), DESCRIPTOR, lambda amount, what=None: None)
+        else:
+            reader(home.host).get_manifest("1.0", "text/plain")
+    assert caught.value.exit_code == 4
+    assert home.host in str(caught.value.where)
+    assert not list(tmp_path.iterdir())

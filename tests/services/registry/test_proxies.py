@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from listeners import BASIC, BLOB, Listener, basic, bearer, pull, trust, writer
+from listeners import BASIC, BLOB, PASSWORD, Listener, basic, bearer, pull, trust, writer
 
 from starfreight.console import Console
 from starfreight.errors import ServiceError
@@ -34,6 +34,31 @@ def test_a_proxy_does_not_see_the_credentials_for_a_registry_over_plain_http(
     assert not proxy.authorizations
     proxy.answer = lambda path, authorization: (200, {}, BLOB)
     pull(writer("registry.example.org"), tmp_path)  # Without credentials, a proxy is fine.
+
+
+def test_a_proxy_does_not_see_an_identity_token_in_a_body(
+    listen: Callable[[str], Listener], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy = listen("127.0.0.1")
+    proxy.answer = bearer("http://registry.example.org/token")
+    monkeypatch.setenv("http_proxy", f"http://{proxy.host}")
+    monkeypatch.setenv("STARFREIGHT_REGISTRY_USERNAME", "<token>")
+    monkeypatch.setenv("STARFREIGHT_REGISTRY_PASSWORD", PASSWORD)
+    with pytest.raises(ServiceError, match="would read the credentials"):
+        writer("registry.example.org").connect()
+    assert proxy.asked == ["GET http://registry.example.org/v2/"]
+    assert not proxy.authorizations
+
+
+def test_a_proxy_that_is_not_there_is_named(
+    monkeypatch: pytest.MonkeyPatch, free_port: Callable[[], int], impatient: None
+) -> None:
+    monkeypatch.setenv("http_proxy", f"http://user:hidden-word@127.0.0.1:{free_port()}")
+    with pytest.raises(
+        ServiceError, match=r"registry\.example\.org through the proxy 127\.0\.0\.1"
+    ) as caught:
+        writer("registry.example.org").connect()
+    assert "hidden-word" not in str(caught.value)
 
 
 def test_a_registry_on_this_machine_is_used_without_a_proxy(

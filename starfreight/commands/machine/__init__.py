@@ -1,0 +1,1 @@
+"""Checks of this machine: each finds one thing, or names the command that gets it."""

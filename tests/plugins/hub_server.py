@@ -1,0 +1,153 @@
+"""A model hub that takes uploads: the requests of ``huggingface_hub`` 1.x for a commit, by Git LFS.
+
+    with HubServer() as hub:
+        run(env={"HF_ENDPOINT": hub.address, "HF_TOKEN": TOKEN})
+        hub.repositories["acme/coder"]["README.md"]
+
+Source: ``huggingface_hub`` (``hf_api.py``, ``_commit_api.py``, ``lfs.py``) and the Git LFS specification.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
+
+TOKEN = "hf_this_is_a_secret"
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+class HubServer(ThreadingHTTPServer):
+    """A running hub.
+
+    ``asked`` lists the requests; ``refuse`` returns a status to answer a request with, or 0.
+    """
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.repositories: dict[str, dict[str, bytes]] = {}
+        self.private: set[str] = set()
+        self.objects: dict[str, bytes] = {}
+        self.asked: list[str] = []
+        self.refuse: Callable[[str, str], int] = lambda method, path: 0
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        return self
+
+    def __exit__(self, *arguments: object) -> None:
+        self.shutdown()
+        self.server_close()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A connection that was broken on purpose is nothing to report."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: HubServer
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+    def _serve(self) -> None:
+        path = self.path.partition("?")[0]
+        self.server.asked.append(f"{self.command} {path}")
+        length = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(length)
+        if status := self.server.refuse(self.command, path):
+            self._answer(status, {"error": "refused"})
+            return
+        if not path.startswith("/store/") and self.headers.get("Authorization") != f"Bearer {TOKEN}":
+            self._answer(401, {"error": "Invalid username or password."})
+            return
+        for method, pattern, answer in _ADDRESSES:
+            if self.command == method and (found := re.fullmatch(pattern, path)):
+                answer(self, found, body)
+                return
+        self._answer(404, {"error": "not found"})
+
+    def _create(self, found: re.Match[str], body: bytes) -> None:
+        asked = json.loads(body)
+        name = f"{asked.get('organization') or 'pilot'}/{asked['name']}"
+        if name in self.server.repositories:
+            self._answer(409, {"error": "exists", "url": f"{self.server.address}/{name}"})
+            return
+        self.server.repositories[name] = {}
+        if asked.get("private") or asked.get("visibility") == "private":
+            self.server.private.add(name)
+        self._answer(200, {"url": f"{self.server.address}/{name}", "id": name})
+
+    def _preupload(self, found: re.Match[str], body: bytes) -> None:
+        files = [
+            {
+                "path": each["path"],
+                "uploadMode": "lfs" if each["path"].endswith(".gguf") else "regular",
+                "shouldIgnore": False,
+            }
+            for each in json.loads(body)["files"]
+        ]
+        self._answer(200, {"files": files})
+
+    def _batch(self, found: re.Match[str], body: bytes) -> None:
+        objects = []
+        for each in json.loads(body)["objects"]:
+            wanted = {"oid": each["oid"], "size": each["size"]}
+            if each["oid"] not in self.server.objects:
+                wanted["actions"] = {"upload": {"href": f"{self.server.address}/store/{each['oid']}"}}
+            objects.append(wanted)
+        self._answer(200, {"transfer": "basic", "objects": objects})
+
+    def _store(self, found: re.Match[str], body: bytes) -> None:
+        if hashlib.sha256(body).hexdigest() != found[1]:
+            self._answer(400, {"error": "digest"})
+            return
+        self.server.objects[found[1]] = body
+        self._answer(200, {})
+
+    def _commit(self, found: re.Match[str], body: bytes) -> None:
+        files = dict(self.server.repositories[found[1]])
+        for line in body.splitlines():
+            entry = json.loads(line)
+            value = entry["value"]
+            if entry["key"] == "file":
+                files[value["path"]] = base64.b64decode(value["content"])
+            elif entry["key"] == "lfsFile":
+                files[value["path"]] = self.server.objects[value["oid"]]
+        self.server.repositories[found[1]] = files
+        url = f"{self.server.address}/{found[1]}/commit/{COMMIT}"
+        self._answer(200, {"success": True, "commitOid": COMMIT, "commitUrl": url, "hookOutput": ""})
+
+    def _valid(self, found: re.Match[str], body: bytes) -> None:
+        self._answer(200, {"errors": [], "warnings": []})
+
+    def _answer(self, status: int, data: object) -> None:
+        body = json.dumps(data).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_GET = do_HEAD = do_POST = do_PUT = _serve
+
+
+_ADDRESSES = (
+    ("POST", "/api/repos/create", _Handler._create),
+    ("POST", "/api/validate-yaml", _Handler._valid),
+    ("POST", "/api/models/([^/]+/[^/]+)/preupload/main", _Handler._preupload),
+    ("POST", r"/([^/]+/[^/]+)\.git/info/lfs/objects/batch", _Handler._batch),
+    ("PUT", "/store/([0-9a-f]{64})", _Handler._store),
+    ("POST", "/api/models/([^/]+/[^/]+)/commit/main", _Handler._commit),
+)
