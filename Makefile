@@ -12,8 +12,12 @@ S3_SERVER := moto[server]==5.2.5
 quickstart: $(VENV)/train.stamp
 	$(BIN)/starfreight quickstart
 
+# These use all cores, or one Docker Engine. All other tests run side by side, a file at a time.
+ALONE := tests/containers tests/cluster tests/jobs/train tests/packager/press tests/services/line
+
 test: $(VENV)/dev.stamp
-	$(BIN)/pytest $(PYTEST_OPTIONS)
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile $(ALONE:%=--ignore=%) $(PYTEST_OPTIONS) tests; \
+	first=$$?; $(BIN)/pytest $(PYTEST_OPTIONS) $(ALONE) && exit $$first
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
