@@ -15,7 +15,6 @@ from starfreight.console import Console, human_count
 from starfreight.errors import GateError, InputError, ServiceError
 from starfreight.package import Attachment, Descriptor
 from starfreight.packager.registry.release_tags import (
-    ListingClient,
     is_evidence_tag,
     missing_tag,
     release_tags,
@@ -28,6 +27,7 @@ from starfreight.packager.registry.remote_manifest import (
     fallback_tag,
     read_remote,
 )
+from starfreight.registry.client import RegistryClient
 from starfreight.registry.publishing import PublishingClient
 from starfreight.registry.reference import (
     DigestReference,
@@ -120,9 +120,9 @@ def copy_release(
     goal = parse_destination(target)
     if isinstance(origin, TagReference) and str(origin) == str(goal):
         raise InputError("Source and target are the same.", where=target, fix="name another target")
-    reader = ListingClient(origin, insecure=insecure_source)
+    reader = RegistryClient(origin, insecure=insecure_source)
     reader.connect()
-    tagged = _tagged(reader, origin, goal, one_tag=one_tag)
+    tagged = _tagged(reader, origin, goal, one_tag=one_tag, insecure=insecure_source)
     contents = _collect(reader, tuple(tagged.values()), origin)
     signatures = _cosign_tags(reader, contents, origin)
     contents.manifests.update({each.digest: each for each in signatures.values()})
@@ -158,7 +158,12 @@ def copy_release(
 
 
 def _tagged(
-    reader: ListingClient, origin: TagReference | DigestReference, goal: TagReference, *, one_tag: bool
+    reader: RegistryClient,
+    origin: TagReference | DigestReference,
+    goal: TagReference,
+    *,
+    one_tag: bool,
+    insecure: bool,
 ) -> dict[str, RemoteManifest]:
     """Manifests by their tag in the target, the plain one last."""
     if isinstance(origin, DigestReference):
@@ -177,12 +182,12 @@ def _tagged(
         if found is not None:
             tagged[goal.tag + name.removeprefix(origin.tag)] = found
     if not tagged:
-        raise missing_tag(origin)
+        raise missing_tag(origin, insecure=insecure)
     return tagged
 
 
 def _collect(
-    reader: ListingClient, roots: tuple[RemoteManifest, ...], origin: TagReference | DigestReference
+    reader: RegistryClient, roots: tuple[RemoteManifest, ...], origin: TagReference | DigestReference
 ) -> _Contents:
     """Follow indexes and lists of referrers."""
     contents, where = _Contents(), f"{origin.host}/{origin.repository}"
@@ -221,7 +226,7 @@ def _collect(
 
 
 def _cosign_tags(
-    reader: ListingClient, contents: _Contents, origin: TagReference | DigestReference
+    reader: RegistryClient, contents: _Contents, origin: TagReference | DigestReference
 ) -> dict[str, RemoteManifest]:
     """Evidence at the tags of cosign 2: ``sha256-<hex>.sig``."""
     digests = {fallback_tag(digest) for digest in contents.manifests}
@@ -236,7 +241,7 @@ def _cosign_tags(
 
 
 def _copy_blobs(
-    reader: ListingClient,
+    reader: RegistryClient,
     writer: PublishingClient,
     contents: _Contents,
     origin: TagReference | DigestReference,

@@ -148,7 +148,7 @@ def plan_deletion(
     if not doomed and client.manifest_digest(target.tag, ACCEPT) is not None:
         doomed = (target.tag,)
     if not doomed:
-        raise missing_tag(target)
+        raise missing_tag(target, insecure=insecure)
     listed = client.tags()
     names = [
         *doomed,

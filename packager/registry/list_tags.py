@@ -8,8 +8,9 @@ from typing import Any
 
 from starfreight.console import Console, human_count
 from starfreight.errors import GateError, InputError
-from starfreight.packager.registry.release_tags import ListingClient, is_evidence_tag, parse_repository
+from starfreight.packager.registry.release_tags import is_evidence_tag, parse_repository
 from starfreight.packager.registry.remote_manifest import RemoteManifest, read_remote
+from starfreight.registry.client import RegistryClient
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def list_tags(repository: str, *, insecure: bool, console: Console) -> TagList:
         ServiceError: the registry cannot be reached, refuses, or keeps failing.
     """
     reference = parse_repository(repository)
-    client = ListingClient(reference, insecure=insecure)
+    client = RegistryClient(reference, insecure=insecure)
     client.connect()
     names = client.tags()
     if names is None:
@@ -95,7 +96,7 @@ def list_tags(repository: str, *, insecure: bool, console: Console) -> TagList:
         )
     found: dict[str, RemoteManifest] = {}
     unreadable = []
-    shown = [name for name in names if not is_evidence_tag(name)]
+    shown = sorted(name for name in names if not is_evidence_tag(name))
     with console.progress("Reading", total=len(shown), unit="tags") as advance:
         for name in shown:
             try:

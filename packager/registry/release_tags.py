@@ -5,49 +5,12 @@ from __future__ import annotations
 import itertools
 import re
 from typing import Protocol
-from urllib.parse import urljoin
 
-from starfreight.errors import InputError, ServiceError
+from starfreight.errors import InputError
 from starfreight.quantization import Quantization
-from starfreight.registry.client import RegistryClient
-from starfreight.registry.origins import origin_of
 from starfreight.registry.reference import SUFFIXES, TagReference, parse_tag_reference
-from starfreight.strict_json import strict_loads
 
-MAX_TAGS = 100_000
-_PAGE = 1000
-_LINK = re.compile(r'\s*<([^>]{1,2000})>\s*;\s*rel="?next"?\s*')
 _EVIDENCE_TAG = re.compile(r"sha256-[0-9a-f]{64}(\.(sig|att|sbom))?")
-_TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
-_REFUSALS = (401, 403, 404, 405)
-
-
-class ListingClient(RegistryClient):
-    """Read access to one repository, with its list of tags."""
-
-    def tags(self) -> tuple[str, ...] | None:
-        """The tags in the registry's order; ``None`` if the registry does not list them for us.
-
-        Raises:
-            ServiceError: unreachable, or an answer that is not a list of tags.
-        """
-        url = self._provider.url(f"tags/list?n={_PAGE}")
-        found: dict[str, None] = {}
-        for _ in range(MAX_TAGS // _PAGE + 1):
-            response = self._ask("listing tags", url, "GET")
-            if response.status_code in _REFUSALS:
-                return None
-            if response.status_code != 200:
-                raise self._refused(response, "listing tags")
-            found |= dict.fromkeys(_names(response.content, self._host))
-            following = _LINK.match(response.headers.get("Link", ""))
-            if following is None:
-                break
-            target = urljoin(url, following[1])
-            if origin_of(target) != origin_of(url) or target == url:
-                break  # Another server's list, or a list without an end.
-            url = target
-        return tuple(found)
 
 
 class TagReader(Protocol):
@@ -106,24 +69,11 @@ def parse_repository(text: str) -> TagReference:
     return parse_tag_reference(f"{text}:latest")
 
 
-def missing_tag(reference: TagReference) -> InputError:
+def missing_tag(reference: TagReference, *, insecure: bool) -> InputError:
     """The error for a tag that does not exist."""
+    option = "--insecure " if insecure else ""
     return InputError(
         "The registry has no such tag, or does not show it to you.",
         where=str(reference),
-        fix=f"see its tags: starfreight package list {reference.host}/{reference.repository}",
+        fix=f"see its tags: starfreight package list {option}{reference.host}/{reference.repository}",
     )
-
-
-def _names(data: bytes, host: str) -> list[str]:
-    try:
-        names = strict_loads(data)["tags"] or []
-        if len(names) > MAX_TAGS or not all(isinstance(name, str) and _TAG.fullmatch(name) for name in names):
-            raise ValueError
-        return list(names)
-    except (ValueError, KeyError, TypeError):
-        raise ServiceError(
-            "The registry's list of tags is malformed.",
-            where=host,
-            fix="check that the address belongs to a registry",
-        ) from None

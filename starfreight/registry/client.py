@@ -18,6 +18,7 @@ from starfreight.package import Descriptor
 from starfreight.registry.failures import refusal, unreachable
 from starfreight.registry.provider import Provider
 from starfreight.registry.reference import RepositoryReference
+from starfreight.registry.tag_list import MAX_TAGS, PAGE, REFUSALS, names_in, next_page
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -153,6 +154,26 @@ class RegistryClient:
             f"reading the referrers of {digest}", self._provider.url(f"referrers/{digest}"), "GET"
         )
         return response.content if response.status_code == 200 else None
+
+    def tags(self) -> tuple[str, ...] | None:
+        """The repository's tags in the registry's order; ``None`` if it does not list them for us.
+
+        Raises:
+            ServiceError: unreachable, or an answer that is not a list of tags.
+        """
+        url: str | None = self._provider.url(f"tags/list?n={PAGE}")
+        found: dict[str, None] = {}
+        for _ in range(MAX_TAGS // PAGE + 1):
+            if url is None:
+                break
+            response = self._ask("listing tags", url, "GET")
+            if response.status_code in REFUSALS:
+                return None
+            if response.status_code != 200:
+                raise self._refused(response, "listing tags")
+            found |= dict.fromkeys(names_in(response.content, self._host))
+            url = next_page(response, url)
+        return tuple(found)
 
     def pull_blob(self, descriptor: Descriptor, to: Path, advance: Advance) -> None:
         """Download a blob into a directory that is discarded after an error.

@@ -102,15 +102,6 @@ class PublishingClient(BlobUploadClient):
             return False
         raise self._refused(response, doing)
 
-    def tags(self) -> tuple[str, ...] | None:
-        """The repository's tags; ``None`` if the registry does not list them."""
-        found: list[str] | None = None
-        for page in self._pages("listing the tags", self._provider.url("tags/list?n=1000")):
-            listed = page.get("tags")
-            # An empty repository has none, or null.
-            found = [*(found or ()), *(listed if isinstance(listed, list) else ())]
-        return None if found is None else tuple(tag for tag in found if isinstance(tag, str))
-
     def listed_referrers(self, digest: str) -> frozenset[str] | None:
         """The digests in the registry's own list of a manifest's referrers.
 

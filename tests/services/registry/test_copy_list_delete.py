@@ -24,9 +24,10 @@ from starfreight.packager.registry import publish
 from starfreight.packager.registry.copy_release import Copied, copy_release
 from starfreight.packager.registry.delete_tags import Deleted, DeletionUnsupported, carry_out, plan_deletion
 from starfreight.packager.registry.list_tags import list_tags
-from starfreight.packager.registry.release_tags import ListingClient, parse_repository
+from starfreight.packager.registry.release_tags import parse_repository
 from starfreight.packager.registry.remote_manifest import ACCEPT, attached, parse_remote
 from starfreight.registry import parse_reference
+from starfreight.registry.client import RegistryClient
 from starfreight.registry.manifests import build_attachment, descriptor_for
 from starfreight.registry.publishing import PublishingClient
 from starfreight.registry.referrers import attach
@@ -76,8 +77,8 @@ def delete(reference: str, console: Console, **options: Any) -> Deleted:
     return carry_out(client, plan, console)
 
 
-def listing(repository: str) -> ListingClient:
-    return ListingClient(parse_repository(repository), insecure=True)
+def listing(repository: str) -> RegistryClient:
+    return RegistryClient(parse_repository(repository), insecure=True)
 
 
 def evidence_of(repository: str, digest: str) -> set[str]:
