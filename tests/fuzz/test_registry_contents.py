@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from starfreight.base_artifact import read_base_manifest
 from starfreight.jobs.data.push.rewrite_recipe import replace_values
-from starfreight.packager.registry.release_tags import _names
 from starfreight.packager.registry.remote_manifest import parse_remote
 from starfreight.packager.serve.byte_ranges import parse_range
 from starfreight.packager.serve.listen_address import known_names, parse_listen
 from starfreight.registry.media_types import OCI_MANIFEST
+from starfreight.registry.tag_list import names_in
 
 BLOB = {"mediaType": "a/b", "digest": "sha256:" + "0" * 64, "size": 1}
 MANIFEST = {
@@ -49,7 +49,7 @@ def test_a_manifest_of_changed_values(data: bytes) -> None:
 @fuzz
 @given(changed_json({"name": "a/b", "tags": ["1.0", "latest"]}))
 def test_a_list_of_tags_of_changed_values(data: bytes) -> None:
-    holds(lambda: _names(data, "here"))
+    holds(lambda: names_in(data, "here"))
 
 
 @fuzz
