@@ -99,6 +99,7 @@ def _folders(reference: DigestReference) -> tuple[Path, Path]:
 
 def _fetch(reference: DigestReference, weights: bool, folder: Path) -> None:
     from starfreight.registry.client import RegistryClient
+    from starfreight.registry.fetch_blob import fetch_blob
 
     data, insecure = fetch_manifest(reference, OCI_MANIFEST)
     files = read_base_manifest(data, str(reference))
@@ -119,7 +120,7 @@ def _fetch(reference: DigestReference, weights: bool, folder: Path) -> None:
     client = RegistryClient(reference, insecure=insecure)
     with Console().progress("Fetching the base model", total=total, unit="B") as advance:
         for name, blob in files.items():
-            client.pull_blob(blob, folder / name, advance)
+            fetch_blob(client, blob, folder / name, advance, keep_partial=False)
 
 
 def read_base_manifest(data: bytes, where: str) -> dict[str, Descriptor]:

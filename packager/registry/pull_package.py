@@ -112,10 +112,12 @@ class _Pull:
 
     def manifests(self, package: Package, descriptor: Descriptor) -> None:
         """Bring every manifest of a package."""
+        from starfreight.registry.fetch_blob import fetch_blob
+
         if descriptor.size > _LARGEST_EVIDENCE:
             raise self._incomplete(f"is announced with {descriptor.size:,} bytes")
         staged = self.staging / "manifests"
-        self._client.pull_blob(descriptor, staged, lambda amount, what=None: None)
+        fetch_blob(self._client, descriptor, staged, lambda amount, what=None: None, keep_partial=False)
         try:
             texts = strict_loads(staged.read_bytes())
         except ValueError:

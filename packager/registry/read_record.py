@@ -65,9 +65,11 @@ def _manifests(package: Package) -> frozenset[str]:
 
 
 def _read(client: RegistryClient, blob: Descriptor, where: str) -> Package:
+    from starfreight.registry.fetch_blob import fetch_blob
+
     with tempfile.TemporaryDirectory(prefix="starfreight-") as name:
         folder = Path(name)
-        client.pull_blob(blob, folder / PACKAGE_FILE, lambda amount, what=None: None)
+        fetch_blob(client, blob, folder / PACKAGE_FILE, lambda amount, what=None: None, keep_partial=False)
         try:
             return Package.load(folder)
         except InputError as error:

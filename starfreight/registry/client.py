@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 
 import requests
 
-from starfreight.console import Advance
 from starfreight.errors import GateError, ServiceError
 from starfreight.files import sha256_bytes
 from starfreight.package import Descriptor
@@ -174,15 +172,6 @@ class RegistryClient:
             found |= dict.fromkeys(names_in(response.content, self._host))
             url = next_page(response, url)
         return tuple(found)
-
-    def pull_blob(self, descriptor: Descriptor, to: Path, advance: Advance) -> None:
-        """Download a blob into a directory that is discarded after an error.
-
-        Arguments and errors as for :func:`starfreight.registry.fetch_blob.fetch_blob`.
-        """
-        from starfreight.registry.fetch_blob import fetch_blob
-
-        fetch_blob(self, descriptor, to, advance, keep_partial=False)
 
     def open_blob(self, descriptor: Descriptor, headers: Mapping[str, str]) -> requests.Response:
         """Request a blob; the caller reads and closes the answer.

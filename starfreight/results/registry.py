@@ -22,6 +22,7 @@ from starfreight.files import canonical_json, open_regular, sha256_bytes, write_
 from starfreight.package import Descriptor
 from starfreight.registry.client import RegistryClient
 from starfreight.registry.failures import speaks_no_tls
+from starfreight.registry.fetch_blob import fetch_blob
 from starfreight.registry.manifests import MAX_MANIFEST_BYTES, descriptor_for, descriptor_json
 from starfreight.registry.media_types import OCI_MANIFEST
 from starfreight.registry.publishing import PublishingClient
@@ -59,7 +60,7 @@ class RegistryResults:
         config, layers = _read_manifest(data, where)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "index"
-            self._client.pull_blob(config, path, _ignore)
+            fetch_blob(self._client, config, path, _ignore, keep_partial=False)
             index = read_index(path.read_bytes(), where)
         if missing := {one.digest for one in index.contents()} - layers:
             raise _invalid(f"lacks the layer {min(missing)}", where)
@@ -70,7 +71,7 @@ class RegistryResults:
         if file.size == 0:
             _write_empty(file, to)
             return
-        self._client.pull_blob(_descriptor(file), to, advance)
+        fetch_blob(self._client, _descriptor(file), to, advance, keep_partial=False)
 
     def put(self, index: ResultIndex, folder: Path, names: Sequence[str], advance: Advance) -> str:
         """See :meth:`ResultsStore.put`."""

@@ -20,6 +20,7 @@ from starfreight.images.push import _follow, _read_back, push_image
 from starfreight.images.sbom import MEDIA_TYPE, make_sbom
 from starfreight.package import Descriptor
 from starfreight.registry import parse_tag_reference
+from starfreight.registry.fetch_blob import fetch_blob
 from starfreight.registry.media_types import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
 from starfreight.registry.publishing import PublishingClient
 
@@ -80,7 +81,7 @@ def test_the_bill_hangs_on_the_pushed_manifest(
     assert manifest["subject"] == {"mediaType": DOCKER_MANIFEST, "digest": digest, "size": len(subject)}
     (layer,) = manifest["layers"]
     blob = Descriptor(media_type=layer["mediaType"], digest=layer["digest"], size=layer["size"])
-    client.pull_blob(blob, tmp_path / "bill.json", lambda amount, what=None: None)
+    fetch_blob(client, blob, tmp_path / "bill.json", lambda amount, what=None: None, keep_partial=False)
     assert (tmp_path / "bill.json").read_bytes() == make_sbom(engine, remembered)
 
 

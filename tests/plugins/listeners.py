@@ -14,6 +14,7 @@ from starfreight.files import sha256_bytes
 from starfreight.package import Descriptor
 from starfreight.registry import DigestReference, TagReference
 from starfreight.registry.client import RegistryClient
+from starfreight.registry.fetch_blob import fetch_blob
 from starfreight.registry.publishing import PublishingClient
 
 USERNAME, PASSWORD = "pilot", "for the registry only"
@@ -98,4 +99,4 @@ def writer(host: str) -> PublishingClient:
 
 
 def pull(client: RegistryClient, to: Path) -> None:
-    client.pull_blob(DESCRIPTOR, to / "blob", lambda amount, what=None: None)
+    fetch_blob(client, DESCRIPTOR, to / "blob", lambda amount, what=None: None, keep_partial=False)

@@ -56,16 +56,17 @@ def _fetch_layers(
     reference: DigestReference, layers: tuple[Layer, ...], folder: Path, insecure: bool, advance: Advance
 ) -> None:
     from starfreight.registry.client import RegistryClient
+    from starfreight.registry.fetch_blob import fetch_blob
 
     client = RegistryClient(reference, insecure=insecure)
     for layer in layers:
         if layer.name is not None:
-            client.pull_blob(layer.blob, folder / layer.name, advance)
+            fetch_blob(client, layer.blob, folder / layer.name, advance, keep_partial=False)
             continue
         # Beside the directory, where it cannot collide with a file of the artifact.
         archive = folder.with_name(f"{PARTIAL_PREFIX}tar-{folder.name}")
         try:
-            client.pull_blob(layer.blob, archive, advance)
+            fetch_blob(client, layer.blob, archive, advance, keep_partial=False)
             unpack(archive, folder, f"{reference}, layer {layer.blob.digest}")
         finally:
             archive.unlink(missing_ok=True)

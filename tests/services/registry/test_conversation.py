@@ -20,6 +20,7 @@ from starfreight.files import sha256_bytes
 from starfreight.package import Descriptor
 from starfreight.registry import DigestReference, TagReference
 from starfreight.registry.client import RegistryClient
+from starfreight.registry.fetch_blob import fetch_blob
 from starfreight.registry.media_types import OCI_MANIFEST
 from starfreight.registry.publishing import PublishingClient
 
@@ -51,7 +52,7 @@ def push(server: TokenServer, name: str = "team/coder") -> PublishingClient:
 def read(server: TokenServer, to: Path, name: str = "team/coder") -> None:
     client = RegistryClient(DigestReference(server.host, name, DESCRIPTOR.digest), insecure=True)
     assert client.get_manifest("1.0", OCI_MANIFEST) == MANIFEST
-    client.pull_blob(DESCRIPTOR, to / "blob", advance)
+    fetch_blob(client, DESCRIPTOR, to / "blob", advance, keep_partial=False)
     assert (to / "blob").read_bytes() == BLOB
 
 

@@ -26,6 +26,7 @@ from starfreight.package import Descriptor
 from starfreight.recipe import Data
 from starfreight.registry import parse_digest_reference
 from starfreight.registry.client import RegistryClient
+from starfreight.registry.fetch_blob import fetch_blob
 from starfreight.registry.session import MAX_ANSWER_BYTES
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -319,8 +320,12 @@ def test_a_download_that_breaks_off_is_begun_anew_and_counted_once(tmp_path: Pat
     data = hashlib.shake_256(b"x").digest(3 << 20)
     counted: list[float] = []
     with _Storage(data, cuts=2) as server:
-        client_of(server).pull_blob(
-            descriptor(data), tmp_path / "blob", lambda amount, what=None: counted.append(amount)
+        fetch_blob(
+            client_of(server),
+            descriptor(data),
+            tmp_path / "blob",
+            lambda amount, what=None: counted.append(amount),
+            keep_partial=False,
         )
         assert len(server.asked) == 3
         server.shutdown()
@@ -334,7 +339,13 @@ def test_a_download_that_always_breaks_off_leaves_nothing(tmp_path: Path) -> Non
     data = b"x" * 10_000
     with _Storage(data, cuts=99) as server:
         with pytest.raises(ServiceError, match="cannot be reached"):
-            client_of(server).pull_blob(descriptor(data), tmp_path / "blob", lambda amount, what=None: None)
+            fetch_blob(
+                client_of(server),
+                descriptor(data),
+                tmp_path / "blob",
+                lambda amount, what=None: None,
+                keep_partial=False,
+            )
         server.shutdown()
     assert not list(tmp_path.iterdir())
 
@@ -347,7 +358,9 @@ def test_a_blob_may_lie_elsewhere_and_credentials_do_not_go_there(
         home.location = f"http://localhost:{storage.server_address[1]}/bucket?signature=1"
         client = client_of(home)
         monkeypatch.setattr(client._provider.auth, "start", lambda scopes, long: "Basic eDp5")
-        client.pull_blob(descriptor(data), tmp_path / "blob", lambda amount, what=None: None)
+        fetch_blob(
+            client, descriptor(data), tmp_path / "blob", lambda amount, what=None: None, keep_partial=False
+        )
         assert "Authorization" in home.asked[0]
         assert "Authorization" not in storage.asked[0]
         home.shutdown()
@@ -396,7 +409,7 @@ def test_only_a_registry_on_this_machine_may_speak_plain_http(
 ) -> None:
     digest = push_files({"pairs.jsonl": RECORDS})
     monkeypatch.setattr("starfreight.registry.artifact_manifest.is_local", lambda host: False)
-    with pytest.raises(ServiceError, match=r"TLS connection to the registry .* is not trusted"):
+    with pytest.raises(ServiceError, match=r"TLS connection to the registry .* failed"):
         locate(registry.host, repository, digest)
 
 

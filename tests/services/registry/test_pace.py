@@ -20,6 +20,7 @@ from starfreight.files import sha256_bytes
 from starfreight.package import Descriptor
 from starfreight.registry import DigestReference, TagReference
 from starfreight.registry.client import RegistryClient
+from starfreight.registry.fetch_blob import fetch_blob
 from starfreight.registry.pace import LEAST_PACE, MAX_ANSWER_BYTES, PATIENCE, Pace
 from starfreight.registry.publishing import PublishingClient
 from starfreight.registry.session import READ_TIMEOUT
@@ -86,7 +87,7 @@ def reader(server: Drip) -> RegistryClient:
 
 
 def pull(server: Drip, to: Path) -> None:
-    reader(server).pull_blob(DESCRIPTOR, to / "blob", lambda amount, what=None: None)
+    fetch_blob(reader(server), DESCRIPTOR, to / "blob", lambda amount, what=None: None, keep_partial=False)
 
 
 BYTE_AT_A_TIME: dict[str, Callable[[], Pieces]] = {

@@ -92,6 +92,7 @@ def _read(reference: str) -> Mapping[str, str]:
     from starfreight.package import Descriptor
     from starfreight.registry import is_local, parse_digest_reference
     from starfreight.registry.client import RegistryClient
+    from starfreight.registry.fetch_blob import fetch_blob
     from starfreight.registry.media_types import DOCKER_INDEX, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
 
     parsed = parse_digest_reference(reference)
@@ -108,7 +109,7 @@ def _read(reference: str) -> Mapping[str, str]:
         raise ValueError("too large")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "config.json"
-        client.pull_blob(descriptor, path, lambda amount, what=None: None)
+        fetch_blob(client, descriptor, path, lambda amount, what=None: None, keep_partial=False)
         labels = json.loads(read_limited(path, _LARGEST, "configuration"))["config"].get("Labels") or {}
     return {str(key): str(value) for key, value in labels.items()}
 
