@@ -90,7 +90,8 @@ def cli() -> None:
         starfreight init my-model   write a recipe of your own
 
     Exit codes: 0 done, 2 usage or recipe error, 3 refused by a gate, 4 an outside service failed,
-    75 a job stopped with its checkpoint written, 130 interrupted, 141 output closed, 1 anything else.
+    71 a GPU failed, 75 a job stopped with its checkpoint written, 130 interrupted, 141 output closed,
+    1 anything else.
 
     Shell completion: eval "$(_STARFREIGHT_COMPLETE=bash_source starfreight)", or zsh_source, fish_source.
     """

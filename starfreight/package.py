@@ -10,6 +10,7 @@ machine that made the package, so the same run gives the same bytes.
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -196,12 +197,12 @@ def no_package(folder: Path) -> InputError:
         return InputError(
             "This is a run, not a package.",
             where=str(folder),
-            fix=f"make its package: starfreight package build {folder}",
+            fix=f"make its package: starfreight package build {shlex.quote(str(folder))}",
         )
     if any((folder / name).exists() for name in ("index.json", "blobs")):
         return InputError(
             f"The package is unfinished or damaged: it has no {PACKAGE_FILE}.",
             where=str(folder),
-            fix="run the starfreight package build that made it again",
+            fix="run the command that made it again: starfreight package build, or package pull",
         )
     return InputError(f"The directory holds no package: no {PACKAGE_FILE}.", where=str(folder), fix=fix)

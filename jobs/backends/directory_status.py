@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,7 +81,7 @@ def status_report(status: JobStatus) -> Report:
     if disk is not None and (status.word != "done" or disk.nearly_full):
         rows.append(("disk", disk.in_words()))
     if not state.running and status.word not in ("done", "prepared"):
-        rows.append(("resume", f"starfreight jobs resume {job.directory}"))
+        rows.append(("resume", f"starfreight jobs resume {shlex.quote(str(job.directory))}"))
     lines = [f"{job.id}: {status.word}", *(f"  {label:9} {text}" for label, text in rows)]
     return Report(data, "\n".join(lines))
 
@@ -96,7 +97,7 @@ def ran_report(statuses: Sequence[JobStatus]) -> Report:
         else:
             lines.append(
                 f"The job is running: {status.state.what}. "
-                f"Next: starfreight jobs status {directory}, logs -f or cancel"
+                f"Next: starfreight jobs status {shlex.quote(str(directory))}, logs -f or cancel"
             )
     return Report({"runs": rows}, "\n".join(lines))
 
@@ -108,7 +109,7 @@ def cancelled_report(job: Job, state: JobState) -> Report:
     kept = f" Kept: {rows['kept']}." if "kept" in rows else ""
     return Report(
         {"run": str(directory), "state": state.what, "exit_code": state.exit_code},
-        f"{directory}: {state.what}.{kept} To resume: starfreight jobs resume {directory}",
+        f"{directory}: {state.what}.{kept} To resume: starfreight jobs resume {shlex.quote(str(directory))}",
     )
 
 

@@ -35,7 +35,7 @@ def check_image_labels(labels: Mapping[str, str], kind: JobKind, reference: str)
             fix=other,
         )
     if not able:
-        can = f"can only {' or '.join(kinds.split())}" if kinds and kinds.split() else "cannot run jobs"
+        can = f"can only {' or '.join(kinds.split())[:200]}" if kinds and kinds.split() else "cannot run jobs"
         raise InputError(
             f"The image cannot do this kind of job, {kind.name}: it is a {name} image, which {can}."
             if kinds is not None

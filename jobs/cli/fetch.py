@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ def fetch_run(
         if fetched.package is not None:
             rows[-1]["package"] = str(fetched.package)
             lines.append(f"Package written to {fetched.package}.")
-            lines[-1] += f" Next: starfreight package verify {fetched.package}"
+            lines[-1] += f" Next: starfreight package verify {shlex.quote(str(fetched.package))}"
     if found.failed:
         lines.append(f"Variants that failed: {', '.join(found.failed)}.")
         lines[-1] += f" Next: starfreight jobs logs {found.failed[0]} --on {where}"

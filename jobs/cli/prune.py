@@ -28,8 +28,8 @@ from starfreight.options import with_console
     help="Only runs in this state (repeatable). [default: done and failed]",
 )  # fmt: skip
 @click.option(
-    "--packages", metavar="DIR", type=click.Path(file_okay=False, path_type=Path), default=Path("packages"),
-    show_default=True, help="Directory of all packages: runs that they name are kept.",
+    "--packages", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path), default=None,
+    help="Directory of all packages: runs that they name are kept. [default: packages]",
 )  # fmt: skip
 @click.option("--force", is_flag=True, help="Also runs that are not finished, or that a package names.")
 @click.option("--yes", is_flag=True, help="Remove the runs. Without it, they are only listed.")
@@ -40,7 +40,7 @@ def prune_runs(
     older_than: str | None,
     keep: int | None,
     states: tuple[str, ...],
-    packages: Path,
+    packages: Path | None,
     force: bool,
     yes: bool,
     console: Console,
@@ -71,5 +71,7 @@ def prune_runs(
             where="option --yes",
             fix="add --older-than, --keep or --state; --keep 0 selects all finished runs",
         )
-    report = open_backend(where or "local", location).prune(rules, packages, console, delete=yes)
+    report = open_backend(where or "local", location).prune(
+        rules, packages or Path("packages"), console, delete=yes
+    )
     console.result(report.data, report.text)

@@ -233,10 +233,14 @@ def _read(pipe: connection.Connection, batches: queue.SimpleQueue[tuple[int, lis
         batches.put(None)
 
 
+class WorkerError(RuntimeError):
+    """The text of an error that cannot be pickled. It may quote the data."""
+
+
 def _portable(error: Exception) -> Exception:
     """Return an error that can be pickled: itself, or its text if a library's error cannot."""
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:
-        return RuntimeError(f"{type(error).__name__}: {error}")
+        return WorkerError(f"{type(error).__name__}: {error}")
     return error

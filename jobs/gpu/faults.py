@@ -119,8 +119,10 @@ def fault_of(error: BaseException) -> GpuFaultWords | None:
     texts = []
     while each is not None and id(each) not in seen:
         seen.add(id(each))
-        # Errors of the recipe, files and services quote other texts, which must not decide.
-        if isinstance(each, RuntimeError):
+        # Errors of the recipe, files and services quote other texts, which must not decide. Those of CUDA are
+        # torch's own, or plain ones.
+        kind = type(each)
+        if kind is RuntimeError or (isinstance(each, RuntimeError) and kind.__module__.startswith("torch")):
             texts.append(str(each))
         each = each.__cause__ or each.__context__
     return gpu_fault("\n".join(texts))

@@ -11,6 +11,8 @@ from starfreight.jobs.metrics.exposition import CONTENT_TYPES, Sample, expositio
 
 JOB = "starfreight"
 _PATIENCE = (5.0, 15.0)
+_WORDS = 200
+"""Bytes of a refusal that are read and shown; a server may send without end."""
 
 
 def check_address(address: str) -> None:
@@ -73,7 +75,10 @@ def push(samples: Iterable[Sample], address: str) -> int:
                     headers={"Content-Type": CONTENT_TYPES["prometheus"]},
                     timeout=_PATIENCE,
                     allow_redirects=False,
+                    stream=True,
                 )
+                said = b"" if answer.ok else next(answer.iter_content(_WORDS), b"")
+                answer.close()
             except requests.RequestException as error:
                 raise ServiceError(
                     f"The Pushgateway does not answer: {type(error).__name__}.",
@@ -83,7 +88,7 @@ def push(samples: Iterable[Sample], address: str) -> int:
             if answer.status_code >= 300:
                 raise ServiceError(
                     f"The Pushgateway answered with status {answer.status_code}: "
-                    f"{' '.join(answer.text[:200].split()) or answer.reason}.",
+                    f"{' '.join(said.decode('utf-8', 'replace').split()) or answer.reason}.",
                     where=where,
                     fix="check the address and the credentials in ~/.netrc",
                 )

@@ -61,6 +61,7 @@ def find_runs(
             size=size,
             busy=running or is_locked(directory),
             packages=packages.get(job.id, ()),
+            recorded=job.status,
         )
 
 
@@ -113,16 +114,24 @@ def is_locked(directory: Path) -> bool:
     return False
 
 
-def remove_run(runs: Path, name: str) -> None:
+def remove_run(runs: Path, name: str, recorded: str) -> None:
     """Removes a run, and the links of jobs to it. An interrupted removal leaves no part under the run's name.
 
+    Args:
+        runs: the directory of all runs.
+        name: of the run.
+        recorded: the status in its record when it was selected.
+
     Raises:
-        InputError: it is a link, or another process has begun to use it.
+        InputError: it is a link, another process has begun to use it, or its job has gone on meanwhile.
         ServiceError: it cannot be removed.
     """
     directory = runs / name
     refuse_link(directory, below=runs)
     with disk_errors(directory), only_one(directory, "working", below=runs):
+        # The removal of the runs before may have taken minutes.
+        if load_job(directory).status != recorded:
+            raise InputError("Its job has gone on meanwhile.", where=str(directory))
         away = Path(tempfile.mkdtemp(prefix=f"{PARTIAL_PREFIX}pruned-", dir=runs))
         directory.rename(away / name)
     with disk_errors(away), open_directory(runs) as all_runs:

@@ -66,7 +66,7 @@ def prune(
         removed, why_kept = False, choice.why_kept
         if delete and choice.remove:
             try:
-                remove_run(runs, choice.run.id)
+                remove_run(runs, choice.run.id, choice.run.recorded)
                 removed = True
             except (StarfreightError, OSError) as error:
                 why_kept = error.what if isinstance(error, StarfreightError) else str(error)

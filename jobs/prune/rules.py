@@ -25,6 +25,7 @@ class RunFound:
         size: bytes on the disk.
         busy: true if a job is running, or a command holds its lock.
         packages: packages that name it and have no other copy of it.
+        recorded: the status in its record, which does not know of lost jobs.
     """
 
     id: str
@@ -34,6 +35,7 @@ class RunFound:
     size: int
     busy: bool = False
     packages: tuple[str, ...] = ()
+    recorded: str = ""
 
 
 @dataclass(frozen=True)

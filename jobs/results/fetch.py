@@ -49,7 +49,7 @@ def fetch_result(
     index = find_result(store, address)
     if index.kind != "run":
         raise InputError(
-            "The address is that of a package, not of a run.",
+            f"The address is that of a {index.kind}, not of a run.",
             where=str(address),
             fix=f"name the run, whose package is fetched with it: {address.place}:{index.name}",
         )

@@ -7,10 +7,14 @@ from pathlib import Path
 from starfreight.console import Console
 from starfreight.errors import GateError
 from starfreight.jobs.kinds.interface import JobKind
-from starfreight.jobs.kinds.table import load_job
+from starfreight.jobs.kinds.table import kind_of, load_job
 from starfreight.results.address import Place
 from starfreight.results.receive import receive
 from starfreight.results.table import open_store
+
+_NO_RUNS = ("packages",)
+"""Names of other directories on a volume, whatever a result calls itself."""
+_FIX = "use another address for this recipe's results, and run the job again"
 
 
 def restore(place: Place, name: str, kind: JobKind, runs: Path, console: Console) -> Path | None:
@@ -36,11 +40,11 @@ def restore(place: Place, name: str, kind: JobKind, runs: Path, console: Console
     index = store.find(name)
     if index is None or _has_begun(runs / index.name, kind):
         return None
-    if index.kind != "run":
+    if index.kind != "run" or index.name in _NO_RUNS:
         raise GateError(
-            f"The result {name} is a {index.kind}, not a run.",
+            f"The result {name} is {'not a run' if index.kind == 'run' else f'a {index.kind}, not a run'}.",
             where=str(place),
-            fix="use another address for this recipe's results",
+            fix=_FIX,
         )
 
     def check(directory: Path) -> None:
@@ -49,13 +53,18 @@ def restore(place: Place, name: str, kind: JobKind, runs: Path, console: Console
             raise GateError(
                 f"The result {name} does not match its record.",
                 where=str(place),
-                fix="use another address for this recipe's results, and run the job again",
+                fix=_FIX,
             )
 
     console.note(f"Taking the run {index.name} from {place}")
     runs.mkdir(parents=True, exist_ok=True)
-    # A directory whose job has not begun holds nothing but prepared inputs.
-    return receive(store, index, runs, console, check, may_replace=lambda directory: True)
+    return receive(store, index, runs, console, check, may_replace=lambda one: _is_only_prepared(one, kind))
+
+
+def _is_only_prepared(directory: Path, kind: JobKind) -> bool:
+    """True for a directory with nothing but prepared inputs; the record comes last."""
+    found = kind_of(directory)
+    return found is None or found.name == kind.name
 
 
 def _has_begun(directory: Path, kind: JobKind) -> bool:

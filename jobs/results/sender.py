@@ -103,7 +103,8 @@ class Sender:
 
     def _watch(self) -> None:
         while not self._over.wait(self._interval):
-            with contextlib.suppress(OSError):  # The job may be deleting a checkpoint just now.
+            # The job may be deleting a checkpoint just now.
+            with contextlib.suppress(OSError, StarfreightError):
                 now = state_of(self._kind, self._run)
                 if now == self._seen:
                     continue

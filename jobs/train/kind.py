@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -101,7 +102,8 @@ class TrainKind:
 
     def next_step(self, directory: Path) -> str:
         """See :meth:`JobKind.next_step`."""
-        return f"Adapter written to {directory}/adapter. Next: starfreight package build {directory}"
+        run = shlex.quote(str(directory))
+        return f"Adapter written to {directory}/adapter. Next: starfreight package build {run}"
 
     def pod_resources(self, recipe: Recipe, folder: Path) -> PodResources:
         """See :func:`starfreight.jobs.planning.pod.plan_pod`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -68,5 +69,6 @@ def build_package_command(
     built = build_package(folder, out, base, console, quantize, skip_loss_check=no_loss_check)
     console.result(
         {"package": str(out), **summary(built, out)},
-        f"Package written to {out}. Next: starfreight publish {out} HOST/NAMESPACE/NAME:TAG",
+        f"Package written to {out}. "
+        f"Next: starfreight publish {shlex.quote(str(out))} HOST/NAMESPACE/NAME:TAG",
     )

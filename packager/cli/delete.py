@@ -46,7 +46,10 @@ def delete_command(
         console.note(plan.as_text())
         try:
             agreed = click.confirm("Delete?", err=True)
-        except click.Abort:  # The end of the input: nobody answers.
+        except click.Abort as abort:
+            if isinstance(abort.__context__, KeyboardInterrupt):
+                raise KeyboardInterrupt from None
+            click.echo(err=True)  # The end of the input: nobody answers.
             agreed = False
         if not agreed:
             raise InputError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -36,5 +37,5 @@ def export_command(package: Path, directory: Path, variants: tuple[str, ...], co
     console.result(
         {"directory": str(directory), "files": list(written.names), "size": written.size},
         f"Wrote {len(written.names)} files to {directory} ({human_count(written.size, 'B')}).\n"
-        f"Next: ollama create NAME -f {directory / 'Modelfile'}",
+        f"Next: ollama create NAME -f {shlex.quote(str(directory / 'Modelfile'))}",
     )

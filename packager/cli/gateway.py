@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -77,10 +78,11 @@ def render_command(file: Path, out: Path, check: bool, console: Console) -> None
     lines = [f"Written to {rendered.folder}: {', '.join(rendered.files)}."]
     if check and not checked:
         lines.append("Not tested: nginx is not installed here.")
-    lines.append(f"Next: nginx -c {rendered.configuration}")
+    lines.append(f"Next: nginx -c {shlex.quote(str(rendered.configuration))}")
     if settings.users is not None:
         socket = socket_path(settings, out.absolute())
-        lines.append(f"And beside it: starfreight gateway tokens {file} --socket {socket}")
+        tokens = shlex.join(["starfreight", "gateway", "tokens", str(file), "--socket", str(socket)])
+        lines.append(f"And beside it: {tokens}")
     console.result(data, "\n".join(lines))
 
 

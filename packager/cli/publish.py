@@ -30,7 +30,7 @@ def _repositories(
     context: click.Context, parameter: click.Parameter, value: tuple[str, ...]
 ) -> tuple[str, ...]:
     for each in value:
-        if not re.fullmatch(r"[a-z0-9]+([._/-]+[a-z0-9]+)*", each):
+        if not re.fullmatch(r"[a-z0-9]+((\.|_|__|-+|/)[a-z0-9]+)*", each):
             raise click.BadParameter(
                 f"{each!r} is not a repository: write NAMESPACE/NAME, without host and tag."
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -90,7 +91,7 @@ def _package_of_run(folder: Path) -> Path:
     raise InputError(
         "The run is not packaged, and only a package has a file to run.",
         where=str(folder),
-        fix=f"make its package, then name that: starfreight package build {folder}",
+        fix=f"make its package, then name that: starfreight package build {shlex.quote(str(folder))}",
     )
 
 

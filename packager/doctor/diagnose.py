@@ -69,8 +69,8 @@ def diagnose(
     target = asked.with_tag(plain_tag(asked.tag))
     client = LiveClient(target, insecure=insecure)
     tags = (target.tag, *(target.tag + suffix for suffix in SUFFIXES))
-    if client.lets_in() and all(client.manifest_digest(tag, ACCEPT) is None for tag in tags):
-        raise missing_tag(target)
+    if client.lets_in() and not any(client.may_have(tag, ACCEPT) for tag in tags):
+        raise missing_tag(target, insecure=insecure)
     release = LiveRelease(target, insecure, client)
     verdicts = []
     with console.progress("Asking", total=len(clients), unit="clients") as advance:

@@ -12,6 +12,7 @@ class DockerModelRunner:
     """``docker model pull``."""
 
     name = "Docker Model Runner"
+    checks = ("docker",)
 
     def check(self, release: LiveRelease) -> Verdict:
         """It needs the manifest's artifact type, a path on the weights, and the format gguf in the config."""

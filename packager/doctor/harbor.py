@@ -15,6 +15,7 @@ class Harbor:
     """The page that Harbor shows, should it be the registry."""
 
     name = "Harbor's page"
+    checks = ("harbor",)
 
     def check(self, release: LiveRelease) -> Verdict:
         """It looks for documents under exact names, of at most 4 MiB."""

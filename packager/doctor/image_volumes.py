@@ -10,6 +10,7 @@ class ImageVolumes:
     """``volumes: [{image: {reference: ...}}]``."""
 
     name = "Kubernetes image volumes"
+    checks = ("kubernetes",)
 
     def check(self, release: LiveRelease) -> Verdict:
         """CRI-O names files by title, else by path."""

@@ -46,7 +46,12 @@ class PullingClient(Protocol):
 
     @property
     def name(self) -> str:
-        """Name of the program; its words in lower case are the value of ``--check``."""
+        """Name of the program."""
+        ...
+
+    @property
+    def checks(self) -> tuple[str, ...]:
+        """Values of ``--check`` that choose it, in lower case."""
         ...
 
     def check(self, release: LiveRelease) -> Verdict:

@@ -10,6 +10,7 @@ class KitOps:
     """``modctl pull`` and ``kit unpack``."""
 
     name = "modctl and KitOps"
+    checks = ("modctl", "kitops")
 
     def check(self, release: LiveRelease) -> Verdict:
         """Every layer needs a path."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -12,8 +13,8 @@ from starfreight.package import Descriptor
 from starfreight.packager.doctor.interface import CannotPullError
 from starfreight.packager.manifests.docker_model import GGUF as DOCKER_GGUF
 from starfreight.packager.manifests.modelpack import FILE_PATH, TITLE, WEIGHT
-from starfreight.packager.registry.release_tags import ListingClient
 from starfreight.packager.registry.remote_manifest import RemoteManifest, parse_remote
+from starfreight.registry.client import RegistryClient
 from starfreight.registry.media_types import DOCKER_INDEX, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
 from starfreight.registry.reference import SUFFIXES, TagReference
 
@@ -26,6 +27,7 @@ GO_CONTAINERREGISTRY = ",".join((DOCKER_MANIFEST, OCI_MANIFEST, OCI_INDEX, DOCKE
 """``Accept`` of Docker Model Runner."""
 
 _GGUF = b"GGUF"
+_LENGTH = re.compile(r"[0-9]{1,18}")
 _WEIGHTS = (WEIGHT, DOCKER_GGUF)
 
 
@@ -53,7 +55,7 @@ class Artifact:
         return max(weights or self.files, key=lambda file: file.descriptor.size)
 
 
-class LiveClient(ListingClient):
+class LiveClient(RegistryClient):
     """Read access with a client's own headers."""
 
     def lets_in(self) -> bool:
@@ -69,6 +71,15 @@ class LiveClient(ListingClient):
             self.connect()
         return True
 
+    def may_have(self, tag: str, accept: str) -> bool:
+        """False if there is no manifest at a tag; true also if the registry does not show it to this machine.
+
+        A gateway or ``package serve`` with a list of keys lets everyone in, and refuses each manifest.
+        """
+        url = self._provider.url(f"manifests/{tag}")
+        response = self._ask(f"looking for {tag}", url, "HEAD", headers={"Accept": accept})
+        return response.status_code in (401, 403) or self.manifest_digest(tag, accept) is not None
+
     def manifest_for(self, tag: str, accept: str) -> bytes | None:
         """A manifest as a client with this ``Accept`` gets it; ``None`` for any other answer than 200."""
         url = self._provider.url(f"manifests/{tag}")
@@ -82,7 +93,7 @@ class LiveClient(ListingClient):
         url = self._provider.url(f"blobs/{descriptor.digest}")
         response = self._ask(f"looking for {descriptor.digest}", url, "HEAD")
         length = response.headers.get("Content-Length", "")
-        return int(length) if response.status_code == 200 and length.isdecimal() else None
+        return int(length) if response.status_code == 200 and _LENGTH.fullmatch(length) else None
 
     def first_bytes(self, descriptor: Descriptor, count: int) -> bytes:
         """The first bytes of a blob, by range or from the start of the whole."""

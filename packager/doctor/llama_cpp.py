@@ -15,6 +15,7 @@ class LlamaCpp:
     """``llama-server -dr``."""
 
     name = "llama.cpp"
+    checks = ("llama.cpp",)
 
     def check(self, release: LiveRelease) -> Verdict:
         """The first layer with "gguf" in its media type is the model."""

@@ -10,6 +10,7 @@ class Ollama:
     """``ollama pull``."""
 
     name = "Ollama"
+    checks = ("ollama",)
 
     def check(self, release: LiveRelease) -> Verdict:
         """Manifest, length, address and last byte of the model, as an Ollama with a new key asks for them."""

@@ -10,6 +10,7 @@ class Oras:
     """``oras pull``."""
 
     name = "ORAS"
+    checks = ("oras",)
 
     def check(self, release: LiveRelease) -> Verdict:
         """Look for titles."""

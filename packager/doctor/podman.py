@@ -10,6 +10,7 @@ class PodmanArtifact:
     """``podman artifact pull`` and ``extract``."""
 
     name = "podman artifact"
+    checks = ("podman",)
 
     def check(self, release: LiveRelease) -> Verdict:
         """Titles must be flat; a layer without one is written under its digest."""

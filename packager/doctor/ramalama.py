@@ -14,6 +14,7 @@ class RamaLama:
     """``ramalama pull oci://``."""
 
     name = "RamaLama"
+    checks = ("ramalama",)
 
     def check(self, release: LiveRelease) -> Verdict:
         """It serves the first file in ASCII order, and refuses layer types outside the specification."""

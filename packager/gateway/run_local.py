@@ -120,7 +120,7 @@ def _check_port(settings: Settings) -> None:
         try:
             probe.bind((host, int(port)))
         except OSError as error:
-            raise InputError(
+            raise ServiceError(
                 f"The gateway cannot listen there: {error.strerror}.",
                 where=settings.listen,
                 fix="choose another address or port as listen in the gateway file",

@@ -5,12 +5,13 @@ names = write_folder([model], Path("acme-coder"), source, console)
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from starfreight.console import Advance, Console
-from starfreight.errors import InputError
+from starfreight.errors import GateError, InputError
 from starfreight.files import PARTIAL_PREFIX, disk_errors, sha256_file, sweep_partials, write_bytes
 from starfreight.package import Descriptor
 from starfreight.packager.install.interface import Installed, Model, Source
@@ -49,7 +50,8 @@ class Folder:
         gguf = gguf_name(model)
         return Installed(
             "files", str(self.folder), gguf, model.gguf.digest, written.size, written.present,
-            f"llama-cli -m {self.folder / gguf}, or ollama create {model.stem} -f {self.folder / MODELFILE}",
+            f"llama-cli -m {shlex.quote(str(self.folder / gguf))}, or "
+            f"ollama create {model.stem} -f {shlex.quote(str(self.folder / MODELFILE))}",
         )  # fmt: skip
 
 
@@ -84,11 +86,12 @@ def write_folder(models: Sequence[Model], folder: Path, source: Source, console:
 
     Raises:
         InputError: the directory holds other files, or a text cannot be in a Modelfile.
-        GateError: the source has other bytes than announced.
+        GateError: the source has other bytes than announced, or the provenance of another model.
         ServiceError: the disk is full or not writable.
     """
     files = folder_files(models)
     modelfile = modelfile_of(models, source).encode()
+    _check_provenance(models, source)
     _refuse_others(folder, {*files, MODELFILE})
     size = sum(blob.size for blob in files.values())
     present = 0
@@ -99,6 +102,21 @@ def write_folder(models: Sequence[Model], folder: Path, source: Source, console:
         write_bytes(folder / MODELFILE, modelfile)
         sweep_partials(folder)
     return WrittenFolder((*files, MODELFILE), size + len(modelfile), present)
+
+
+def _check_provenance(models: Sequence[Model], source: Source) -> None:
+    """Refuse a statement of origin about other models, which a package's record may name."""
+    from starfreight.packager.provenance.compare import is_about
+
+    provenance = models[0].provenance
+    if provenance is None:
+        return
+    if not is_about(source.read(provenance), [model.gguf.digest for model in models]):
+        raise GateError(
+            "The provenance statement is about other files than the model.",
+            where=f"{source.where}, {provenance.digest}",
+            fix="do not use it; publish the package again",
+        )
 
 
 def folder_files(models: Sequence[Model], *, for_hub: bool = False) -> dict[str, Descriptor]:

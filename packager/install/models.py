@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 
 from starfreight.errors import GateError, InputError
@@ -99,7 +100,7 @@ def with_record(model: Model, package: Package, digest: str) -> Model:
         licenses=package.licenses
         if texts == [license.text.digest for license in model.licenses]
         else model.licenses,
-        readme=package.model_card,
+        readme=model.readme or package.model_card,
         provenance=package.provenance,
         image=_rebuilt_image(package, variant) if model.image.made else model.image,
     )
@@ -108,10 +109,13 @@ def with_record(model: Model, package: Package, digest: str) -> Model:
 def _rebuilt_image(package: Package, variant: Variant) -> OllamaImage:
     """The manifest for Ollama as the package has it, although the registry has none."""
     wanted = {each.manifest.digest for each in variant.manifests if each.format == "ollama"}
-    for each in rebuild_manifests(package, Credits(has_links=True)):
-        if each.recorded.digest in wanted and each.is_recorded:
-            manifest = parse_remote(each.built.manifest, package.name)
-            return OllamaImage(manifest.data, manifest.blobs, {each.config.digest: each.built.config})
+    for has_links in (True, False):  # This version's formats, and those of 0.1.0.
+        # A hostile record may describe no model at all.
+        with contextlib.suppress(ValueError):
+            for each in rebuild_manifests(package, Credits(has_links=has_links)):
+                if each.recorded.digest in wanted and each.is_recorded:
+                    manifest = parse_remote(each.built.manifest, package.name)
+                    return OllamaImage(manifest.data, manifest.blobs, {each.config.digest: each.built.config})
     raise GateError(
         "The package's record does not describe its manifest for Ollama.",
         where=package.name,

@@ -16,6 +16,7 @@ import binascii
 import hashlib
 import re
 import threading
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -36,6 +37,8 @@ _LONGEST_LINE = 8192
 _LONGEST_NAME = 100
 _MOST_KEYS = 20_000
 _SHOWN = 5
+_SETTLE = 1.0
+"""Seconds."""
 
 _OPTION = re.compile(r"([a-z-]{1,40})=(?:\"([^\"]*)\"|([^\s\",]*(?:,[^\s\",=]+)*))")
 _DAY = re.compile(r"(\d{4})-(\d\d)-(\d\d)")
@@ -131,6 +134,9 @@ def parse_authorized_keys(data: bytes) -> AuthorizedKeys:
 class AuthorizedKeysFile:
     """A file of keys that is read again for every question, so that a removed line takes effect at once.
 
+    In a changed file, a last line without a line break grants nothing before a second has passed without
+    another change.
+
     Args:
         path: the file.
 
@@ -144,6 +150,8 @@ class AuthorizedKeysFile:
         self._lock = threading.Lock()
         self._data = read_limited(path, _LIMIT, "file of keys")
         self._keys = parse_authorized_keys(self._data)
+        self._settled_at: float | None = None
+        """Time from which on a changed file counts as written, its last line included."""
         if self._keys.faults:
             shown = "; ".join(self._keys.faults[:_SHOWN])
             more = len(self._keys.faults) - _SHOWN
@@ -158,8 +166,13 @@ class AuthorizedKeysFile:
         with self._lock:
             try:
                 data = read_limited(self.path, _LIMIT, "file of keys")
+                now = time.monotonic()
                 if data != self._data:
-                    self._keys, self._data = parse_authorized_keys(data), data
+                    self._data, self._settled_at = data, now + _SETTLE
+                    # A line that is still being written may lack the options that limit its key.
+                    self._keys = parse_authorized_keys(data[: data.rfind(b"\n") + 1])
+                if self._settled_at is not None and now >= self._settled_at:
+                    self._keys, self._settled_at = parse_authorized_keys(data), None
             except InputError as error:
                 return AuthorizedKeys((), (str(error),))
             return self._keys

@@ -56,6 +56,18 @@ def is_made_up(data: bytes, package: Package) -> bool:
     return data == WITHOUT_CLAIMS and package.recipe == MADE_UP_RECIPE
 
 
+def is_about(data: bytes, digests: Iterable[str]) -> bool:
+    """True for a statement whose subjects include all of these files, or that makes no claims."""
+    if data == WITHOUT_CLAIMS:
+        return True
+    try:
+        statement = strict_loads(data)
+        named = {each["digest"]["sha256"] for each in statement["subject"]}
+    except (ValueError, LookupError, TypeError):
+        return False
+    return named.issuperset(digest.removeprefix("sha256:") for digest in digests)
+
+
 def statement_problems(data: bytes, package: Package, sources: PackageSources) -> Iterator[str]:
     """The differences between a statement and its package; none for a package as it was built.
 

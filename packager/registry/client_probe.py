@@ -68,17 +68,22 @@ class Probe:
         return f"Ollama cannot pull it from there: {self.problem}.{fix}\nNext: {self.command}"
 
 
+_NOT_LISTED = b"this key may not pull"
+"""Our token services' answer to an unlisted key (:mod:`starfreight.packager.ollama_access`)."""
+
+
 class _CannotPullError(Exception):
     """Ollama fails here.
 
     Args:
         problem: the reason.
         fix: what would help.
+        for_listed_keys: only the holders of some keys pull, and by ``ollama pull`` alone.
     """
 
-    def __init__(self, problem: str, fix: str | None = None) -> None:
+    def __init__(self, problem: str, fix: str | None = None, *, for_listed_keys: bool = False) -> None:
         super().__init__(problem)
-        self.problem, self.fix = problem, fix
+        self.problem, self.fix, self.for_listed_keys = problem, fix, for_listed_keys
 
 
 def probe_ollama(reference: TagReference, *, insecure: bool) -> Probe:
@@ -89,6 +94,7 @@ def probe_ollama(reference: TagReference, *, insecure: bool) -> Probe:
         insecure: with ``ollama pull --insecure``, which always uses plain HTTP.
     """
     flag = "--insecure " if insecure else ""
+    pull = f"ollama pull {flag}{reference}"
     install = f"starfreight package install {flag}{reference}"
     if (objection := ollama_objection(reference)) is not None:
         return Probe(str(reference), False, install, objection)
@@ -97,7 +103,8 @@ def probe_ollama(reference: TagReference, *, insecure: bool) -> Probe:
     try:
         _Ollama(reference, insecure=insecure).pull()
     except _CannotPullError as error:
-        return Probe(str(reference), False, install, error.problem, error.fix)
+        command = pull if error.for_listed_keys else install
+        return Probe(str(reference), False, command, error.problem, error.fix)
     except StarfreightError as error:
         return Probe(str(reference), False, install, error.what.rstrip("."), error.fix)
     except (requests.RequestException, ValueError, LookupError, TypeError, RecursionError) as error:
@@ -105,7 +112,7 @@ def probe_ollama(reference: TagReference, *, insecure: bool) -> Probe:
 
         why = clean(str(error)) or type(error).__name__
         return Probe(str(reference), False, install, f"the registry's answer is unusable: {why}")
-    return Probe(str(reference), True, f"ollama pull {flag}{reference}")
+    return Probe(str(reference), True, pull)
 
 
 class _Ollama:
@@ -227,6 +234,12 @@ class _Ollama:
             verify=self._verify,
         )
         token = json.loads(answer.content).get("token") if answer.status_code == 200 else None
+        if answer.status_code in (401, 403) and _NOT_LISTED in answer.content:
+            raise _CannotPullError(
+                "only the holders of listed keys pull, and a new Ollama is not one of them",
+                "have your key listed: it is ~/.ollama/id_ed25519.pub of the Ollama server",
+                for_listed_keys=True,
+            )
         if not isinstance(token, str) or not token:
             raise self._private("it is private")
         self._token = token

@@ -86,9 +86,20 @@ class _Contents:
 
     @property
     def blobs(self) -> tuple[Descriptor, ...]:
-        """All blobs, the smallest first: a refusal comes early."""
-        everything = (*self.manifests.values(), *self.attachments.values())
-        found = {blob.digest: blob for manifest in everything for blob in manifest.blobs}
+        """All blobs, the smallest first: a refusal comes early.
+
+        Raises:
+            GateError: a blob has two sizes, one of which is wrong.
+        """
+        found: dict[str, Descriptor] = {}
+        for manifest in (*self.manifests.values(), *self.attachments.values()):
+            for blob in manifest.blobs:
+                if found.setdefault(blob.digest, blob).size != blob.size:
+                    raise GateError(
+                        f"The blob {blob.digest} is announced with two sizes.",
+                        where=f"manifest {manifest.digest}",
+                        fix="do not use it; publish the release again",
+                    )
         return tuple(sorted(found.values(), key=lambda blob: (blob.size, blob.digest)))
 
 

@@ -64,11 +64,20 @@ def prune(
     Raises:
         ServiceError: the registry refuses.
     """
-    for tag in tags:
-        suffix = next((suffix for suffix in SUFFIXES if tag.endswith(suffix)), "")
-        if how == "move":
+    suffixes = {tag: next((each for each in SUFFIXES if tag.endswith(each)), "") for tag in tags}
+    if how == "move":
+        for tag, suffix in suffixes.items():  # Before any is moved.
             if suffix not in moved_to:
-                raise _refused(tag, target, "this release has no manifest of its format", "remove it instead")
+                format_name = suffix.removeprefix("-") or "ollama"
+                raise _refused(
+                    tag,
+                    target,
+                    "this release has no manifest of its format",
+                    "remove such tags with --prune-tags remove, or publish the format, too: --format "
+                    + {"oci": "modelpack"}.get(format_name, format_name),
+                )
+    for tag, suffix in suffixes.items():
+        if how == "move":
             descriptor, data = moved_to[suffix]
             client.put_manifest(tag, descriptor.media_type, data)
         elif (why := _remove(client, tag, tags)) is not None:

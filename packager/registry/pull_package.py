@@ -17,7 +17,7 @@ from starfreight.errors import GateError, InputError
 from starfreight.files import PARTIAL_PREFIX, disk_errors, sha256_bytes
 from starfreight.package import PACKAGE_FILE, Attachment, Descriptor, Package
 from starfreight.packager.layout.index import package_entries
-from starfreight.packager.layout.reader import ImageLayout, sha256_stream
+from starfreight.packager.layout.reader import INDEX_FILE, ImageLayout, sha256_stream
 from starfreight.packager.layout.rebuild import climbing_path
 from starfreight.packager.layout.verify import VerifyReport, verify_layout
 from starfreight.packager.layout.writer import LayoutWriter, open_writer
@@ -85,6 +85,7 @@ def pull_package(reference: str, folder: Path, *, insecure: bool, console: Conso
     if record is None or record.manifests is None:
         raise no_record(where)
     package = record.package
+    is_new = not (folder / PACKAGE_FILE).exists()
     here = _earlier_attachments(folder, package)
     with open_writer(folder, console) as writer:
         pull = _Pull(client, folder, writer, where)
@@ -97,7 +98,14 @@ def pull_package(reference: str, folder: Path, *, insecure: bool, console: Conso
         discard(pull.staging, below=pull.staging.parent)
     if pull.left_out:
         console.note(f"{pull.left_out} attachments of other programs were left in the registry.")
-    report = verify_layout(folder, console)
+    try:
+        report = verify_layout(folder, console)
+    except GateError:
+        if is_new:  # What was never right is no package.
+            with disk_errors(folder):
+                for name in (PACKAGE_FILE, INDEX_FILE):
+                    (folder / name).unlink(missing_ok=True)
+        raise
     return Pulled(where, folder, complete, report, len(added))
 
 

@@ -135,7 +135,7 @@ def attached(client: RegistryClient, digest: str, where: str) -> tuple[Descripto
         ServiceError: as for the client.
     """
     found: dict[str, Descriptor] = {}
-    for data in (client.referrers(digest), client.get_manifest(fallback_tag(digest), OCI_INDEX)):
+    for data in (*client.referrers(digest), client.get_manifest(fallback_tag(digest), OCI_INDEX)):
         # Proxies answer any address with a page of their own: that is no list.
         if data is None or not data.lstrip().startswith(b"{"):
             continue
@@ -151,6 +151,8 @@ def fallback_tag(digest: str) -> str:
 
 def _list(document: dict[str, Any], key: str, where: str) -> Iterator[Descriptor]:
     values = document.get(key)
+    if values is None and key == "manifests":
+        values = []  # Registries in Go write an empty list so.
     if not isinstance(values, list) or len(values) > MAX_ENTRIES:
         raise _malformed(where, f"has no list of {key}, or one that is too long")
     return (_descriptor(each, where) for each in values)

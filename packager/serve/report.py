@@ -30,7 +30,10 @@ def result(registry: ReadOnlyRegistry) -> tuple[dict[str, Any], str]:
     """The running server as JSON and as text."""
     pull = "ollama pull --insecure" if registry.insecure else "ollama pull"
     lines = [f"Serving at {'http' if registry.insecure else 'https'}://{registry.host} until Ctrl-C:"]
-    lines += [f"  {pull} {tag.reference}" for tag in registry.tags if tag.served.format == "ollama"]
+    if registry.host.startswith("["):
+        lines.append("  Ollama needs a host name in place of an IPv6 address: add --name HOST.")
+    else:
+        lines += [f"  {pull} {tag.reference}" for tag in registry.tags if tag.served.format == "ollama"]
     others = [tag.reference for tag in registry.tags if tag.served.format != "ollama"]
     if others:
         lines.append("For other clients:")

@@ -48,8 +48,13 @@ class RequestHandler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answer a request."""
         self._who = ""
-        if self.headers.get("Content-Length") or self.headers.get("Transfer-Encoding"):
+        if "Content-Length" in self.headers or "Transfer-Encoding" in self.headers:
             self.close_connection = True  # Its body is never read.
+        if self.headers.defects or self.headers.get_payload():
+            # A proxy may read such lines as headers, and so take the next request for a body, or the reverse.
+            self.close_connection = True
+            self._refuse(400, "UNSUPPORTED", "the request's headers are malformed")
+            return
         hosts = self.headers.get_all("Host") or []
         if len(hosts) != 1 or hosts[0].lower() not in self.registry.names:
             shown = hosts[0][:100] if len(hosts) == 1 else ""

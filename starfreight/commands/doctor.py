@@ -55,23 +55,18 @@ def _diagnose(reference: str, wanted: tuple[str, ...], insecure: bool, console: 
     from starfreight.packager.doctor import diagnose
     from starfreight.packager.doctor.table import CLIENTS
 
-    names = _chosen(wanted, [client.name.lower() for client in CLIENTS])
-    clients = tuple(client for client in CLIENTS if client.name.lower() in names)
+    names = _chosen(wanted, [name for client in CLIENTS for name in client.checks])
+    clients = tuple(client for client in CLIENTS if not names.isdisjoint(client.checks))
     found = diagnose(reference, insecure=insecure, console=console, clients=clients)
     console.result(found.as_dict(), found.as_text())
     return 3 if wanted and not all(verdict.pulls for verdict in found.verdicts) else 0
 
 
-def _chosen(wanted: tuple[str, ...], known: list[str]) -> list[str]:
-    """Known names that a wanted one is, or is a word of."""
-    if not wanted:
-        return known
-    chosen = []
+def _chosen(wanted: tuple[str, ...], known: list[str]) -> set[str]:
+    """The known names that are wanted, in any case of letters; all without a wanted one."""
     for name in wanted:
-        found = [each for each in known if name.lower() == each or name.lower() in each.split()]
-        if not found:
+        if name.lower() not in known:
             raise click.BadParameter(
                 f"{name!r} is unknown; choose from {', '.join(known)}", param_hint="--check"
             )
-        chosen += found
-    return chosen
+    return {name.lower() for name in wanted} or set(known)

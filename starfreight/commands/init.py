@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def init(folder: Path, console: Console) -> None:
             )
     for name, data in written.items():
         write_bytes(folder / name, data, below=folder)
-    recipe = folder / "recipe.yaml"
+    recipe = shlex.quote(str(folder / "recipe.yaml"))
     console.result(
         {"files": [str(folder / name) for name in written]},
         "\n".join(

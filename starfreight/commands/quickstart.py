@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
 import time
@@ -75,6 +76,7 @@ def quickstart(out: Path, console: Console) -> None:
     before, after = outcome.before, outcome.after
     seconds = round(time.monotonic() - began, 1)
     plot = shipped.run_folder / "plots" / "loss.png"
+    package = shlex.quote(str(shipped.package_folder))
     # In an environment not activated, the short name would not be found.
     program = "starfreight" if shutil.which("starfreight") else sys.argv[0]
     console.result(
@@ -107,7 +109,8 @@ def quickstart(out: Path, console: Console) -> None:
                 f"  loss plot  {plot}",
                 f"  package    {shipped.package_folder}",
                 "Next:",
-                f"  {program} package inspect {shipped.package_folder}",
+                f"  {program} package inspect {package}",
+                f"  {program} try {package}",
                 f"  {program} init my-model       write a recipe for your own code",
             ]
         ),

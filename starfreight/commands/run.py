@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,5 +102,6 @@ def _result(shipped: Shipped, file: RecipeFile, push: bool, console: Console) ->
         data["published"] = published.as_dict()
         lines.append(published.as_text())
     else:
-        lines.append(f"Next: starfreight publish {shipped.package_folder} HOST/NAMESPACE/NAME:TAG")
+        package = shlex.quote(str(shipped.package_folder))
+        lines.append(f"Next: starfreight publish {package} HOST/NAMESPACE/NAME:TAG")
     return data, "\n".join(lines)

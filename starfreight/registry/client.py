@@ -19,6 +19,8 @@ from starfreight.registry.reference import RepositoryReference
 from starfreight.registry.tag_list import MAX_TAGS, PAGE, REFUSALS, names_in, next_page
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_MOST_PAGES = 20
+"""Pages of a list of referrers that are read."""
 
 
 class RegistryClient:
@@ -146,12 +148,17 @@ class RegistryClient:
             )
         return response.content
 
-    def referrers(self, digest: str) -> bytes | None:
-        """The registry's list of referrers of a manifest, ``None`` if it does not keep one."""
-        response = self._ask(
-            f"reading the referrers of {digest}", self._provider.url(f"referrers/{digest}"), "GET"
-        )
-        return response.content if response.status_code == 200 else None
+    def referrers(self, digest: str) -> tuple[bytes, ...]:
+        """The pages of the registry's list of referrers of a manifest; none if it does not keep one."""
+        url: str | None = self._provider.url(f"referrers/{digest}")
+        pages: list[bytes] = []
+        while url is not None and len(pages) < _MOST_PAGES:
+            response = self._ask(f"reading the referrers of {digest}", url, "GET")
+            if response.status_code != 200:
+                break
+            pages.append(response.content)
+            url = next_page(response, url)
+        return tuple(pages)
 
     def tags(self) -> tuple[str, ...] | None:
         """The repository's tags in the registry's order; ``None`` if it does not list them for us.

@@ -70,10 +70,14 @@ def advice(host: str, *, destination: bool, refused: bool = False) -> str:
             f"the credentials in the environment are kept for {bound}; if they are meant for {host}, set "
             f"{HOST}={host}; otherwise run docker login {host}"
         )
+    known = "the known credentials are refused: " if refused else ""
     if destination:
-        return f"set {USERNAME} and {PASSWORD}, or run docker login {host}, with an account that may"
+        return (
+            f"{known}set {USERNAME} and {PASSWORD}, or run docker login {host}, for an account that may push"
+        )
     return (
-        f"run docker login {host}, or set {USERNAME}, {PASSWORD} and {HOST}={host}, with an account that may"
+        f"{known}run docker login {host}, or set {USERNAME}, {PASSWORD} and {HOST}={host}, for an account "
+        "that may pull"
     )
 
 

@@ -26,6 +26,9 @@ _INVALID = (
     requests.exceptions.TooManyRedirects,
 )
 
+_WANTS_TLS = re.compile(rb"(?i)plain HTTP request was sent to HTTPS port|HTTP request to an HTTPS server")
+"""The answers of nginx and of Go's servers to plain HTTP on a port for HTTPS."""
+
 _NO_SPACE = re.compile(rb'(?i)no space left on device|"Err":\s*28\b')
 """Signs of a full disk in a registry's answer; docker-registry 2 quotes Go's error with ENOSPC's number."""
 
@@ -66,11 +69,21 @@ def refusal(
             where=where,
             fix="check host, namespace and name; some registries require creating the repository first",
         )
+    if status == 400 and _WANTS_TLS.search(response.content[:2000]):
+        return ServiceError(
+            f"The registry {host} expects HTTPS (400).", where=where, fix="run the command without --insecure"
+        )
     if status == 507 or (status >= 500 and _NO_SPACE.search(response.content)):
         return ServiceError(
             f"The registry has no space left ({status}{detail}).",
             where=where,
             fix="free space on the registry, then run the same command again; finished uploads are kept",
+        )
+    if status == 405:
+        return ServiceError(
+            f"The registry does not allow this (405{detail}).",
+            where=where,
+            fix="check that the address is the registry itself: a gateway or a mirror serves pulls only",
         )
     if status == 413:
         return ServiceError(
@@ -80,11 +93,12 @@ def refusal(
         )
     if status == 429 or status >= 500:
         wait = asked_to_wait(response.headers.get("Retry-After"))
+        kept = "; finished uploads are kept" if destination else ""
         later = "later" if wait is None else f"in {wait}, as the registry requests"
         return ServiceError(
             f"The registry kept failing after retries ({status}{detail}).",
             where=where,
-            fix=f"run the same command again {later}; finished uploads are kept",
+            fix=f"run the same command again {later}{kept}",
         )
     return ServiceError(
         f"The registry refused ({status}{detail}).", where=where, fix="see the registry's log"
@@ -96,10 +110,16 @@ def unreachable(error: requests.RequestException, host: str, doing: str) -> Serv
     where = f"{host}, while {doing}"
     if isinstance(error, requests.exceptions.SSLError):
         remedy = certificate_advice(host)
+        if speaks_no_tls(error):
+            return ServiceError(
+                f"The TLS connection to the registry {host} failed: {_reason(error)}.",
+                where=where,
+                fix=f"for plain http, add --insecure; otherwise {remedy}",
+            )
         return ServiceError(
             f"The TLS connection to the registry {host} is not trusted: {_reason(error)}.",
             where=where,
-            fix=f"for plain http, add --insecure; otherwise {remedy}" if speaks_no_tls(error) else remedy,
+            fix=remedy,
         )
     origin = None if error.request is None else origin_of(error.request.url or "")
     if isinstance(error, _INVALID) or (origin is None and error.request is not None):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urljoin, urlsplit
 
 import requests
 
@@ -18,6 +17,7 @@ from starfreight.files import sha256_bytes
 from starfreight.registry.blob_upload import BlobSource as BlobSource
 from starfreight.registry.blob_upload import BlobUploadClient
 from starfreight.registry.media_types import OCI_INDEX
+from starfreight.registry.tag_list import next_page
 
 TRIES = 3
 """Attempts to send or read a manifest whose bytes are damaged on their way."""
@@ -129,7 +129,7 @@ class PublishingClient(BlobUploadClient):
             if not isinstance(page, dict):
                 return
             yield page
-            following = _next_page(response, url)
+            following = next_page(response, url)
             if following is None:
                 return
             url = following
@@ -141,15 +141,3 @@ def _is_damaged(response: requests.Response) -> bool:
         code in response.content
         for code in (b"DIGEST_INVALID", b"MANIFEST_INVALID", b"MANIFEST_UNVERIFIED", b"BLOB_UNKNOWN")
     )
-
-
-def _next_page(response: requests.Response, asked: str) -> str | None:
-    """Address of the next page, on the same host; ``None`` after the last one."""
-    try:
-        link = response.links.get("next", {}).get("url")
-        following = urljoin(asked, link) if link else None
-        if following is None or urlsplit(following)[:2] != urlsplit(asked)[:2]:
-            return None
-    except (ValueError, AttributeError):
-        return None
-    return following

@@ -134,6 +134,8 @@ def _listed(client: PublishingClient, subject: str) -> list[dict[str, Any]]:
     except (ValueError, RecursionError):
         raise _unusable(tag, "is not valid JSON") from None
     listed = index.get("manifests") if isinstance(index, dict) else None
+    if isinstance(index, dict) and "manifests" in index and listed is None:
+        return []  # An empty list of a program in Go.
     if not isinstance(listed, list) or not all(isinstance(each, dict) for each in listed):
         raise _unusable(tag, "is not an index")
     return listed

@@ -8,11 +8,12 @@ The same holds for broken downloads.
 from __future__ import annotations
 
 import logging
+import re
 import ssl
 import zlib
 from collections.abc import Mapping
 from typing import Any, Self
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urljoin
 
 import requests
 from urllib3.exceptions import HTTPError
@@ -37,6 +38,7 @@ BACKOFF_FACTOR = 0.5
 """Seconds; waits are 0, 1, 2 and 4 times two of it, unless set by ``Retry-After``."""
 
 _SINGLE = "starfreight_single_attempt"
+_BY_DIGEST = re.compile(r"/(blobs|manifests)/sha256:[0-9a-f]{64}$")
 
 
 def retry_policy() -> Retry:
@@ -82,6 +84,27 @@ class RegistrySession(requests.Session):
         """
         if prepared_origin(prepared_request) != origin_of(response.url):
             prepared_request.headers.pop("Authorization", None)
+
+    def get_redirect_target(self, response: requests.Response) -> str | None:
+        """The target of a redirection.
+
+        Raises:
+            ServiceError: it leads from https to plain http, where others could change the answer. What is
+                checked against a digest may come from there.
+        """
+        target: str | None = super().get_redirect_target(response)
+        if (
+            target is not None
+            and response.url.startswith("https:")
+            and urljoin(response.url, target).lower().startswith("http:")
+            and _BY_DIGEST.search(response.url) is None
+        ):
+            raise ServiceError(
+                "The registry redirects to plain http, where others could change its answer.",
+                where=response.url.partition("?")[0],
+                fix="have the proxy in front of the registry set X-Forwarded-Proto",
+            )
+        return target
 
     def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
         """Settings as given: proxies and certificates of the environment are chosen elsewhere."""

@@ -1,4 +1,4 @@
-"""A repository's list of tags, page by page, from a registry that may be hostile."""
+"""Lists in pages, and a repository's tags, from a registry that may be hostile."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ PAGE = 1000
 REFUSALS = (401, 403, 404, 405)
 """Status codes of registries that do not list tags for us."""
 
-_LINK = re.compile(r'\s*<([^>]{1,2000})>\s*;\s*rel="?next"?\s*')
 _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
 
 
@@ -27,11 +26,12 @@ def next_page(response: requests.Response, asked: str) -> str | None:
 
     Another server's list and a page that leads to itself end the list.
     """
-    following = _LINK.match(response.headers.get("Link", ""))
-    if following is None:
+    try:
+        link = response.links.get("next", {}).get("url")
+        target = urljoin(asked, link) if link else None
+    except (ValueError, AttributeError):  # Of requests or urllib.parse, over a malformed header.
         return None
-    target = urljoin(asked, following[1])
-    return None if origin_of(target) != origin_of(asked) or target == asked else target
+    return None if target is None or origin_of(target) != origin_of(asked) or target == asked else target
 
 
 def names_in(data: bytes, host: str) -> list[str]:

@@ -35,7 +35,8 @@ class ResultIndex(Part):
     """Contents of a result."""
 
     version: Literal[1] = 1
-    kind: Literal["run", "package"]
+    kind: Literal["run", "package", "note"]
+    """A note is what a pod leaves for the next one of its job."""
     name: Annotated[str, Field(pattern=f"^{RESULT_NAME}$")]
     """Name of its directory: the run's id, also for a package."""
     job: Annotated[str, Field(pattern=f"^{RESULT_NAME}$")]

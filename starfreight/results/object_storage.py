@@ -31,6 +31,8 @@ _RETRIES = 5
 _PATIENCE = datetime.timedelta(seconds=60)
 _OF_CREDENTIALS = ("credential", "metadata", "169.254.", "token", "account must be")
 """Words in errors of obstore that found no credentials, and looked for an identity of the machine."""
+_PAST_THE_END = "416 Range Not Satisfiable"
+"""In the error of an object that is shorter than expected: HTTP has no empty ranges."""
 _QUERY = re.compile(r"\?[^\s\"']+")
 
 
@@ -80,28 +82,35 @@ class ObjectStorageResults:
                 )
 
     def _pieces(self, index: ResultIndex, file: ResultFile) -> Iterator[bytes]:
-        """The bytes of a file, at most one piece more than its size."""
-        doing, size = f"fetching {file.path}", 0
-        try:
-            with self._errors(doing, missing=True):
-                stream = self._files.open(self._file(index, file), "rb", buffer_size=_CHUNK)
-        except FileNotFoundError:
-            raise _missing(file, self._place) from None
-        with stream:
-            while size <= file.size:
-                with self._errors(doing):
-                    piece = bytes(stream.read(_CHUNK))
-                if not piece:
+        """The bytes of a file, at most one byte more than its size."""
+        size = 0
+        while size <= file.size:
+            # The last range asks for a byte more, to notice a longer object.
+            end = size + _CHUNK if file.size - size > _CHUNK else file.size + 1
+            try:
+                with self._errors(f"fetching {file.path}", missing=True):
+                    piece = bytes(self._files.cat_file(self._file(index, file), start=size, end=end))
+            except FileNotFoundError:
+                raise _missing(file, self._place) from None
+            except ServiceError as error:
+                if _PAST_THE_END in str(error.__cause__):
                     return
-                size += len(piece)
-                yield piece
+                raise
+            yield piece
+            if len(piece) < end - size:
+                return
+            size = end
 
     def put(self, index: ResultIndex, folder: Path, names: Sequence[str], advance: Advance) -> str:
         """See :meth:`ResultsStore.put`."""
-        if self._previous is None and not self._sent:
-            # Of the pod before, whose files are taken over.
-            with contextlib.suppress(GateError, InputError):
-                self._previous = self.find(names[0])
+        # The job's own name is the last one; another job may have sent the same run.
+        there = None
+        with contextlib.suppress(GateError, InputError):
+            there = self.find(names[-1])
+        if there != self._previous:
+            # Of the pod before, whose files are taken over, or of a second one at the same time: this one may
+            # have deleted what was sent from here.
+            self._previous, self._sent = there, set()
         for file in index.contents():
             self._send(index, file, folder / file.path)
             advance(file.size)
@@ -166,7 +175,8 @@ class ObjectStorageResults:
         except (BaseError, OSError) as error:
             refused = isinstance(error, PermissionDeniedError | UnauthenticatedError | PermissionError)
             # Signed addresses are credentials.
-            said = _QUERY.sub("?...", str(error).strip().partition("\n")[0])[:300]
+            first_line = str(error).strip().partition("\n")[0].partition(": <")[0]  # Without XML.
+            said = _QUERY.sub("?...", first_line)[:300]
             fix = "check the address, the region and the endpoint, or run the same command later"
             if refused or any(word in said.lower() for word in _OF_CREDENTIALS):
                 fix = (

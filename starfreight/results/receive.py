@@ -104,7 +104,7 @@ def fetch_run(text: str, runs: Path, console: Console) -> Path:
     index = find_result(store, address)
     if index.kind != "run":
         raise InputError(
-            "The address is that of a package, not of a run.",
+            f"The address is that of a {index.kind}, not of a run.",
             where=str(address),
             fix="name the run, or fetch the package: starfreight jobs fetch",
         )

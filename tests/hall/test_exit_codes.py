@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
+
+from starfreight import errors
+from starfreight.cli import main
+
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "exit-codes.md"
 
 LATE = """
 import atexit, os, signal, sys
@@ -122,3 +129,13 @@ def test_a_program_that_leaves_at_once_has_its_exit_code_and_output_whatever_its
 def test_an_interrupted_command_waits_for_no_thread() -> None:
     done = subprocess.run([sys.executable, "-c", INTERRUPTED], timeout=60, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (130, "said")
+
+
+def test_the_help_and_the_documentation_list_every_code(capsys: pytest.CaptureFixture[str]) -> None:
+    kinds = [each for each in vars(errors).values() if isinstance(each, type)]
+    codes = {each.exit_code for each in kinds if issubclass(each, errors.StarfreightError)}
+    assert main(["--help"]) == 0
+    listed = " ".join(capsys.readouterr().out.partition("Exit codes:")[2].split())
+    for code in codes:
+        assert re.search(rf"(^|, ){code} [a-z]", listed), code
+        assert re.search(rf"^\| {code} \|", DOCS.read_text(), re.MULTILINE), code

@@ -13,7 +13,9 @@ RECORD = "toy.json"
 
 def send(kind: str, /, **fields: object) -> None:
     """Sends an event."""
-    print(json.dumps({"event": kind, **fields}), flush=True)
+    # In one piece, as `print` does not: a pod sends others from another thread.
+    sys.stdout.write(json.dumps({"event": kind, **fields}) + "\n")
+    sys.stdout.flush()
 
 
 def save(path: Path, record: dict[str, object]) -> None:

@@ -24,6 +24,7 @@ from starfreight.errors import InputError, JobStopped, RecipeError, ServiceError
 from starfreight.exit_codes import leave_at_once
 from starfreight.files import PARTIAL_PREFIX
 from starfreight.jobs.backends.kubernetes.abilities import check_abilities
+from starfreight.jobs.backends.kubernetes.memory_notes import MemoryNotes, StoreNotes, VolumeNotes
 from starfreight.jobs.backends.kubernetes.memory_record import refuse_repeated_shortage, watch_memory
 from starfreight.jobs.backends.kubernetes.run_log import keep_output
 from starfreight.jobs.disk import disk_use
@@ -52,22 +53,22 @@ def main(arguments: list[str]) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _stop_here)
         options = _options(arguments)
-        record = options.runs / LINKS_FOLDER / f"{_link_name(options)}{_node()}.memory.json"
-        refuse_repeated_shortage(record)
-        with watch_memory(record):
-            return _run(options)
+        recipe, folder = _recipe(options)
+        notes = _memory_notes(options, recipe)
+        refuse_repeated_shortage(notes)
+        with watch_memory(notes):
+            return _run(options, recipe, folder)
     except Exception as error:
         explained = explain_to_job(error)
         events.send("error", **explained.as_dict())
         return explained.exit_code
 
 
-def _run(options: argparse.Namespace) -> int:
+def _run(options: argparse.Namespace, recipe: Recipe, folder: Path) -> int:
     if int(os.environ.get(NODE_VARIABLE, "0")) > 0:
         events.silence()
         run = _wait_for(options.runs / LINKS_FOLDER / _link_name(options))
         return find_kind(options.kind).main([str(run)])
-    recipe, folder = _recipe(options)
     address = recipe.run.kubernetes.results
     if address is not None:
         return _run_with_results(options, recipe, folder, address)
@@ -103,6 +104,16 @@ def _run_with_results(options: argparse.Namespace, recipe: Recipe, folder: Path,
         sender.finish(1)
         raise
     return sender.finish(code)
+
+
+def _memory_notes(options: argparse.Namespace, recipe: Recipe) -> MemoryNotes:
+    """On the volume; in the store of results if the volume is lost with its pod."""
+    cluster = recipe.run.kubernetes
+    if cluster.results is None or cluster.runs_claim is not None:
+        return VolumeNotes(options.runs / LINKS_FOLDER / f"{_link_name(options)}{_node()}.memory.json")
+    from starfreight.results.address import parse_place
+
+    return StoreNotes(parse_place(cluster.results), _link_name(options))
 
 
 def _node() -> str:

@@ -1,13 +1,14 @@
-"""A record of a pod's memory on the volume, to tell in the next pod that this one ran out of it.
+"""A record of a pod's memory, to tell in the next pod that this one ran out of it.
 
-    refuse_repeated_shortage(record)
-    with watch_memory(record):
+    refuse_repeated_shortage(notes)
+    with watch_memory(notes):
         ...
 
 A container that exceeds its memory limit is killed without notice, with the exit code 137. A container of a
 suspended job ends with the same code, so the Job retries it, and would run out of memory again and again. A
-thread therefore writes the largest amount in use to the volume. If the record is still there when the next
-pod starts, the previous one was killed; an amount near the limit says why.
+thread therefore notes the largest amount in use where the next pod finds it
+(:mod:`starfreight.jobs.backends.kubernetes.memory_notes`). If the note is still there when that pod starts,
+the previous one was killed; an amount near the limit says why.
 """
 
 from __future__ import annotations
@@ -18,34 +19,18 @@ import select
 import signal
 import threading
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from starfreight.console import human_count
-from starfreight.errors import InputError, RecipeError
-from starfreight.files import read_json, write_json
+from starfreight.errors import RecipeError
+from starfreight.jobs.backends.kubernetes.memory_notes import MemoryNotes, MemoryUse
 
 CGROUP = Path("/sys/fs/cgroup")
 
 _INTERVAL = 0.5
 """Seconds between two measurements."""
 _STEP = 0.02
-"""Growth, as a fraction of the limit, that is written to the volume."""
-_NEAR = 0.9
-"""Fraction of the limit from which a killed pod is said to have run out of memory."""
-
-
-@dataclass(frozen=True)
-class MemoryUse:
-    """Memory of a container, in bytes.
-
-    Attributes:
-        limit: of the container.
-        used: the largest amount seen, without cached files.
-    """
-
-    limit: int
-    used: int
+"""Growth, as a fraction of the limit, that is noted."""
 
 
 def memory_use(cgroup: Path = CGROUP) -> MemoryUse | None:
@@ -66,20 +51,21 @@ def memory_use(cgroup: Path = CGROUP) -> MemoryUse | None:
     return None
 
 
-def refuse_repeated_shortage(record: Path, cgroup: Path = CGROUP) -> None:
+def refuse_repeated_shortage(notes: MemoryNotes, cgroup: Path = CGROUP) -> None:
     """Fail if the previous pod was killed near its memory limit, and this pod has no more.
 
-    The record is removed, so a job that is started again on request gets another try.
+    The note is removed, so a job that is started again on request gets another try.
 
     Raises:
         RecipeError: the previous pod ran out of memory.
+        ServiceError: the store of the notes refuses or does not answer.
     """
-    previous = _read(record)
-    record.unlink(missing_ok=True)
+    previous = notes.find()
+    notes.clear()
     now = memory_use(cgroup)
     if previous is None or now is None or now.limit > previous.limit:
         return
-    if previous.used >= _NEAR * previous.limit:
+    if previous.is_near:
         raise RecipeError(
             f"The job ran out of memory: the previous pod was killed while it used "
             f"{human_count(previous.used, 'B')} of {human_count(previous.limit, 'B')}.",
@@ -90,10 +76,10 @@ def refuse_repeated_shortage(record: Path, cgroup: Path = CGROUP) -> None:
 
 
 @contextlib.contextmanager
-def watch_memory(record: Path, cgroup: Path = CGROUP, interval: float = _INTERVAL) -> Iterator[None]:
-    """Keep the record while the block runs. To be called in the main thread.
+def watch_memory(notes: MemoryNotes, cgroup: Path = CGROUP, interval: float = _INTERVAL) -> Iterator[None]:
+    """Keep the note while the block runs. To be called in the main thread.
 
-    The end of the block removes the record. So does a request to stop: a pod that is killed after its grace
+    The end of the block removes the note. So does a request to stop: a pod that is killed after its grace
     period has not run out of memory.
     """
     if memory_use(cgroup) is None:
@@ -103,7 +89,7 @@ def watch_memory(record: Path, cgroup: Path = CGROUP, interval: float = _INTERVA
     wake, waker = os.pipe()
     os.set_blocking(waker, False)
     before = signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
-    thread = threading.Thread(target=_watch, args=(record, cgroup, interval, wake), daemon=True)
+    thread = threading.Thread(target=_watch, args=(notes, cgroup, interval, wake), daemon=True)
     thread.start()
     try:
         yield
@@ -115,23 +101,14 @@ def watch_memory(record: Path, cgroup: Path = CGROUP, interval: float = _INTERVA
         os.close(waker)
 
 
-def _watch(record: Path, cgroup: Path, interval: float, wake: int) -> None:
+def _watch(notes: MemoryNotes, cgroup: Path, interval: float, wake: int) -> None:
     written = -1.0
     while not select.select([wake], [], [], interval)[0]:
         found = memory_use(cgroup)
         if found is not None and found.used > written + _STEP * found.limit:
             written = found.used
-            # A full volume is reported by the job itself.
+            # A full volume, or a store that is down, is reported by the job itself.
             with contextlib.suppress(Exception):
-                write_json(record, asdict(found))
-    with contextlib.suppress(OSError):
-        record.unlink(missing_ok=True)
-
-
-def _read(record: Path) -> MemoryUse | None:
-    if not record.exists():
-        return None
-    with contextlib.suppress(InputError, TypeError, KeyError, ValueError):
-        found = read_json(record, 1 << 10, "record of a pod's memory")
-        return MemoryUse(int(found["limit"]), int(found["used"]))
-    return None
+                notes.keep(found)
+    with contextlib.suppress(Exception):
+        notes.clear()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -134,6 +136,21 @@ def test_superseded_checkpoints_are_deleted_from_object_storage_and_nothing_else
     assert open_store(place).find("tiny-job") == last
 
 
+def test_two_pods_of_one_job_leave_a_whole_result(
+    place: Place, write_files: WriteFiles, tmp_path: Path, console: Any
+) -> None:
+    one, other = open_store(place, write=True), open_store(place, write=True)
+    for number, (store, files) in enumerate(
+        [(one, ("f", "a")), (other, ("f", "b")), (one, ("a",)), (other, ("f", "c"))]
+    ):
+        folder = tmp_path / str(number)
+        last = write_files(folder, {name: name.encode() for name in files})
+        store.put(last, folder, NAMES, count)
+    assert open_store(place).find("tiny-job") == last
+    here = receive(open_store(place), last, tmp_path, console, nothing_to_check)
+    assert sorted(path.name for path in here.iterdir()) == ["c", "f"]
+
+
 class TestHostileStores:
     """Everything that is read may have been written by somebody else."""
 
@@ -161,6 +178,20 @@ class TestHostileStores:
         bucket.write("names/tiny-job.json", data)
         with pytest.raises(GateError if data else ServiceError):
             open_store(parse_place(bucket.address)).find("tiny-job")
+
+    def test_an_object_that_is_gone_is_one_error_without_noise(
+        self, bucket: Any, write_files: WriteFiles, tmp_path: Path, console: Any,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:  # fmt: skip
+        noise: list[Any] = []
+        monkeypatch.setattr(sys, "unraisablehook", noise.append)
+        place = parse_place(f"{bucket.address}/team")
+        index = write_files(tmp_path / "there", {"a": b"1"})
+        bucket.write(f"team/digests/{index.digest.removeprefix('sha256:')}.json", index.as_bytes())
+        with pytest.raises(ServiceError, match="'a' is gone"):
+            receive(open_store(place), index, tmp_path, console, nothing_to_check)
+        gc.collect()
+        assert not noise
 
     def test_an_index_with_another_digest_is_refused(
         self, bucket: Any, write_files: WriteFiles, tmp_path: Path

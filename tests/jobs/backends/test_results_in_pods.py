@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 
 from starfreight.cli import main
+from starfreight.jobs.backends.kubernetes.memory_notes import StoreNotes
 from starfreight.registry import parse_digest_reference
 from starfreight.registry.media_types import OCI_MANIFEST
 from starfreight.registry.publishing import PublishingClient
@@ -27,9 +29,12 @@ from starfreight.run import Run
 PROGRAM = (
     "import sys, toy_kind; from starfreight.jobs.kinds.table import KINDS; KINDS['toy'] = 'toy_kind:TOY';"
     "from starfreight.jobs.results import sender; sender._INTERVAL = 0.2;"
+    "import os, pathlib; from starfreight.jobs.backends.kubernetes import memory_record as memory;"
+    "measure = memory.memory_use; group = pathlib.Path(os.environ.get('TEST_CGROUP', '/nowhere'));"
+    "memory.memory_use = lambda cgroup: measure(group);"
     "from starfreight.jobs.backends.kubernetes import entrypoint; sys.exit(entrypoint.main(sys.argv[1:]))"
 )
-"""The entry point with the toy kind in the table, and a sender that looks more often."""
+"""The entry point with the toy kind in the table, a sender that looks more often, and a test's cgroup."""
 
 
 class Pod:
@@ -185,6 +190,45 @@ def test_a_store_that_may_not_be_written_is_an_error_before_the_job_begins(
     assert pod.end() == 4
     assert [event for event in pod.events if event["event"] == "error"]
     assert not [event for event in pod.events if event["event"] == "advance"]
+
+
+def test_a_pod_after_one_that_ran_out_of_memory_says_so_though_the_volume_is_lost(
+    toy_kind: Any, toy_recipe: Path, start_pod: Callable[..., Pod], address: str, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    group = tmp_path / "cgroup"
+    group.mkdir()
+    monkeypatch.setenv("TEST_CGROUP", str(group))
+
+    def use(gigabytes: float) -> None:
+        (group / "memory.max").write_text(str(8 << 30))
+        (group / "memory.stat").write_text("inactive_file 0\n")
+        (group / "memory.current").write_text(str(int(gigabytes * (1 << 30))))
+
+    def noted() -> bool:
+        return StoreNotes(parse_place(address), "coder").find() is not None
+
+    recipe = with_results(toy_recipe, address)
+    use(7.0)
+    lost = start_pod("toy", recipe)
+    lost.until("sum", 20)
+    lost.kill()
+    assert not noted()  # 7 of 8 GB is not the reason.
+    use(7.9)
+    killed = start_pod("toy", recipe)
+    end = time.monotonic() + 30
+    while not noted():
+        assert killed.process.poll() is None
+        assert time.monotonic() < end
+    killed.kill()
+    use(1.0)
+    refused = start_pod("toy", recipe)
+    assert refused.end() == 2
+    assert "ran out of memory" in refused.texts()
+    use(7.9)
+    again = start_pod("toy", recipe)  # On request it is tried again.
+    assert again.end() == 0
+    assert not noted()
 
 
 def test_a_run_that_failed_is_sent_too_and_keeps_its_exit_code(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from starfreight.errors import InputError
+from starfreight.jobs.data.worker_pool import WorkerError
 from starfreight.jobs.gpu.faults import fault_of, gpu_fault, xids
 
 TORCH = """CUDA error: {}
@@ -114,6 +115,13 @@ def test_other_errors_may_quote_these_words() -> None:
     """E.g. a file of a data source with such a line."""
     assert fault_of(InputError("bad line 'uncorrectable ECC error encountered'")) is None
     assert fault_of(KeyError("fallen off the bus")) is None
+    assert fault_of(WorkerError("ParserError: expected a name, not 'CUDA error: GPU is lost'")) is None
+    assert fault_of(RecursionError("CUDA error: GPU is lost")) is None
+
+
+def test_errors_of_torch_are_read_by_any_name() -> None:
+    kind = type("AcceleratorError", (RuntimeError,), {"__module__": "torch"})
+    assert fault_of(kind(TORCH.format("uncorrectable ECC error encountered"))) is not None
 
 
 def test_words_are_short() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import json
 import math
@@ -171,6 +172,7 @@ class Gateway:
         self.groups: dict[str, str] = {}
         self.status = 200
         self.headers: dict[str, str] = {}
+        self.endless = False
         gateway = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -180,8 +182,12 @@ class Gateway:
                 self.send_response(gateway.status)
                 for name, value in gateway.headers.items():
                     self.send_header(name, value)
-                self.send_header("Content-Length", "0")
+                if not gateway.endless:
+                    self.send_header("Content-Length", "0")
                 self.end_headers()
+                with contextlib.suppress(OSError):  # The client has read enough.
+                    while gateway.endless:
+                        self.wfile.write(b"x" * 65_536)
 
             def log_message(self, format: str, *arguments: Any) -> None:
                 """Silent."""
@@ -220,6 +226,13 @@ class TestPush:
         gateway.status, gateway.headers = status, {"Location": "http://127.0.0.1:1/"}
         assert main(["jobs", "metrics", RUN, "--runs", str(GOLDEN), "--push", gateway.url]) == 4
         assert f"status {status}" in capsys.readouterr().err
+
+    def test_an_answer_without_end_is_not_read_to_its_end(
+        self, gateway: Gateway, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        gateway.status, gateway.endless = 500, True
+        assert main(["jobs", "metrics", RUN, "--runs", str(GOLDEN), "--push", gateway.url]) == 4
+        assert "status 500: x" in capsys.readouterr().err
 
     def test_a_gateway_that_is_not_there_is_an_error_of_the_service(
         self, plain_environment: None, free_port: Any, capsys: pytest.CaptureFixture[str]

@@ -19,6 +19,7 @@ import pytest
 from starfreight.cli import main
 from starfreight.jobs.backends.local.process import process_identity
 from starfreight.jobs.disk import DiskUse, disk_use
+from starfreight.jobs.prune.directory import remove_run
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "finished-runs" / "golden-fim-de8303b786"
 ROOT = Path(__file__).resolve().parents[3]
@@ -104,6 +105,27 @@ def test_a_locked_run_stays(runs: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert "kept: a job or a command is using it" in capsys.readouterr().out
 
 
+def test_a_job_that_has_gone_on_while_other_runs_were_removed_stays(
+    runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    remove = remove_run
+
+    def slow(parent: Path, name: str, recorded: str) -> None:
+        remove(parent, name, recorded)
+        record = runs / "a-3/run.json"  # It was resumed, and stopped with its checkpoint.
+        record.write_text(json.dumps(json.loads(record.read_text()) | {"status": "stopped"}))
+
+    monkeypatch.setattr("starfreight.jobs.prune.prune.remove_run", slow)
+    prune("--keep", "0", "--yes")
+    assert names(runs) == ["a-3"]
+    assert "kept: Its job has gone on meanwhile." in capsys.readouterr().out
+
+
+def test_a_directory_of_packages_that_is_missing_protects_nothing_so_it_is_an_error(runs: Path) -> None:
+    prune("--keep", "0", "--yes", "--packages", "pakcages", code=2)
+    assert len(names(runs)) == 4
+
+
 def test_a_running_job_stays(runs: Path) -> None:
     job = {
         "version": 1, "runner": "local", "handle": str(os.getpid()),
@@ -168,16 +190,15 @@ def test_a_run_that_cannot_be_removed_is_reported_and_the_others_go(
     runs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from starfreight.errors import ServiceError
-    from starfreight.jobs.prune import prune as program
 
-    real = program.remove_run
+    real = remove_run
 
-    def refuse(folder: Path, name: str) -> None:
+    def refuse(folder: Path, name: str, recorded: str) -> None:
         if name == "a-1":
             raise ServiceError("The operating system reported: Device or resource busy.")
-        real(folder, name)
+        real(folder, name, recorded)
 
-    monkeypatch.setattr(program, "remove_run", refuse)
+    monkeypatch.setattr("starfreight.jobs.prune.prune.remove_run", refuse)
     prune("--keep", "0", "--yes")
     assert names(runs) == ["a-1"]
     assert "kept: The operating system reported: Device or resource busy." in capsys.readouterr().out

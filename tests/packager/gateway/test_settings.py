@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import stat
 import subprocess
 from collections.abc import Callable
@@ -208,6 +209,8 @@ def test_the_command_line_renders_and_says_what_comes_next(
     done = run_cli("gateway", "render", "gateway.yaml", "--out", "out", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["files"] == ["nginx.conf"]
+    done = run_cli("gateway", "render", "gateway.yaml", "--out", "my gateway", "-q")
+    assert done.stdout.endswith(f"Next: nginx -c '{tmp_path / 'my gateway' / 'nginx.conf'}'\n")
     (tmp_path / "gateway.yaml").write_text(yaml.safe_dump({**SMALL, "hosst": "a"}))
     done = run_cli("gateway", "render", "gateway.yaml", "--out", "out")
     assert done.returncode == 2 and "did you mean 'host'?" in done.stderr
@@ -236,3 +239,16 @@ def test_a_container_gets_the_files_by_their_directories_and_the_secrets_by_name
 def test_names_of_repositories_are_matched_in_linear_time() -> None:
     for text in ("a" * 5000 + "!", "a-" * 3000 + "!", "a/" * 3000 + "!", "a__" * 2000 + "!"):
         assert re.fullmatch(REPOSITORY, text) is None and re.fullmatch(PART, text) is None
+
+
+def test_a_port_in_use_is_no_fault_of_the_file(
+    run_cli: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path,
+    require_service: Callable[[str], str],
+) -> None:  # fmt: skip
+    require_service("nginx")
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        (tmp_path / "gateway.yaml").write_text(yaml.safe_dump({**SMALL, "listen": f"127.0.0.1:{port}"}))
+        done = run_cli("gateway", "run", "gateway.yaml", "--on", "local")
+    assert done.returncode == 4
+    assert "cannot listen there" in done.stderr

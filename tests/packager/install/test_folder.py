@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -48,6 +49,13 @@ def test_one_variant_with_all_that_belongs_to_it(
     assert modelfile.parameters() == {"stop": ("<file_sep>", "<|endoftext|>"), "temperature": 0.2}
     assert modelfile.licenses == ("The license.\n", "Another license.\n")
     assert "ollama create" in installed.next
+
+
+def test_the_next_commands_can_be_pasted(put: Put, package_folder: Path, tmp_path: Path) -> None:
+    installed = put(package_folder, Folder(tmp_path / "my models"))
+    run, create = (shlex.split(command) for command in installed.next.split(", or "))
+    assert run == ["llama-cli", "-m", str(tmp_path / "my models" / "tiny-coder-Q4_K_M.gguf")]
+    assert create[-2:] == ["-f", str(tmp_path / "my models" / "Modelfile")]
 
 
 def test_a_second_time_nothing_is_written_again(put: Put, package_folder: Path, tmp_path: Path) -> None:

@@ -122,6 +122,27 @@ def test_a_removed_line_takes_effect_at_once_and_a_faulty_or_missing_file_grants
     assert [key.name for key in keys.read().keys] == ["alice"]
 
 
+def test_a_line_that_is_still_being_written_grants_nothing_until_the_file_has_settled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``bob repositories=team/*``, cut off behind the name, would grant everything."""
+    now = 100.0
+    monkeypatch.setattr("starfreight.packager.ollama_access.keys.time.monotonic", lambda: now)
+    path = tmp_path / "keys"
+    path.write_text(ALICE)
+    keys = AuthorizedKeysFile(path)
+    assert [key.name for key in keys.read().keys] == ["alice"]
+    path.write_text(f"{ALICE}\n{BOB}")
+    assert [key.name for key in keys.read().keys] == ["alice"]
+    now += 0.9
+    path.write_text(f"{ALICE}\n{BOB} repositories=team/*")
+    assert [key.name for key in keys.read().keys] == ["alice"]
+    now += 0.9
+    assert [key.name for key in keys.read().keys] == ["alice"]
+    now += 0.2
+    assert [key.may_pull("lab/coder") for key in keys.read().keys] == [True, False]
+
+
 @pytest.mark.parametrize(
     ("pattern", "yes", "no"),
     [

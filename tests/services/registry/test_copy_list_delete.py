@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -202,6 +204,21 @@ def tags_of_or_none(repository: str) -> set[str]:
     return set(listing(repository).tags() or ())
 
 
+def test_a_blob_with_two_sizes_is_not_copied(
+    published: str, second_registry: Server, repository: str, console: Console
+) -> None:
+    client = PublishingClient(parse_reference(f"{published}:1.0"), insecure=True)
+    data = client.get_manifest("1.0-oci", ACCEPT)
+    assert data is not None
+    document = json.loads(data)
+    document["config"]["size"] = 10**12
+    client.put_manifest("1.0-oci", document["mediaType"], json.dumps(document).encode())
+    target = f"{second_registry.host}/{repository}"
+    with pytest.raises(GateError, match="two sizes"):
+        copy(f"{published}:1.0", f"{target}:2.0", console)
+    assert not tags_of(target)
+
+
 def test_copies_that_cannot_be(published: str, second_registry: Server, console: Console) -> None:
     target = f"{second_registry.host}/team/never:1.0"
     with pytest.raises(InputError, match="no such tag"):
@@ -219,6 +236,7 @@ def test_the_list_has_formats_sizes_and_shared_bytes(
     published: str, package_folder: Path, console: Console
 ) -> None:
     found = list_tags(published, insecure=True, console=console)
+    assert [tag.tag for tag in found.tags] == sorted(tag.tag for tag in found.tags)
     by_tag = {tag.tag: tag for tag in found.tags}
     assert set(by_tag) == TAGS
     assert by_tag["1.0"].format == "ollama"
@@ -358,6 +376,20 @@ class TestCommands:
         assert tags_of(deletable) == TAGS
         assert run(*command, "--yes").exit_code == 0
         assert not tags_of_or_none(deletable)
+
+    def test_ctrl_c_at_the_question_interrupts(self, deletable: str) -> None:
+        command = [sys.executable, "-m", "starfreight", "package", "delete", f"{deletable}:1.0", "--insecure"]
+        with subprocess.Popen(
+            [*command, "--release"], stdin=subprocess.PIPE, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
+        ) as asking:
+            assert asking.stderr is not None
+            said = b""
+            while b"Delete?" not in said:
+                said += (byte := asking.stderr.read(1))
+                assert byte, said
+            asking.send_signal(signal.SIGINT)
+            assert asking.wait(20) == 130
+        assert tags_of(deletable) == TAGS
 
     def test_list_and_copy_print_tables_and_json(self, run: Callable[..., Any], published: str) -> None:
         assert "modelpack" in run("list", published, "--insecure").output

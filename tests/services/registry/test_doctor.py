@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from listeners import Listener
+from ollama_client import public_key
 from servers import Server
 
 from starfreight.cli import cli
@@ -19,7 +22,10 @@ from starfreight.files import canonical_json
 from starfreight.package import Package
 from starfreight.packager.doctor import Diagnosis, diagnose
 from starfreight.packager.doctor.interface import Verdict
+from starfreight.packager.doctor.table import CLIENTS
 from starfreight.packager.registry import publish
+from starfreight.packager.serve.access import KeyAccess
+from starfreight.packager.serve.read_only_registry import serve_packages
 from starfreight.registry import parse_reference
 from starfreight.registry.media_types import OCI_MANIFEST
 from starfreight.registry.publishing import PublishingClient
@@ -48,6 +54,16 @@ def test_every_oci_client_pulls_from_a_plain_registry_and_ollama_does_not(
     assert "Docker Hub only" in str(found["llama.cpp"].problem)
     assert found["ORAS"].command == f"oras pull --plain-http {reference}-oci"
     assert any("containerd" in note for note in found["Kubernetes image volumes"].notes)
+
+
+@pytest.mark.parametrize("length", ["9" * 5000, "-1", "1e3", "\u00b2", "0x10"])
+def test_a_length_that_is_no_number_is_no_length(
+    length: str, faulty: Any, fault: Any, reference: str, registry: Server, console: Console
+) -> None:
+    faulty.faults.append(fault("HEAD", "/blobs/", status=200, headers={"Content-Length": length}, times=99))
+    behind = reference.replace(registry.host, faulty.host)
+    found = by_client(diagnose(behind, insecure=True, console=console))
+    assert not any(found[name].pulls for name in ("ORAS", "Ollama"))
 
 
 def test_ollama_pulls_through_a_gateway(
@@ -126,9 +142,35 @@ def test_a_private_registry_is_a_diagnosis(locked_registry: Server, monkeypatch:
     assert "Ollama" in str(found["Ollama"].problem) or "private" in str(found["Ollama"].problem)
 
 
+def test_a_gateway_for_listed_keys_is_a_diagnosis(
+    package_folder: Path, console: Console, tmp_path: Path
+) -> None:
+    keys = tmp_path / "keys"
+    keys.write_text(f"{public_key(Ed25519PrivateKey.generate())} alice\n")
+    access = KeyAccess(keys)
+    with serve_packages([(package_folder, "team/x:1.0")], access=access, log=lambda line: None) as server:
+        reference = f"{server.host}/team/x:1.0"
+        found = by_client(diagnose(reference, insecure=True, console=console))
+    assert not any(verdict.pulls for verdict in found.values())
+    assert "listed" in str(found["Ollama"].problem)
+    assert "id_ed25519.pub" in str(found["Ollama"].fix)
+    assert found["Ollama"].command == f"ollama pull --insecure {reference}"
+
+
+def test_each_client_of_the_docs_is_checked_by_its_name() -> None:
+    table = (Path(__file__).parents[3] / "docs" / "doctor.md").read_text().partition("| `--check` |")[2]
+    rows = table.partition("\n\n")[0].splitlines()[2:]
+    documented = [name for row in rows for name in re.findall(r"`([^`]+)`", row.split("|")[1])]
+    names = [name for client in CLIENTS for name in client.checks]
+    assert set(names) <= set(documented)
+    unknown = CliRunner().invoke(cli, ["doctor", "r.example/a/b:1", "--check", "and"], standalone_mode=False)
+    assert f"choose from {', '.join(names)}" in str(unknown.exception)
+
+
 def test_no_tag_and_no_registry(registry: Server, console: Console) -> None:
-    with pytest.raises(InputError, match="no such tag"):
+    with pytest.raises(InputError, match="no such tag") as missing:
         diagnose(f"{registry.host}/team/nobody:1.0", insecure=True, console=console)
+    assert f"package list --insecure {registry.host}" in str(missing.value.fix)
     with pytest.raises(InputError):
         diagnose("coder", insecure=True, console=console)
 

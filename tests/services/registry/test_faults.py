@@ -126,6 +126,17 @@ def test_an_unreachable_registry_is_named(
     assert host in str(caught.value)
 
 
+def test_http_and_https_mistaken_for_each_other_are_named(
+    registry: Any, locked_registry: Any, package_folder: Path, console: Console
+) -> None:
+    with pytest.raises(ServiceError, match=r"TLS connection .* failed") as plain:
+        publish(package_folder, f"{registry.host}/team/x:1.0", insecure=False, console=console)
+    assert "add --insecure" in str(plain.value.fix)
+    with pytest.raises(ServiceError, match="expects HTTPS") as encrypted:
+        publish(package_folder, f"{locked_registry.host}/team/x:1.0", insecure=True, console=console)
+    assert "without --insecure" in str(encrypted.value.fix)
+
+
 def test_a_host_that_does_not_exist_is_named(package_folder: Path, console: Console, impatient: None) -> None:
     with pytest.raises(ServiceError, match=r"registry\.invalid cannot be reached"):
         publish(package_folder, "registry.invalid/team/coder:1.0", insecure=False, console=console)
@@ -142,6 +153,9 @@ def test_a_host_that_does_not_exist_is_named(package_folder: Path, console: Cons
         ),
         (413, b"<html>too large</html>", "refuses a file of this size"),
         (507, b"", "has no space left"),
+        (405, b"", "does not allow this"),
+        (400, b"Client sent an HTTP request to an HTTPS server.\n", "expects HTTPS"),
+        (400, b"<html>The plain HTTP request was sent to HTTPS port</html>", "expects HTTPS"),
         (400, b'{"errors":[{"code":"DIGEST_INVALID"}]}', "refused \\(400: DIGEST_INVALID"),
     ],
 )
@@ -303,6 +317,7 @@ def test_an_interrupted_publish_waits_for_no_upload(
     [
         (["--format", "oci"], "'oci' is not one of"), (["--format", "ollama,,modelpack"], "is not one of"),
         (["--mount-from", "host:5000/a"], "is not a repository"), (["--mount-from", "../x"], "is not a rep"),
+        (["--mount-from", "a/../b"], "is not a rep"), (["--mount-from", "a//b"], "is not a rep"),
         (["--mount-from", "a/b?x=1"], "is not a rep"), (["--prune-tags=some"], "is not one of"),
     ],
 )  # fmt: skip

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import pytest
+import requests
 from listeners import (
     BASIC,
     BLOB,
@@ -30,6 +31,7 @@ from listeners import (
 from starfreight.errors import InputError, ServiceError
 from starfreight.package import Descriptor
 from starfreight.registry import TagReference
+from starfreight.registry.client import RegistryClient
 from starfreight.registry.origins import origin_of
 from starfreight.registry.publishing import PublishingClient
 
@@ -174,6 +176,30 @@ def test_a_blob_elsewhere_is_fetched_without_credentials(
     assert elsewhere.asked
     assert home.authorizations == [BASIC]
     assert not elsewhere.authorizations
+
+
+@pytest.mark.parametrize(
+    ("path", "refused"),
+    [
+        ("/v2/", True), ("/v2/a/b/manifests/1.0", True), ("/v2/a/b/tags/list?n=1", True), ("/token", True),
+        (f"/v2/a/b/referrers/{DESCRIPTOR.digest}", True), (f"/x?/blobs/{DESCRIPTOR.digest}x", True),
+        (f"/v2/a/b/blobs/{DESCRIPTOR.digest}", False), (f"/v2/a/b/manifests/{DESCRIPTOR.digest}", False),
+    ],
+)  # fmt: skip
+def test_only_what_has_a_digest_may_come_over_plain_http_from_a_registry_over_https(
+    path: str, refused: bool
+) -> None:
+    client = RegistryClient(TagReference("registry.example", "a/b", "1.0"), insecure=False)
+    response = requests.Response()
+    response.status_code, response.url = 307, f"https://registry.example{path}"
+    for target in ("http://registry.example/x", "HTTP://cdn.example/x"):
+        response.headers["Location"] = target
+        outcome = pytest.raises(ServiceError, match="plain http") if refused else contextlib.nullcontext()
+        with outcome:
+            assert client._provider.session.get_redirect_target(response) == target
+    for target in ("https://cdn.example/x", "/x", "//cdn.example/x"):
+        response.headers["Location"] = target
+        assert client._provider.session.get_redirect_target(response) == target
 
 
 @pytest.mark.parametrize("challenge", ["basic", "bearer"])

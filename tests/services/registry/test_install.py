@@ -19,16 +19,20 @@ from ollama_server import OllamaServer
 
 from starfreight.console import Console
 from starfreight.errors import GateError, InputError, ServiceError
-from starfreight.files import sha256_bytes, sha256_file
+from starfreight.files import canonical_json, sha256_bytes, sha256_file
 from starfreight.package import Descriptor, Package
 from starfreight.packager.install import Installed, InstallRequest, Target, install
 from starfreight.packager.install.folder import Folder
 from starfreight.packager.install.ollama_address import parse_ollama_address
 from starfreight.packager.install.ollama_api import OllamaApi
 from starfreight.packager.install.ollama_store import OllamaStore
+from starfreight.packager.layout import ImageLayout
 from starfreight.packager.registry import publish
+from starfreight.packager.registry.package_record import PackageRecord
 from starfreight.registry import TagReference
+from starfreight.registry.manifests import descriptor_for
 from starfreight.registry.publishing import PublishingClient
+from starfreight.registry.referrers import attach_all
 
 RUNS = int(os.environ.get("STARFREIGHT_FAULT_RUNS", "6"))
 
@@ -130,6 +134,37 @@ def test_a_modelpack_model_arrives_in_ollama_with_template_parameters_and_licens
     expected += [license.text for license in package.licenses]
     assert {each.digest for each in expected} == set(_digests(ollama.manifest("coder").read_text()))
     assert_installed(ollama, sha256_bytes(ollama.manifest("coder").read_bytes()))
+
+
+def test_a_package_of_an_earlier_version_arrives_by_its_modelpack_tag(
+    registry: Any, repository: str, tmp_path: Path, put: Put, console: Console
+) -> None:
+    golden = Path(__file__).parents[2] / "packager/golden/package-v1"
+    shutil.copytree(golden, tmp_path / "golden")
+    publish(tmp_path / "golden", f"{registry.host}/{repository}:1.0", insecure=True, console=console)
+    put(f"{registry.host}/{repository}:1.0-oci", Folder(tmp_path / "files"))
+    package = Package.load(golden)
+    files = {sha256_file(each) for each in (tmp_path / "files").iterdir()}
+    assert {package.default_variant.gguf.digest, package.provenance.digest} <= files
+
+
+def test_a_record_with_the_provenance_of_another_model_is_refused(
+    registry: Any, repository: str, package_folder: Path, published: str, tmp_path: Path, put: Put
+) -> None:
+    package = Package.load(package_folder)
+    other = canonical_json({"subject": [{"name": "model.gguf", "digest": {"sha256": "0" * 64}}]})
+    described = descriptor_for(package.provenance.media_type, other)
+    evil = package.model_copy(update={"provenance": described, "created": "2099-01-01T00:00:00Z"})
+    client = PublishingClient(TagReference(registry.host, repository, "1.0"), insecure=True)
+    shutil.copytree(package_folder, tmp_path / "evil")
+    (tmp_path / "evil/blobs/sha256" / described.digest[7:]).write_bytes(other)
+    record = PackageRecord(evil, ImageLayout(tmp_path / "evil"))
+    for blob in record.blobs:
+        client.upload(record, blob, lambda amount, what=None: None)
+    attach_all(client, record.attachments([digest_of(package_folder)]))
+    with pytest.raises(GateError, match="about other files"):
+        put(f"{registry.host}/{published}", Folder(tmp_path / "files"))
+    assert not (tmp_path / "files").exists()
 
 
 def test_dockers_format_arrives_as_a_model_without_a_template(

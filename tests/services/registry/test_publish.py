@@ -368,6 +368,21 @@ def test_tags_of_an_earlier_larger_release_are_named_and_left_alone(
     assert publish(package_folder, reference + ".1", insecure=True, console=console).bytes_sent == 0
 
 
+def test_no_tag_is_moved_if_one_of_them_cannot_be(
+    registry: Any, package_folder: Path, repository: str, console: Console, tmp_path: Path,
+    make_contents: Callable[..., PackageContents],
+) -> None:  # fmt: skip
+    target = TagReference(registry.host, repository, "1.0")
+    publish(package_folder, str(target), insecure=True, console=console)
+    client = PublishingClient(target, insecure=True)
+    before = client.get_manifest("1.0-q8_0", DOCKER)
+    client.put_manifest("1.0-q8_0-docker", DOCKER, before or b"")
+    small = repack(package_folder, tmp_path / "small", make_contents, ggufs={Quantization.Q4_K_M: b"GGUF 4"})
+    with pytest.raises(ServiceError, match="no manifest of its format"):
+        publish(small, str(target), insecure=True, console=console, prune_tags="move")
+    assert client.get_manifest("1.0-q8_0", DOCKER) == before
+
+
 def test_a_registry_that_deletes_no_tags_is_named_with_the_way_out(
     registry: Any, package_folder: Path, repository: str, console: Console, tmp_path: Path,
     make_contents: Callable[..., PackageContents],

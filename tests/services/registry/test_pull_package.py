@@ -17,11 +17,13 @@ from starfreight.package import Attachment, Descriptor, Package
 from starfreight.packager.layout import Evidence, ImageLayout, attach, verify_layout
 from starfreight.packager.layout.write_package import write_package
 from starfreight.packager.registry import publish
+from starfreight.packager.registry.package_record import PackageRecord
 from starfreight.packager.registry.pull_package import Pulled, pull_package
 from starfreight.registry import TagReference
 from starfreight.registry.manifests import build_attachment, descriptor_for
 from starfreight.registry.publishing import PublishingClient
 from starfreight.registry.referrers import attach as attach_remote
+from starfreight.registry.referrers import attach_all
 
 Pull = Callable[..., Pulled]
 
@@ -193,6 +195,28 @@ def test_a_corrupt_byte_in_the_registry_is_never_in_the_package(
     finally:
         stored.write_bytes(right)
     assert not (tmp_path / "pulled/package.json").exists()
+
+
+def test_a_record_that_does_not_fit_its_files_leaves_no_package(
+    publish_again: Callable[..., None], pull: Pull, package_folder: Path, registry: Any, repository: str,
+    tmp_path: Path, console: Console,
+) -> None:  # fmt: skip
+    publish_again()
+    package = Package.load(package_folder)
+    evil = package.model_copy(update={"run": "other-0123456789", "created": "2099-01-01T00:00:00Z"})
+    client = PublishingClient(TagReference(registry.host, repository, "1.0"), insecure=True)
+    record = PackageRecord(evil, ImageLayout(package_folder))
+    for blob in record.blobs:
+        client.upload(record, blob, lambda amount, what=None: None)
+    attach_all(client, record.attachments([package.default_variant.manifests[0].manifest.digest]))
+    with pytest.raises(GateError, match="has changed"):
+        pull()
+    assert not (tmp_path / "pulled/package.json").exists()
+    assert not (tmp_path / "pulled/index.json").exists()
+    shutil.copytree(package_folder, tmp_path / "mine")
+    with pytest.raises(InputError, match="another package"):
+        pull(folder=tmp_path / "mine")
+    assert files(tmp_path / "mine") == files(package_folder)
 
 
 def test_a_directory_with_another_package_or_other_files_is_left_alone(

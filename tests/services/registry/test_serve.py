@@ -29,6 +29,7 @@ from starfreight.package import Package
 from starfreight.packager.registry.pull_package import pull_package
 from starfreight.packager.serve.access import KeyAccess
 from starfreight.packager.serve.read_only_registry import ReadOnlyRegistry, serve_packages
+from starfreight.packager.serve.report import result
 
 DOCKER = "application/vnd.docker.distribution.manifest.v2+json"
 NAME = "starfreight/tiny-coder"
@@ -262,6 +263,24 @@ def test_a_request_with_a_body_ends_the_connection(shared: ReadOnlyRegistry) -> 
     assert received.count(b"HTTP/1.1 ") == 1
 
 
+@pytest.mark.parametrize(
+    "header", ["Content-Length: ", "Content-Length", "Transfer-Encoding : chunked", ": x"]
+)
+def test_a_request_with_a_header_that_proxies_read_otherwise_ends_the_connection(
+    header: str, shared: ReadOnlyRegistry
+) -> None:
+    hidden = f"GET /v2/{NAME}/manifests/latest HTTP/1.1\r\nHost: {shared.host}\r\n\r\n"
+    for text in (f"Host: {shared.host}\r\n{header}", f"{header}\r\nHost: {shared.host}"):
+        with socket.create_connection(("127.0.0.1", shared.port), 10) as connection:
+            connection.sendall(f"GET /v2/ HTTP/1.1\r\n{text}\r\n\r\n{hidden}".encode())
+            received = b""
+            with contextlib.suppress(ConnectionResetError):
+                while piece := connection.recv(65536):
+                    received += piece
+        assert received.count(b"HTTP/1.1 ") == 1
+        assert b"layers" not in received
+
+
 def test_many_ranges_at_once_and_a_silent_client(shared: ReadOnlyRegistry) -> None:
     digest = blob_of(folder_of(shared))
     data = (folder_of(shared) / "blobs/sha256" / digest[7:]).read_bytes()
@@ -307,6 +326,18 @@ def test_no_package_two_of_one_name_and_a_port_in_use(package_folder: Path, tmp_
         port = registry.port
         with pytest.raises(ServiceError, match="cannot listen"), serve_packages([package_folder], port=port):
             pass
+
+
+def test_ollama_is_not_told_an_address_that_it_cannot_read(package_folder: Path) -> None:
+    try:
+        with serve_packages([package_folder], "::1") as registry:
+            text = result(registry)[1]
+    except ServiceError:
+        pytest.skip("no IPv6 on this machine")
+    assert "ollama pull" not in text
+    assert "--name" in text
+    with serve_packages([package_folder], "::1", names=("localhost",)) as registry:
+        assert f"ollama pull --insecure localhost:{registry.port}/" in result(registry)[1]
 
 
 def test_the_address_is_free_afterwards(package_folder: Path) -> None:

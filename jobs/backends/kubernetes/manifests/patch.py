@@ -16,6 +16,7 @@ from typing import Any
 from starfreight.errors import RecipeError
 from starfreight.files import read_limited
 from starfreight.jobs.backends.kubernetes.manifests.templates import Object
+from starfreight.jobs.gpu.fault_record import NODE_NAME
 
 _MAX_BYTES = 64 << 10
 
@@ -144,7 +145,8 @@ def _without_steps(patch: Object) -> Object:
 def _check_step(step: Object, change: Object) -> None:
     own = {entry["name"] for entry in step["env"]}
     for entry in change.get("env", []):
-        if entry["name"] in own or entry["name"].startswith(("STARFREIGHT_", "PET_")):
+        ours = entry["name"].startswith(("STARFREIGHT_", "PET_")) and entry["name"] != NODE_NAME
+        if ours or entry["name"] in own:
             raise _taken(f"variable {entry['name']!r} of the step {step['name']!r}", "use another name")
     mounted = {mount["mountPath"].rstrip("/") for mount in step["volumeMounts"]}
     for mount in change.get("volumeMounts", []):

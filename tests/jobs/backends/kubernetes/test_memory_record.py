@@ -14,8 +14,8 @@ import pytest
 
 from starfreight.errors import RecipeError
 from starfreight.files import write_json
+from starfreight.jobs.backends.kubernetes.memory_notes import MemoryUse, VolumeNotes
 from starfreight.jobs.backends.kubernetes.memory_record import (
-    MemoryUse,
     memory_use,
     refuse_repeated_shortage,
     watch_memory,
@@ -57,9 +57,9 @@ def test_a_pod_after_one_that_was_killed_near_its_limit_does_not_try_again(
     record = tmp_path / "record.json"
     write_json(record, {"limit": 8 * GIB, "used": int(7.9 * GIB)})
     with pytest.raises(RecipeError, match=r"ran out of memory: .* used 8.* GB of 8.* GB") as caught:
-        refuse_repeated_shortage(record, container(8 * GIB, GIB))
+        refuse_repeated_shortage(VolumeNotes(record), container(8 * GIB, GIB))
     assert caught.value.where == "key run.memory"
-    refuse_repeated_shortage(record, container(8 * GIB, GIB))  # On request it is tried again.
+    refuse_repeated_shortage(VolumeNotes(record), container(8 * GIB, GIB))  # On request it is tried again.
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_a_pod_after_one_that_was_killed_near_its_limit_does_not_try_again(
 def test_other_pods_go_on(limit: float, used: float, now: int, container: Container, tmp_path: Path) -> None:
     record = tmp_path / "record.json"
     write_json(record, {"limit": int(limit * GIB), "used": int(used * GIB)})
-    refuse_repeated_shortage(record, container(now * GIB, GIB))
+    refuse_repeated_shortage(VolumeNotes(record), container(now * GIB, GIB))
     assert not record.exists()
 
 
@@ -78,14 +78,15 @@ def test_other_pods_go_on(limit: float, used: float, now: int, container: Contai
 def test_a_damaged_record_is_ignored(text: str, container: Container, tmp_path: Path) -> None:
     record = tmp_path / "record.json"
     record.write_text(text)
-    refuse_repeated_shortage(record, container(8 * GIB, GIB))
+    refuse_repeated_shortage(VolumeNotes(record), container(8 * GIB, GIB))
 
 
 PROGRAM = """
 import signal, sys, time
 from pathlib import Path
+from starfreight.jobs.backends.kubernetes.memory_notes import VolumeNotes
 from starfreight.jobs.backends.kubernetes.memory_record import watch_memory
-with watch_memory(Path(sys.argv[1]), Path(sys.argv[2]), interval=0.02):
+with watch_memory(VolumeNotes(Path(sys.argv[1])), Path(sys.argv[2]), interval=0.02):
     signal.signal(signal.SIGTERM, lambda number, frame: None)
     end = time.monotonic() + 30
     while time.monotonic() < end:
@@ -123,6 +124,6 @@ def test_the_record_stays_after_sigkill_and_goes_after_a_request_to_stop(
 
 def test_the_record_goes_with_the_end_of_the_job(container: Container, tmp_path: Path) -> None:
     record = tmp_path / "record.json"
-    with watch_memory(record, container(8 * GIB, GIB), interval=0.01):
+    with watch_memory(VolumeNotes(record), container(8 * GIB, GIB), interval=0.01):
         wait_until(record.exists)
     assert not record.exists()

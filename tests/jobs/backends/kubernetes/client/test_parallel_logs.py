@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +27,7 @@ from starfreight.jobs.backends.kubernetes.client.follow import follow
 from starfreight.jobs.backends.kubernetes.client.parallel_logs import parallel_lines
 from starfreight.jobs.backends.kubernetes.client.targets import JOB, JOB_SET, Target
 
+ROOT = Path(__file__).resolve().parents[5]
 ON = ("--on", "kubernetes")
 LABELS = {"app.kubernetes.io/name": "starfreight", "dev.starfreight/run": "acme"}
 INDEX = "batch.kubernetes.io/job-completion-index"
@@ -133,6 +139,27 @@ def test_a_server_that_goes_away_for_a_moment_loses_nothing(
     later(restart, lambda: finish(api, controllers, two_nodes), pause=0.7)
     texts = sorted(line.text for line in parallel_lines(cluster, NODES))
     assert texts == ["after", "after", "before", "before"]
+
+
+@pytest.mark.parametrize("command", ["logs -f", "resume"])
+def test_ctrl_c_ends_a_command_whose_pods_say_nothing(
+    command: str, api: Any, controllers: Any, two_nodes: list[str]
+) -> None:
+    said = json.dumps({"event": "phase", "text": "Loading the training libraries"})
+    for pod in two_nodes:
+        controllers.say(pod, said)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "starfreight", "jobs", *command.split(), "acme", *ON],
+        cwd=ROOT, env=dict(os.environ), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    while "Loading the training libraries" not in process.stdout.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "Traceback" not in output
+    assert {one.method for one in api.asked} == {"GET"}
 
 
 def test_a_command_shows_the_node_before_each_line(
