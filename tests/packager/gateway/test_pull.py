@@ -130,6 +130,6 @@ def test_a_port_that_is_in_use_is_an_error_and_not_somebody_elses_answer(
                 "repositories": ["team/*"]}  # fmt: skip
     (tmp_path / "gateway.yaml").write_text(json.dumps(settings))
     done = run_cli("gateway", "run", "gateway.yaml", "--on", "local", "--json")
-    assert done.returncode == 2
+    assert done.returncode == 4
     error = json.loads(done.stdout)["error"]
     assert "Address already in use" in error["what"] and error["where"] == registry.host
