@@ -22,7 +22,7 @@ from starfreight.registry.tag_list import next_page
 TRIES = 3
 """Attempts to send or read a manifest whose bytes are damaged on their way."""
 
-_MOST_PAGES = 200
+_MOST_PAGES = 20
 """Pages of a list that are read."""
 
 
