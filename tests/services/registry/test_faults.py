@@ -21,6 +21,7 @@ from starfreight.packager.cli.publish import publish as publish_command
 from starfreight.packager.layout import ImageLayout, verify_layout
 from starfreight.packager.layout.write_package import PackageContents, write_package
 from starfreight.packager.registry import publish
+from starfreight.packager.registry.package_record import PackageRecord
 from starfreight.quantization import Quantization
 
 
