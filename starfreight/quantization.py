@@ -56,3 +56,24 @@ class Quantization(StrEnum):
         if isinstance(value, str) and value != value.upper():
             return cls.__members__.get(value.strip().upper())
         return None
+
+
+FILE_TYPES = {
+    Quantization.F32: 0,
+    Quantization.F16: 1,
+    Quantization.BF16: 32,
+    Quantization.Q8_0: 7,
+    Quantization.Q6_K: 18,
+    Quantization.Q5_K_M: 17,
+    Quantization.Q5_K_S: 16,
+    Quantization.Q5_0: 8,
+    Quantization.Q4_K_M: 15,
+    Quantization.Q4_K_S: 14,
+    Quantization.Q4_0: 2,
+    Quantization.IQ4_NL: 25,
+    Quantization.IQ4_XS: 30,
+    Quantization.Q3_K_M: 12,
+    Quantization.Q3_K_S: 11,
+    Quantization.Q2_K: 10,
+}
+"""llama.cpp's number of each quantization, ``general.file_type`` (``enum llama_ftype`` in ``llama.h``)."""

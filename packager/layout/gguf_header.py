@@ -8,7 +8,7 @@ from typing import IO, cast
 from starfreight.package import Descriptor, Package
 from starfreight.packager.gguf.keys import read_keys
 from starfreight.packager.layout.reader import ImageLayout, damaged
-from starfreight.quantization import Quantization
+from starfreight.quantization import FILE_TYPES
 
 _LONGEST_HEADER = 64 << 20
 
@@ -27,7 +27,7 @@ def header_problems(layout: ImageLayout, package: Package) -> Iterator[tuple[Des
         expected: dict[str, object] = {
             "general.architecture": package.architecture,
             "general.type": "model",
-            "general.file_type": _file_type(variant.quantization),
+            "general.file_type": FILE_TYPES[variant.quantization],
             f"{package.architecture}.context_length": package.context_length,
         }
         if package.adapter is None:
@@ -76,9 +76,3 @@ class _Bounded:
         if self._left < 0:
             raise ValueError(f"its header is longer than {_LONGEST_HEADER:,} bytes")
         return self._stream.read(size)
-
-
-def _file_type(quantization: Quantization) -> int:
-    from starfreight.packager.press.tensor_types import FILE_TYPES
-
-    return int(FILE_TYPES[quantization])

@@ -30,8 +30,7 @@ from starfreight.packager.press.gguf_stream import GgufStream
 from starfreight.packager.press.kernels import Floats, encode, to_float32
 from starfreight.packager.press.metadata import ModelIdentity, finished_header, write_identity
 from starfreight.packager.press.open_base import open_base
-from starfreight.packager.press.tensor_types import FILE_TYPES
-from starfreight.quantization import Quantization
+from starfreight.quantization import FILE_TYPES, Quantization
 
 _APPLIED = (
     Role.TOKEN_EMBEDDING,

@@ -21,8 +21,8 @@ from gguf.gguf_writer import WriterState
 from starfreight.checkpoint import ModelShape, Tokenizer
 from starfreight.packager.press.architectures import TensorPlan, architecture_plan
 from starfreight.packager.press.importance import Importance
-from starfreight.packager.press.tensor_types import FILE_TYPES, tensor_bytes
-from starfreight.quantization import Quantization
+from starfreight.packager.press.tensor_types import tensor_bytes
+from starfreight.quantization import FILE_TYPES, Quantization
 
 ALIGNMENT = 32
 """Every tensor of a GGUF file starts at a multiple of this many bytes."""

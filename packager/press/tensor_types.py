@@ -7,7 +7,7 @@ llama.cpp gives up because rows are not whole blocks of the type, the matrix is 
 
 from __future__ import annotations
 
-from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, LlamaFileType
+from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
 
 from starfreight.checkpoint import ModelShape
 from starfreight.packager.press.architectures import Role, TensorPlan
@@ -15,26 +15,6 @@ from starfreight.quantization import Quantization
 
 Type = GGMLQuantizationType
 Q = Quantization
-
-FILE_TYPES = {
-    Q.F32: LlamaFileType.ALL_F32,
-    Q.F16: LlamaFileType.MOSTLY_F16,
-    Q.BF16: LlamaFileType.MOSTLY_BF16,
-    Q.Q8_0: LlamaFileType.MOSTLY_Q8_0,
-    Q.Q6_K: LlamaFileType.MOSTLY_Q6_K,
-    Q.Q5_K_M: LlamaFileType.MOSTLY_Q5_K_M,
-    Q.Q5_K_S: LlamaFileType.MOSTLY_Q5_K_S,
-    Q.Q5_0: LlamaFileType.MOSTLY_Q5_0,
-    Q.Q4_K_M: LlamaFileType.MOSTLY_Q4_K_M,
-    Q.Q4_K_S: LlamaFileType.MOSTLY_Q4_K_S,
-    Q.Q4_0: LlamaFileType.MOSTLY_Q4_0,
-    Q.IQ4_NL: LlamaFileType.MOSTLY_IQ4_NL,
-    Q.IQ4_XS: LlamaFileType.MOSTLY_IQ4_XS,
-    Q.Q3_K_M: LlamaFileType.MOSTLY_Q3_K_M,
-    Q.Q3_K_S: LlamaFileType.MOSTLY_Q3_K_S,
-    Q.Q2_K: LlamaFileType.MOSTLY_Q2_K,
-}
-"""llama.cpp's number of each quantization, ``general.file_type``."""
 
 _MATRIX = {
     Q.F32: Type.F32,

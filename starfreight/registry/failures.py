@@ -83,7 +83,7 @@ def refusal(
         return ServiceError(
             f"The registry does not allow this (405{detail}).",
             where=where,
-            fix="check that the address is the registry itself (a gateway or a mirror serves pulls only), and "
+            fix="check that the address is the registry itself (a gateway or a mirror serves pulls only) and "
             "that the registry is not read-only",
         )
     if status == 413:

@@ -6,7 +6,7 @@ import pytest
 from pydantic import BaseModel
 
 from starfreight.errors import RecipeError
-from starfreight.quantization import Quantization
+from starfreight.quantization import FILE_TYPES, Quantization
 
 
 class Holder(BaseModel):
@@ -35,3 +35,11 @@ def test_an_unknown_name_is_refused_with_those_there_are() -> None:
     with pytest.raises(RecipeError, match="Q4_K_XL") as caught:
         Quantization.parse("Q4_K_XL")
     assert "Q8_0, Q6_K" in str(caught.value.fix)
+
+
+def test_file_types_are_those_of_llama_cpp() -> None:
+    from gguf import LlamaFileType
+
+    for quantization in Quantization:
+        name = "ALL_F32" if quantization == Quantization.F32 else f"MOSTLY_{quantization}"
+        assert FILE_TYPES[quantization] == LlamaFileType[name]

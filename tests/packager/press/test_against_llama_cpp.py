@@ -10,7 +10,7 @@ import pytest
 from starfreight.checkpoint import open_checkpoint
 from starfreight.console import Console
 from starfreight.packager.press import PressRequest, Quantization, predict_size, press
-from starfreight.packager.press.tensor_types import FILE_TYPES
+from starfreight.quantization import FILE_TYPES
 
 FLOATS = (Quantization.F32, Quantization.F16, Quantization.BF16)
 QUANTISED = tuple(item for item in Quantization if item not in FLOATS)

@@ -181,7 +181,7 @@ def run_chain(
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each kind and the fingerprint of the file that the chain makes."""
     from starfreight.packager.press import Quantization
-    from starfreight.packager.press.tensor_types import FILE_TYPES
+    from starfreight.quantization import FILE_TYPES
 
     merged = merged_by_peft(base, adapter, work / "merged")
     dtype = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}[
