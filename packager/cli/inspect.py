@@ -8,7 +8,6 @@ import click
 
 from starfreight.console import Console, human_count
 from starfreight.options import with_console
-from starfreight.package import Package
 from starfreight.packager.cli.summary import summary
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -19,6 +18,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 @with_console
 def inspect_package(package: Path, console: Console) -> None:
     """Show the contents of a PACKAGE, unverified (see verify)."""
+    from starfreight.package import Package
     from starfreight.packager.loss_check import check_in_words
     from starfreight.packager.provenance import recorded_loss_check
 

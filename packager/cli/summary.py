@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import click
-
-from starfreight.package import Package
-
-_FOLDER = click.Path(path_type=Path, file_okay=False)
+if TYPE_CHECKING:
+    from starfreight.package import Package
 
 
 def summary(package: Package, folder: Path) -> dict[str, object]:
