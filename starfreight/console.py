@@ -37,6 +37,10 @@ _TOO_SMALL = 1 << 20
 """Bytes below which no bar is shown: it would be gone before anyone could read it."""
 
 
+def no_progress(amount: float, what: str | None = None) -> None:
+    """An :class:`Advance` that shows nothing."""
+
+
 class Console:
     """Output of one command.
 
@@ -95,12 +99,12 @@ class Console:
             unit: ``"B"`` for bytes, otherwise a plural noun (``"steps"``).
         """
         if unit == "B" and total is not None and total < _TOO_SMALL:
-            yield lambda amount, what=None: None
+            yield no_progress
         elif self.interactive:
             with _bar(what, total, unit) as advance:
                 yield advance
         elif self.quiet:
-            yield lambda amount, what=None: None
+            yield no_progress
         else:
             yield _PlainProgress(self.note, what, total, unit)
 

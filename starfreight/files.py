@@ -9,7 +9,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -258,6 +258,36 @@ def sweep_partials(folder: Path, below: Path | None = None) -> None:
                     status = os.stat(name, dir_fd=directory.descriptor, follow_symlinks=False)
                     if not stat.S_ISDIR(status.st_mode):
                         directory.delete(name)
+
+
+def refuse_other_contents(folder: Path, names: Collection[str], kind: str, fix: str) -> None:
+    """Make sure that a directory has no entries but these and partial files; it need not exist.
+
+    Args:
+        folder: the directory.
+        names: of the entries that may be there.
+        kind: completes "something other than", such as ``a package``.
+        fix: the user's next step if there are others.
+
+    Raises:
+        InputError: there are others, or it is a file.
+    """
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise InputError("A file has this name.", where=str(folder), fix="choose another directory")
+    others = sorted(
+        entry.name
+        for entry in folder.iterdir()
+        if entry.name not in names and not entry.name.startswith(PARTIAL_PREFIX)
+    )
+    if others:
+        raise InputError(
+            f"The directory holds something other than {kind}: {others[0]!r}"
+            + (f" and {len(others) - 1} more." if len(others) > 1 else "."),
+            where=str(folder),
+            fix=fix,
+        )
 
 
 def _umask() -> int:

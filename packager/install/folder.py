@@ -12,7 +12,13 @@ from pathlib import Path
 
 from starfreight.console import Advance, Console
 from starfreight.errors import GateError, InputError
-from starfreight.files import PARTIAL_PREFIX, disk_errors, sha256_file, sweep_partials, write_bytes
+from starfreight.files import (
+    disk_errors,
+    refuse_other_contents,
+    sha256_file,
+    sweep_partials,
+    write_bytes,
+)
 from starfreight.package import Descriptor
 from starfreight.packager.install.interface import Installed, Model, Source
 from starfreight.packager.install.modelfile import modelfile_text
@@ -92,7 +98,7 @@ def write_folder(models: Sequence[Model], folder: Path, source: Source, console:
     files = folder_files(models)
     modelfile = modelfile_of(models, source).encode()
     _check_provenance(models, source)
-    _refuse_others(folder, {*files, MODELFILE})
+    refuse_other_contents(folder, {*files, MODELFILE}, "this model", "choose an empty directory")
     size = sum(blob.size for blob in files.values())
     present = 0
     with disk_errors(folder), console.progress("Writing", total=size, unit="B") as advance:
@@ -160,22 +166,3 @@ def _write(path: Path, blob: Descriptor, source: Source, advance: Advance) -> in
         return blob.size
     source.fetch(blob, path, advance)
     return 0
-
-
-def _refuse_others(folder: Path, names: set[str]) -> None:
-    if not folder.exists():
-        return
-    if not folder.is_dir():
-        raise InputError("A file has this name.", where=str(folder), fix="choose another directory")
-    others = sorted(
-        each.name
-        for each in folder.iterdir()
-        if each.name not in names and not each.name.startswith(PARTIAL_PREFIX)
-    )
-    if others:
-        raise InputError(
-            f"The directory holds something other than this model: {others[0]!r}"
-            + (f" and {len(others) - 1} more." if len(others) > 1 else "."),
-            where=str(folder),
-            fix="choose an empty directory",
-        )

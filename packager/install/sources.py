@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from starfreight.console import Advance
+from starfreight.console import Advance, no_progress
 from starfreight.errors import GateError
 from starfreight.files import atomic_write
 from starfreight.package import Descriptor
@@ -91,6 +91,6 @@ class RegistrySource:
             )
         if blob.digest not in self._small:
             with tempfile.TemporaryDirectory(prefix="starfreight-") as folder:
-                self.fetch(blob, Path(folder) / "blob", lambda amount, what=None: None)
+                self.fetch(blob, Path(folder) / "blob", no_progress)
                 self._small[blob.digest] = (Path(folder) / "blob").read_bytes()
         return self._small[blob.digest]

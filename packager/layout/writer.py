@@ -31,7 +31,13 @@ from starfreight.console import Console
 from starfreight.directories import open_directory
 from starfreight.directory_lock import LOCK_FILE, only_one
 from starfreight.errors import GateError, InputError
-from starfreight.files import PARTIAL_PREFIX, disk_errors, sha256_bytes, sweep_partials, write_bytes
+from starfreight.files import (
+    disk_errors,
+    refuse_other_contents,
+    sha256_bytes,
+    sweep_partials,
+    write_bytes,
+)
 from starfreight.package import MAX_PACKAGE_BYTES, PACKAGE_FILE, Attachment, Descriptor, Package
 from starfreight.packager.layout.evidence import Evidence
 from starfreight.packager.layout.index import index_bytes, package_entries
@@ -69,7 +75,9 @@ def open_writer(folder: Path, console: Console) -> Iterator[LayoutWriter]:
         InputError: the directory holds something else, or another process is writing there.
         ServiceError: the disk is full or not writable.
     """
-    _refuse_other_contents(folder)
+    refuse_other_contents(
+        folder, TOP_LEVEL, "a package", "choose an empty directory, or one that holds a package"
+    )
     with only_one(folder, "writing a package"), disk_errors(folder):
         blobs = folder / BLOBS / ALGORITHM
         for part in (blobs.parent, blobs):
@@ -264,25 +272,6 @@ class LayoutWriter:
         with disk_errors(self._folder):
             self._begin()
         return path
-
-
-def _refuse_other_contents(folder: Path) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise InputError("A file has this name.", where=str(folder), fix="choose another directory")
-    if not folder.exists():
-        return
-    others = sorted(
-        entry.name
-        for entry in folder.iterdir()
-        if entry.name not in TOP_LEVEL and not entry.name.startswith(PARTIAL_PREFIX)
-    )
-    if others:
-        raise InputError(
-            f"The directory holds something other than a package: {others[0]!r}"
-            + (f" and {len(others) - 1} more." if len(others) > 1 else "."),
-            where=str(folder),
-            fix="choose an empty directory, or one that holds a package",
-        )
 
 
 def _differs(path: Path, data: bytes) -> bool:

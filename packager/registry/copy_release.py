@@ -186,7 +186,7 @@ def _tagged(
                 fix="check the digest",
             )
         return {goal.tag: found}
-    names = (origin.tag,) if one_tag else release_tags(reader, origin.tag)
+    names = (origin.tag,) if one_tag else release_tags(reader, origin.tag, reader.tags())
     tagged = {}
     for name in names:
         found = read_remote(reader, name, str(origin.with_tag(name)))

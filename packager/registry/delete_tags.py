@@ -143,13 +143,13 @@ def plan_deletion(
     target = parse_tag_reference(reference)
     client = PublishingClient(target, insecure=insecure)
     client.connect()
-    of_release = release_tags(client, target.tag)
+    listed = client.tags()
+    of_release = release_tags(client, target.tag, listed)
     doomed = of_release if release else tuple(tag for tag in of_release if tag == target.tag)
     if not doomed and client.manifest_digest(target.tag, ACCEPT) is not None:
         doomed = (target.tag,)
     if not doomed:
         raise missing_tag(target, insecure=insecure)
-    listed = client.tags()
     names = [
         *doomed,
         *(tag for tag in (listed or of_release) if tag not in doomed and not is_evidence_tag(tag)),

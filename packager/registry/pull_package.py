@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from starfreight.console import Advance, Console
+from starfreight.console import Advance, Console, no_progress
 from starfreight.directories import discard
 from starfreight.errors import GateError, InputError
 from starfreight.files import PARTIAL_PREFIX, disk_errors, sha256_bytes
@@ -125,7 +125,7 @@ class _Pull:
         if descriptor.size > _LARGEST_EVIDENCE:
             raise self._incomplete(f"is announced with {descriptor.size:,} bytes")
         staged = self.staging / "manifests"
-        fetch_blob(self._client, descriptor, staged, lambda amount, what=None: None, keep_partial=False)
+        fetch_blob(self._client, descriptor, staged, no_progress, keep_partial=False)
         try:
             texts = strict_loads(staged.read_bytes())
         except ValueError:
@@ -172,7 +172,7 @@ class _Pull:
                     subject=subject.digest, artifact_type=manifest.artifact_type, manifest=manifest.descriptor
                 )
                 for blob in manifest.blobs:
-                    self._blob(blob, lambda amount, what=None: None)
+                    self._blob(blob, no_progress)
                 self._writer.add(manifest.data, manifest.descriptor.media_type)
                 found[descriptor.digest] = attachment
         return tuple(found.values())
@@ -198,7 +198,7 @@ class _Pull:
         """True if an interrupted pull left the blob in the layout."""
         try:
             with self._layout.open(blob) as stream:
-                return sha256_stream(stream, lambda amount, what=None: None) == blob.digest
+                return sha256_stream(stream, no_progress) == blob.digest
         except GateError:
             return False
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from starfreight.console import no_progress
 from starfreight.errors import GateError, InputError
 from starfreight.package import MAX_PACKAGE_BYTES, PACKAGE_FILE, Descriptor, Package
 from starfreight.packager.registry.package_record import MANIFESTS, RECORD
@@ -69,7 +70,7 @@ def _read(client: RegistryClient, blob: Descriptor, where: str) -> Package:
 
     with tempfile.TemporaryDirectory(prefix="starfreight-") as name:
         folder = Path(name)
-        fetch_blob(client, blob, folder / PACKAGE_FILE, lambda amount, what=None: None, keep_partial=False)
+        fetch_blob(client, blob, folder / PACKAGE_FILE, no_progress, keep_partial=False)
         try:
             return Package.load(folder)
         except InputError as error:

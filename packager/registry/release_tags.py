@@ -4,25 +4,16 @@ from __future__ import annotations
 
 import itertools
 import re
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from starfreight.errors import InputError
 from starfreight.quantization import Quantization
 from starfreight.registry.reference import SUFFIXES, TagReference, parse_tag_reference
 
+if TYPE_CHECKING:
+    from starfreight.registry.client import RegistryClient
+
 _EVIDENCE_TAG = re.compile(r"sha256-[0-9a-f]{64}(\.(sig|att|sbom))?")
-
-
-class TagReader(Protocol):
-    """A client of one repository that reads its tags."""
-
-    def tags(self) -> tuple[str, ...] | None:
-        """The tags; ``None`` if the registry does not list them for us."""
-        ...
-
-    def manifest_digest(self, tag: str, media_type: str) -> str | None:
-        """Digest of the manifest at a tag, ``None`` if there is none."""
-        ...
 
 
 def is_evidence_tag(tag: str) -> bool:
@@ -30,20 +21,21 @@ def is_evidence_tag(tag: str) -> bool:
     return _EVIDENCE_TAG.fullmatch(tag) is not None
 
 
-def release_tags(client: TagReader, tag: str) -> tuple[str, ...]:
+def release_tags(client: RegistryClient, tag: str, listed: tuple[str, ...] | None) -> tuple[str, ...]:
     """The tags of a release that exist, the plain one last.
 
     Args:
         client: the repository.
         tag: the release's plain tag, such as ``1.0``.
+        listed: the repository's tags; ``None`` if the registry does not list them, so that each is tried.
     """
     possible = candidates(tag)
-    listed = client.tags()
     if listed is None:
         from starfreight.packager.registry.remote_manifest import ACCEPT
 
         return tuple(each for each in possible if client.manifest_digest(each, ACCEPT) is not None)
-    return tuple(each for each in possible if each in set(listed))
+    there = frozenset(listed)
+    return tuple(each for each in possible if each in there)
 
 
 def candidates(tag: str) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from typing import IO, Any
 
 from pydantic import ValidationError
 
-from starfreight.console import Advance
+from starfreight.console import Advance, no_progress
 from starfreight.errors import GateError, InputError, ServiceError
 from starfreight.files import canonical_json, open_regular, sha256_bytes, write_bytes
 from starfreight.package import Descriptor
@@ -60,7 +60,7 @@ class RegistryResults:
         config, layers = _read_manifest(data, where)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "index"
-            fetch_blob(self._client, config, path, _ignore, keep_partial=False)
+            fetch_blob(self._client, config, path, no_progress, keep_partial=False)
             index = read_index(path.read_bytes(), where)
         if missing := {one.digest for one in index.contents()} - layers:
             raise _invalid(f"lacks the layer {min(missing)}", where)
@@ -92,7 +92,7 @@ class RegistryResults:
                 advance(file.size)
                 continue
             client.upload(files, _descriptor(file), advance)
-        client.upload(_Bytes(data), config, _ignore)
+        client.upload(_Bytes(data), config, no_progress)
         for name in names:
             client.put_manifest(name, OCI_MANIFEST, manifest)
         self._sent = {file.digest for file in index.contents()}
@@ -202,7 +202,3 @@ def _invalid(what: str, where: str) -> GateError:
         where=where,
         fix="check the address; if it is right, do not use this result",
     )
-
-
-def _ignore(amount: float, what: str | None = None) -> None:
-    """Shows no progress."""

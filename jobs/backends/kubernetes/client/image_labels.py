@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import getproxies
 
+from starfreight.console import no_progress
 from starfreight.errors import StarfreightError
 from starfreight.files import read_limited
 from starfreight.jobs.backends.image_kinds import check_image_labels
@@ -109,7 +110,7 @@ def _read(reference: str) -> Mapping[str, str]:
         raise ValueError("too large")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "config.json"
-        fetch_blob(client, descriptor, path, lambda amount, what=None: None, keep_partial=False)
+        fetch_blob(client, descriptor, path, no_progress, keep_partial=False)
         labels = json.loads(read_limited(path, _LARGEST, "configuration"))["config"].get("Labels") or {}
     return {str(key): str(value) for key, value in labels.items()}
 
