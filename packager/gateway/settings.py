@@ -95,7 +95,7 @@ class Part(BaseModel):
 
 
 class Secret(Part):
-    """Where a secret is kept; exactly one of these. The file itself never holds it."""
+    """Location of a secret, exactly one of these. The file itself never holds it."""
 
     file: FilePath | None = None
     """A file with the secret. A final newline is not part of it."""
@@ -158,7 +158,7 @@ class Tls(Part):
 
 
 class Users(Part):
-    """Who may pull."""
+    """Users with the right to pull."""
 
     authorized_keys: FilePath
     """Ollama's public keys (`~/.ollama/id_ed25519.pub`), a line each: `ssh-ed25519 AAAA... NAME

@@ -19,7 +19,7 @@ from starfreight.registry.reference import SUFFIXES
 
 @dataclass(frozen=True)
 class InstallRequest:
-    """What to install, and where."""
+    """A model to install, and its target."""
 
     model: str
     """A package's directory or a registry reference."""

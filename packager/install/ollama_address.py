@@ -15,7 +15,7 @@ _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?\.?|\[[0-9A-Fa
 
 @dataclass(frozen=True)
 class OllamaAddress:
-    """Where to reach a server."""
+    """Address of a server."""
 
     url: str
     """Without a slash at its end."""

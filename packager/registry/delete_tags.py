@@ -53,7 +53,7 @@ def _delete(client: PublishingClient, reference: str, where: str) -> None:
 
 @dataclass(frozen=True)
 class DeletionPlan:
-    """What a deletion removes, and what it leaves."""
+    """Tags and manifests that a deletion removes and leaves."""
 
     reference: TagReference
     tags: dict[str, str]

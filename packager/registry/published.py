@@ -36,7 +36,7 @@ class Published:
     pruned_tags: tuple[str, ...] = ()
     """Those removed or moved on request."""
     probe: Probe | None = None
-    """What Ollama would find; ``None`` if its format is not published at a path that it could pull."""
+    """Result for Ollama; ``None`` if its format is not published at a path that it could pull."""
 
     def as_dict(self) -> dict[str, Any]:
         """The result as ``--json`` prints it."""

@@ -154,7 +154,7 @@ def _manifests(layout: ImageLayout, package: Package, formats: tuple[str, ...]) 
 
 
 def _attachments(package: Package, manifests: tuple[Descriptor, ...]) -> tuple[Attachment, ...]:
-    """What is attached to these manifests, and to attachments of them, in the package's order."""
+    """Attachments of these manifests, and attachments of those, in the package's order."""
     known = {descriptor.digest for descriptor in manifests}
     chosen = []
     for attachment in package.attachments:

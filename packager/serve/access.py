@@ -1,4 +1,4 @@
-"""Who may read: everybody, or the holders of listed Ollama keys."""
+"""Read access: for everybody, or for the holders of listed Ollama keys."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Access(Protocol):
     """Decides over each request. A refusal is an :class:`AccessRefused`."""
 
     def reader(self, request: ReadRequest) -> Reader:
-        """Who sends the request."""
+        """The sender of a request."""
         ...
 
     def challenge(self, realm: str, repository: str) -> str | None:

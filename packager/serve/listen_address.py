@@ -1,4 +1,4 @@
-"""Where a server listens, and the names by which clients may call it."""
+"""Address of a server, and its names in requests."""
 
 from __future__ import annotations
 

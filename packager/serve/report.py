@@ -1,4 +1,4 @@
-"""What ``package serve`` prints: warnings, and the command that pulls each model."""
+"""Output of ``package serve``: warnings, and the command that pulls each model."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ class KubernetesOptions(RecipePart):
     """The PersistentVolumeClaim for runs, checkpoints and packages. With `results`, a temporary volume of the
     node by default."""
     results: Line | None = None
-    """Where pods send the run, with its checkpoint, and the package: `oci://HOST/NAMESPACE/NAME`,
+    """Destination of the run, with its checkpoint, and of the package: `oci://HOST/NAMESPACE/NAME`,
     `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX` or `az://CONTAINER/PREFIX`. New pods resume from there, and
     `jobs fetch` reads there. `oci+http://` is a registry over plain http."""
     results_at: Literal["checkpoint", "end"] = "checkpoint"

@@ -159,7 +159,7 @@ class BlobUploadClient(RegistryClient):
     def _wait(
         self, retry: Retry, failure: requests.Response | requests.RequestException, doing: str
     ) -> Retry:
-        """Wait as long as the retry policy, or the registry, says."""
+        """Wait as the retry policy or the registry requests."""
         try:
             if isinstance(failure, requests.Response):
                 retry = retry.increment("PUT", failure.url, response=failure.raw)

@@ -53,7 +53,7 @@ def asked_to_wait(value: str | None) -> str | None:
 
 
 class PatientRetry(Retry):
-    """Retry policy that waits as a registry requests, within bounds, and says so."""
+    """Retry policy that waits as a registry requests, within bounds, and prints the wait."""
 
     def get_retry_after(self, response: Any) -> float | None:
         """Seconds to wait; ``None`` for the usual backoff."""

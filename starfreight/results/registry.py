@@ -129,7 +129,7 @@ class _Bytes:
 
 
 def _connect(repository: RepositoryReference, place: Place, kind: type[RegistryClient]) -> RegistryClient:
-    """The client; over plain http if the address says so, or for a registry of this machine without TLS."""
+    """The client; plain http for `oci+http://` and for a registry of this machine without TLS."""
     if place.scheme == "oci+http":
         return kind(repository, insecure=True)
     client = kind(repository, insecure=False)

@@ -1,4 +1,4 @@
-"""Where a pod notes its memory for the next one: on the volume of the runs, or in the store of results.
+"""Notes of a pod's memory for the next one: on the volume of the runs, or in the store of results.
 
 See :mod:`starfreight.jobs.backends.kubernetes.memory_record`.
 """

@@ -1,4 +1,4 @@
-"""Figures with their uncertainty: the problems are a sample, and a figure without an interval says little.
+"""Figures with their uncertainty: the problems are a sample.
 
 Sources: Miller, "Adding Error Bars to Evals" (2024); Chen et al., "Evaluating Large Language Models Trained
 on Code" (2021), for pass@k.

@@ -19,7 +19,7 @@ def read_problems(path: Path, keys: tuple[str, ...]) -> Iterator[dict[str, Any]]
     """Reads the records of a file.
 
     Args:
-        path: a ``.jsonl`` file, or one compressed as its suffix says.
+        path: a ``.jsonl`` file, or a compressed one (``.gz``, ``.bz2``, ``.xz``, ``.zst``, ``.lz4``).
         keys: names that each record must have, with text as their value.
 
     Raises:
