@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import tokenize
@@ -48,6 +49,12 @@ SPECIAL_TOKENS = {
     ],
 }  # fmt: skip
 NUMPY_DTYPES = {"F32": np.float32, "F16": np.float16}
+
+
+def pytest_configure() -> None:
+    """Restores Ctrl-C, which a shell's background job ignores, and with it all processes that tests start."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -33,6 +33,8 @@ from starfreight.images.context import lock_files
 ROOT = Path(__file__).parents[2]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "starfreight-tests"
 BASE_PACKAGES = "ca-certificates,git,python3,python3-venv,tini"
+KEPT_CACHE = 6_000_000_000
+"""Bytes of the engine's build cache that a run in CI leaves."""
 GLIBCS = ("2_28", "2_27", "2_26", "2_24", "2_17", "2_12", "2_5")
 
 StartEngine = Callable[..., subprocess.Popen[bytes]]
@@ -70,16 +72,34 @@ def start_engine(require_service: Callable[[str], str]) -> Iterator[StartEngine]
 
 
 @pytest.fixture(scope="session")
-def engine(start_engine: StartEngine, tmp_path_factory: pytest.TempPathFactory) -> docker.DockerClient:
+def engine(
+    start_engine: StartEngine, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[docker.DockerClient]:
     """The Docker Engine of this machine, started when none answers."""
     try:
-        return connect()
+        found = connect()
     except ServiceError as error:
         if os.geteuid() != 0:
             give_up = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
             give_up(f"no Docker Engine answers, and only root can start one: {error.what}")
-    start_engine("unix:///var/run/docker.sock", tmp_path_factory.mktemp("engine") / "log")
-    return connect()
+        start_engine("unix:///var/run/docker.sock", tmp_path_factory.mktemp("engine") / "log")
+        found = connect()
+    earlier = _tags(found)
+    yield found
+    for tag in sorted(_tags(found) - earlier):
+        with contextlib.suppress(docker.errors.APIError):
+            found.images.remove(tag, force=True)
+    if os.environ.get("CI") == "true":  # Not on a user's machine, whose cache this may be.
+        found.images.prune()
+        found.api.prune_builds(keep_storage=KEPT_CACHE)
+
+
+def _tags(engine: docker.DockerClient) -> set[str]:
+    """Images that tests make, but for the base images, which take long to make."""
+    tags = {tag for image in engine.images.list() for tag in image.tags}
+    return {
+        tag for tag in tags if tag.startswith(("starfreight-test/", "127.0.0.1:")) and "/debian" not in tag
+    }
 
 
 @pytest.fixture(scope="session")
