@@ -14,6 +14,7 @@ from starfreight.directories import discard
 from starfreight.directory_lock import LOCK_FILE, only_one
 from starfreight.errors import GateError, InputError, StarfreightError
 from starfreight.files import PARTIAL_PREFIX, disk_errors, read_json, sha256_file
+from starfreight.gguf.token_losses import has_llama_cpp
 from starfreight.license_files import read_from_run
 from starfreight.package import PACKAGE_FILE, Package
 from starfreight.packager.build.base_files import check_base_files
@@ -25,7 +26,6 @@ from starfreight.packager.build.licenses import license_texts
 from starfreight.packager.build.templates import has_current_template
 from starfreight.packager.card import render_card
 from starfreight.packager.file_names import model_stem
-from starfreight.packager.gguf.token_losses import has_llama_cpp
 from starfreight.packager.layout import verify_layout
 from starfreight.packager.layout.write_package import PackageContents, write_package
 from starfreight.packager.loss_check import NOT_INSTALLED

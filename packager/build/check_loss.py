@@ -13,16 +13,16 @@ from pathlib import Path
 from starfreight.checkpoint import ModelShape
 from starfreight.console import Console, human_count
 from starfreight.errors import GateError
-from starfreight.loss_sample import LossSample
-from starfreight.machine_limits import available_memory, usable_processors
-from starfreight.packager.build.loss_bounds import Comparison, bounds_of, compare
-from starfreight.packager.gguf.token_losses import (
+from starfreight.gguf.token_losses import (
     SLOTS,
     MeasurementError,
     MeasureRequest,
     has_llama_cpp,
     measure_tokens,
 )
+from starfreight.loss_sample import LossSample
+from starfreight.machine_limits import available_memory, usable_processors
+from starfreight.packager.build.loss_bounds import Comparison, bounds_of, compare
 from starfreight.packager.hashed_file import HashedFile, QuantizedFile
 from starfreight.packager.loss_check import NOT_INSTALLED, LossCheck
 from starfreight.quantization import Quantization

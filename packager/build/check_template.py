@@ -6,9 +6,9 @@ import difflib
 from dataclasses import dataclass
 
 from starfreight.errors import RecipeError
+from starfreight.ollama_template.go_template import NO_VALUE, TemplateError, UnsupportedTemplate
+from starfreight.ollama_template.template import FIELDS, Message, OllamaTemplate
 from starfreight.packager.build.templates import TEMPLATES
-from starfreight.packager.modelfile.go_template import NO_VALUE, TemplateError, UnsupportedTemplate
-from starfreight.packager.modelfile.ollama_template import FIELDS, Message, OllamaTemplate
 from starfreight.recipe import Recipe
 
 _NESTED = (

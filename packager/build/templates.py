@@ -126,7 +126,7 @@ def has_current_template(folder: Path, package: Package, recipe: Recipe) -> bool
         package: its record.
         recipe: the recipe of its run.
     """
-    from starfreight.packager.layout.reader import ImageLayout
+    from starfreight.image_layout.reader import ImageLayout
 
     current = template_text(recipe).encode()
     return package.template is None or ImageLayout(folder).read(package.template, _MOST_BYTES) == current

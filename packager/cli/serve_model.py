@@ -45,9 +45,9 @@ def serve_model(
         starfreight serve-model packages/acme-coder
         STARFREIGHT_MODEL_API_KEY=... starfreight serve-model packages/acme-coder --host 0.0.0.0
     """
+    from starfreight.completion.model_source import find_model
     from starfreight.packager.complete.editors import EDITORS
     from starfreight.packager.complete.model_server import ServerChoices, model_server, reachable
-    from starfreight.packager.complete.model_source import find_model
 
     source = find_model(model, quantization)
     # A signal may arrive at any time from here on, also while the model is being loaded.

@@ -56,10 +56,10 @@ def try_model(
         starfreight try packages/acme-coder --prompt "def area(radius):"
         starfreight try packages/acme-coder
     """
-    from starfreight.packager.complete.completer import Choices, Completer
+    from starfreight.completion.completer import Choices, Completer
+    from starfreight.completion.model_source import find_model
+    from starfreight.completion.place import find_place
     from starfreight.packager.complete.interactive import converse, show
-    from starfreight.packager.complete.model_source import find_model
-    from starfreight.packager.complete.place import find_place
 
     if place is not None and prompt is not None:
         raise click.UsageError("A place and --prompt exclude each other.")

@@ -1,1 +1,1 @@
-"""Completions by a packaged model on this machine: ``starfreight try`` and ``starfreight serve-model``."""
+"""Completions in the terminal and in editors: ``starfreight try`` and ``starfreight serve-model``."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
+from starfreight.completion.completer import Completer
+from starfreight.completion.place import find_place, looks_like_a_place
 from starfreight.console import Console, harmless
 from starfreight.errors import StarfreightError
-from starfreight.packager.complete.completer import Completer
-from starfreight.packager.complete.place import find_place, looks_like_a_place
-from starfreight.packager.modelfile.ollama_template import Message
+from starfreight.ollama_template.template import Message
 
 MARK = '"""'
 """At the beginning and the end of a text of several lines, as in ``ollama run``."""

@@ -16,17 +16,16 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from starfreight.completion.llama_process import LlamaProcess, llama_process
+from starfreight.completion.model_context import source_context
+from starfreight.completion.model_source import ModelSource
 from starfreight.errors import InputError, ServiceError
+from starfreight.gguf.local_model import llama_cpp
 from starfreight.packager.build.templates import CHAT_TEMPLATES, TEMPLATES
-from starfreight.packager.complete.llama_process import LlamaProcess, llama_process
-from starfreight.packager.complete.model_source import ModelSource
-from starfreight.packager.gguf.keys import read_scalars
-from starfreight.packager.gguf.local_model import llama_cpp
 
 _SLOTS = 4
 """Requests at once; llama-vscode asks for three completions together."""
 
-_LARGEST_CONTEXT = 16_384
 _STEP = 512
 
 _PREDICTION = 128
@@ -155,13 +154,6 @@ def _settings(source: ModelSource, choices: ServerChoices, context: int) -> dict
         },
         **({"chat_template": template} if template is not None else {}),
     }
-
-
-def source_context(source: ModelSource) -> int:
-    """Tokens of a request and its answer: the package's ``num_ctx``, as far as the model has them."""
-    keys = read_scalars(source.gguf)
-    longest = int(keys.get(f"{keys.get('general.architecture')}.context_length", 4096))
-    return max(64, min(source.number("num_ctx") or 4096, longest, _LARGEST_CONTEXT))
 
 
 def _check_host(choices: ServerChoices) -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from starfreight.console import Console
 from starfreight.errors import InputError
+from starfreight.image_layout.index import DEFAULT_NAME
 from starfreight.package import Package, Variant
 from starfreight.packager.install.interface import Installed, Model, Source, Target
 from starfreight.packager.install.models import manifest_model, package_model, with_record
 from starfreight.packager.install.sources import PackageSource, RegistrySource
-from starfreight.packager.layout.index import DEFAULT_NAME
 from starfreight.quantization import Quantization
 from starfreight.registry import DigestReference, TagReference
 from starfreight.registry.reference import SUFFIXES

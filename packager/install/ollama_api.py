@@ -16,13 +16,13 @@ from pathlib import Path
 from starfreight.console import Console
 from starfreight.errors import GateError, ServiceError, StarfreightError
 from starfreight.files import disk_errors, sha256_bytes, write_bytes
+from starfreight.image_layout.reader import ImageLayout
 from starfreight.package import Descriptor
 from starfreight.packager.install.interface import Installed, Model, OllamaImage, Source
 from starfreight.packager.install.ollama_address import OllamaAddress
 from starfreight.packager.install.ollama_client import OllamaClient
 from starfreight.packager.install.ollama_name import parse_ollama_name
 from starfreight.packager.install.staging import staging
-from starfreight.packager.layout.reader import ImageLayout
 from starfreight.registry.media_types import DOCKER_MANIFEST
 
 _REPOSITORY = "starfreight/install"

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from starfreight.console import Advance, no_progress
 from starfreight.errors import GateError
 from starfreight.files import atomic_write
+from starfreight.image_layout.reader import ImageLayout, damaged
 from starfreight.package import Descriptor
-from starfreight.packager.layout.reader import ImageLayout, damaged
 from starfreight.registry.manifests import MAX_MANIFEST_BYTES
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ Every file is in ``blobs/sha256`` under its digest. ``index.json`` lists the man
 is written last: a directory without it is unfinished.
 """
 
+from starfreight.image_layout.index import IndexEntry, package_entries
+from starfreight.image_layout.reader import ImageLayout
 from starfreight.packager.layout.attach_evidence import attach
 from starfreight.packager.layout.evidence import Evidence
-from starfreight.packager.layout.index import IndexEntry, package_entries
-from starfreight.packager.layout.reader import ImageLayout
 from starfreight.packager.layout.verify import Problem, VerifyReport, examine_layout, verify_layout
 from starfreight.packager.layout.writer import LayoutWriter, open_writer
 

@@ -20,10 +20,10 @@ from pathlib import Path
 
 from starfreight.console import Console
 from starfreight.errors import InputError
+from starfreight.image_layout.index import package_entries
+from starfreight.image_layout.reader import ImageLayout
 from starfreight.package import Package
 from starfreight.packager.layout.evidence import Evidence
-from starfreight.packager.layout.index import package_entries
-from starfreight.packager.layout.reader import ImageLayout
 from starfreight.packager.layout.rebuild import climbing_path
 from starfreight.packager.layout.references import referenced_digests
 from starfreight.packager.layout.writer import open_writer

@@ -14,11 +14,11 @@ from pathlib import Path
 
 from starfreight.errors import GateError
 from starfreight.files import canonical_json
+from starfreight.image_layout.index import package_entries
+from starfreight.image_layout.reader import ImageLayout
 from starfreight.package import Descriptor, Package
 from starfreight.packager import media_types
 from starfreight.packager.layout.gguf_header import header_problems
-from starfreight.packager.layout.index import package_entries
-from starfreight.packager.layout.reader import ImageLayout
 from starfreight.packager.layout.rebuild import (
     Credits,
     RebuiltManifest,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import IO, cast
 
+from starfreight.gguf.keys import read_keys
+from starfreight.image_layout.reader import ImageLayout, damaged
 from starfreight.package import Descriptor, Package
-from starfreight.packager.gguf.keys import read_keys
-from starfreight.packager.layout.reader import ImageLayout, damaged
 from starfreight.quantization import FILE_TYPES
 
 _LONGEST_HEADER = 64 << 20

@@ -11,8 +11,8 @@ from pathlib import Path
 from starfreight.console import Console
 from starfreight.errors import GateError, InputError
 from starfreight.files import PARTIAL_PREFIX, atomic_write
+from starfreight.image_layout.reader import open_regular
 from starfreight.package import Descriptor
-from starfreight.packager.layout.reader import open_regular
 
 _CHUNK = 1 << 20
 

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from starfreight.files import sha256_bytes
+from starfreight.image_layout.reader import ImageLayout, damaged
 from starfreight.package import Attachment, Descriptor, Package, Variant
 from starfreight.packager import media_types
-from starfreight.packager.layout.reader import ImageLayout, damaged
 from starfreight.packager.model_description import ModelDescription
 from starfreight.registry.manifests import BuiltManifest, build_attachment, descriptor_for
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from starfreight.image_layout.index import package_entries
+from starfreight.image_layout.reader import ImageLayout
 from starfreight.package import Package
-from starfreight.packager.layout.index import package_entries
-from starfreight.packager.layout.reader import ImageLayout
 
 
 def referenced_digests(layout: ImageLayout, package: Package) -> frozenset[str]:

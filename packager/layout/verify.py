@@ -24,10 +24,8 @@ from starfreight.console import Advance, Console
 from starfreight.directory_lock import LOCK_FILE
 from starfreight.errors import GateError, InputError
 from starfreight.files import PARTIAL_PREFIX
-from starfreight.package import NEWEST_VERSION, PACKAGE_FILE, Descriptor, Package, no_package
-from starfreight.packager.layout.contents import ContentCheck
-from starfreight.packager.layout.index import IndexEntry, index_bytes, package_entries
-from starfreight.packager.layout.reader import (
+from starfreight.image_layout.index import IndexEntry, index_bytes, package_entries
+from starfreight.image_layout.reader import (
     ALGORITHM,
     BLOBS,
     INDEX_FILE,
@@ -36,6 +34,8 @@ from starfreight.packager.layout.reader import (
     open_regular,
     sha256_stream,
 )
+from starfreight.package import NEWEST_VERSION, PACKAGE_FILE, Descriptor, Package, no_package
+from starfreight.packager.layout.contents import ContentCheck
 from starfreight.packager.layout.writer import TOP_LEVEL, UNFINISHED_FILE
 from starfreight.packager.media_types import MANIFESTS
 

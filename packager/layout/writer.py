@@ -38,11 +38,8 @@ from starfreight.files import (
     sweep_partials,
     write_bytes,
 )
-from starfreight.package import MAX_PACKAGE_BYTES, PACKAGE_FILE, Attachment, Descriptor, Package
-from starfreight.packager.layout.evidence import Evidence
-from starfreight.packager.layout.index import index_bytes, package_entries
-from starfreight.packager.layout.place_file import place_file, regular_size, sync
-from starfreight.packager.layout.reader import (
+from starfreight.image_layout.index import index_bytes, package_entries
+from starfreight.image_layout.reader import (
     ALGORITHM,
     BLOBS,
     INDEX_FILE,
@@ -51,6 +48,9 @@ from starfreight.packager.layout.reader import (
     open_regular,
     sha256_stream,
 )
+from starfreight.package import MAX_PACKAGE_BYTES, PACKAGE_FILE, Attachment, Descriptor, Package
+from starfreight.packager.layout.evidence import Evidence
+from starfreight.packager.layout.place_file import place_file, regular_size, sync
 from starfreight.packager.layout.references import referenced_digests
 from starfreight.registry.manifests import MAX_ENTRIES, MAX_MANIFEST_BYTES, BuiltManifest, build_attachment
 

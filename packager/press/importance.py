@@ -23,7 +23,7 @@ from gguf import GGMLQuantizationType, GGUFType, GGUFWriter, Keys
 
 from starfreight.errors import InputError
 from starfreight.files import read_limited, sha256_bytes
-from starfreight.packager.gguf.keys import read_keys, take, text
+from starfreight.gguf.keys import read_keys, take, text
 from starfreight.packager.press.architectures import TensorPlan
 from starfreight.packager.press.kernels import Floats
 

@@ -22,7 +22,7 @@ def recorded_loss_check(folder: Path, package: Package) -> Mapping[str, Any] | N
         As :meth:`starfreight.packager.loss_check.LossCheck.as_dict`; ``None`` without one, as in packages of
         earlier versions, or if the statement cannot be read.
     """
-    from starfreight.packager.layout.reader import ImageLayout
+    from starfreight.image_layout.reader import ImageLayout
 
     try:
         statement = strict_loads(ImageLayout(folder).read(package.provenance, _LIMIT))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from starfreight.console import human_count
 from starfreight.errors import GateError
+from starfreight.image_layout.reader import ImageLayout
 from starfreight.package import Descriptor
-from starfreight.packager.layout.reader import ImageLayout
 
 LARGEST_LAYER = {"ghcr.io": 10_000_000_000}
 """Bytes by host. GitHub: "10 GB size limit for each layer" (docs.github.com, container registry)."""

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from starfreight.errors import ServiceError
+from starfreight.image_layout.reader import ImageLayout
 from starfreight.package import Attachment, Descriptor
-from starfreight.packager.layout.reader import ImageLayout
 from starfreight.registry.reference import TagReference
 
 if TYPE_CHECKING:

@@ -18,9 +18,9 @@ from collections.abc import Collection
 from typing import IO
 
 from starfreight.files import canonical_json
+from starfreight.image_layout.index import package_entries
+from starfreight.image_layout.reader import ImageLayout
 from starfreight.package import PACKAGE_FILE, Attachment, Descriptor, Package
-from starfreight.packager.layout.index import package_entries
-from starfreight.packager.layout.reader import ImageLayout
 from starfreight.registry.manifests import EMPTY_CONFIG, descriptor_for, descriptor_json
 from starfreight.registry.media_types import OCI_EMPTY, OCI_MANIFEST
 

@@ -15,9 +15,9 @@ from starfreight.console import Advance, Console, no_progress
 from starfreight.directories import discard
 from starfreight.errors import GateError, InputError
 from starfreight.files import PARTIAL_PREFIX, disk_errors, sha256_bytes
+from starfreight.image_layout.index import package_entries
+from starfreight.image_layout.reader import INDEX_FILE, ImageLayout, sha256_stream
 from starfreight.package import PACKAGE_FILE, Attachment, Descriptor, Package
-from starfreight.packager.layout.index import package_entries
-from starfreight.packager.layout.reader import INDEX_FILE, ImageLayout, sha256_stream
 from starfreight.packager.layout.rebuild import climbing_path
 from starfreight.packager.layout.verify import VerifyReport, verify_layout
 from starfreight.packager.layout.writer import LayoutWriter, open_writer

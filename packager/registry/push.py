@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from starfreight.console import Console
 from starfreight.errors import InputError, ServiceError
+from starfreight.image_layout.reader import ImageLayout
 from starfreight.package import Attachment, Descriptor, Package, PackagedManifest, Variant
-from starfreight.packager.layout.reader import ImageLayout
 from starfreight.packager.layout.verify import verify_layout
 from starfreight.packager.registry.choose_formats import choose_formats
 from starfreight.packager.registry.earlier_tags import Prune, earlier_tags, prune

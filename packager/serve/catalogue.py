@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from starfreight.errors import GateError, InputError
 from starfreight.files import canonical_json, sha256_bytes
+from starfreight.image_layout.index import package_entries
+from starfreight.image_layout.reader import ImageLayout
 from starfreight.package import Attachment, Descriptor, Package
-from starfreight.packager.layout.index import package_entries
-from starfreight.packager.layout.reader import ImageLayout
 from starfreight.packager.registry.package_record import PackageRecord
 from starfreight.packager.serve.served_names import ServedName, served_name
 from starfreight.registry.manifests import descriptor_json

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from starfreight.errors import InputError
+from starfreight.image_layout.index import DEFAULT_NAME
 from starfreight.package import Package
-from starfreight.packager.layout.index import DEFAULT_NAME
 from starfreight.registry import parse_reference
 
 DEFAULT_NAMESPACE = "starfreight"

@@ -52,8 +52,8 @@ def quickstart(out: Path, console: Console) -> None:
     from starfreight.commands.pipeline import run_pipeline
     from starfreight.directories import refuse_link
     from starfreight.files import write_bytes
+    from starfreight.gguf.local_model import LocalModel
     from starfreight.jobs.backends.interface import Location
-    from starfreight.packager.gguf.local_model import LocalModel
     from starfreight.recipe import load_recipe
 
     began = time.monotonic()

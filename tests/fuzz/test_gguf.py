@@ -8,7 +8,7 @@ from pathlib import Path
 from fuzzing import changed_bytes, fuzz, holds
 from hypothesis import given
 
-from starfreight.packager.gguf.keys import read_scalars
+from starfreight.gguf.keys import read_scalars
 from starfreight.packager.press.importance import read_importance
 
 

@@ -13,8 +13,8 @@ from starfreight.checkpoint import Checkpoint, open_checkpoint
 from starfreight.console import Console
 from starfreight.errors import GateError, InputError
 from starfreight.files import sha256_file
+from starfreight.image_layout.reader import ImageLayout
 from starfreight.packager.build.build_package import build_package
-from starfreight.packager.layout.reader import ImageLayout
 from starfreight.records import FileDigest
 from starfreight.run import Run
 

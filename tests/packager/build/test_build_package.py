@@ -13,10 +13,10 @@ import pytest
 from starfreight.console import Console
 from starfreight.errors import GateError, InputError, RecipeError
 from starfreight.files import sha256_file
+from starfreight.gguf.keys import read_scalars
 from starfreight.license_files import keep_in_run, read_beside_recipe
 from starfreight.package import Descriptor, Package
 from starfreight.packager.build.build_package import build_package
-from starfreight.packager.gguf.keys import read_scalars
 from starfreight.packager.layout import verify_layout
 from starfreight.recipe import PackageOptions, recipe_digest
 from starfreight.records import FileDigest

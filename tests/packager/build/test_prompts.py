@@ -19,14 +19,14 @@ from tokenizers import Tokenizer
 
 from starfreight.base_model import STARTER_FOLDER
 from starfreight.console import Console
+from starfreight.gguf.keys import read_scalars
 from starfreight.jobs.data.encoder import Encoder
 from starfreight.jobs.data.formats.instruct import InstructFormat
 from starfreight.jobs.data.formats.interface import IGNORED, Example
 from starfreight.jobs.data.sources.interface import Sample
+from starfreight.ollama_template.template import Message, OllamaTemplate
 from starfreight.packager.build.build_package import build_package
 from starfreight.packager.build.templates import CHAT_TEMPLATES, TEMPLATES
-from starfreight.packager.gguf.keys import read_scalars
-from starfreight.packager.modelfile.ollama_template import Message, OllamaTemplate
 from starfreight.packager.press import ModelIdentity, PressRequest, press
 from starfreight.recipe import Data
 

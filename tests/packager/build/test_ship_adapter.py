@@ -12,11 +12,11 @@ from click.testing import CliRunner
 
 from starfreight.console import Console
 from starfreight.errors import GateError, RecipeError
+from starfreight.gguf.keys import read_scalars
+from starfreight.gguf.local_model import LocalModel
 from starfreight.package import PACKAGE_FILE, Package
 from starfreight.packager.build.build_package import build_package
 from starfreight.packager.cli import package as command
-from starfreight.packager.gguf.keys import read_scalars
-from starfreight.packager.gguf.local_model import LocalModel
 from starfreight.packager.layout import ImageLayout, verify_layout
 from starfreight.recipe import recipe_digest, validate_recipe
 from starfreight.run import Inputs, Run

@@ -19,7 +19,9 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
+from starfreight.completion.model_source import ModelSource
 from starfreight.errors import InputError, ServiceError
+from starfreight.ollama_template.template import OllamaTemplate
 from starfreight.packager.build.templates import CHAT_TEMPLATES, TEMPLATES
 from starfreight.packager.complete.editors import CONTINUE, EDITORS, LLAMA_VIM, LLAMA_VSCODE, MINUET
 from starfreight.packager.complete.model_server import (
@@ -30,8 +32,6 @@ from starfreight.packager.complete.model_server import (
     model_server,
     reachable,
 )
-from starfreight.packager.complete.model_source import ModelSource
-from starfreight.packager.modelfile.ollama_template import OllamaTemplate
 
 PAGE = Path(__file__).parents[3] / "docs/use-it.md"
 BEFORE, AFTER = "def area(radius):\n    return ", "\n\n\nprint(area(2))\n"
@@ -290,9 +290,9 @@ def test_a_signal_ends_the_server(starter: Path, number: int) -> None:
 
 
 def test_a_package_is_served_with_its_adapter(make_run: Callable[..., Path], tmp_path: Path) -> None:
+    from starfreight.completion.model_source import find_model
     from starfreight.console import Console
     from starfreight.packager.build.build_package import build_package
-    from starfreight.packager.complete.model_source import find_model
 
     pytest.importorskip("xllamacpp")
     run = make_run(tmp_path / "w", ship="adapter", quantizations=["F32"])

@@ -15,14 +15,14 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from starfreight.completion.completer import Choices, Completer
+from starfreight.completion.model_source import ModelSource, find_model
+from starfreight.completion.place import find_place
 from starfreight.console import Console
 from starfreight.errors import InputError
+from starfreight.gguf.local_model import LocalModel
 from starfreight.packager.build.build_package import build_package
 from starfreight.packager.cli.try_model import try_model
-from starfreight.packager.complete.completer import Choices, Completer
-from starfreight.packager.complete.model_source import ModelSource, find_model
-from starfreight.packager.complete.place import find_place
-from starfreight.packager.gguf.local_model import LocalModel
 
 PROMPT = "def area(radius):\n    "
 

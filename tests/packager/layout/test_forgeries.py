@@ -14,10 +14,10 @@ import pytest
 from starfreight.console import Console
 from starfreight.errors import GateError, InputError, StarfreightError
 from starfreight.files import canonical_json, sha256_bytes
+from starfreight.image_layout.reader import ImageLayout
 from starfreight.package import Package
 from starfreight.packager.build.build_package import build_package
 from starfreight.packager.layout import Evidence, attach, examine_layout, verify_layout
-from starfreight.packager.layout.reader import ImageLayout
 from starfreight.packager.registry import publish
 
 PACKAGES = Path(__file__).parents[2] / "golden/finished-packages"
@@ -149,7 +149,7 @@ def exchanged(forger: Forger) -> None:
         first["quantization"], second["quantization"] = second["quantization"], first["quantization"]
 
     forger.edit_record(exchange)
-    from starfreight.packager.layout.index import index_bytes, package_entries
+    from starfreight.image_layout.index import index_bytes, package_entries
 
     entries = package_entries(Package.load(forger.folder))
     (forger.folder / "index.json").write_bytes(index_bytes(entries))

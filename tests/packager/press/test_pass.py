@@ -13,7 +13,7 @@ from starfreight.checkpoint import open_checkpoint
 from starfreight.console import Console
 from starfreight.errors import RecipeError
 from starfreight.files import sha256_file
-from starfreight.packager.gguf.keys import read_scalars
+from starfreight.gguf.keys import read_scalars
 from starfreight.packager.press import (
     ModelIdentity,
     ModelOrigin,

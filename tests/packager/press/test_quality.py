@@ -10,7 +10,7 @@ import pytest
 
 from starfreight.base_model import STARTER_FOLDER
 from starfreight.console import Console
-from starfreight.packager.gguf.local_model import LocalModel
+from starfreight.gguf.local_model import LocalModel
 from starfreight.packager.press import PressRequest, Quantization, press
 
 PROMPT = (

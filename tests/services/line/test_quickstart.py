@@ -15,8 +15,8 @@ import pytest
 from starfreight.base_model import STARTER_FOLDER
 from starfreight.console import Console
 from starfreight.files import sha256_file
+from starfreight.gguf.local_model import LocalModel
 from starfreight.package import Package
-from starfreight.packager.gguf.local_model import LocalModel
 from starfreight.packager.layout import verify_layout
 from starfreight.run import Run
 

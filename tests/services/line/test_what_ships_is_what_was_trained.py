@@ -21,13 +21,13 @@ import pytest
 from tokenizers import Tokenizer
 
 from starfreight.console import Console
+from starfreight.gguf.local_model import LocalModel
 from starfreight.jobs.prepare.prepare_runs import prepare_runs
 from starfreight.jobs.train.stop_request import StopRequest
 from starfreight.jobs.train.training_job import run_job
+from starfreight.ollama_template.template import Message, OllamaTemplate
 from starfreight.package import Package
 from starfreight.packager.build.build_package import build_package
-from starfreight.packager.gguf.local_model import LocalModel
-from starfreight.packager.modelfile.ollama_template import Message, OllamaTemplate
 from starfreight.recipe import load_recipe
 
 pytest.importorskip("torch")

@@ -11,7 +11,7 @@ import requests
 
 from starfreight.console import Console
 from starfreight.files import sha256_bytes
-from starfreight.packager.gguf.local_model import LocalModel
+from starfreight.gguf.local_model import LocalModel
 from starfreight.packager.layout import verify_layout
 from starfreight.packager.layout.write_package import PackageContents, write_package
 from starfreight.packager.press import LoraRequest, ModelIdentity, PressRequest, press, press_lora

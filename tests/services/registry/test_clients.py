@@ -14,8 +14,8 @@ import requests
 from starfreight.base_model import STARTER_FOLDER
 from starfreight.console import Console
 from starfreight.files import sha256_file
+from starfreight.gguf.local_model import LocalModel
 from starfreight.package import Package
-from starfreight.packager.gguf.local_model import LocalModel
 from starfreight.packager.layout.write_package import PackageContents, write_package
 from starfreight.packager.press import PressRequest, press
 from starfreight.packager.registry import publish

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from starfreight.packager.modelfile.go_template.nodes import (
+from starfreight.ollama_template.go_template.nodes import (
     Action,
     Branch,
     Call,
@@ -21,7 +21,7 @@ from starfreight.packager.modelfile.go_template.nodes import (
     Text,
     Variable,
 )
-from starfreight.packager.modelfile.go_template.tokens import Piece, Word, number, pieces, unquoted
+from starfreight.ollama_template.go_template.tokens import Piece, Word, number, pieces, unquoted
 
 MAX_TEXT = 1 << 20
 _DEEPEST = 100

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from starfreight.errors import StarfreightError
-from starfreight.packager.gguf.local_model import LocalModel
+from starfreight.gguf.local_model import LocalModel
 
 Document = tuple[Sequence[int], Sequence[int]]
 """Token ids, and the ascending positions of the tokens to measure, each 1 or more."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from starfreight.errors import InputError, ServiceError
-from starfreight.packager.gguf.local_model import llama_cpp
+from starfreight.gguf.local_model import llama_cpp
 
 
 @dataclass(frozen=True)
@@ -50,14 +50,14 @@ def llama_process(settings: Mapping[str, Any], gguf: Path) -> Iterator[LlamaProc
     """Run a server until the context ends.
 
     Args:
-        settings: as :func:`starfreight.packager.complete.server_process.make_params` reads them.
+        settings: as :func:`starfreight.completion.server_process.make_params` reads them.
         gguf: the model's file, for errors.
 
     Raises:
         InputError: llama.cpp is not installed or cannot load the file.
     """
     llama_cpp()
-    command = [sys.executable, "-m", "starfreight.packager.complete.server_process"]
+    command = [sys.executable, "-m", "starfreight.completion.server_process"]
     with subprocess.Popen(
         command,
         stdin=subprocess.PIPE,

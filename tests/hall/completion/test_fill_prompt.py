@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from starfreight.base_model import STARTER_FOLDER
+from starfreight.completion.fill_prompt import Marks, fill_prompt
+from starfreight.completion.repository_files import ContextFile, Repository
 from starfreight.jobs.data.encoder import Encoder
 from starfreight.jobs.data.fim import cut_line
 from starfreight.jobs.data.formats.repository import RepositoryFormat
 from starfreight.jobs.data.sources.interface import Sample
-from starfreight.packager.complete.fill_prompt import Marks, fill_prompt
-from starfreight.packager.complete.repository_files import ContextFile, Repository
 from starfreight.recipe import Data
 
 LIBRARY = 'def add(a, b):\n    """Add 12 and <fim_prefix> é."""\n    return a + b\n'

@@ -17,17 +17,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
+from starfreight.completion.fill_prompt import FillPrompt, Marks, fill_prompt
+from starfreight.completion.llama_process import llama_process
+from starfreight.completion.model_context import source_context
+from starfreight.completion.model_source import ModelSource
+from starfreight.completion.place import Place
+from starfreight.completion.repository_files import repository_of
 from starfreight.errors import InputError, RecipeError
-from starfreight.packager.complete.fill_prompt import FillPrompt, Marks, fill_prompt
-from starfreight.packager.complete.llama_process import llama_process
-from starfreight.packager.complete.model_server import source_context
-from starfreight.packager.complete.model_source import ModelSource
-from starfreight.packager.complete.place import Place
-from starfreight.packager.complete.repository_files import repository_of
-from starfreight.packager.gguf.keys import read_scalars
-from starfreight.packager.gguf.loopback import Loopback
-from starfreight.packager.modelfile.go_template import TemplateError
-from starfreight.packager.modelfile.ollama_template import Message, OllamaTemplate
+from starfreight.gguf.keys import read_scalars
+from starfreight.gguf.loopback import Loopback
+from starfreight.ollama_template.go_template import TemplateError
+from starfreight.ollama_template.template import Message, OllamaTemplate
 
 _SMALLEST_PROMPT = 32
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from starfreight.packager.complete.repository_files import Repository
+from starfreight.completion.repository_files import Repository
 
 Encode = Callable[[str], list[int]]
 """The token ids of a text, with special tokens in it encoded as text."""

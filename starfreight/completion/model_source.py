@@ -96,7 +96,7 @@ def _package_of_run(folder: Path) -> Path:
 
 
 def _packaged(folder: Path, package: Package, quantization: str | None) -> ModelSource:
-    from starfreight.packager.layout.reader import ImageLayout
+    from starfreight.image_layout.reader import ImageLayout
 
     layout = ImageLayout(folder)
     variant = _variant(package, quantization, folder)

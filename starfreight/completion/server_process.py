@@ -1,4 +1,4 @@
-"""The process that runs llama.cpp's server for :mod:`starfreight.packager.complete.llama_process`.
+"""The process that runs llama.cpp's server for :mod:`starfreight.completion.llama_process`.
 
 It reads a line of JSON with the settings, prints one with the address or an error, and ends with its standard
 input.

@@ -20,8 +20,8 @@ from pydantic import ValidationError
 
 from starfreight.console import Advance
 from starfreight.errors import GateError
+from starfreight.image_layout.index import REFERENCE_NAME, IndexEntry
 from starfreight.package import Descriptor
-from starfreight.packager.layout.index import REFERENCE_NAME, IndexEntry
 from starfreight.registry.manifests import MAX_ENTRIES, MAX_MANIFEST_BYTES
 from starfreight.registry.media_types import OCI_INDEX
 from starfreight.strict_json import only_exact, strict_loads

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from starfreight.packager.modelfile.go_template import (
+from starfreight.ollama_template.go_template import (
     FUNCTIONS,
     Struct,
     TemplateError,
     parse_template,
     render,
 )
-from starfreight.packager.modelfile.ollama_template import OllamaTemplate
+from starfreight.ollama_template.template import OllamaTemplate
 
 DATA: dict[str, Any] = {
     "A": "a", "Empty": "", "Zero": 0, "Yes": True, "List": ["x", "y", "z"], "Map": {"k": "v", "b": 2},

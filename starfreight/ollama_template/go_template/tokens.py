@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from starfreight.packager.modelfile.go_template.nodes import TemplateError
+from starfreight.ollama_template.go_template.nodes import TemplateError
 
 SPACE = " \t\r\n"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from starfreight.packager.complete.repository_files import repository_of
+from starfreight.completion.repository_files import repository_of
 
 
 def write(root: Path, *names: str, text: str = "x = 1\n") -> None:

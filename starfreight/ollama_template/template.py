@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from starfreight.packager.modelfile.go_template import (
+from starfreight.ollama_template.go_template import (
     FUNCTIONS,
     OLLAMAS,
     Struct,
@@ -22,7 +22,7 @@ from starfreight.packager.modelfile.go_template import (
     parse_template,
     render,
 )
-from starfreight.packager.modelfile.go_template.nodes import Action, Branch, Field, Node, Operand, Pipe
+from starfreight.ollama_template.go_template.nodes import Action, Branch, Field, Node, Operand, Pipe
 
 Message = tuple[str, str]
 """A role, ``system``, ``user`` or ``assistant``, and a text."""

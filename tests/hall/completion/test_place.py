@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from starfreight.completion.place import find_place, looks_like_a_place
 from starfreight.errors import InputError
-from starfreight.packager.complete.place import find_place, looks_like_a_place
 
 TEXT = "import math\n\ndef area(r):\n    return \n"
 

@@ -12,8 +12,8 @@ import pytest
 
 from starfreight.console import Console
 from starfreight.errors import InputError
-from starfreight.packager.gguf.keys import read_scalars
-from starfreight.packager.gguf.local_model import LocalModel, complete
+from starfreight.gguf.keys import read_scalars
+from starfreight.gguf.local_model import LocalModel, complete
 from starfreight.packager.press import ModelIdentity, PressRequest, press
 
 
@@ -95,7 +95,7 @@ def test_without_llama_cpp_the_error_names_the_extra(gguf: Path, monkeypatch: py
 
 def test_nothing_but_the_text_is_printed_and_the_process_ends(gguf: Path) -> None:
     code = (
-        "from starfreight.packager.gguf.local_model import complete; from pathlib import Path; import sys; "
+        "from starfreight.gguf.local_model import complete; from pathlib import Path; import sys; "
         "print(len(complete(Path(sys.argv[1]), prefix='a', suffix='b', max_tokens=2, threads=1).tokens) > 0)"
     )
     ended = subprocess.run(

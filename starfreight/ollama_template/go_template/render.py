@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from starfreight.packager.modelfile.go_template.functions import FUNCTIONS, printed, truth
-from starfreight.packager.modelfile.go_template.nodes import (
+from starfreight.ollama_template.go_template.functions import FUNCTIONS, printed, truth
+from starfreight.ollama_template.go_template.nodes import (
     Action,
     Branch,
     Call,

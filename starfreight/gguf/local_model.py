@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, Literal
 
 from starfreight.errors import InputError
-from starfreight.packager.gguf.keys import read_scalars
+from starfreight.gguf.keys import read_scalars
 
 _FIM_KEYS = tuple(f"tokenizer.ggml.fim_{name}_token_id" for name in ("pre", "suf", "mid"))
 _CERTAIN = 10_000.0

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from starfreight.console import Console
-from starfreight.packager.gguf import token_losses
-from starfreight.packager.gguf.local_model import LocalModel
-from starfreight.packager.gguf.token_losses import MeasurementError, MeasureRequest, measure_tokens
+from starfreight.gguf import token_losses
+from starfreight.gguf.local_model import LocalModel
+from starfreight.gguf.token_losses import MeasurementError, MeasureRequest, measure_tokens
 from starfreight.packager.press import PressRequest, press
 
 
@@ -102,7 +102,7 @@ def test_an_interruption_ends_the_process(gguf: Path, monkeypatch: pytest.Monkey
 
 def test_the_process_ends_when_its_parent_is_killed(gguf: Path, tmp_path: Path) -> None:
     code = (
-        "import os, sys; from pathlib import Path; from starfreight.packager.gguf import token_losses as t\n"
+        "import os, sys; from pathlib import Path; from starfreight.gguf import token_losses as t\n"
         "popen = t.subprocess.Popen\n"
         "def watched(*a, **k):\n"
         "    child = popen(*a, **k); print(child.pid, flush=True); return child\n"

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from starfreight.packager.modelfile.go_template.nodes import TemplateError, UnsupportedTemplate
+from starfreight.ollama_template.go_template.nodes import TemplateError, UnsupportedTemplate
 
 NO_VALUE = "<no value>"
 """Printed for a field that does not exist."""

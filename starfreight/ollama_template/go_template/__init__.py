@@ -6,14 +6,14 @@ render(parsed.nodes, {"System": "", "Prompt": "Hello"})
 It has all actions, and all functions but ``call``, ``html``, ``js`` and ``urlquery``. Values have no methods.
 """
 
-from starfreight.packager.modelfile.go_template.functions import FUNCTIONS, NO_VALUE, OLLAMAS
-from starfreight.packager.modelfile.go_template.nodes import (
+from starfreight.ollama_template.go_template.functions import FUNCTIONS, NO_VALUE, OLLAMAS
+from starfreight.ollama_template.go_template.nodes import (
     TemplateError,
     UnsupportedTemplate,
     fields_of,
 )
-from starfreight.packager.modelfile.go_template.parse import Parsed, parse_template
-from starfreight.packager.modelfile.go_template.render import Struct, render
+from starfreight.ollama_template.go_template.parse import Parsed, parse_template
+from starfreight.ollama_template.go_template.render import Struct, render
 
 __all__ = [
     "FUNCTIONS",

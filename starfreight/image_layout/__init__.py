@@ -1,0 +1,1 @@
+"""Read an OCI image layout on disk."""

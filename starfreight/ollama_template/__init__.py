@@ -1,0 +1,1 @@
+"""Render the prompt templates of Ollama."""
