@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from starfreight.recipe.data import Data
+from starfreight.recipe.evaluate import Evaluate
 from starfreight.recipe.package import PackageOptions
 from starfreight.recipe.run import RunOptions
 from starfreight.recipe.units import Fraction
@@ -138,6 +139,8 @@ class Recipe(RecipePart):
     """Settings of the training."""
     package: PackageOptions = PackageOptions()
     """Settings of the package."""
+    evaluate: Evaluate | None = None
+    """Evaluation of the packaged model."""
     publish: Publish | None = None
     """Destination of the package."""
     run: RunOptions = RunOptions()

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from starfreight.quantization import Quantization
+from starfreight.recipe.evaluate import QualityRule
 from starfreight.recipe.values import Line, RecipePart, Text, Url
 
 MergeBase = Literal["original", "nf4_roundtrip"]
@@ -117,6 +118,8 @@ class PackageOptions(RecipePart):
     """Importance matrix for the quantised files, such as `{blocks: 64}`; none by default."""
     card: ModelCard = ModelCard()
     """Contents of the model card."""
+    quality: tuple[QualityRule, ...] = ()
+    """Bounds on figures of the evaluation. A package that misses one, or lacks the figure, is not published."""
 
     @model_validator(mode="after")
     def _each_once(self) -> PackageOptions:

@@ -1,0 +1,1 @@
+"""Models to evaluate: an interface and a file for each way to run one."""
