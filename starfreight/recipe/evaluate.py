@@ -32,7 +32,7 @@ class Evaluate(RecipePart):
     quantizations: Literal["default", "all"] = "default"
     """Quantizations to evaluate: the package's default, or all of them."""
     baselines: tuple[Literal["base", "F16"], ...] = ()
-    """Models to evaluate beside it: `base`, the base model in the same quantization; `F16`, the tuned model in
+    """Models to evaluate beside it: `base`, the base model in the same quantization; `F16`, the tuned one in
     16 bits."""
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
     """Seed of sampling and of the choice of problems."""

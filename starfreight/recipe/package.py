@@ -119,7 +119,7 @@ class PackageOptions(RecipePart):
     card: ModelCard = ModelCard()
     """Contents of the model card."""
     quality: tuple[QualityRule, ...] = ()
-    """Bounds on figures of the evaluation. A package that misses one, or lacks the figure, is not published."""
+    """Bounds on figures of the evaluation. A package that misses one or lacks the figure is not published."""
 
     @model_validator(mode="after")
     def _each_once(self) -> PackageOptions:
