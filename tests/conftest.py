@@ -31,6 +31,7 @@ pytest_plugins = [
     "command_line",
     "installations",
     "manifest_checks",
+    "private_ca",
     "recipe_files",
     "s3_server",
     "servers",

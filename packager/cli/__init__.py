@@ -10,11 +10,13 @@ from starfreight.packager.cli.delete import delete_command
 from starfreight.packager.cli.export import export_command
 from starfreight.packager.cli.inspect import inspect_package
 from starfreight.packager.cli.install import install_command
+from starfreight.packager.cli.keygen import keygen
 from starfreight.packager.cli.list import list_command
 from starfreight.packager.cli.press import press_command
 from starfreight.packager.cli.pull import pull_command
 from starfreight.packager.cli.push_hub import push_hub_command
 from starfreight.packager.cli.serve import serve
+from starfreight.packager.cli.sign import sign_command
 from starfreight.packager.cli.verify import verify_package
 
 
@@ -27,6 +29,8 @@ for _command in (
     build_package_command,
     press_command,
     inspect_package,
+    keygen,
+    sign_command,
     verify_package,
     install_command,
     export_command,

@@ -1,0 +1,55 @@
+"""``starfreight package keygen``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from starfreight.console import Console
+from starfreight.options import with_console
+
+PASSWORD = "STARFREIGHT_KEY_PASSWORD"
+
+
+@click.command("keygen")
+@click.option(
+    "--out",
+    metavar="NAME",
+    type=click.Path(path_type=Path),
+    default=Path("starfreight"),
+    show_default=True,
+    help="Name of the files, without .key and .pub.",
+)
+@with_console
+def keygen(out: Path, console: Console) -> None:
+    """Make a key to sign packages with.
+
+    Writes NAME.key, encrypted with a password, and NAME.pub, which verifies the signatures. Give NAME.pub to
+    everyone; keep NAME.key and its password to yourself. The password is asked for, or taken from the
+    variable STARFREIGHT_KEY_PASSWORD. The key is ECDSA on P-256.
+
+    \b
+        starfreight package keygen --out acme
+        starfreight package sign packages/NAME --key acme.key
+        starfreight package verify packages/NAME --key acme.pub
+    """
+    from starfreight.packager.provenance.signing.local_key import generate_key
+
+    private, public = out.with_name(f"{out.name}.key"), out.with_name(f"{out.name}.pub")
+    generate_key(private, public, ask_password("Password of the new key", confirm=True))
+    console.result(
+        {"private_key": str(private), "public_key": str(public)},
+        f"Private key written to {private}, public key to {public}.\n"
+        f"Next: starfreight package sign PACKAGE --key {private}",
+    )
+
+
+def ask_password(prompt: str, *, confirm: bool = False) -> bytes:
+    """The password from the environment, or from the user."""
+    given = os.environ.get(PASSWORD)
+    if given is not None:
+        return given.encode()
+    asked: str = click.prompt(prompt, hide_input=True, confirmation_prompt=confirm, err=True)
+    return asked.encode()

@@ -1,0 +1,1 @@
+"""Signatures of in-toto statements, as Sigstore bundles that cosign and gh read."""

@@ -1,0 +1,54 @@
+"""The plug point of signers: a key or a certificate that signs messages with ECDSA on P-256."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a verifier needs beside the signature. Exactly one of the first two is given.
+
+    Attributes:
+        key_hint: identifies the public key, which the verifier has already.
+        certificate: the signer's, in DER.
+        timestamps: RFC 3161 answers about the signature, in DER.
+        log_entries: entries of a transparency log, as the bundle's JSON has them.
+    """
+
+    key_hint: str | None = None
+    certificate: bytes | None = None
+    timestamps: tuple[bytes, ...] = ()
+    log_entries: tuple[object, ...] = ()
+
+
+@dataclass(frozen=True)
+class Signature:
+    """A signature.
+
+    Attributes:
+        value: in DER.
+        material: for its verification.
+    """
+
+    value: bytes
+    material: Material
+
+
+class Signer(Protocol):
+    """Signs messages."""
+
+    @property
+    def name(self) -> str:
+        """Name for people, without secrets."""
+        ...
+
+    def sign(self, message: bytes) -> Signature:
+        """Signs the SHA-256 of a message.
+
+        Raises:
+            InputError: the key cannot be used.
+            ServiceError: a service of the signer does not answer.
+        """
+        ...

@@ -1,0 +1,74 @@
+"""``package keygen`` and ``package sign`` as their users type them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from private_ca import PrivateCa
+
+from starfreight.cli import main
+from starfreight.package import Package
+from starfreight.packager.provenance.signing.check_package import check_signatures
+from starfreight.packager.provenance.signing.local_key import read_public_key
+
+VARIABLE = "STARFREIGHT_KEY_PASSWORD"
+
+
+def test_a_key_is_made_and_a_package_signed(
+    package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(VARIABLE, "correct horse")
+    assert main(["package", "keygen", "--out", str(tmp_path / "acme"), "--json"]) == 0
+    made = json.loads(capsys.readouterr().out)
+    assert made == {"private_key": str(tmp_path / "acme.key"), "public_key": str(tmp_path / "acme.pub")}
+    sign = ["package", "sign", str(package), "--key", made["private_key"], "--json"]
+    assert main(sign) == 0
+    first = json.loads(capsys.readouterr().out)
+    assert first["added"] == first["manifests"] > 0
+    assert main(sign) == 0
+    assert json.loads(capsys.readouterr().out)["added"] == 0
+    assert check_signatures(package, read_public_key(Path(made["public_key"]))) == first["manifests"]
+    assert main(["package", "keygen", "--out", str(tmp_path / "acme")]) == 2
+    assert "correct horse" not in "".join(capsys.readouterr())
+
+
+def test_a_certificate_signs(
+    package: Path, private_ca: PrivateCa, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    sign = ["package", "sign", str(package), "--key", str(private_ca.key)]
+    sign += ["--certificate", str(private_ca.certificate)]
+    assert main(sign) == 2
+    assert main([*sign, "--timestamps", private_ca.timestamps]) == 0
+    assert main([*sign, "--timestamps", "http://127.0.0.1:9/"]) == 4
+    assert "timestamp authority" in capsys.readouterr().err
+
+
+def test_a_wrong_password_and_a_wrong_package_change_nothing(
+    package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(VARIABLE, "one")
+    assert main(["package", "keygen", "--out", str(tmp_path / "acme")]) == 0
+    before = Package.load(package)
+    sign = ["package", "sign", str(package), "--key", str(tmp_path / "acme.key")]
+    monkeypatch.setenv(VARIABLE, "another")
+    assert main(sign) == 2
+    monkeypatch.setenv(VARIABLE, "one")
+    blob = package / "blobs/sha256" / before.model_card.digest.removeprefix("sha256:")
+    data = blob.read_bytes()
+    blob.write_bytes(data[:-1] + b"?")
+    assert main(sign) == 3
+    assert Package.load(package) == before and "Traceback" not in capsys.readouterr().err
+
+
+def test_the_password_is_asked_for_where_there_is_no_variable(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "starfreight", "package", "keygen", "--out", str(tmp_path / "k")]
+    done = subprocess.run(
+        command, input=b"one\none\n", capture_output=True, timeout=60, env={"PATH": "/usr/bin"}
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "k.key").exists() and b"one" not in done.stdout + done.stderr
