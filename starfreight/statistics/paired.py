@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from starfreight.jobs.evaluate.statistics.estimate import cluster_sums, resampled_means
+from starfreight.statistics.estimate import cluster_sums, resampled_means
 
 LEVEL = 0.05
 """A difference with a larger p-value is not significant."""

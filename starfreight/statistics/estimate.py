@@ -41,7 +41,8 @@ def estimate_mean(values: Sequence[float], clusters: Sequence[str] | None = None
     """The mean of one figure for each item.
 
     Items of one source problem depend on each other, so the interval is that of the problems: Wilson's for
-    zeros and ones with one item each, otherwise a percentile bootstrap that draws whole clusters.
+    zeros and ones with one item each, otherwise a percentile bootstrap that draws whole clusters. If all are
+    0, or all 1, no sample has another mean, so the interval is Wilson's for the number of problems.
 
     Args:
         values: one for each item.
@@ -54,8 +55,8 @@ def estimate_mean(values: Sequence[float], clusters: Sequence[str] | None = None
         raise ValueError(f"{len(values)} values in {len(clusters or ())} clusters")
     mean = math.fsum(values) / len(values)
     count = len(values) if clusters is None else len(set(clusters))
-    if count == len(values) and all(value in (0, 1) for value in values):
-        low, high = wilson(round(math.fsum(values)), len(values))
+    if all(value in (0, 1) for value in values) and (count == len(values) or mean in (0, 1)):
+        low, high = wilson(round(mean * count), count)
         return Estimate(mean, low, high, len(values), count, "wilson")
     if count < 2:
         return Estimate(mean, mean, mean, len(values), count, "none")

@@ -7,9 +7,9 @@ import random
 
 import pytest
 
-from starfreight.jobs.evaluate.statistics import compare_pairs, estimate_mean, pass_at_k
-from starfreight.jobs.evaluate.statistics.estimate import wilson
-from starfreight.jobs.evaluate.statistics.paired import mcnemar
+from starfreight.statistics import compare_pairs, estimate_mean, pass_at_k
+from starfreight.statistics.estimate import wilson
+from starfreight.statistics.paired import mcnemar
 
 
 @pytest.mark.parametrize(
@@ -38,6 +38,14 @@ def test_all_right_is_no_certainty() -> None:
     estimate = estimate_mean([1.0] * 164)
     assert (estimate.mean, estimate.high, estimate.method) == (1.0, 1.0, "wilson")
     assert estimate.low == pytest.approx(0.9771, abs=1e-3)
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_no_certainty_either_where_problems_have_several_items(value: float) -> None:
+    estimate = estimate_mean([value] * 40, [f"file {number // 4}" for number in range(40)])
+    alone = estimate_mean([value] * 10)
+    assert (estimate.low, estimate.high, estimate.items, estimate.clusters) == (alone.low, alone.high, 40, 10)
+    assert estimate.high - estimate.low > 0.2
 
 
 @pytest.mark.parametrize(
