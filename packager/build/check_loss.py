@@ -13,8 +13,8 @@ from pathlib import Path
 from starfreight.checkpoint import ModelShape
 from starfreight.console import Console, human_count
 from starfreight.errors import GateError
+from starfreight.gguf.llama_library import BATCH
 from starfreight.gguf.token_losses import (
-    SLOTS,
     MeasurementError,
     MeasureRequest,
     has_llama_cpp,
@@ -29,7 +29,7 @@ from starfreight.quantization import Quantization
 from starfreight.run import Run
 
 _OVERHEAD = 512 << 20
-"""Bytes that llama.cpp needs besides the weights and the cache of keys and values."""
+"""Bytes that llama.cpp needs besides the weights, the cache of keys and values, and the logits."""
 
 _SMALL = 64 << 20
 """Bytes of a file for which one thread is fastest: several wait for each other at every layer."""
@@ -122,8 +122,10 @@ def choose_file(built: BuiltFiles, sample: LossSample, available: int | None) ->
     Of equal files it is the more precise one.
     """
     longest = max(len(document.ids) for document in sample.documents)
-    cache = 4 * built.shape.layers * built.shape.kv_width * longest * min(SLOTS, len(sample.documents))
-    beside = cache + _OVERHEAD + (built.lora.size if built.lora else 0)
+    cache = 4 * built.shape.layers * built.shape.kv_width * longest
+    # As a result, a copy of it, and one shared with this process.
+    logits = 3 * 4 * built.shape.vocab_size * min(longest, BATCH)
+    beside = cache + logits + _OVERHEAD + (built.lora.size if built.lora else 0)
 
     def rank(file: QuantizedFile) -> tuple[int, int]:
         precision = (

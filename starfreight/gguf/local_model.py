@@ -3,7 +3,6 @@ r"""Run a GGUF file in this process with llama.cpp, to check that it works.
 with LocalModel(path, context=1024) as model:
     model.complete("def area(radius):\n    return ", max_tokens=16).text
     model.fill("def area(radius):\n", "\n\nprint(area(2))\n", max_tokens=32).text
-    model.loss([[1, 50, 3, 60, 2, 70]])          # nats per token
 """
 
 from __future__ import annotations
@@ -22,10 +21,6 @@ from starfreight.gguf.keys import read_scalars
 _FIM_KEYS = tuple(f"tokenizer.ggml.fim_{name}_token_id" for name in ("pre", "suf", "mid"))
 _CERTAIN = 10_000.0
 """A bias on a token's logit that makes the token certain."""
-
-_WHOLE_VOCABULARY = 1 << 20
-_LIKELY_TOKENS = 256
-_BATCH = 512
 
 
 @dataclass(frozen=True)
@@ -55,7 +50,6 @@ class LocalModel:
         adapter: a LoRA GGUF to add to it.
         context: the longest sequence in tokens; ``None`` for the model's own, at most 4096.
         threads: number of threads; ``None`` for one per core, at most 8.
-        slots: sequences that llama.cpp computes side by side, in one batch.
 
     Raises:
         InputError: llama.cpp is not installed, or cannot load the file.
@@ -68,7 +62,6 @@ class LocalModel:
         adapter: Path | None = None,
         context: int | None = None,
         threads: int | None = None,
-        slots: int = 1,
     ) -> None:
         import os
 
@@ -84,9 +77,8 @@ class LocalModel:
             lora = xllamacpp.CommonAdapterLoraInfo()
             lora.path, lora.scale = str(adapter), 1.0
             params.lora_adapters = [lora]
-        self.slots = params.n_parallel = slots
-        params.n_ctx = self.context * slots
-        params.n_batch = params.n_ubatch = self.context if slots == 1 else min(self.context, _BATCH)
+        params.n_parallel = 1
+        params.n_ctx = params.n_batch = params.n_ubatch = self.context
         params.cache_ram_mib = 0  # Of earlier prompts, which no caller repeats.
         params.n_gpu_layers = 0
         count = threads or min(os.cpu_count() or 1, 8)
@@ -159,81 +151,31 @@ class LocalModel:
         prompt = [part for part in parts if part != ""]
         return self.complete(prompt, max_tokens=max_tokens, temperature=temperature, seed=seed, stop=stop)
 
-    def next_tokens(self, tokens: Sequence[int], count: int, slot: int = 0) -> dict[int, float]:
+    def next_tokens(self, tokens: Sequence[int], count: int) -> dict[int, float]:
         """The ``count`` most likely next tokens after a sequence, with their log-probabilities in nats.
 
         Args:
             tokens: the sequence.
             count: number of tokens.
-            slot: the slot that computes it, which keeps the sequence for the next call.
 
         Raises:
             InputError: the sequence does not fit the context.
         """
         # The server reports probabilities from the model's logits, before any bias. The bias forces a token
         # of complete text: after part of a UTF-8 character the server reports none.
-        choice = self._one_token(list(tokens), self._end_of_text, count, slot)
-        return {
-            item["id"]: float(item["logprob"]) for item in choice["logprobs"]["content"][0]["top_logprobs"]
-        }
-
-    def loss(self, sequences: Sequence[Sequence[int]], *, ignore_first: Sequence[int] | None = None) -> float:
-        """The mean negative log-likelihood of token sequences, in nats per token.
-
-        The first token of a sequence is not predicted. Each token costs one request (about half a
-        millisecond for a model of a few million weights), because llama.cpp's server reports no
-        probabilities of a prompt.
-
-        Args:
-            sequences: token ids, each at most as long as the context.
-            ignore_first: the number of leading tokens of each sequence that do not count, 1 or more; all 1
-                by default.
-
-        Raises:
-            InputError: a sequence does not fit the context, or no token counts.
-        """
-        skips = ignore_first or [1] * len(sequences)
-        losses = [
-            loss
-            for tokens, skip in zip(sequences, skips, strict=True)
-            for loss in (self.token_loss(tokens[:n], tokens[n]) for n in range(max(1, skip), len(tokens)))
-        ]
-        if not losses:
-            raise InputError(
-                "There is no token to measure the loss of.", fix="give sequences of two or more tokens"
-            )
-        return sum(losses) / len(losses)
-
-    def token_loss(self, before: Sequence[int], wanted: int, slot: int = 0) -> float:
-        """The negative log-likelihood of a token after others, in nats.
-
-        Args:
-            before: the tokens before it, at least one.
-            wanted: the token.
-            slot: the slot that computes it. It keeps the sequence, so that a longer one costs little.
-
-        Raises:
-            InputError: the sequence does not fit the context.
-        """
-        logprobs = self._one_token(list(before), wanted, 1, slot)["logprobs"]
-        if logprobs:
-            return -float(logprobs["content"][0]["logprob"])
-        # The token is part of a UTF-8 character. A list of the whole vocabulary takes half a second.
-        likely = self.next_tokens(before, _LIKELY_TOKENS, slot)
-        return -(likely if wanted in likely else self.next_tokens(before, _WHOLE_VOCABULARY, slot))[wanted]
-
-    def _one_token(self, before: list[int], forced: int, count: int, slot: int) -> dict[str, Any]:
-        return self._ask(
+        choice = self._ask(
             {
-                "prompt": before,
+                "prompt": list(tokens),
                 "n_predict": 1,
                 "temperature": 0.0,
                 "n_probs": count,
-                "logit_bias": [[forced, _CERTAIN]],
+                "logit_bias": [[self._end_of_text, _CERTAIN]],
                 "cache_prompt": True,
-                "id_slot": slot,
             }
         )
+        return {
+            item["id"]: float(item["logprob"]) for item in choice["logprobs"]["content"][0]["top_logprobs"]
+        }
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
         answer = self._server.handle_completions(request)

@@ -55,27 +55,9 @@ def test_a_fill_is_the_prompt_that_the_model_was_trained_on(model: LocalModel, b
     assert model.fill("", "", max_tokens=3) == model.complete([1, 3, 2], max_tokens=3)
 
 
-def test_the_loss_is_that_of_transformers(model: LocalModel, base: Path) -> None:
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    torch.set_num_threads(1)
-    # Ends of text, and parts of UTF-8 characters, among them.
-    tokens = [50, 60, 70, 0, 80, 131, 5, 6, 90, 1, 300, 2, 140, 238]
-    reference = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
-    with torch.no_grad():
-        expected = reference(torch.tensor([tokens]), labels=torch.tensor([tokens])).loss.item()
-        logits = reference(torch.tensor([tokens])).logits[0, 9:-1].log_softmax(-1)
-    tail = -logits[torch.arange(4), torch.tensor(tokens[10:])].mean().item()
-    assert model.loss([tokens]) == pytest.approx(expected, abs=0.01)
-    assert model.loss([tokens], ignore_first=[10]) == pytest.approx(tail, abs=0.01)
-
-
 def test_what_does_not_fit_the_context_is_refused(model: LocalModel) -> None:
     with pytest.raises(InputError, match="context"):
         model.complete([5] * 1000)
-    with pytest.raises(InputError, match="no token"):
-        model.loss([[1]])
 
 
 def test_a_file_that_is_no_model_is_refused(gguf: Path, tmp_path: Path) -> None:
