@@ -1,31 +1,29 @@
-"""Self-contained HTML pages: images embedded, no requests to any server."""
+"""The page of a run."""
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
 from starfreight.files import write_bytes
-
-_PICTURE_LIMIT = 16 << 20
+from starfreight.pages import render_page
+from starfreight.pages.charts import LineChart
 
 
 @dataclass(frozen=True)
-class Table:
-    """A table of text.
+class Values:
+    """A table of names and values.
 
     Attributes:
         title: heading.
-        head: column names; empty for a list of names and values.
-        rows: cells, one per column.
+        rows: names and values.
+        folded: show it last, and only on demand.
     """
 
     title: str
-    head: Sequence[str]
-    rows: Sequence[Sequence[str]]
+    rows: Sequence[tuple[str, str]]
+    folded: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,9 +49,10 @@ def write_page(
     path: Path,
     title: str,
     subtitle: str,
-    tables: Sequence[Table],
-    pictures: Mapping[str, Path],
+    tables: Sequence[Values],
+    charts: Sequence[LineChart],
     completions: Sequence[Completion] = (),
+    tiles: Sequence[tuple[str, str]] = (),
 ) -> None:
     """Writes a page.
 
@@ -62,19 +61,18 @@ def write_page(
         title: heading.
         subtitle: line below the heading.
         tables: in order.
-        pictures: PNG files by title.
+        charts: the most important one first.
         completions: of a few places.
+        tiles: names and values of the headline figures.
     """
-    import jinja2
-
-    template = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    ).from_string(files("starfreight.jobs.report").joinpath("page.html.jinja").read_text(encoding="utf-8"))
-    inside = {
-        name: base64.b64encode(picture.read_bytes()[:_PICTURE_LIMIT]).decode()
-        for name, picture in pictures.items()
-    }
-    text = template.render(
-        title=title, subtitle=subtitle, tables=tables, pictures=inside, completions=completions
+    page = render_page(
+        "starfreight.jobs.report",
+        "page.html.jinja",
+        title=title,
+        subtitle=subtitle,
+        tables=tables,
+        charts=charts,
+        completions=completions,
+        tiles=tiles,
     )
-    write_bytes(path, text.encode())
+    write_bytes(path, page)

@@ -1,18 +1,14 @@
-"""Plots of a run's figures over its steps, 960 x 540 pixels."""
+"""Charts of a run's figures over its steps."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any
 
-from starfreight.files import atomic_write
 from starfreight.jobs.train.metrics import read_metrics
+from starfreight.pages.charts import Line, LineChart
 from starfreight.run import METRICS_FILE, Run
-
-_BLUE, _PALE, _RED = "#2f5d9b", "#b8c4d6", "#c8553d"
 
 _LARGEST = 1e300
 
@@ -58,72 +54,47 @@ def read_curves(folder: Path, run: Run) -> Curves:
     return Curves(figures, held_out)
 
 
-def write_plots(curves: Curves, folder: Path) -> dict[str, Path]:
-    """Write ``loss.png`` and, where figures exist, ``learning_rate.png``, ``throughput.png``, ``memory.png``
-    and ``gradient_norm.png``.
+def charts(curves: Curves) -> dict[str, LineChart]:
+    """The charts of a run by the names of their files, without the suffix.
 
-    Returns:
-        The plots by title.
+    The loss comes first; a chart without figures is left out.
     """
-    drawn: dict[str, tuple[str, Callable[[Any], None]]] = {"Loss": ("loss", partial(_loss, curves=curves))}
-    for title, stem, name, unit, scale in (
-        ("Learning rate", "learning_rate", "learning_rate", "learning rate", 1.0),
-        ("Throughput", "throughput", "tokens_per_second", "tokens per second", 1.0),
-        ("Memory", "memory", "memory", "GiB", 2.0**30),
-        ("Gradient norm", "gradient_norm", "gradient_norm", "norm before clipping", 1.0),
+    made = {"loss": _loss(curves)}
+    for stem, title, name, unit, scale in (
+        ("learning_rate", "Learning rate", "learning_rate", "learning rate", 1.0),
+        ("throughput", "Throughput", "tokens_per_second", "tokens per second", 1.0),
+        ("memory", "Memory", "memory", "GiB", 2.0**30),
+        ("gradient_norm", "Gradient norm", "gradient_norm", "norm before clipping", 1.0),
     ):
         points = curves.figures.get(name)
         if points:
-            drawn[title] = (stem, partial(_line, points=points, unit=unit, scale=scale))
-    pictures = {}
-    for title, (stem, draw) in drawn.items():
-        pictures[title] = folder / f"{stem}.png"
-        save_plot(draw, pictures[title], below=folder.parent)
-    return pictures
+            line = Line(title.lower(), [(step, value / scale) for step, value in points])
+            made[stem] = LineChart(title, "step", unit, [line], zero=True)
+    return made
 
 
-def save_plot(draw: Callable[[Any], None], picture: Path, below: Path | None = None) -> None:
-    """Draw one plot over steps and save it as PNG.
+def write_plots(made: Mapping[str, LineChart], folder: Path) -> None:
+    """Write charts as PNG files, e.g. ``loss.png``, into a directory of a run."""
+    from starfreight.pages.pictures import save_chart
 
-    Args:
-        draw: called with matplotlib's axes.
-        picture: path of the PNG.
-        below: as for :func:`starfreight.files.atomic_write`.
-    """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9.6, 5.4), dpi=100, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    draw(axes)
-    axes.set(xlabel="step", xlim=(0, None))
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="y", alpha=0.3)
-    with atomic_write(picture, below) as stream:
-        figure.savefig(stream, format="png", metadata={"Software": "Starfreight"})
+    for stem, chart in made.items():
+        save_chart(chart, folder / f"{stem}.png", below=folder.parent)
 
 
-def _loss(axes: Any, curves: Curves) -> None:
+def _loss(curves: Curves) -> LineChart:
     trained = curves.figures.get("loss", ())
-    steps = [step for step, _ in trained]
-    losses = [loss for _, loss in trained]
-    axes.plot(steps, losses, color=_PALE, linewidth=0.8, label="training, each step")
-    axes.plot(steps, smoothed(losses), color=_BLUE, linewidth=2, label="training, smoothed")
-    if curves.held_out:
-        axes.plot(*zip(*curves.held_out, strict=True), "o-", color=_RED, label="held out")
-        for (step, loss), shift in zip((curves.held_out[0], curves.held_out[-1]), (8, -8), strict=True):
-            axes.annotate(
-                f"{loss:.2f}", (step, loss), xytext=(shift, 8), textcoords="offset points",
-                ha="left" if shift > 0 else "right", color=_RED, weight="bold",
-            )  # fmt: skip
-    axes.set(ylabel="loss (nats per token)")
-    axes.legend(frameon=False)
+    lines = [
+        Line("training, each step", trained, colour=None),
+        Line("training, smoothed", smoothed_points(trained)),
+        Line("held out", curves.held_out, colour=1, dots=True),
+    ]
+    return LineChart("Loss", "step", "nats per token", [line for line in lines if line.points])
 
 
-def _line(axes: Any, points: Points, unit: str, scale: float) -> None:
-    axes.plot([step for step, _ in points], [value / scale for _, value in points], color=_BLUE)
-    axes.set(ylabel=unit, ylim=(0, None))
+def smoothed_points(points: Points) -> Points:
+    """Points with their values smoothed."""
+    values = smoothed([value for _, value in points])
+    return [(step, value) for (step, _), value in zip(points, values, strict=True)]
 
 
 def smoothed(values: Sequence[float], keep: float = 0.95) -> list[float]:

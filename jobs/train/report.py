@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from starfreight.base_model import public_name
-from starfreight.jobs.report.page import Table, write_page
+from starfreight.jobs.report.page import Values, write_page
 from starfreight.jobs.train.completions import Completions
-from starfreight.jobs.train.plots import read_curves, write_plots
-from starfreight.run import Measurement, Run
+from starfreight.jobs.train.plots import charts, read_curves, write_plots
+from starfreight.run import Measurement, Outcome, Run
 
 REPORT_FILE = "report.html"
 
@@ -23,7 +23,8 @@ def write_report(run: Run, folder: Path) -> None:
         folder: the run directory.
     """
     assert run.outcome is not None
-    pictures = write_plots(read_curves(folder, run), folder / "plots")
+    made = charts(read_curves(folder, run))
+    write_plots(made, folder / "plots")
     completions = Completions.load(folder)
     outcome, training = run.outcome, run.recipe.training
     rows = [
@@ -57,13 +58,25 @@ def write_report(run: Run, folder: Path) -> None:
         run.id,
         f"{public_name(run.base.model)}, trained by {_METHODS[training.method]}",
         [
-            Table("Results", (), rows),
-            Table("Inputs", (), inputs),
-            Table("Settings", (), settings),
+            Values("Results", rows),
+            Values("Inputs", inputs, folded=True),
+            Values("Settings", settings, folded=True),
         ],
-        pictures,
+        tuple(made.values()),
         completions.shown() if completions is not None else (),
+        _tiles(outcome),
     )
+
+
+def _tiles(outcome: Outcome) -> list[tuple[str, str]]:
+    """The headline figures."""
+    before, after = outcome.before, outcome.after
+    tiles = []
+    if before and after:
+        tiles.append(("held-out loss", f"{before.loss:.3f} → {after.loss:.3f}"))
+        if before.exact_match is not None and after.exact_match is not None:
+            tiles.append(("lines completed exactly", f"{before.exact_match:.1%} → {after.exact_match:.1%}"))
+    return [*tiles, ("tokens", f"{outcome.tokens:,}"), ("steps", f"{outcome.steps:,}")]
 
 
 def _measured(when: str, measured: Measurement | None) -> list[tuple[str, str]]:

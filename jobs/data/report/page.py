@@ -6,38 +6,21 @@ others, and the page allows neither scripts nor external addresses.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
-from importlib.resources import files
 from typing import Any
 
 from starfreight.console import human_count
 from starfreight.jobs.data.manifest.manifest import Count
 from starfreight.jobs.data.report.data_report import DataReport, SourceReport
-
-_NOT_SHOWN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
-)
-"""Control characters, those that change the direction of writing, and zero-width ones."""
-
-
-def visible(text: str) -> str:
-    r"""Return a text with invisible and control characters escaped, as ``\u202e``."""
-    return _NOT_SHOWN.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+from starfreight.pages import render_page as render
+from starfreight.pages import visible
 
 
 def render_page(report: DataReport) -> bytes:
     """Return the report as an HTML page."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    return render(
+        "starfreight.jobs.data.report", "page.html.jinja", report=report, total=_total(report), rows=_rows
     )
-    environment.filters.update(visible=visible, count=_thousands, size=_size, share=_share)
-    page = environment.from_string(
-        files("starfreight.jobs.data.report").joinpath("page.html.jinja").read_text(encoding="utf-8")
-    )
-    return page.render(report=report, total=_total(report), rows=_rows).encode()
 
 
 def render_text(report: DataReport) -> str:
@@ -153,7 +136,3 @@ def _thousands(number: int) -> str:
 
 def _size(number: int) -> str:
     return human_count(number, "B")
-
-
-def _share(part: float) -> str:
-    return f"{100 * part:.1f}%"
