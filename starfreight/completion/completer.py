@@ -17,31 +17,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
-from starfreight.completion.fill_prompt import FillPrompt, Marks, fill_prompt
+from starfreight.completion.fill_prompt import FillPrompt, fill_prompt
 from starfreight.completion.llama_process import llama_process
 from starfreight.completion.model_context import source_context
+from starfreight.completion.model_prompts import SAMPLING, ModelPrompts, server_encoder
 from starfreight.completion.model_source import ModelSource
 from starfreight.completion.place import Place
 from starfreight.completion.repository_files import repository_of
 from starfreight.errors import InputError, RecipeError
-from starfreight.gguf.keys import read_scalars
 from starfreight.gguf.loopback import Loopback
-from starfreight.ollama_template.go_template import TemplateError
-from starfreight.ollama_template.template import Message, OllamaTemplate
+from starfreight.ollama_template.template import Message
 
 _SMALLEST_PROMPT = 32
-
-_SAMPLING = (
-    "top_k", "top_p", "min_p", "typical_p", "repeat_last_n", "repeat_penalty", "presence_penalty",
-    "frequency_penalty",
-)  # fmt: skip
-"""Settings that llama.cpp's server has under the same names as Ollama."""
-
-_FILE_MARKS = {
-    "starcoder2": ("<repo_name>", "<file_sep>", True),
-    "starcoder": ("<reponame>", "<filename>", False),
-}
-_FIM_KEYS = tuple(f"tokenizer.ggml.fim_{name}_token_id" for name in ("pre", "suf", "mid"))
 
 
 @dataclass(frozen=True)
@@ -89,11 +76,8 @@ class Completer:
 
     def __init__(self, source: ModelSource, choices: Choices) -> None:
         self._source, self._choices = source, choices
-        keys = read_scalars(source.gguf)
-        self._architecture = str(keys.get("general.architecture"))
         context = source_context(source)
-        self._template = _template_of(source)
-        self._fim = [keys.get(key) for key in _FIM_KEYS]
+        self._prompts = ModelPrompts(source, self._encode)
         self._room = context - choices.max_tokens
         if self._room < _SMALLEST_PROMPT:
             raise InputError(
@@ -115,7 +99,7 @@ class Completer:
     def converses(self) -> bool:
         """True if the packaged template keeps earlier turns."""
         try:
-            return "\x01" in self._render([("user", "\x02"), ("assistant", "\x01"), ("user", "\x03")])
+            return "\x01" in self._prompts.render([("user", "\x02"), ("assistant", "\x01"), ("user", "\x03")])
         except RecipeError:
             return False
 
@@ -134,7 +118,7 @@ class Completer:
         Raises:
             InputError: the model has no fill-in-the-middle tokens.
         """
-        marks = self._marks()
+        marks = self._prompts.marks()
         wanted = self._choices.context
         repository = None
         if wanted or (wanted is None and "repository" in self._source.formats):
@@ -153,7 +137,7 @@ class Completer:
         Raises:
             InputError: the prompt does not fit the context.
         """
-        prompt = self._render(messages)
+        prompt = self._prompts.render(messages)
         ids = self._encode(prompt, special=True)
         if len(ids) > self._room:
             raise InputError(
@@ -163,39 +147,8 @@ class Completer:
             )
         return self._stream(tuple(ids), ())
 
-    def _render(self, messages: Sequence[Message]) -> str:
-        if self._template is None:
-            return messages[-1][1]
-        system: list[Message] = [("system", self._source.system)] if self._source.system else []
-        try:
-            return self._template.chat([*system, *messages])
-        except TemplateError as error:
-            raise RecipeError(
-                f"The package's template cannot be rendered: {error}.",
-                where=self._source.name,
-                fix="correct package.template in its recipe and build it again",
-            ) from error
-
-    def _marks(self) -> Marks:
-        if not all(type(number) is int for number in self._fim):
-            raise InputError(
-                "The model has no fill-in-the-middle tokens.",
-                where=self._source.name,
-                fix="give it a text with --prompt, or use a StarCoder model",
-            )
-        prefix, suffix, middle = (int(number) for number in self._fim if number is not None)
-        names = _FILE_MARKS.get(self._architecture)
-        if names is None:
-            return Marks(prefix, suffix, middle)
-        ids = [self._encode(name, special=True) for name in names[:2]]
-        repository, file = (each[0] if len(each) == 1 else None for each in ids)
-        return Marks(prefix, suffix, middle, repository, file, names[2])
-
     def _encode(self, text: str, *, special: bool = False) -> list[int]:
-        answer = self._server.post(
-            "/tokenize", {"content": text, "parse_special": special, "add_special": False}
-        )
-        return [int(each) for each in answer["tokens"]]
+        return server_encoder(self._server.post)(text, special=special)
 
     def _stream(self, ids: tuple[int, ...], files: tuple[str, ...]) -> Iterator[str]:
         if not ids:
@@ -206,7 +159,7 @@ class Completer:
         if temperature is None:
             temperature = settings.get("temperature", 0)
         request: dict[str, Any] = {
-            **{name: settings[name] for name in _SAMPLING if name in settings},
+            **{name: settings[name] for name in SAMPLING if name in settings},
             "prompt": list(ids),
             "n_predict": self._choices.max_tokens,
             "temperature": temperature,
@@ -258,16 +211,3 @@ def _settings(source: ModelSource, context: int, key: str) -> dict[str, Any]:
         "n_parallel": 1,
         "n_batch": context,
     }
-
-
-def _template_of(source: ModelSource) -> OllamaTemplate | None:
-    if source.template is None:
-        return None
-    try:
-        return OllamaTemplate(source.template)
-    except TemplateError as error:
-        raise RecipeError(
-            f"Ollama would refuse the package's template: {error}.",
-            where=source.name,
-            fix="correct package.template in its recipe and build it again",
-        ) from error

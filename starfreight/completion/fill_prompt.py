@@ -13,8 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from starfreight.completion.repository_files import Repository
+
+_Unit = TypeVar("_Unit")
 
 Encode = Callable[[str], list[int]]
 """The token ids of a text, with special tokens in it encoded as text."""
@@ -68,7 +71,7 @@ def fill_prompt(
         repository: other files to put before this one, as far as they fit.
     """
     if repository is None or marks.repository is None or marks.file is None:
-        before, after = _shortened(encode(prefix), encode(suffix), room - 3)
+        before, after = shortened(encode(prefix), encode(suffix), room - 3)
         return FillPrompt((marks.prefix, *before, marks.suffix, *after, marks.middle))
     outside = [marks.file] if marks.separates else []
     inside = [] if marks.separates else [marks.file]
@@ -80,7 +83,7 @@ def fill_prompt(
         return fill_prompt(prefix, suffix, marks, encode, room)
     before, after = encode(title + prefix), encode(suffix)
     if len(before) + len(after) > room - fixed:
-        before, after = _shortened(encode(prefix), after, room - fixed - len(titled))
+        before, after = shortened(encode(prefix), after, room - fixed - len(titled))
         before = [*titled, *before]
     left = room - fixed - len(before) - len(after)
     files, paths = _context(repository, marks.file, encode, left)
@@ -102,8 +105,11 @@ def _context(
     return [number for _, ids in taken for number in ids], tuple(path for path, _ in taken)
 
 
-def _shortened(before: list[int], after: list[int], room: int) -> tuple[list[int], list[int]]:
-    """As in training: a quarter of the room is the suffix's, more if the prefix is short."""
+def shortened(before: list[_Unit], after: list[_Unit], room: int) -> tuple[list[_Unit], list[_Unit]]:
+    """The tokens or characters that fit.
+
+    As in training, a quarter of the room is the suffix's, more if the prefix is short.
+    """
     for_after = min(len(after), max(room // 4, room - len(before)))
     for_before = min(len(before), room - for_after)
     return before[len(before) - for_before :], after[:for_after]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 _LEFT_OUT = frozenset(
     {
@@ -16,8 +16,10 @@ _LEFT_OUT = frozenset(
     }
 )  # fmt: skip
 _MOST_ENTRIES = 5_000
-_MOST_FILES = 40
-_LARGEST = 64 << 10
+MOST_FILES = 40
+"""Most files of a context."""
+LARGEST = 64 << 10
+"""Most bytes of a file of a context."""
 _WORD = re.compile(r"\w+")
 
 
@@ -62,18 +64,34 @@ def repository_of(file: Path, root: Path | None = None) -> Repository:
     if not absolute.is_relative_to(top):
         top = absolute.parent
     relative = absolute.relative_to(top)
-    mentioned = frozenset(_WORD.findall(_read(absolute) or ""))
-    found = sorted(
-        # The file's own directory first, in case that the rest is too large to list.
-        {path for start in (absolute.parent, top) for path in _files(start, absolute.suffix)} - {absolute},
-        key=lambda path: _distance(path.relative_to(top), relative, mentioned),
-    )
+    # The file's own directory first, in case that the rest is too large to list.
+    found = {path for start in (absolute.parent, top) for path in _files(start, absolute.suffix)} - {absolute}
     files = []
-    for path in found[:_MOST_FILES]:
-        text = _read(path)
+    for path in most_related([path.relative_to(top) for path in found], relative, _read(absolute) or ""):
+        text = _read(top / path)
         if text and text.strip():
-            files.append(ContextFile(path.relative_to(top).as_posix(), text))
+            files.append(ContextFile(path.as_posix(), text))
     return Repository(top.name, relative.as_posix(), tuple(files))
+
+
+def most_related(paths: Iterable[PurePath], file: PurePath, text: str) -> list[PurePath]:
+    """The :data:`MOST_FILES` files most related to a file, in order.
+
+    Files named in its text come first, then those in directories nearby.
+
+    Args:
+        paths: of other files, below the repository's root.
+        file: the file, also below the root.
+        text: of the file.
+    """
+    mentioned = frozenset(_WORD.findall(text))
+    return sorted(paths, key=lambda path: _distance(path, file, mentioned))[:MOST_FILES]
+
+
+def named_files(paths: Iterable[PurePath], text: str) -> list[PurePath]:
+    """The files whose names are words of a text."""
+    mentioned = frozenset(_WORD.findall(text))
+    return [path for path in paths if _name(path) in mentioned]
 
 
 def _root_of(file: Path) -> Path:
@@ -95,20 +113,23 @@ def _files(top: Path, suffix: str) -> Iterator[Path]:
                 yield path
 
 
-def _distance(path: Path, file: Path, mentioned: frozenset[str]) -> tuple[bool, int, str]:
-    """Files that the file names come first, then those in directories nearby."""
+def _distance(path: PurePath, file: PurePath, mentioned: frozenset[str]) -> tuple[bool, int, str]:
     pairs = zip(path.parts[:-1], file.parts[:-1], strict=False)
     shared = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
     apart = len(path.parts) + len(file.parts) - 2 * shared
-    name = path.parent.name if path.stem in ("__init__", "index", "mod", "lib") else path.stem
-    return name not in mentioned, apart, path.as_posix()
+    return _name(path) not in mentioned, apart, path.as_posix()
+
+
+def _name(path: PurePath) -> str:
+    """The name by which other files mention a file."""
+    return path.parent.name if path.stem in ("__init__", "index", "mod", "lib") else path.stem
 
 
 def _read(path: Path) -> str | None:
     """The text of a small file; ``None`` for any other."""
     try:
         with path.open("rb") as stream:
-            data = stream.read(_LARGEST + 1)
-        return None if len(data) > _LARGEST else data.decode("utf-8")
+            data = stream.read(LARGEST + 1)
+        return None if len(data) > LARGEST else data.decode("utf-8")
     except (OSError, ValueError):
         return None

@@ -50,6 +50,7 @@ class Request:
         most_tokens: length of the completion.
         temperature: 0 for the most likely token each time; ``None`` for the packaged one.
         seed: of the random generator.
+        endless: nothing but ``most_tokens`` ends the completion, to measure speed; servers may ignore it.
     """
 
     id: str
@@ -61,6 +62,7 @@ class Request:
     most_tokens: int = 128
     temperature: float | None = 0.0
     seed: int = 0
+    endless: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ class Completion:
         stop: ``stop`` if the model or a stop text ended it, ``length`` if the limit did.
         first_token: seconds from the request to the first token; ``None`` if the server does not stream.
         seconds: from the request to its end.
+        shortened: true if the prompt did not fit the context, and a part of it was left out as in training.
     """
 
     text: str
@@ -82,6 +85,7 @@ class Completion:
     stop: Literal["stop", "length"]
     first_token: float | None
     seconds: float
+    shortened: bool = False
 
 
 class Model(Protocol):
