@@ -79,6 +79,16 @@ def order_by_imports(files: Sequence[tuple[str, str]]) -> list[int]:
     return order
 
 
+def imported_files(files: Sequence[tuple[str, str]], number: int) -> list[int]:
+    """Return the indices of the files imported by one of them, in ascending order.
+
+    Args:
+        files: path and text of each, paths with slashes; only the text of the one is read.
+        number: its index.
+    """
+    return sorted(set(_Tree([path for path, _ in files]).references(number, files[number][1])) - {number})
+
+
 class _Tree:
     """The paths of a repository, indexed by their last parts."""
 

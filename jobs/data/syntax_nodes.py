@@ -73,7 +73,7 @@ def cut_node(text: str, path: str | None, rng: random.Random) -> Cut | None:
     Returns:
         ``None`` if the language has no grammar here or nothing can be cut.
     """
-    parser = _parser(path.rsplit(".", 1)[-1].lower()) if path and "." in path else None
+    parser = parser_of(path)
     if parser is None:
         return None
     encoded = text.encode()
@@ -88,13 +88,18 @@ def cut_node(text: str, path: str | None, rng: random.Random) -> Cut | None:
     return Cut(encoded[:start].decode(), encoded[start:end].decode(), encoded[end:].decode())
 
 
+def parser_of(path: str | None) -> Parser | None:
+    """Return the parser of a file's language, by its extension; ``None`` without a grammar here."""
+    return _parser(path.rsplit(".", 1)[-1].lower()) if path and "." in path else None
+
+
 def _nodes(parser: Parser, encoded: bytes) -> Iterator[tuple[str, int, int]]:
     """Yield the kind, start and end in bytes of every node to choose from, in the order of the text."""
     cursor = parser.parse(encoded).walk()
     while True:
         node = cursor.node
         if node is not None and node.is_named:
-            kind = _kind(node.type)
+            kind = node_kind(node.type)
             if kind is not None:
                 yield kind, node.start_byte, node.end_byte
         if cursor.goto_first_child():
@@ -105,7 +110,8 @@ def _nodes(parser: Parser, encoded: bytes) -> Iterator[tuple[str, int, int]]:
 
 
 @functools.cache
-def _kind(name: str) -> str | None:
+def node_kind(name: str) -> str | None:
+    """Return the kind of a node (body, statement, expression) by its type; ``None`` if it is none of them."""
     if name in _BODIES or name.endswith(_BODY_ENDINGS):
         return "body"
     if name in _STATEMENTS or name.endswith(_STATEMENT_ENDINGS):

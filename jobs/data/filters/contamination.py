@@ -81,7 +81,7 @@ def _read_set(path: Path) -> Hashes:
     size = 0
     for text in _items(path):
         words = word_hashes(text)
-        found = np.unique(ngram_hashes(words, NGRAM)[_varied(words)])
+        found = np.unique(ngram_hashes(words, NGRAM)[varied(words)])
         size += len(found)
         if size > MAX_NGRAMS:
             raise InputError(
@@ -101,7 +101,7 @@ def _read_set(path: Path) -> Hashes:
     return kept
 
 
-def _varied(words: Hashes) -> Any:
+def varied(words: Hashes) -> Any:
     """For each n-gram, true if it has enough different words."""
     import numpy as np
 

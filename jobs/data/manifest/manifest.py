@@ -36,6 +36,10 @@ _OPEN, _CLOSE = b'"files": [\n', b"]}"
 _FIX = "restore the directory of the run, or prepare the run again: starfreight jobs run RECIPE"
 
 
+class OtherVersionError(InputError):
+    """A manifest of an earlier or a newer release."""
+
+
 class ManifestEntry(Part):
     """A file or record in use.
 
@@ -240,7 +244,7 @@ def _of_another_version(path: Path) -> InputError:
     version = int(found[1]) if found else NEWEST_VERSION
     if version == NEWEST_VERSION:
         return _damaged(path)
-    return InputError(
+    return OtherVersionError(
         f"The data manifest is of {'an earlier' if version < NEWEST_VERSION else 'a newer'} release.",
         where=str(path),
         fix=_FIX if version < NEWEST_VERSION else "upgrade Starfreight",
