@@ -1,5 +1,7 @@
 """A model hub that takes uploads: the requests of ``huggingface_hub`` 1.x for a commit, by Git LFS.
 
+It also gives out data sets at :data:`COMMIT`.
+
     with HubServer() as hub:
         run(env={"HF_ENDPOINT": hub.address, "HF_TOKEN": TOKEN})
         hub.repositories["acme/coder"]["README.md"]
@@ -33,6 +35,7 @@ class HubServer(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.repositories: dict[str, dict[str, bytes]] = {}
+        self.datasets: dict[str, dict[str, bytes]] = {}
         self.private: set[str] = set()
         self.objects: dict[str, bytes] = {}
         self.asked: list[str] = []
@@ -132,6 +135,37 @@ class _Handler(BaseHTTPRequestHandler):
     def _valid(self, found: re.Match[str], body: bytes) -> None:
         self._answer(200, {"errors": [], "warnings": []})
 
+    def _dataset(self, found: re.Match[str], body: bytes) -> None:
+        files = self.server.datasets.get(found[1])
+        if files is None or found[2] != COMMIT:
+            self._answer(404, {"error": "not found"})
+            return
+        siblings = [{"rfilename": name} for name in files]
+        self._answer(200, {"id": found[1], "sha": COMMIT, "siblings": siblings})
+
+    def _tree(self, found: re.Match[str], body: bytes) -> None:
+        files = self.server.datasets.get(found[1], {})
+        self._answer(
+            200,
+            [
+                {"type": "file", "path": name, "size": len(data), "oid": hashlib.sha1(data).hexdigest()}
+                for name, data in files.items()
+            ],
+        )
+
+    def _file(self, found: re.Match[str], body: bytes) -> None:
+        data = self.server.datasets.get(found[1], {}).get(found[3])
+        if data is None or found[2] != COMMIT:
+            self._answer(404, {"error": "not found"})
+            return
+        self.send_response(200)
+        self.send_header("ETag", f'"{hashlib.sha256(data).hexdigest()}"')
+        self.send_header("X-Repo-Commit", COMMIT)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(data)
+
     def _answer(self, status: int, data: object) -> None:
         body = json.dumps(data).encode()
         self.send_response(status)
@@ -150,4 +184,8 @@ _ADDRESSES = (
     ("POST", r"/([^/]+/[^/]+)\.git/info/lfs/objects/batch", _Handler._batch),
     ("PUT", "/store/([0-9a-f]{64})", _Handler._store),
     ("POST", "/api/models/([^/]+/[^/]+)/commit/main", _Handler._commit),
+    ("GET", "/api/datasets/([^/]+/[^/]+)/revision/([^/]+)", _Handler._dataset),
+    ("GET", f"/api/datasets/([^/]+/[^/]+)/tree/{COMMIT}", _Handler._tree),
+    ("HEAD", "/datasets/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", _Handler._file),
+    ("GET", "/datasets/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", _Handler._file),
 )

@@ -13,6 +13,9 @@ from starfreight.jobs.evaluate.python_tests.candidate_source import CANDIDATE_SO
 from starfreight.jobs.evaluate.python_tests.tester_source import TESTER_SOURCE
 from starfreight.jobs.evaluate.sandbox.interface import Box, BoxEndedError, Sandbox
 
+_CALL = b'{"kind": "call", '
+"""Beginning of a call from the box of the tests."""
+
 
 @dataclass(frozen=True)
 class PythonProblem:
@@ -38,7 +41,8 @@ class Verdict:
     Attributes:
         passed: True if every test passed.
         reason: ``passed``, ``failed`` (a test), ``undefined`` (code that defines no such function),
-            ``exited``, ``time``, ``memory`` or ``output`` (the box of the code ended early).
+            ``exited``, ``time``, ``memory``, ``output``, ``disk`` or ``processes`` (the box of the code ended
+            early).
         detail: the exception in short, written by the tests or by the model's code; untrusted.
         seconds: wall-clock time.
     """
@@ -104,47 +108,43 @@ def _judge(
     # The tests wait for the code, so they may take a little longer before they are to blame.
     grace = deadline + 1
     try:
-        message = _ask(
-            tester, {"name": problem.name, "reference": problem.reference, "tests": problem.tests}, grace
-        )
-        while message["kind"] == "call":
+        start = {"name": problem.name, "reference": problem.reference, "tests": problem.tests}
+        tester.send(json.dumps(start).encode(), grace)
+        message = tester.receive(grace)
+        while message.startswith(_CALL):
+            # Passed on unread, both ways: only the boxes unpack values.
             try:
-                answer = _ask(candidate, {"call": message["call"]}, deadline)
+                candidate.send(message, deadline)
+                answer = candidate.receive(deadline)
             except BoxEndedError as end:
                 return False, end.reason, ""
-            message = _ask(tester, _answer(answer), grace)
+            tester.send(answer, grace)
+            message = tester.receive(grace)
     except BoxEndedError as end:
         # An endless loop over a returned value, for example.
         return False, end.reason, "in the tests"
-    if message["unable"]:
+    verdict = _read(message)
+    if verdict.get("unable"):
         raise InputError(
-            f"The tests cannot be run apart from the code: {message['error']}.",
+            f"The tests cannot be run apart from the code: {str(verdict.get('error'))[:500]}.",
             where=problem.id,
             fix="write tests that pass plain values: numbers, text, lists, dictionaries",
         )
-    return message["passed"], "passed" if message["passed"] else "failed", message["error"]
+    passed = verdict.get("kind") == "verdict" and verdict.get("passed") is True
+    return passed, "passed" if passed else "failed", str(verdict.get("error", ""))[:500]
 
 
 def _ask(box: Box, message: dict[str, Any], deadline: float) -> dict[str, Any]:
     box.send(json.dumps(message).encode(), deadline)
-    return _receive(box, deadline)
+    return _read(box.receive(deadline))
 
 
-def _receive(box: Box, deadline: float) -> dict[str, Any]:
+def _read(message: bytes) -> dict[str, Any]:
     try:
-        answer = json.loads(box.receive(deadline))
+        answer = json.loads(message)
     except (ValueError, RecursionError):
         answer = None
     return answer if isinstance(answer, dict) else {"kind": "rubbish"}
-
-
-def _answer(answer: dict[str, Any]) -> dict[str, Any]:
-    """An answer of the model's code as the tests may get it."""
-    if answer.get("kind") == "returned" and {"value", "arguments"} <= answer.keys():
-        return {"kind": "returned", "value": answer["value"], "arguments": answer["arguments"]}
-    if answer.get("kind") == "raised":
-        return {"kind": "raised", "type": str(answer.get("type"))[:80], "text": str(answer.get("text"))[:500]}
-    return {"kind": "ended"}
 
 
 def _words(answer: dict[str, Any]) -> str:

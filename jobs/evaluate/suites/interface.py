@@ -54,12 +54,14 @@ class HeldOut:
         license: of the files, if they have one license.
         files: the files.
         others: other files of a repository by its name, for context: path and text.
+        window: tokens of a training sequence of the run; ``None`` if it is unknown.
     """
 
     name: str
     license: str | None
     files: tuple[HeldOutFile, ...]
     others: Callable[[str], Sequence[tuple[str, str]]]
+    window: int | None = None
 
 
 @dataclass(frozen=True)
@@ -102,12 +104,14 @@ class Preparation:
         options: of the user.
         held_out: finds the held-out files on first use; raises :class:`SkippedSuite` if there are none.
         console: shows progress.
+        local: the job runs on this machine, with its toolchains.
     """
 
     folder: Path
     options: SuiteOptions
     held_out: Callable[[], HeldOut]
     console: Console
+    local: bool = True
 
 
 @dataclass(frozen=True)
@@ -142,6 +146,7 @@ class Machinery:
         scratch: a directory of the suite's own, kept until the job is done: work in it can be resumed.
         check: called often; raises JobStopped when the job is to stop.
         advance: shows progress in problems.
+        instructs: ``instructs`` of the model that made the completions; ``None`` if it is still to be opened.
     """
 
     options: SuiteOptions
@@ -154,6 +159,7 @@ class Machinery:
     scratch: Path
     check: Callable[[], None]
     advance: Advance
+    instructs: bool | None = None
 
 
 @dataclass(frozen=True)
