@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from starfreight.registry.media_types import DOCKER_MANIFEST, OCI_MANIFEST
+from starfreight.registry.media_types import DOCKER_MANIFEST, IN_TOTO, OCI_MANIFEST
+
+__all__ = ["GGUF", "IN_TOTO", "JSON", "MANIFESTS", "MARKDOWN", "TEXT"]
 
 MANIFESTS = (DOCKER_MANIFEST, OCI_MANIFEST)
 """The kinds of manifest in a package."""
@@ -11,5 +13,3 @@ GGUF = "application/octet-stream"
 TEXT = "text/plain"
 MARKDOWN = "text/markdown"
 JSON = "application/json"
-IN_TOTO = "application/vnd.in-toto+json"
-"""An in-toto statement, as a layer and as an artifact type (in-toto attestation specification)."""

@@ -79,7 +79,7 @@ def build_package(
                 "build it again for the current one."
             )
         return found
-    base_folder = _base_of(run, folder, base)
+    base_folder = base_of(run, folder, base)
     check_base_files(base_folder, run.base.files, console)
     manifest = _data_manifest(run, folder)
     licenses = license_texts(
@@ -107,7 +107,7 @@ def build_package(
             name=model_stem(model.name, with_adapter=not merged),
             identity=identity if merged else SHARED_BASE,
             merge_base=run.recipe.package.merge.base,
-            load_dtype=_load_dtype(run),
+            load_dtype=load_dtype(run),
             imatrix=folder / run.imatrix.imatrix.path if run.imatrix else None,
         )
         pressed = press(request, console)
@@ -124,7 +124,18 @@ def build_package(
             ),
             provenance_predicate=PREDICATE_TYPE,
         )
-        return write_package(out, contents, console)
+        package = write_package(out, contents, console)
+    return _with_rules(run, out, package, console)
+
+
+def _with_rules(run: Run, out: Path, package: Package, console: Console) -> Package:
+    """The package with the quality rules of its recipe, which it misses until it is evaluated."""
+    from starfreight.packager.evaluation.attach import set_rules
+
+    if not run.recipe.package.quality:
+        return package
+    set_rules(out, run.recipe.package.quality, console)
+    return Package.load(out)
 
 
 def _check_finished(run: Run, folder: Path) -> None:
@@ -183,7 +194,18 @@ def _work_folder(out: Path) -> Iterator[Path]:
             discard(work, below=packages)
 
 
-def _base_of(run: Run, folder: Path, given: Path | None) -> Path:
+def base_of(run: Run, folder: Path, given: Path | None) -> Path:
+    """The directory of a run's base model.
+
+    Args:
+        run: the record.
+        folder: the run's directory.
+        given: the directory that the user names, if the base has moved.
+
+    Raises:
+        InputError: it cannot be found.
+        RecipeError: the run's recipe names it in a way that means nothing here.
+    """
     if given is not None:
         return given
     # A run's directory copied from another machine may have no list of that machine's paths.
@@ -217,6 +239,6 @@ def _data_manifest(run: Run, folder: Path) -> dict[str, Any]:
     return data
 
 
-def _load_dtype(run: Run) -> LoadDtype:
+def load_dtype(run: Run) -> LoadDtype:
     """The dtype in which training loaded the base: jobs use bfloat16 on a GPU, float32 on a CPU."""
     return "F32" if run.machine is None or run.machine.device == "cpu" else "BF16"

@@ -8,6 +8,7 @@ import click
 
 from starfreight.console import Console, human_count
 from starfreight.options import with_console
+from starfreight.packager.cli.evaluations import evaluation_lines, evaluations_as_data
 from starfreight.packager.cli.summary import summary
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -17,8 +18,10 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.argument("package", type=_FOLDER)
 @with_console
 def inspect_package(package: Path, console: Console) -> None:
-    """Show the contents of a PACKAGE, unverified (see verify)."""
+    """Show the contents of a PACKAGE and the figures of its evaluations, unverified (see verify)."""
     from starfreight.package import Package
+    from starfreight.package_evaluations import read_evaluations
+    from starfreight.packager.evaluation.gate import check_package
     from starfreight.packager.loss_check import check_in_words
     from starfreight.packager.provenance import recorded_loss_check
 
@@ -39,4 +42,16 @@ def inspect_package(package: Path, console: Console) -> None:
     checked = recorded_loss_check(package, found)
     if checked is not None:
         lines.append(f"  loss     {check_in_words(checked)}")
-    console.result(summary(found, package), "\n".join(lines))
+    evaluations = read_evaluations(package, found)
+    if evaluations.evaluations or evaluations.problems:
+        lines += ["Evaluations", *evaluation_lines(found, evaluations)]
+    verdict = check_package(package, found)
+    if verdict is not None:
+        lines += [f"Quality gate: {verdict.result}", *(f"  {line}" for line in verdict.as_lines())]
+    data = {
+        **summary(found, package),
+        "evaluations": evaluations_as_data(evaluations),
+        "evaluation_problems": list(evaluations.problems),
+        "quality": verdict.as_dict() if verdict else None,
+    }
+    console.result(data, "\n".join(lines))

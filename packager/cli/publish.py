@@ -65,6 +65,12 @@ def _repositories(
     help="Remove the tags of an earlier release of this version that this one does not set, or move them to "
     "this release's default variant. [default: name them]",
 )
+@click.option(
+    "--default",
+    metavar="TYPE",
+    default=None,
+    help="Quantization at the plain TAG. [default: the package's]",
+)
 @with_console
 def publish(
     package: Path,
@@ -73,6 +79,7 @@ def publish(
     formats: tuple[str, ...],
     mount_from: tuple[str, ...],
     prune_tags: Prune | None,
+    default: str | None,
     console: Console,
 ) -> None:
     """Push a PACKAGE to a registry as HOST/NAMESPACE/NAME:TAG.
@@ -83,6 +90,9 @@ def publish(
 
     Ollama pulls HOST/NAMESPACE/NAME:TAG only. At deeper paths (Artifact Registry, ECR, GitLab, Artifactory),
     ModelPack alone is published by default.
+
+    A package with quality rules (package.quality in the recipe) is refused with exit code 3 if one is missed
+    or was not measured.
 
     Afterwards the registry is read as clients do, and the command that pulls the model is printed.
 
@@ -96,6 +106,7 @@ def publish(
         starfreight publish packages/acme-coder ghcr.io/acme/coder:1.0 --prune-tags
     """
     from starfreight.packager.registry import publish as push
+    from starfreight.quantization import Quantization
 
     published = push(
         package,
@@ -105,5 +116,6 @@ def publish(
         formats=formats or None,
         mount_from=mount_from,
         prune_tags=prune_tags,
+        default=Quantization.parse(default) if default else None,
     )
     console.result(published.as_dict(), published.as_text())

@@ -68,6 +68,7 @@ class ContentCheck:
         except ValueError as error:
             self.problem(self.record, f"{self.record.name} is wrong: {error}")
         self._attachments()
+        self._evaluations()
         with self.collecting(self.record):
             self._statement(credits)
 
@@ -91,6 +92,19 @@ class ContentCheck:
                 continue
             with self.collecting(path):
                 self._compare(rebuild_attachment(self.layout, attachment, subject))
+
+    def _evaluations(self) -> None:
+        from starfreight.packager.evaluation.check import card_problem, evidence_problems
+
+        with self.collecting(self.record):
+            for attachment, what in evidence_problems(self.layout, self.package):
+                self.problem(self.layout.blob_path(attachment.manifest.digest), f"an attachment {what}")
+        card = self.package.model_card.digest
+        if card in self.broken:
+            return
+        with self.collecting(self.layout.blob_path(card)):
+            if (problem := card_problem(self.layout, self.package)) is not None:
+                self.problem(self.layout.blob_path(card), f"the model card {problem}")
 
     def _statement(self, credits: Credits) -> None:
         from starfreight.packager.provenance.compare import PackageSources, is_made_up, statement_problems

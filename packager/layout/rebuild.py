@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from starfreight.errors import GateError
 from starfreight.files import sha256_bytes
+from starfreight.image_layout.index import IndexEntry, package_entries
 from starfreight.image_layout.reader import ImageLayout, damaged
 from starfreight.package import Attachment, Descriptor, Package, Variant
 from starfreight.packager import media_types
@@ -26,6 +28,8 @@ from starfreight.registry.manifests import BuiltManifest, build_attachment, desc
 
 if TYPE_CHECKING:
     from starfreight.packager.manifests import ManifestFormat
+
+_MOST_LAYERS = 100
 
 PATH_ANNOTATIONS = ("org.opencontainers.image.title", "org.cncf.model.filepath")
 """Annotations that clients use as the path of a file."""
@@ -105,6 +109,40 @@ def rebuild_manifests(package: Package, credits: Credits) -> Iterator[RebuiltMan
         parts = _parts(package, variant, credits)
         for format, each in zip(formats, variant.manifests, strict=True):
             yield RebuiltManifest(each.manifest, format.build(parts))
+
+
+def with_card(package: Package, card: Descriptor, credits: Credits) -> Package:
+    """The record with another model card, without attachments: its manifests have other digests.
+
+    Raises:
+        ValueError: as :func:`rebuild_manifests`.
+    """
+    changed = package.model_copy(update={"model_card": card, "attachments": ()})
+    built = (each.built for each in rebuild_manifests(changed, credits))
+    variants = []
+    for variant in package.variants:
+        manifests = []
+        for each in variant.manifests:
+            new = next(built)
+            descriptor = descriptor_for(new.media_type, new.manifest)
+            manifests.append(each.model_copy(update={"manifest": descriptor}))
+        variants.append(variant.model_copy(update={"manifests": tuple(manifests)}))
+    return changed.model_copy(update={"variants": tuple(variants)})
+
+
+def has_other_card(layout: ImageLayout, package: Package, entry: IndexEntry) -> bool:
+    """True if an entry of the index is a manifest of the package but for another model card."""
+    if entry.name is None or entry.artifact_type is not None:
+        return False
+    try:
+        credits = read_credits(layout, package)
+        for layer in layout.manifest(entry.manifest).layers[:_MOST_LAYERS]:
+            card = layer.model_copy(update={"media_type": media_types.MARKDOWN})
+            if entry in package_entries(with_card(package, card, credits)):
+                return True
+    except (GateError, ValueError):
+        pass
+    return False
 
 
 def _formats(package: Package, credits: Credits) -> tuple[ManifestFormat, ...]:

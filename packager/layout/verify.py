@@ -4,9 +4,10 @@ The record determines the index, every manifest and every config: they are built
 byte, and the provenance statement with the files (see :mod:`starfreight.packager.layout.contents`).
 
 A package with a ``.unfinished`` file is being added to, or the command that added to it was killed or met an
-error (see :mod:`starfreight.packager.layout.writer`). Every file in its record is checked as always. Three
+error (see :mod:`starfreight.packager.layout.writer`). Every file in its record is checked as always. Four
 things beyond the record are accepted then, none of which changes the package: partial files, whole blobs
-without a reference, and entries of the index that attach evidence to one of the package's manifests.
+without a reference, entries of the index for the package's manifests with another model card, and entries
+that attach evidence to one of these manifests.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from starfreight.image_layout.reader import (
 )
 from starfreight.package import NEWEST_VERSION, PACKAGE_FILE, Descriptor, Package, no_package
 from starfreight.packager.layout.contents import ContentCheck
+from starfreight.packager.layout.rebuild import has_other_card
 from starfreight.packager.layout.writer import TOP_LEVEL, UNFINISHED_FILE
 from starfreight.packager.media_types import MANIFESTS
 
@@ -230,12 +232,13 @@ class _Examination:
         listed, expected = set(entries), set(package_entries(package))
         if not self.unfinished:
             return listed == expected
-        manifests = {entry.manifest.digest for entry in expected}
+        other_card = {entry for entry in listed - expected if has_other_card(self.layout, package, entry)}
+        manifests = {entry.manifest.digest for entry in expected | other_card}
         return expected <= listed and all(
             entry.name is None
             and entry.artifact_type is not None
             and self._subject(entry.manifest) in manifests
-            for entry in listed - expected
+            for entry in listed - expected - other_card
         )
 
     def _subject(self, manifest: Descriptor) -> str | None:

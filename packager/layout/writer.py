@@ -14,8 +14,12 @@ further attachments while ``.unfinished`` is there (see :mod:`starfreight.packag
 step 4 it finds the old package, after it the new one. ``.unfinished`` also stays after an error such as a
 full disk. The next writer sweeps up the rest, whether or not it repeats the same addition.
 
-A record that does not extend the one in the directory belongs to another package. The old record is then
-deleted before step 3, because the two cannot share an index: until step 4 the directory counts as unfinished.
+A package may also get another model card and with it other manifests (``finish(package, replaces=...)``). The
+index of step 3 then lists the manifests of both records, and is replaced once more after step 4.
+
+Any other record that does not extend the one in the directory belongs to another package. The old record is
+then deleted before step 3, because the two cannot share an index: until step 4 the directory counts as
+unfinished.
 """
 
 from __future__ import annotations
@@ -191,10 +195,14 @@ class LayoutWriter:
             subject=evidence.subject.digest, artifact_type=evidence.artifact_type, manifest=manifest
         )
 
-    def finish(self, package: Package) -> None:
+    def finish(self, package: Package, *, replaces: Package | None = None) -> None:
         """Write ``index.json`` and ``package.json``, then delete blobs without a reference.
 
         Files that are right already are not touched.
+
+        Args:
+            package: the record to write.
+            replaces: the record in the directory, if ``package`` may have another model card.
 
         Raises:
             GateError: a manifest of the package is missing or damaged, or the package has too many of them.
@@ -212,14 +220,20 @@ class LayoutWriter:
         blobs = self._folder / BLOBS / ALGORITHM
         package_file = self._folder / PACKAGE_FILE
         with disk_errors(self._folder):
+            first_index = index
             if not self._extends_record(package):
                 self._begin()
-                package_file.unlink(missing_ok=True)
+                if replaces is not None and replaces == self._record():
+                    first_index = index_bytes(dict.fromkeys((*entries, *package_entries(replaces))))
+                else:
+                    package_file.unlink(missing_ok=True)
             sync(blobs)
             self._replace(LAYOUT_FILE, LAYOUT_BYTES)
-            self._replace(INDEX_FILE, index)
+            self._replace(INDEX_FILE, first_index)
             sync(self._folder)
             self._replace(PACKAGE_FILE, record)
+            sync(self._folder)
+            self._replace(INDEX_FILE, index)
             sync(self._folder)
             with open_directory(blobs, below=self._folder) as directory:
                 for name in directory.names():
@@ -248,10 +262,15 @@ class LayoutWriter:
 
     def _extends_record(self, package: Package) -> bool:
         """True if the directory's record is that of ``package``, perhaps with fewer attachments."""
+        earlier = self._record()
+        return earlier is not None and package.extends(earlier)
+
+    def _record(self) -> Package | None:
+        """The record in the directory, if there is a valid one."""
         try:
-            return package.extends(Package.load(self._folder))
+            return Package.load(self._folder)
         except InputError:
-            return False
+            return None
 
     def _holds(self, descriptor: Descriptor) -> bool:
         """True if the blob is there with the right digest."""

@@ -52,7 +52,8 @@ def make_statement(
                 "buildType": TRAINING_METHODS[run.recipe.training.method].build_type,
                 "externalParameters": {
                     # Without later keys that have no effect, so that an earlier run gives the same package.
-                    "recipe": identity_v1(run.recipe) or run.recipe.model_dump(mode="json"),
+                    "recipe": identity_v1(run.recipe)
+                    or run.recipe.without_evaluation().model_dump(mode="json"),
                     "quantizations": [str(item) for item in quantizations],
                 },
                 "internalParameters": {

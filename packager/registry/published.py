@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from starfreight.console import human_count
+from starfreight.packager.evaluation.quality import Verdict
 from starfreight.packager.registry.client_probe import Probe
 
 
@@ -37,6 +38,8 @@ class Published:
     """Those removed or moved on request."""
     probe: Probe | None = None
     """Result for Ollama; ``None`` if its format is not published at a path that it could pull."""
+    quality: Verdict | None = None
+    """Of the quality gate; ``None`` without one."""
 
     def as_dict(self) -> dict[str, Any]:
         """The result as ``--json`` prints it."""
@@ -49,6 +52,7 @@ class Published:
             "left_tags": list(self.left_tags),
             "pruned_tags": list(self.pruned_tags),
             "ollama": self.probe.as_dict() if self.probe else None,
+            "quality": self.quality.as_dict() if self.quality else None,
         }
 
     def as_text(self) -> str:
@@ -59,6 +63,8 @@ class Published:
         lines += [
             f"  {tag.tag:{width}}  {tag.quantization:6}  {tag.format:9}  {tag.digest}" for tag in self.tags
         ]
+        if self.quality is not None:
+            lines += [f"  quality  {line}" for line in self.quality.as_lines()]
         if self.left_tags:
             lines.append(
                 f"Tags of an earlier release, not set by this one: {', '.join(self.left_tags)}. "

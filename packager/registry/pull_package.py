@@ -18,6 +18,8 @@ from starfreight.files import PARTIAL_PREFIX, disk_errors, sha256_bytes
 from starfreight.image_layout.index import package_entries
 from starfreight.image_layout.reader import INDEX_FILE, ImageLayout, sha256_stream
 from starfreight.package import PACKAGE_FILE, Attachment, Descriptor, Package
+from starfreight.package_evaluations import GATE_ANNOTATION, PREDICATE_ANNOTATION
+from starfreight.packager.evaluation.check import without_wrong
 from starfreight.packager.layout.rebuild import climbing_path
 from starfreight.packager.layout.verify import VerifyReport, verify_layout
 from starfreight.packager.layout.writer import LayoutWriter, open_writer
@@ -97,7 +99,9 @@ def pull_package(reference: str, folder: Path, *, insecure: bool, console: Conso
         writer.finish(complete)
         discard(pull.staging, below=pull.staging.parent)
     if pull.left_out:
-        console.note(f"{pull.left_out} attachments of other programs were left in the registry.")
+        console.note(
+            f"{pull.left_out} attachments of other programs, releases or models were left in the registry."
+        )
     try:
         report = verify_layout(folder, console)
     except GateError:
@@ -175,7 +179,9 @@ class _Pull:
                     self._blob(blob, no_progress)
                 self._writer.add(manifest.data, manifest.descriptor.media_type)
                 found[descriptor.digest] = attachment
-        return tuple(found.values())
+        kept = without_wrong(self._layout, package, tuple(found.values()))
+        self.left_out += len(found) - len(kept)
+        return kept
 
     def _incomplete(self, what: str) -> GateError:
         return GateError(
@@ -217,9 +223,10 @@ def _is_ours(manifest: RemoteManifest, subject: Descriptor) -> bool:
         return False
     if (
         climbing_path(annotations) is not None
-        or annotations.get("in-toto.io/predicate-type") == PREDICATE_TYPE
+        or GATE_ANNOTATION in annotations
+        or annotations.get(PREDICATE_ANNOTATION) == PREDICATE_TYPE
     ):
-        return False  # A package has one statement of its origin: its own.
+        return False  # A package has one statement of its origin and one quality gate: its own.
     built = build_attachment(subject, manifest.layers[0], manifest.artifact_type, annotations)
     return built.manifest == manifest.data
 

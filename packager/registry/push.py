@@ -16,6 +16,7 @@ from starfreight.console import Console
 from starfreight.errors import InputError, ServiceError
 from starfreight.image_layout.reader import ImageLayout
 from starfreight.package import Attachment, Descriptor, Package, PackagedManifest, Variant
+from starfreight.packager.evaluation.gate import check_gate
 from starfreight.packager.layout.verify import verify_layout
 from starfreight.packager.registry.choose_formats import choose_formats
 from starfreight.packager.registry.earlier_tags import Prune, earlier_tags, prune
@@ -24,6 +25,7 @@ from starfreight.packager.registry.look_back import check_attachments, check_blo
 from starfreight.packager.registry.package_record import PackageRecord
 from starfreight.packager.registry.published import Published, PublishedTag
 from starfreight.packager.registry.send_blobs import send_blobs
+from starfreight.quantization import Quantization
 from starfreight.registry import TagReference, is_local, parse_destination
 from starfreight.registry.media_types import DOCKER_MANIFEST
 
@@ -44,6 +46,7 @@ def publish(
     formats: tuple[str, ...] | None = None,
     mount_from: tuple[str, ...] = (),
     prune_tags: Prune | None = None,
+    default: Quantization | None = None,
 ) -> Published:
     """Push a package to a registry: each variant at ``TAG-q4_K_M``, the default also at ``TAG``.
 
@@ -58,15 +61,18 @@ def publish(
         formats: kinds of manifests to publish; by default Ollama's and ModelPack.
         mount_from: repositories of the same registry (``namespace/name``) that may hold the blobs.
         prune_tags: what to do with tags of this version that an earlier release set and this one does not.
+        default: the variant at the plain tag; the package's own by default.
 
     Raises:
-        InputError: no package there, a format that it does not have, or a reference that clients could not
-            pull.
-        GateError: a file of the package is damaged, or too large for the registry.
+        InputError: no package there, a format or variant that it does not have, or a reference that clients
+            could not pull.
+        GateError: the package misses its quality rules or was not measured, or a file of it is damaged or too
+            large for the registry.
         ServiceError: the registry cannot be reached, refuses, keeps failing, or has something else in the
             end.
     """
     # oras and requests take a third of a second to import; parsing a reference needs neither.
+    from starfreight.packager.install.install import choose_variant
     from starfreight.registry.publishing import PublishingClient
     from starfreight.registry.referrers import attach_all
 
@@ -75,6 +81,8 @@ def publish(
     layout = ImageLayout(package_dir)
     chosen = choose_formats(target, formats, with_adapter=package.adapter is not None)
     _check_formats(package, chosen, package_dir)
+    plain = choose_variant(package, default, str(package_dir))
+    verdict = check_gate(package_dir, package, default=plain.quantization)
     manifests = _manifests(layout, package, chosen)
     attachments = _attachments(package, manifests)
     record = PackageRecord(package, layout)
@@ -92,7 +100,7 @@ def publish(
         _put(client, layout, descriptor, descriptor.digest)
     records = record.attachments({each.digest for each in manifests})
     attach_all(client, [*((each, layout.read(each.manifest)) for each in attachments), *records])
-    tags = _tags(package, target.tag, chosen)
+    tags = _tags(package, plain, target.tag, chosen)
     for published, descriptor in tags:
         _put(client, layout, descriptor, published.tag)
 
@@ -102,10 +110,7 @@ def publish(
     check_attachments(client, (*attachments, *(each for each, _ in records)), target)
     left = _left_tags(client, target, tags, console)
     if prune_tags is not None and left:
-        defaults = {
-            each.suffix: (each.manifest, layout.read(each.manifest))
-            for each in _of(package.default_variant, chosen)
-        }
+        defaults = {each.suffix: (each.manifest, layout.read(each.manifest)) for each in _of(plain, chosen)}
         prune(client, left, prune_tags, defaults, target)
     return Published(
         reference=str(target),
@@ -116,6 +121,7 @@ def publish(
         left_tags=() if prune_tags is not None else left,
         pruned_tags=left if prune_tags is not None else (),
         probe=_probe(target, chosen, insecure=insecure),
+        quality=verdict,
     )
 
 
@@ -175,10 +181,12 @@ def _blobs(layout: ImageLayout, manifests: Sequence[Descriptor]) -> tuple[Descri
     return tuple(blobs.values())
 
 
-def _tags(package: Package, tag: str, formats: tuple[str, ...]) -> list[tuple[PublishedTag, Descriptor]]:
+def _tags(
+    package: Package, plain: Variant, tag: str, formats: tuple[str, ...]
+) -> list[tuple[PublishedTag, Descriptor]]:
     """The tags in the order in which they move: the plain one last."""
     named = [(f"{tag}-{variant.tag}", variant) for variant in package.variants]
-    named.append((tag, package.default_variant))
+    named.append((tag, plain))
     return [
         (
             PublishedTag(name + each.suffix, each.format, str(variant.quantization), each.manifest.digest),

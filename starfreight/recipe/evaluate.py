@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, FiniteFloat, model_validator
 
 from starfreight.recipe.values import Line, RecipePart
 
@@ -38,6 +38,9 @@ class Evaluate(RecipePart):
     """Seed of sampling and of the choice of problems."""
     seconds: Annotated[float, Field(gt=0, le=3600)] = 10.0
     """Time limit of a generated program, in seconds."""
+    model: Line | None = None
+    """Package, run, GGUF file or `oci://` reference to evaluate, for a job of its own in a cluster. The
+    package of this recipe by default."""
 
 
 class QualityRule(RecipePart):
@@ -46,16 +49,18 @@ class QualityRule(RecipePart):
     suite: SuiteName
     """The suite, e.g. `fim`."""
     figure: Line
-    """The figure, e.g. `exact_match`, `pass@1`, `kl_divergence`."""
-    at_least: float | None = None
+    """The figure, e.g. `exact_match`, `pass@1`, `kl_divergence`; of a part of the suite,
+    `exact_match/Python`."""
+    at_least: FiniteFloat | None = None
     """Smallest value."""
-    at_most: float | None = None
+    at_most: FiniteFloat | None = None
     """Largest value."""
     not_below: Literal["base", "F16"] | None = None
     """Not significantly worse than the base model in the same quantization, or than the tuned model in 16
-    bits. It needs that one among `evaluate.baselines`."""
-    within: Annotated[float, Field(ge=0)] = 0.0
-    """With `not_below`: the value itself may be worse by this much, e.g. 0.02 for two points."""
+    bits, on the same problems (one-sided test, 5 %). It needs that one among `evaluate.baselines`."""
+    within: Annotated[FiniteFloat, Field(ge=0)] = 0.0
+    """With `not_below`: instead of the test, the value may be worse by this much, e.g. 0.02 for two
+    points."""
 
     @model_validator(mode="after")
     def _one_bound(self) -> QualityRule:

@@ -67,6 +67,7 @@ def identity_v1(
         No run with an identity of version 1 did the same work.
     """
     include, exclude = None if only is None else {*only}, {*without}
+    recipe = recipe.without_evaluation()
     given = recipe.model_dump(mode="json", exclude_defaults=True, include=include, exclude=exclude)
     if recipe.version != 1 or not _is_known(given, ""):
         return None

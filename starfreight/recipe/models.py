@@ -148,6 +148,11 @@ class Recipe(RecipePart):
     sweep: dict[Line, Annotated[tuple[Any, ...], Field(min_length=1)]] = Field(default={})
     """Lists of values by key path (`training.rank: [8, 16]`). Each combination makes one variant."""
 
+    def without_evaluation(self) -> Recipe:
+        """The recipe without the keys that only judge its results: ``evaluate`` and ``package.quality``."""
+        package = self.package.model_copy(update={"quality": ()})
+        return self.model_copy(update={"evaluate": None, "package": package})
+
     @model_validator(mode="after")
     def _round_trip_of_what_was_in_nf4(self) -> Recipe:
         if self.package.merge.base == "nf4_roundtrip" and self.training.method != "qlora":

@@ -15,6 +15,7 @@ from pydantic_core import PydanticUndefined
 
 from starfreight.files import write_bytes, write_json
 from starfreight.recipe.data import Columns, Data, Filters, Fim, Repository
+from starfreight.recipe.evaluate import Evaluate, QualityRule, SuiteChoice
 from starfreight.recipe.kubernetes import KubernetesOptions, Toleration
 from starfreight.recipe.models import Base, Publish, Recipe, Training
 from starfreight.recipe.package import ImportanceMatrix, Merge, ModelCard, PackageOptions
@@ -35,6 +36,9 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "package.merge": Merge,
     "package.imatrix": ImportanceMatrix,
     "package.card": ModelCard,
+    "package.quality[]": QualityRule,
+    "evaluate": Evaluate,
+    "evaluate.suites.NAME": SuiteChoice,
     "publish": Publish,
     "run": RunOptions,
     "run.kubernetes": KubernetesOptions,

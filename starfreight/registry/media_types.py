@@ -10,3 +10,6 @@ OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 DOCKER_INDEX = "application/vnd.docker.distribution.manifest.list.v2+json"
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 """Docker manifest, the only type accepted by Ollama."""
+
+IN_TOTO = "application/vnd.in-toto+json"
+"""An in-toto statement, as a layer and as an artifact type (in-toto attestation specification)."""

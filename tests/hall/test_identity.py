@@ -22,6 +22,7 @@ from starfreight.recipe import (
     recipe_digest,
     validate_recipe,
 )
+from starfreight.recipe.evaluate import Evaluate, QualityRule, SuiteChoice
 from starfreight.recipe.identity import TRAINING, identity
 from starfreight.recipe.identity_v1 import identity_v1
 
@@ -121,7 +122,33 @@ def test_a_later_key_with_a_default_changes_no_digest(part: type[BaseModel]) -> 
         assert earlier_recipe_digest(after) == earlier_recipe_digest(before), path.name
 
 
-@pytest.mark.parametrize("part", list(parts()), ids=lambda part: part.__name__)
+JUDGING = (Evaluate, SuiteChoice, QualityRule)
+"""Parts of a recipe that are in no identity."""
+
+
+@pytest.mark.parametrize(
+    "judged",
+    [
+        {"evaluate": {"suites": {"fim": {"limit": 20}}, "baselines": ["F16"]}},
+        {"package": {"quality": [{"suite": "fim", "figure": "exact_match", "at_least": 0.4}]}},
+        {"package": {"system": "Be brief.", "quality": [{"suite": "a", "figure": "b", "not_below": "F16"}]}},
+    ],
+)
+def test_evaluation_and_quality_rules_may_be_added_to_the_recipe_of_a_finished_run(
+    judged: dict[str, Any],
+) -> None:
+    plain = {key: value for key, value in judged.get("package", {}).items() if key != "quality"}
+    before, after = recipe(package=plain), recipe(**judged)
+    assert recipe_digest(before) == recipe_digest(after)
+    assert earlier_recipe_digest(before) == earlier_recipe_digest(after) is not None
+    for only in (TRAINING, {"package"}, {"evaluate"}, None):
+        assert identity(before, only=only) == identity(after, only=only)
+    assert before != after
+
+
+@pytest.mark.parametrize(
+    "part", [part for part in parts() if part not in JUDGING], ids=lambda part: part.__name__
+)
 def test_a_later_key_with_another_value_is_no_recipe_of_an_earlier_version(part: type[BaseModel]) -> None:
     """Otherwise a run trained without the key would be taken for one with it."""
     newer = later(part)
