@@ -1,10 +1,10 @@
-"""``starfreight jobs``: runs, follows, stops and resumes jobs, and compares runs."""
+"""``starfreight jobs``: runs, follows, stops and resumes jobs, and compares their results."""
 
 from __future__ import annotations
 
 import click
 
-from starfreight.jobs.cli.compare import compare_runs
+from starfreight.jobs.cli.compare import compare_models
 from starfreight.jobs.cli.control import cancel_job, resume_job
 from starfreight.jobs.cli.delete import delete_job
 from starfreight.jobs.cli.fetch import fetch_run
@@ -18,7 +18,7 @@ from starfreight.jobs.cli.status import show_logs, show_status
 
 @click.group()
 def jobs() -> None:
-    """Run, follow, stop and resume training jobs, and compare their results."""
+    """Run, follow, stop and resume training and evaluation jobs, and compare their results."""
 
 
 for _command in (
@@ -31,7 +31,7 @@ for _command in (
     delete_job,
     prune_runs,
     fetch_run,
-    compare_runs,
+    compare_models,
     show_metrics,
     render_job,
 ):

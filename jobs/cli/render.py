@@ -19,6 +19,10 @@ from starfreight.options import little_data_option, with_console
     help="Backend to render for.",
 )  # fmt: skip
 @click.option(
+    "--kind", type=click.Choice(["train", "evaluate"]), default="train", show_default=True,
+    help="Kind of the job: train, or evaluate for the model of evaluate.model.",
+)  # fmt: skip
+@click.option(
     "--for-version", "version", metavar="VERSION", default=None,
     help="Version of the cluster, e.g. 1.31. Fields that it lacks are left out. [default: newest]",
 )  # fmt: skip
@@ -42,7 +46,13 @@ from starfreight.options import little_data_option, with_console
 @little_data_option
 @with_console
 def render_job(
-    recipe: Path, where: str, version: str | None, gpus: str | None, console: Console, **changes: Any
+    recipe: Path,
+    where: str,
+    kind: str,
+    version: str | None,
+    gpus: str | None,
+    console: Console,
+    **changes: Any,
 ) -> None:
     """Print the Kubernetes manifests of RECIPE's job as YAML.
 
@@ -54,11 +64,12 @@ def render_job(
     """
     from starfreight.jobs.backends.kubernetes.manifests.render import render
     from starfreight.jobs.backends.kubernetes.manifests.versions import NEWEST, version_text
+    from starfreight.jobs.kinds.table import find_kind
     from starfreight.recipe import load_recipe, parse_gpus
 
     count = None if gpus is None else parse_gpus(gpus)
     file = load_recipe(recipe).with_run_options(where=where, gpus=count, **changes)
-    rendered = render(file, version=version or version_text(NEWEST))
+    rendered = render(file, version=version or version_text(NEWEST), kind=find_kind(kind))
     for warning in rendered.warnings:
         console.note(f"Warning: {warning}")
     console.result(

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from starfreight.errors import InputError
 from starfreight.jobs.report.compared_data import COMPARABLE, DataRelation, read_run_data
-from starfreight.jobs.report.page import Table, write_page
+from starfreight.pages.charts import Line, LineChart, legend_colours
 from starfreight.recipe import Recipe
 from starfreight.run import Run
 
 _LARGEST = 1 << 63
 """Bound of counts: larger whole numbers do not fit a float."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of text.
+
+    Attributes:
+        head: column names.
+        rows: cells, one per column.
+    """
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
 
 
 @dataclass(frozen=True)
@@ -123,7 +134,7 @@ def table(rows: Sequence[Compared]) -> Table:
     head = [
         "run", *different, *data, "steps", "held-out loss", "before", "exact lines", "tokens/s", "adapter",
     ]  # fmt: skip
-    return Table("Figures", head, [_cells(row, different, with_data=bool(data)) for row in rows])
+    return Table(head, [_cells(row, different, with_data=bool(data)) for row in rows])
 
 
 def _cells(row: Compared, different: Sequence[str], *, with_data: bool) -> list[str]:
@@ -145,52 +156,27 @@ def _cells(row: Compared, different: Sequence[str], *, with_data: bool) -> list[
     ]
 
 
-def write_comparison(folders: Sequence[Path], rows: Sequence[Compared], page: Path) -> None:
-    """Writes a page with the table and plots of all losses.
+def loss_charts(folders: Sequence[Path], rows: Sequence[Compared]) -> tuple[LineChart, ...]:
+    """Charts of the held-out loss and the training loss of all runs, the best runs in colours.
 
-    Raises:
-        InputError: matplotlib is not installed.
+    Args:
+        folders: directories of the runs.
+        rows: their comparison, the best first.
     """
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        raise InputError(
-            "Plots require matplotlib, which is not installed.",
-            where="option --html",
-            fix="pip install 'starfreight[train]'",
-        ) from None
-    from functools import partial
-
-    from starfreight.jobs.train.plots import read_curves, save_plot
+    from starfreight.jobs.train.plots import read_curves, smoothed_points
 
     curves = {}
     for folder in folders:
         run = Run.load(folder)
         curves[run.id] = read_curves(folder, run)
-    best_first = [(row.run, curves[row.run]) for row in rows]
-    with tempfile.TemporaryDirectory() as work:
-        pictures = {}
-        for title, held_out in (("Held-out loss", True), ("Training loss, smoothed", False)):
-            picture = Path(work) / f"{held_out}.png"
-            save_plot(partial(_losses, curves=best_first, held_out=held_out), picture)
-            pictures[title] = picture
-        write_page(
-            page,
-            "Runs compared",
-            f"{len(rows)} runs, the lowest held-out loss first",
-            [table(rows)],
-            pictures,
-        )
-
-
-def _losses(axes: Any, curves: Sequence[tuple[str, Any]], *, held_out: bool) -> None:
-    from starfreight.jobs.train.plots import smoothed
-
-    for name, each in curves:
-        points = each.held_out if held_out else each.figures.get("loss", ())
-        values = [value for _, value in points]
-        steps = [step for step, _ in points]
-        axes.plot(steps, values if held_out else smoothed(values), "o-" if held_out else "-", label=name)
-    axes.set(ylabel="loss (nats per token)")
-    if curves:
-        axes.legend(frameon=False, fontsize="small")
+    colours = legend_colours([row.run for row in rows])
+    names = [*colours][::-1]  # The best ones are drawn over the others.
+    held_out = [Line(name, curves[name].held_out, colours[name], dots=True) for name in names]
+    trained = [
+        Line(name, smoothed_points(curves[name].figures.get("loss", ())), colours[name]) for name in names
+    ]
+    return tuple(
+        LineChart(title, "step", "nats per token", [line for line in lines if line.points])
+        for title, lines in (("Held-out loss", held_out), ("Training loss, smoothed", trained))
+        if any(line.points for line in lines)
+    )

@@ -50,13 +50,15 @@ def test_the_table_shows_what_differed_and_the_best_run_comes_first(
     assert text.splitlines()[1].startswith(found[0]["run"])
 
 
-def test_the_page_has_both_pictures_inside_and_asks_no_server(
+def test_the_page_has_both_charts_inside_and_asks_no_server(
     sweep: Path, tmp_path: Path, compared: Callable[..., str]
 ) -> None:
     page = tmp_path / "compared.html"
     compared(*map(str, sweep.iterdir()), "--html", str(page))
     text = page.read_text()
-    assert text.count("data:image/png;base64,") == 2
+    assert text.count('<svg class="lines"') == 2
+    for title in ("Held-out loss", "Training loss, smoothed"):
+        assert f"<figcaption>{title}" in text
     assert "http" not in text.replace("http-equiv", "")
 
 

@@ -1,0 +1,1 @@
+"""Comparison of model files by their evaluations: one row per file."""
