@@ -33,6 +33,8 @@ torch=={TORCH}+cpu \\
 """
 """For x86_64 only. The digest of torch-2.13.0+cpu-cp311-cp311-manylinux_2_28_x86_64.whl."""
 
+_TRAINER_EXTRAS = ("--extra", "train", "--extra", "evaluate", "--extra", "object-storage")
+
 _OF_TORCH = re.compile(r"(torch|triton|nvidia-[a-z0-9-]+|cuda-[a-z0-9-]+)==")
 _OF_GATEWAY = frozenset({"click", "cryptography", "jinja2", "pydantic", "pyyaml"})
 """All that ``starfreight gateway`` imports; the image of a server has nothing else in it."""
@@ -59,7 +61,7 @@ def write_locks(root: Path, *, upgrade: bool = False) -> list[Path]:
         raise InputError("uv is not installed.", fix="pip install uv")
     trainer, packager = root / "images" / "trainer", root / "images" / "packager"
     known = "" if upgrade else _read(trainer / "requirements.txt", trainer / "torch-cuda.txt")
-    blocks = _resolve(root, ("--extra", "train", "--extra", "object-storage"), known)
+    blocks = _resolve(root, _TRAINER_EXTRAS, known)
     of_torch = [block for block in blocks if _OF_TORCH.match(block)]
     others = [block for block in blocks if not _OF_TORCH.match(block)]
     # Packages in both images have the same versions in both.

@@ -82,7 +82,8 @@ def status_report(status: JobStatus) -> Report:
         rows.append(("disk", disk.in_words()))
     if not state.running and status.word not in ("done", "prepared"):
         rows.append(("resume", f"starfreight jobs resume {shlex.quote(str(job.directory))}"))
-    lines = [f"{job.id}: {status.word}", *(f"  {label:9} {text}" for label, text in rows)]
+    width = max(9, *(len(label) for label, _ in rows))
+    lines = [f"{job.id}: {status.word}", *(f"  {label.ljust(width)} {text}" for label, text in rows)]
     return Report(data, "\n".join(lines))
 
 

@@ -113,6 +113,16 @@ class JobKind(Protocol):
         ...
 
     @property
+    def secrets(self) -> tuple[str, ...]:
+        """Environment variables with credentials that its program reads on this machine, if they are set."""
+        ...
+
+    @property
+    def runs_generated_code(self) -> bool:
+        """True if its program runs code that a model wrote, in a sandbox: places to write are then small."""
+        ...
+
+    @property
     def record_file(self) -> str:
         """Name of the record in the job's directory. It identifies the kind."""
         ...
@@ -206,4 +216,14 @@ class JobKind(Protocol):
 
     def pod_resources(self, recipe: Recipe, folder: Path) -> PodResources:
         """Resources of a pod that runs this job."""
+        ...
+
+    def pod_model(self, recipe: Recipe) -> str | None:
+        """The packaged model that a pod reads instead of the recipe's data and base model.
+
+        A path on the volume of runs, or an ``oci://`` reference. ``None`` for a kind that reads the data.
+
+        Raises:
+            RecipeError: the recipe names no model that a pod can read.
+        """
         ...

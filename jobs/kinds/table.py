@@ -8,7 +8,10 @@ from pathlib import Path
 from starfreight.errors import InputError
 from starfreight.jobs.kinds.interface import Job, JobKind
 
-KINDS = {"train": "starfreight.jobs.train.kind:TRAIN"}
+KINDS = {
+    "train": "starfreight.jobs.train.kind:TRAIN",
+    "evaluate": "starfreight.jobs.evaluate.kind:EVALUATE",
+}
 """``module:attribute`` of each kind's :class:`JobKind`."""
 
 

@@ -19,6 +19,7 @@ from starfreight.jobs.kinds.interface import Job
 from starfreight.jobs.kinds.table import all_kinds, load_job
 from starfreight.jobs.prune.rules import RunFound
 from starfreight.package import PACKAGE_FILE
+from starfreight.package_evaluations import read_evaluations
 
 _LARGEST_PACKAGE = 4 << 20
 _LARGEST_RECORD = 16 << 20
@@ -66,13 +67,17 @@ def find_runs(
 
 
 def packages_by_run(packages: Path) -> dict[str, tuple[str, ...]]:
-    """Names of the packages in a directory by the id of the run that each names."""
+    """Names of the packages in a directory by the ids of the run and the evaluations that each names."""
     found: dict[str, tuple[str, ...]] = {}
     for path in sorted(packages.glob(f"*/{PACKAGE_FILE}")):
         with contextlib.suppress(InputError, AttributeError, OSError):
             run = read_json(path, _LARGEST_PACKAGE, "package").get("run")
             if isinstance(run, str):
                 found[run] = (*found.get(run, ()), path.parent.name)
+        with contextlib.suppress(StarfreightError, OSError, ValueError):
+            names = {each.evaluation.id for each in read_evaluations(path.parent).evaluations}
+            for name in names:
+                found[name] = (*found.get(name, ()), path.parent.name)
     return found
 
 

@@ -28,6 +28,8 @@ class TrainKind:
     image = "trainer"
     libraries = ("torch", "transformers", "peft", "bitsandbytes")
     extra = "train"
+    secrets = ()
+    runs_generated_code = False
     record_file = RUN_FILE
     scratch = (CHECKPOINTS, "data/blocks.bin", "data/blocks.json", "tensorboard")
     pod_steps = ("train", "package", "publish")
@@ -104,6 +106,10 @@ class TrainKind:
         """See :meth:`JobKind.next_step`."""
         run = shlex.quote(str(directory))
         return f"Adapter written to {directory}/adapter. Next: starfreight package build {run}"
+
+    def pod_model(self, recipe: Recipe) -> str | None:
+        """``None``: training reads the data."""
+        return None
 
     def pod_resources(self, recipe: Recipe, folder: Path) -> PodResources:
         """See :func:`starfreight.jobs.planning.pod.plan_pod`."""

@@ -32,7 +32,7 @@ from starfreight.images.context import lock_files
 
 ROOT = Path(__file__).parents[2]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "starfreight-tests"
-BASE_PACKAGES = "ca-certificates,git,python3,python3-venv,tini"
+BASE_PACKAGES = "ca-certificates,git,libgomp1,python3,python3-venv,tini"
 KEPT_CACHE = 6_000_000_000
 """Bytes of the engine's build cache that a run in CI leaves."""
 GLIBCS = ("2_28", "2_27", "2_26", "2_24", "2_17", "2_12", "2_5")

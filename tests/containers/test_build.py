@@ -109,6 +109,12 @@ def test_the_trainer_trains_and_the_packager_has_no_torch(
     assert said.startswith(b"git version")
 
 
+def test_llama_cpp_finds_its_libraries(engine: docker.DockerClient, image: BuiltImage) -> None:
+    look = "import xllamacpp; print(bool(xllamacpp.get_system_info()))"
+    said = engine.containers.run(image.id, ["python", "-P", "-c", look], remove=True, **STRICT)
+    assert said.decode().splitlines()[-1] == "True"
+
+
 def test_sigterm_reaches_the_program(engine: docker.DockerClient, image: BuiltImage) -> None:
     container = engine.containers.run(
         image.id, ["python", "-P", "-c", STOP_AT_SIGTERM], detach=True, **STRICT

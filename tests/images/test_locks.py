@@ -45,7 +45,12 @@ def requirements(*extras: str) -> Iterator[Requirement]:
 
 @pytest.mark.parametrize(
     ("name", "torch", "extra"),
-    [("trainer", "cuda", "train"), ("trainer", "cpu", "train"), ("packager", None, "llama")],
+    [
+        ("trainer", "cuda", "train"),
+        ("trainer", "cpu", "train"),
+        ("trainer", "cuda", "evaluate"),
+        ("packager", None, "llama"),
+    ],
 )
 def test_the_locks_fulfil_the_requirements_of_the_project(name: str, torch: str | None, extra: str) -> None:
     have = locked(*lock_files(find_source(name), torch))

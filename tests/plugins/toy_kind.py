@@ -27,6 +27,8 @@ class ToyKind:
     image = "toy"
     libraries: tuple[str, ...] = ("json",)
     extra = "toy"
+    secrets: tuple[str, ...] = ()
+    runs_generated_code = False
     record_file = toy_job.RECORD
     scratch: tuple[str, ...] = ()
     pod_steps = ("toy",)
@@ -87,6 +89,9 @@ class ToyKind:
 
     def next_step(self, directory: Path) -> str:
         return f"Sum written to {directory / self.record_file}."
+
+    def pod_model(self, recipe: Recipe) -> str | None:
+        return None
 
     def pod_resources(self, recipe: Recipe, folder: Path) -> PodResources:
         from starfreight.jobs.planning.pod import plan_pod

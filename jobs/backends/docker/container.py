@@ -1,7 +1,8 @@
 """The container of a job, with few resources and fewer rights.
 
-It has no network, no capabilities and no way to more privileges, and can write only to the job's directory
-and ``/tmp``. It runs as the user who started it, so that the files belong to that user.
+It has no network, no capabilities and no way to more privileges, and can write only to the job's directory,
+``/tmp`` and ``/dev/shm``. These two are small for kinds of jobs that run generated code, whose sandbox uses
+them. It runs as the user who started it, so that the files belong to that user.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ LABEL_FOLDER = "dev.starfreight.folder"
 
 _LOG = {"max-size": "100m", "max-file": "5"}
 _PROCESSES = 4096
+_SMALL = 256 << 20
+"""Bytes of file systems in memory for jobs that run generated code."""
 _STOP_SECONDS = 300
 """Time for a checkpoint when the engine stops all containers, e.g. before a restart."""
 
@@ -122,6 +125,9 @@ def host_options(engine: docker.DockerClient, spec: ContainerSpec) -> dict[str, 
     from docker.types import DeviceRequest, LogConfig, Mount, Ulimit
 
     options, host = spec.job.options, spec.host
+    generated = spec.job.kind.runs_generated_code
+    # Half of the memory for shared memory, as Linux does by default. None is taken before it is used.
+    shared = _SMALL if generated else (options.memory or host.memory or 2 << 30) // 2
     limits = [Ulimit(name="core", soft=0, hard=0)]
     if spec.gpus and not host.rootless:
         # Memory shared by several GPUs must be locked. In a rootless engine this limit cannot be raised.
@@ -133,7 +139,7 @@ def host_options(engine: docker.DockerClient, spec: ContainerSpec) -> dict[str, 
         ],
         network_mode=options.network,
         read_only=True,
-        tmpfs={"/tmp": "rw,nosuid,nodev,noexec,mode=1777"},
+        tmpfs={"/tmp": f"rw,nosuid,nodev,noexec,mode=1777{f',size={_SMALL}' if generated else ''}"},
         cap_drop=["ALL"],
         security_opt=["no-new-privileges", *(["label=disable"] if host.labelled else [])],
         group_add=[] if host.rootless else [str(group) for group in host.groups],
@@ -142,8 +148,7 @@ def host_options(engine: docker.DockerClient, spec: ContainerSpec) -> dict[str, 
         mem_limit=options.memory,
         # The sum of memory and swap, hence no swap: a job that swaps makes no progress.
         memswap_limit=options.memory,
-        # Half of the memory, as Linux does by default. None is taken before it is used.
-        shm_size=(options.memory or host.memory or 2 << 30) // 2,
+        shm_size=shared,
         ulimits=limits,
         log_config=LogConfig(type="json-file", config=_LOG),
         device_requests=[DeviceRequest(**request) for request in spec.gpus] or None,

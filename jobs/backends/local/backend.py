@@ -74,7 +74,7 @@ class LocalBackend(DirectoryBackend):
                 text=True,
                 encoding="utf-8",
                 errors="replace",
-                env=without_sick_gpus(job_environment(), directory, console),
+                env=without_sick_gpus(job_environment(secrets=job.kind.secrets), directory, console),
                 start_new_session=True,
             )
             with process:

@@ -9,7 +9,7 @@ proxies and certificates, as a job fetches nothing; the variables of an outer to
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from starfreight.directory_lock import LOCK_PATIENCE
 from starfreight.jobs.protocol.environment import ENVIRONMENT, IMAGE_VARIABLE
@@ -73,9 +73,17 @@ _SECRETS = frozenset(
 """Words of names that a prefix must not let through."""
 
 
-def job_environment(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Returns the listed variables of an environment, with those set for every job."""
-    return {name: value for name, value in environment.items() if _is_passed(name)} | ENVIRONMENT
+def job_environment(
+    environment: Mapping[str, str] = os.environ, secrets: Collection[str] = ()
+) -> dict[str, str]:
+    """Returns the listed variables of an environment, with those set for every job.
+
+    Args:
+        environment: of this process.
+        secrets: variables with credentials that this kind of job itself needs.
+    """
+    passed = {name: value for name, value in environment.items() if _is_passed(name) or name in secrets}
+    return passed | ENVIRONMENT
 
 
 def _is_passed(name: str) -> bool:

@@ -15,14 +15,19 @@ import sys
 from pathlib import Path
 
 from starfreight.errors import ServiceError
-from starfreight.jobs.evaluate.sandbox.fork_server import ForkServer
-from starfreight.jobs.evaluate.sandbox.fork_server_source import fork_server_source
+from starfreight.jobs.evaluate.sandbox.fork_server import ForkServer, Launched
+from starfreight.jobs.evaluate.sandbox.fork_server_source import (
+    DIE_WITH_PARENT,
+    ServerOptions,
+    fork_server_source,
+)
 from starfreight.jobs.evaluate.sandbox.interface import Limits
 from starfreight.jobs.evaluate.sandbox.seccomp_filter import seccomp_filter
+from starfreight.jobs.evaluate.sandbox.user_ids import box_user
 
 _NOBODY = 65534
-_USER = 1_879_048_192
-"""User id taken on by boxes of root, far from any in use: RLIMIT_NPROC does not bind root."""
+_OWN = 2
+"""Processes of the sandbox: the server and bwrap."""
 _FIX = (
     "pip install 'starfreight[evaluate]' brings bubblewrap; where user namespaces are disabled, run the "
     "evaluation in a container: --on docker"
@@ -34,44 +39,54 @@ class Bubblewrap:
 
     Args:
         limits: of each box.
+        visible: directories outside ``/usr`` to show, read-only, e.g. a toolchain.
 
     Raises:
         ServiceError: bwrap is missing, or cannot make a box on this machine.
     """
 
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+    def __init__(self, limits: Limits, visible: tuple[Path, ...] = ()) -> None:
+        self._limits, self._visible = limits, visible
         self._program = _find_bwrap()
-        filter = seccomp_filter(platform.machine())
+        filter = seccomp_filter(platform.machine(), around="namespaces")
         if filter is None:
             raise ServiceError(
                 f"The sandbox has no seccomp filter for {platform.machine()} machines.",
                 fix="evaluate on an x86_64 or aarch64 machine",
             )
         self._filter = filter
-        self._user = _USER if os.geteuid() == 0 else None
+        self._as_root = os.geteuid() == 0
         self._command = self._options()
         self.name = _version(self._program)
 
-    def boxes(self, source: str) -> ForkServer:
+    def boxes(
+        self, source: str, *, limits: Limits | None = None, visible: tuple[Path, ...] = ()
+    ) -> ForkServer:
         """Boxes for a program; see :class:`Sandbox`."""
+        if limits is not None or visible:
+            return Bubblewrap(limits or self._limits, visible).boxes(source)
         return ForkServer(self._launch, source, self._limits)
 
-    def _launch(self, control: int) -> subprocess.Popen[bytes]:
-        source = fork_server_source(self._limits, self._user, control)
+    def _launch(self, control: int) -> Launched:
+        user = box_user() if self._as_root else None
+        processes = self._limits.processes + _OWN
+        options = ServerOptions(user, control, "/tmp", processes, DIE_WITH_PARENT)
+        source = fork_server_source(self._limits, options)
         read, write = os.pipe()
         try:
             os.write(write, self._filter)  # Less than a pipe holds.
             os.close(write)
-            return subprocess.Popen(
-                [self._program, "--seccomp", str(read), *self._command, source],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                pass_fds=(read, control),
-                start_new_session=True,
-                cwd="/",
-                env={},
+            return Launched(
+                subprocess.Popen(
+                    [self._program, "--seccomp", str(read), *self._command, source],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    pass_fds=(read, control),
+                    start_new_session=True,
+                    cwd="/",
+                    env={},
+                )
             )
         except OSError as error:
             raise ServiceError(
@@ -87,7 +102,7 @@ class Bubblewrap:
         python = str(Path(getattr(sys, "_base_executable", sys.executable)).resolve())
         options = ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
         capabilities = ["--cap-drop", "ALL"]
-        if self._user is None:
+        if not self._as_root:
             options += ["--unshare-user", "--disable-userns", "--uid", str(_NOBODY), "--gid", str(_NOBODY)]
         else:
             # The loader gives these up when it takes on the other user.
@@ -120,6 +135,13 @@ class Bubblewrap:
             for parent in reversed(prefix.parents[:-1]):
                 options += ["--perms", "0755", "--dir", str(parent)]
             options += ["--ro-bind", str(prefix), str(prefix)]
+        for path in self._visible:
+            for parent in reversed(path.parents[:-1]):
+                if not parent.is_relative_to("/usr"):  # Its copy would be closed, as above.
+                    options += ["--perms", "0755", "--dir", str(parent)]
+            options += ["--ro-bind", str(path), str(path)]
+        # Open to all: programs look for their settings there, and may find none.
+        options += ["--perms", "0755", "--dir", "/etc"]
         options += ["--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache", "--proc", "/proc"]
         options += ["--dev", "/dev", "--size", str(1 << 16), "--tmpfs", "/dev/shm", "--remount-ro", "/dev"]
         options += ["--size", str(limits.disk), "--perms", "1777", "--tmpfs", "/tmp"]

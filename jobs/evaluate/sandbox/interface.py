@@ -1,13 +1,14 @@
 """The plug point of sandboxes: a box runs a Python program of a stranger and exchanges messages with it.
 
 A program in a box has no network, no view of other processes, files or environments, and no place to
-write but a small ``/tmp``. It is ended at its limits, with everything that it started. It can tell its
-parent nothing but the bytes of its messages, so a verdict is never the program's own.
+write but a small directory, the one it starts in. It is ended at its limits, with everything that it started.
+It can tell its parent nothing but the bytes of its messages, so a verdict is never the program's own.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -20,8 +21,10 @@ class Limits:
         memory: bytes of address space of a process, and of resident memory of all processes together.
         cpu: seconds of processor time of a process.
         processes: processes and threads at a time.
-        disk: bytes of ``/tmp``, which is memory.
+        disk: bytes of that directory, which may be memory.
         messages: bytes that the program may send in all.
+        reserves: the programs reserve address space that they do not use, as V8 and the JVM do: ``memory``
+            then bounds the data of a process instead of its address space.
     """
 
     memory: int = 512 << 20
@@ -29,13 +32,15 @@ class Limits:
     processes: int = 16
     disk: int = 32 << 20
     messages: int = 4 << 20
+    reserves: bool = False
 
 
 class BoxEndedError(Exception):
     """A box has come to its end.
 
     Attributes:
-        reason: ``exited``, ``time``, ``memory`` or ``output``.
+        reason: ``exited``, or the limit that ended it: ``time``, ``memory``, ``output``, ``disk`` or
+            ``processes``.
     """
 
     def __init__(self, reason: str) -> None:
@@ -101,11 +106,15 @@ class Sandbox(Protocol):
         """Name in records: ``bubblewrap 0.11.0``."""
         ...
 
-    def boxes(self, source: str) -> BoxSource:
+    def boxes(
+        self, source: str, *, limits: Limits | None = None, visible: tuple[Path, ...] = ()
+    ) -> BoxSource:
         """Boxes for a program.
 
         Args:
             source: Python that defines ``main()``, which has ``receive_message() -> bytes`` and
                 ``send_message(bytes)``. Its imports are paid once.
+            limits: other limits than the sandbox's.
+            visible: directories to show, read-only, besides the system's programs and libraries.
         """
         ...

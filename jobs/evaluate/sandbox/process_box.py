@@ -11,10 +11,11 @@ from types import TracebackType
 from typing import NoReturn, Self
 
 from starfreight.jobs.evaluate.sandbox.interface import BoxEndedError, Limits
-from starfreight.jobs.evaluate.sandbox.memory_use import memory_use
 
 _LOOK = 0.1
-"""Seconds between looks at the memory of a box that keeps its parent waiting."""
+"""Seconds between looks at the resources of a box that keeps its parent waiting."""
+_FIRST_LOOKS = 0.02
+"""Seconds between the first looks."""
 
 
 class ProcessBox:
@@ -23,16 +24,21 @@ class ProcessBox:
     Args:
         output: descriptor to write to; the box owns it.
         input: descriptor to read from; the box owns it.
-        process: the first process of the sandbox.
         limits: of the box.
+        exceeded: returns the name of a limit that the box exceeds.
         end: ends the processes of the box.
     """
 
     def __init__(
-        self, output: int, input: int, process: int, limits: Limits, end: Callable[[], None]
+        self,
+        output: int,
+        input: int,
+        limits: Limits,
+        exceeded: Callable[[], str | None],
+        end: Callable[[], None],
     ) -> None:
-        self._output, self._input, self._process, self._limits = output, input, process, limits
-        self._end_processes = end
+        self._output, self._input, self._limits = output, input, limits
+        self._exceeded, self._end_processes = exceeded, end
         os.set_blocking(output, False)
         self._received = 0
         self._rest = b""
@@ -91,14 +97,16 @@ class ProcessBox:
             raise BoxEndedError("exited")
         poll = select.poll()
         poll.register(pipe, event)
+        look = _FIRST_LOOKS
         while True:
             left = deadline - time.monotonic()
             if left <= 0:
                 self._end("time")
-            if poll.poll(min(left, _LOOK) * 1000):
+            if poll.poll(min(left, look) * 1000):
                 return
-            if memory_use(self._process) > self._limits.memory:
-                self._end("memory")
+            if limit := self._exceeded():
+                self._end(limit)
+            look = min(2 * look, _LOOK)
 
     def _end(self, reason: str) -> NoReturn:
         self.close()

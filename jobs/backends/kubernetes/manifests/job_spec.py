@@ -10,6 +10,7 @@ from pathlib import Path
 
 from starfreight.base_artifact import is_artifact
 from starfreight.errors import RecipeError
+from starfreight.jobs.backends.kubernetes.manifests.evaluated_model import check_model
 from starfreight.jobs.backends.kubernetes.manifests.image import choose_image
 from starfreight.jobs.backends.kubernetes.manifests.names import Names, choose_names
 from starfreight.jobs.backends.kubernetes.manifests.patch import read_patch
@@ -28,8 +29,8 @@ DATA = "/data"
 RUNS = "/runs"
 NODE_JOB = "node"
 """Name of the Job inside a JobSet."""
+OCI = "oci://"
 
-_OCI = "oci://"
 _DAY = 24 * 3600
 _SEND_GRACE = 120
 _HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
@@ -50,6 +51,7 @@ class JobSpec:
         resources: of each pod, sufficient for every variant.
         mounted: ``oci://`` sources that the kubelet mounts, without this prefix.
         fetches: true if inputs are fetched by a step before the job.
+        model: the packaged model that the job reads instead of data; see :meth:`JobKind.pod_model`.
         patch: a part of a Job to merge into it; ``None`` for nothing.
     """
 
@@ -64,6 +66,7 @@ class JobSpec:
     mounted: tuple[str, ...]
     fetches: bool
     patch: Object | None = None
+    model: str | None = None
 
     @property
     def options(self) -> KubernetesOptions:
@@ -74,6 +77,18 @@ class JobSpec:
     def last_step(self) -> str:
         """The last step of its pods."""
         return choose_last_step(self.kind, self.options)
+
+    @property
+    def fetched_model(self) -> str | None:
+        """Reference of a packaged model that the first step fetches."""
+        return self.model.removeprefix(OCI) if self.model and self.model.startswith(OCI) else None
+
+    @property
+    def model_path(self) -> str | None:
+        """Path of the packaged model in the pod."""
+        if self.fetched_model is not None:
+            return f"{RUNS}/packages/{self.names.job}"
+        return None if self.model is None else posixpath.join(RUNS, self.model)
 
     @property
     def folder(self) -> str:
@@ -132,17 +147,21 @@ def plan_job(kind: JobKind, file: RecipeFile, server: Version) -> JobSpec:
     options = recipe.run.kubernetes
     variants = expand(recipe)
     last_step = choose_last_step(kind, options)
+    model = kind.pod_model(recipe)
     _check_steps(recipe, last_step, len(variants))
-    for variant in variants:
-        check_processes(variant.training, variant.run, in_cluster=True)
-        _check_paths(variant, file.folder)
+    if model is None:
+        for variant in variants:
+            check_processes(variant.training, variant.run, in_cluster=True)
+            _check_paths(variant, file.folder)
+    else:
+        check_model(recipe, model)
     image, digest = choose_image(kind.image, recipe.run.image)
     # JobSet validates the names of its pods, including the random suffix of five characters.
     suffix = len(f"-{NODE_JOB}-0-{options.nodes - 1}-abcde") if options.nodes > 1 else 0
     suffix = len(f"-{len(variants) - 1}") if len(variants) > 1 else suffix
-    sources = {source.source for variant in variants for source in variant.data}
+    sources = {source.source for variant in variants for source in variant.data} if model is None else set()
     mounts = options.oci_data == "image_volume" and server >= IMAGE_VOLUMES
-    mounted = {source.removeprefix(_OCI) for source in sources if source.startswith(_OCI) and mounts}
+    mounted = {source.removeprefix(OCI) for source in sources if source.startswith(OCI) and mounts}
     for reference in mounted:
         parse_digest_reference(reference)
     return JobSpec(
@@ -151,19 +170,25 @@ def plan_job(kind: JobKind, file: RecipeFile, server: Version) -> JobSpec:
         variants=len(variants),
         variant=None,
         names=choose_names(
-            recipe, longest_suffix=suffix, last_step=last_step, of_a_service=options.nodes > 1
+            recipe,
+            longest_suffix=suffix,
+            last_step=last_step,
+            of_a_service=options.nodes > 1,
+            evaluates=model is not None,
         ),
         image=image,
         digest=digest,
         resources=_largest([kind.pod_resources(variant, file.folder) for variant in variants]),
         mounted=tuple(sorted(mounted)),
-        fetches=any(base_is_fetched(variant.base.model, file.folder) for variant in variants)
+        fetches=(model or "").startswith(OCI)
+        or (model is None and any(base_is_fetched(each.base.model, file.folder) for each in variants))
         or any(
             kind_of(source, file.folder / source).is_remote(source)
             for source in sources
-            if source.removeprefix(_OCI) not in mounted
+            if source.removeprefix(OCI) not in mounted
         ),
         patch=None if options.patch is None else read_patch(file.folder / options.patch),
+        model=model,
     )
 
 
@@ -191,6 +216,13 @@ def _check_steps(recipe: Recipe, last_step: str, variants: int) -> None:
             "The last step is publish, but the recipe has no reference to publish to.",
             where="key publish",
             fix="add publish.reference, or choose another last step: run.kubernetes.until",
+        )
+    if last_step == "publish" and recipe.package.quality:
+        raise RecipeError(
+            "A pod cannot evaluate a package before publishing it: package.quality would not be checked.",
+            where="key run.kubernetes.until",
+            fix="use until: package, fetch the package, evaluate it here (starfreight jobs evaluate), and "
+            "publish it",
         )
     if last_step == "publish" and variants > 1:
         raise RecipeError(

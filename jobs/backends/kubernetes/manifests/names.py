@@ -85,7 +85,12 @@ class Names:
 
 
 def choose_names(
-    recipe: Recipe, *, longest_suffix: int, last_step: str | None = None, of_a_service: bool = False
+    recipe: Recipe,
+    *,
+    longest_suffix: int,
+    last_step: str | None = None,
+    of_a_service: bool = False,
+    evaluates: bool = False,
 ) -> Names:
     """The names of a recipe's job.
 
@@ -93,6 +98,7 @@ def choose_names(
         recipe: the recipe, with its sweep.
         longest_suffix: number of characters that Kubernetes appends for a pod's host name.
         last_step: of the job; ``run.kubernetes.until`` by default. Jobs that end with another step differ.
+        evaluates: true if the job is another one for another ``evaluate``.
         of_a_service: true if a Service gets the name, too; it must not begin with a digit.
 
     Raises:
@@ -129,9 +135,12 @@ def choose_names(
     from starfreight.recipe.identity_v1 import identity_v1
 
     step = last_step or recipe.run.kubernetes.until
-    earlier = identity_v1(recipe, without={"run"})
+    earlier = None if evaluates else identity_v1(recipe, without={"run"})
+    keys = identity(recipe, without={"run"})
+    if evaluates and recipe.evaluate is not None:
+        keys["evaluate"] = recipe.evaluate.model_dump(mode="json", exclude_defaults=True)
     return Names(
-        job=_job(recipe, identity(recipe, without={"run"}), step),
+        job=_job(recipe, keys, step),
         recipe_digest=recipe_digest(recipe),
         earlier_job=None if earlier is None else _job(recipe, earlier, step),
         earlier_recipe_digest=earlier_recipe_digest(recipe),

@@ -129,9 +129,10 @@ def _for_the_pod(plan: JobSpec) -> object:
     run |= {"where": "kubernetes", "threads": plan.resources.threads, "gpus": plan.resources.gpus}
     run.pop("time_limit", None)
     run.get("kubernetes", {}).pop("patch", None)  # A path on the machine of the submitter.
-    recipe: Recipe = plan.recipe.model_copy(
-        update={"run": RunOptions.model_validate_json(_json(run))},
-    )
+    changed: dict[str, object] = {"run": RunOptions.model_validate_json(_json(run))}
+    if plan.recipe.evaluate is not None and plan.model_path is not None:
+        changed["evaluate"] = plan.recipe.evaluate.model_copy(update={"model": plan.model_path})
+    recipe: Recipe = plan.recipe.model_copy(update=changed)
     return recipe.model_dump(mode="json", exclude_defaults=True)
 
 

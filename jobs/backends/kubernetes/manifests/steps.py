@@ -85,10 +85,13 @@ def _fetch(train: Object, pod: Object, plan: JobSpec) -> Object:
     """The first step: fetches inputs over the network, and is the only one to do so."""
     step = copy.deepcopy(train)
     step["name"] = "fetch"
-    step["args"] = [
-        "python", "-P", "-m", "starfreight.jobs.data.fetch", _RECIPE,
-        "--folder", plan.folder, *_variant(plan),
-    ]  # fmt: skip
+    if plan.fetched_model is not None:
+        step["args"] = ["starfreight", "package", "pull", plan.fetched_model, str(plan.model_path)]
+    else:
+        step["args"] = [
+            "python", "-P", "-m", "starfreight.jobs.data.fetch", _RECIPE,
+            "--folder", plan.folder, *_variant(plan),
+        ]  # fmt: skip
     step["env"] = [entry for entry in step["env"] if entry["name"] != "HF_HUB_OFFLINE"]
     fill_resources(step, plan, gpus=False)
     if plan.options.pull_secret is not None:

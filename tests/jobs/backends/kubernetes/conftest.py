@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from starfreight.jobs.backends.kubernetes.manifests.render import Rendered, render
+from starfreight.jobs.kinds.table import find_kind
 from starfreight.recipe import load_recipe
 
 RECIPES = Path(__file__).with_name("recipes")
@@ -20,7 +21,8 @@ def render_file() -> Callable[..., Rendered]:
 
     def make(recipe: str | Path, version: str = "1.37", **options: Any) -> Rendered:
         path = recipe if isinstance(recipe, Path) else RECIPES / f"{recipe}.yaml"
-        return render(load_recipe(path).with_run_options(**options), version=version)
+        kind = find_kind("evaluate" if path.stem.startswith("evaluate") else "train")
+        return render(load_recipe(path).with_run_options(**options), version=version, kind=kind)
 
     return make
 

@@ -31,6 +31,7 @@ CASES = [
     ("sweep", "1.37"), ("sweep", "1.28"), ("sweep", "1.20"),
     ("registry", "1.37"), ("registry", "1.34"), ("nodes-jobset", "1.37"), ("nodes-trainer", "1.37"),
     ("results", "1.37"), ("results-sweep", "1.37"), ("results-sweep", "1.20"),
+    ("evaluate", "1.37"), ("evaluate-registry", "1.37"),
 ]  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from starfreight.jobs.evaluate.python_tests import PythonProblem, PythonTests, Verdict
-from starfreight.jobs.evaluate.sandbox import Bubblewrap
+from starfreight.jobs.evaluate.sandbox.interface import Sandbox
 
 DOUBLE = PythonProblem(
     "double",
@@ -23,14 +23,14 @@ RIGHT = "def double(n):\n    return n + n\n"
 
 
 @pytest.fixture(scope="module")
-def tests(sandbox: Bubblewrap) -> Iterator[PythonTests]:
+def tests(sandbox: Sandbox) -> Iterator[PythonTests]:
     with PythonTests(sandbox, seconds=1.5) as tests:
         assert tests.run(DOUBLE, RIGHT).passed
         yield tests
 
 
 @pytest.fixture(scope="module")
-def patient_tests(sandbox: Bubblewrap) -> Iterator[PythonTests]:
+def patient_tests(sandbox: Sandbox) -> Iterator[PythonTests]:
     """For attacks that come to an end by themselves, on a busy machine, too."""
     with PythonTests(sandbox, seconds=30) as tests:
         yield tests
@@ -185,9 +185,10 @@ ESCAPES = {
                 try: return socket.socket(family, kind)
                 except OSError: pass
         """,
-    "files outside /tmp": """
+    "files outside its directory": """
         import os
-        for place in ('/', '/usr', '/usr/bin', '/etc', '/dev', '/dev/shm', '/proc', '/proc/sys', '/run'):
+        for place in ('/', '/usr', '/usr/bin', '/etc', '/dev', '/dev/shm', '/proc', '/proc/sys', '/run',
+                      '/var/tmp', os.path.expanduser('~/..')):
             try:
                 with open(place + '/stowaway', 'wb') as file: file.write(bytes(200000))
                 return place
@@ -199,13 +200,15 @@ ESCAPES = {
         if not os.path.exists('/usr/bin/env'): return 'deleted'
         """,
     "disk": """
-        import signal
+        import signal, time
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         written = 0
         for number in range(64):
             try:
-                with open(f'/tmp/{number}', 'wb') as file: written += file.write(bytes(1 << 20))
+                with open(f'{number}', 'wb') as file: written += file.write(bytes(1 << 20))
             except OSError: pass
+            # A watching parent needs a moment.
+            time.sleep(0.01)
         if written > 9 << 20: return written
         """,
     "reads the host": """
@@ -217,8 +220,10 @@ ESCAPES = {
         """,
     "other processes": """
         import os
-        for process in os.listdir('/proc'):
-            if process.isdigit() and int(process) != os.getpid():
+        try: found = [int(name) for name in os.listdir('/proc') if name.isdigit()]
+        except OSError: found = range(max(1, os.getppid() - 300), os.getppid() + 300)
+        for process in found:
+            if process != os.getpid():
                 for name in ('environ', 'mem', 'maps', 'fd', 'root', 'cwd'):
                     place = f'/proc/{process}/{name}'
                     try:
@@ -251,8 +256,8 @@ ESCAPES = {
         """,
     "the environment": """
         import os
-        if set(os.environ) - {'PATH', 'HOME', 'LANG', 'LC_CTYPE', 'PYTHONHASHSEED', 'PWD', 'OLDPWD'}:
-            return dict(os.environ)
+        known = {'PATH', 'HOME', 'LANG', 'LC_CTYPE', 'PYTHONHASHSEED', 'PWD', 'OLDPWD', 'TMPDIR'}
+        if set(os.environ) - known: return dict(os.environ)
         """,
     "the server's socket": """
         import os
@@ -270,7 +275,7 @@ ESCAPES = {
     "other user": """
         import os
         for change in (os.setuid, os.setgid):
-            try: change(0); return 'root'
+            try: change(0 if os.getuid() else 1); return 'changed'
             except OSError: pass
         """,
 }  # fmt: skip
@@ -303,9 +308,10 @@ def test_calls_of_the_kernel_are_denied(patient_tests: PythonTests, name: str) -
     )
 
 
-def test_a_box_starts_with_an_empty_tmp(patient_tests: PythonTests) -> None:
-    assert_contained(patient_tests, "open('/tmp/left', 'w').write('x')")
-    assert_contained(patient_tests, "import os; return os.listdir('/tmp') or None")
+def test_a_box_starts_with_an_empty_directory(patient_tests: PythonTests) -> None:
+    assert_contained(patient_tests, "open('left', 'w').write('x')")
+    assert_contained(patient_tests, "import os; return os.listdir('.') or None")
+    assert_contained(patient_tests, "import tempfile; tempfile.TemporaryFile().write(b'x')")
 
 
 def assert_contained(tests: PythonTests, body: str) -> None:
@@ -314,7 +320,7 @@ def assert_contained(tests: PythonTests, body: str) -> None:
     )
     code = "def attack():\n" + textwrap.indent(textwrap.dedent(body).strip(), "    ")
     verdict = tests.run(problem, code)
-    assert verdict.passed, verdict
+    assert verdict.passed or verdict.reason == "disk", verdict
     assert tests.run(DOUBLE, RIGHT).passed
 
 
