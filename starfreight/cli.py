@@ -8,6 +8,7 @@ import io
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from types import FrameType
 
 import click
@@ -48,6 +49,26 @@ _COMMANDS = {
 }
 """Each command's module and summary, so that the help imports none of them."""
 
+_JOINED = {
+    "jobs": {
+        "evaluate": (
+            "starfreight.commands.evaluate:evaluate",
+            "Evaluate a packaged model, a GGUF file or a server's model.",
+        ),
+        "resume": (
+            "starfreight.commands.resume:resume",
+            "Resume RUN from its last checkpoint, on the same backend and with the same options.",
+        ),
+    },
+    "package": {
+        "compare": (
+            "starfreight.jobs.cli.compare:compare_models",
+            "Compare packages, runs and evaluations.",
+        ),
+    },
+}
+"""Commands of the hall inside a room's group, because they join rooms."""
+
 
 class LazyGroup(click.Group):
     """A group that imports a command only to run it or to show its help."""
@@ -60,9 +81,9 @@ class LazyGroup(click.Group):
         """Imports the command of that name."""
         if cmd_name not in _COMMANDS:
             return None
-        module, attribute = _COMMANDS[cmd_name][0].split(":")
-        command: click.Command = getattr(importlib.import_module(module), attribute)
-        return command
+        command = _import(_COMMANDS[cmd_name][0])
+        joined = _JOINED.get(cmd_name)
+        return _JoinedGroup(command, joined) if joined and isinstance(command, click.Group) else command
 
     def invoke(self, ctx: click.Context) -> object:
         """Runs the command. click would end the process without a word if a connection broke."""
@@ -75,6 +96,47 @@ class LazyGroup(click.Group):
         """Lists the commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in _COMMANDS.items()])
+
+
+class _JoinedGroup(click.Group):
+    """A room's group with commands of the hall, which are imported only to run them.
+
+    Args:
+        group: of the room; it stays as it is.
+        joined: module and summary of each command of the hall.
+    """
+
+    def __init__(self, group: click.Group, joined: Mapping[str, tuple[str, str]]) -> None:
+        super().__init__(group.name, group.commands, params=group.params, help=group.help)
+        self.callback = group.callback
+        self._joined = joined
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names in alphabetical order."""
+        return sorted({*super().list_commands(ctx), *self._joined})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name; the hall's comes first."""
+        joined = self._joined.get(cmd_name)
+        return _import(joined[0]) if joined else super().get_command(ctx, cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Lists the commands without importing the hall's."""
+        rows = []
+        for name in self.list_commands(ctx):
+            command = None if name in self._joined else super().get_command(ctx, name)
+            if command is None:
+                rows.append((name, self._joined[name][1]))
+            elif not command.hidden:
+                rows.append((name, command.get_short_help_str(formatter.width - len(name) - 10)))
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+def _import(path: str) -> click.Command:
+    module, attribute = path.split(":")
+    command: click.Command = getattr(importlib.import_module(module), attribute)
+    return command
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -191,16 +191,28 @@ class _PlainProgress:
     def __init__(self, note: Callable[[str], None], what: str, total: float | None, unit: str) -> None:
         self._note, self._what, self._total, self._unit = note, what, total, unit
         self._done = 0.0
-        self._next = time.monotonic() + _PLAIN_INTERVAL
+        self._began = time.monotonic()
+        self._next = self._began + _PLAIN_INTERVAL
 
     def __call__(self, amount: float, what: str | None = None) -> None:
         self._done += amount
         self._what = what or self._what
-        if time.monotonic() >= self._next:
-            self._next = time.monotonic() + _PLAIN_INTERVAL
-            total = self._total if self._total and self._done <= self._total else None
-            whole = "" if total is None else f" of {human_count(total, self._unit)}"
-            self._note(f"{self._what}: {human_count(self._done, self._unit)}{whole}")
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + _PLAIN_INTERVAL
+            self._note(f"{self._what}: {self._amount()}{self._left(now - self._began)}")
+
+    def _amount(self) -> str:
+        if not self._total or self._done > self._total:
+            return human_count(self._done, self._unit)
+        done = human_count(self._done, self._unit) if self._unit == "B" else f"{self._done:,.0f}"
+        return f"{done} of {human_count(self._total, self._unit)}"
+
+    def _left(self, elapsed: float) -> str:
+        """The time left at the mean speed so far."""
+        if not self._total or not 0 < self._done < self._total:
+            return ""
+        return f", {time_in_words(elapsed * (self._total - self._done) / self._done)} left"
 
 
 def human_count(amount: float, unit: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,7 @@ class Shipped:
         package_folder: the directory of its package.
         package: the record in it.
         published: true if the job has published the package.
+        evaluations: the directories of its evaluations, if the recipe has any.
     """
 
     run_folder: Path
@@ -33,12 +34,19 @@ class Shipped:
     package_folder: Path
     package: Package
     published: bool = False
+    evaluations: tuple[Path, ...] = ()
 
 
 def run_pipeline(
-    file: RecipeFile, location: Location, packages: Path, console: Console, *, replace: bool = False
+    file: RecipeFile,
+    location: Location,
+    packages: Path,
+    console: Console,
+    *,
+    replace: bool = False,
+    publish_here: bool = False,
 ) -> tuple[Shipped, ...]:
-    """Trains and packages every variant of a recipe. Finished steps are not repeated.
+    """Trains, packages and evaluates every variant of a recipe. Finished steps are not repeated.
 
     On a backend that runs later steps itself, the job also packages, and publishes a recipe that has
     ``publish`` and no sweep; its run and package are then fetched and verified.
@@ -49,10 +57,12 @@ def run_pipeline(
         packages: the directory of all packages on this machine.
         console: shows progress.
         replace: delete the recipe's job in a cluster, and submit it again with the options in ``file``.
+        publish_here: leave publishing to this machine, also where jobs can publish.
 
     Raises:
         StarfreightError: the reason for stopping; the same call resumes.
     """
+    from starfreight.commands.evaluation import check_evaluation
     from starfreight.jobs.backends.interface import JobRequest
     from starfreight.jobs.backends.table import open_backend
     from starfreight.jobs.kinds.table import find_kind
@@ -60,15 +70,42 @@ def run_pipeline(
 
     for note in dict.fromkeys(note for variant in expand(file.recipe) for note in template_notes(variant)):
         console.note(note)
+    check_evaluation(file, location)
     backend = open_backend(file.recipe.run.where, location)
-    last_step = last_step_in_cluster(file.recipe) if backend.runs_later_steps else None
+    last_step = None
+    if backend.runs_later_steps:
+        last_step = "package" if publish_here else last_step_in_cluster(file.recipe)
     request = JobRequest(find_kind("train"), file, last_step=last_step, ship=True, replace=replace)
     submitted = backend.submit(request, console)
     fetched = [
         backend.fetch(name, location.runs, console, packages if last_step else None)
         for name in submitted.results
     ]
-    return tuple(_ship(each, packages, console, published=last_step == "publish") for each in fetched)
+    shipped = [_ship(each, packages, console, published=last_step == "publish") for each in fetched]
+    return tuple(_evaluate(each, file, location, console) for each in shipped)
+
+
+def _evaluate(shipped: Shipped, file: RecipeFile, location: Location, console: Console) -> Shipped:
+    """Evaluates a package as its recipe says; on this machine if the job ran in a cluster."""
+    from starfreight.commands.evaluation import evaluate_package
+    from starfreight.packager.evaluation import set_rules
+
+    variant = next(
+        (each for each in expand(file.recipe) if each.name == shipped.run.recipe.name), file.recipe
+    )
+    if variant.evaluate is None:
+        set_rules(shipped.package_folder, variant.package.quality, console)
+        return replace(shipped, package=Package.load(shipped.package_folder))
+    if variant.run.where == "kubernetes":
+        console.note("The package is evaluated on this machine.")
+        local = variant.run.model_copy(update={"where": "local"})
+        variant = variant.model_copy(update={"run": local})
+    one = RecipeFile(variant.model_copy(update={"sweep": {}}), file.folder)
+    directories = evaluate_package(one, shipped.package_folder, location, console)
+    # With the recipe's rules of today: publishing refuses by them.
+    set_rules(shipped.package_folder, variant.package.quality, console)
+    package = Package.load(shipped.package_folder)
+    return replace(shipped, package=package, evaluations=directories)
 
 
 def _ship(fetched: Fetched, packages: Path, console: Console, *, published: bool) -> Shipped:

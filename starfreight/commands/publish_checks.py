@@ -22,5 +22,9 @@ def check_references(recipe: Recipe) -> None:
 
 
 def last_step_in_cluster(recipe: Recipe) -> str:
-    """The last step of a recipe's job in a cluster: it publishes a recipe with ``publish`` and no sweep."""
-    return "publish" if recipe.publish is not None and len(expand(recipe)) == 1 else "package"
+    """The last step of a recipe's job in a cluster: it publishes a recipe with ``publish`` and no sweep.
+
+    A package that is to pass a gate is published from this machine, after its evaluation.
+    """
+    alone = recipe.publish is not None and len(expand(recipe)) == 1
+    return "publish" if alone and not recipe.package.quality else "package"

@@ -15,6 +15,7 @@ from starfreight.jobs.cli.location import CONTEXT_OPTION, RUNS_OPTION
 from starfreight.options import run_options, with_console
 
 if TYPE_CHECKING:
+    from starfreight.commands.choose_release import ChosenRelease
     from starfreight.commands.pipeline import Shipped
     from starfreight.recipe import RecipeFile
 
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
 @replace_option
 @CONTEXT_OPTION
 @click.option("--publish", "push", is_flag=True, help="Push the packages to publish.reference.")
+@click.option(
+    "--choose", type=click.Choice(["best"]), help="Publish only the best evaluated file of all variants."
+)
+@click.option("--by", metavar="SUITE/FIGURE", help="Figure to choose by, such as fim/exact_match.")
 @with_console
 def run(
     recipe: Path,
@@ -43,13 +48,17 @@ def run(
     context: str | None,
     replace: bool,
     push: bool,
+    choose: str | None,
+    by: str | None,
     console: Console,
     **options: Any,
 ) -> None:
-    """Train and package RECIPE, and publish it with --publish.
+    """Train, package and evaluate RECIPE, and publish it with --publish.
 
-    The same command resumes after an interruption, and repeats no finished step. The packages of a sweep are
-    published under the recipe's tag with the variant's name appended.
+    The same command resumes after an interruption, and repeats no finished step. A recipe with `evaluate` is
+    evaluated after packaging. The packages of a sweep are published under the recipe's tag with the variant's
+    name appended. --choose best publishes only one, under the tag itself, with the smallest file within the
+    interval of the best.
 
     In a cluster, one job trains and packages, and publishes if the recipe has `publish` and no sweep. Its run
     and package are then copied to this machine.
@@ -57,8 +66,10 @@ def run(
     \b
         starfreight run recipe.yaml
         starfreight run recipe.yaml --publish
+        starfreight run recipe.yaml --choose best --by fim/exact_match --publish
         starfreight run recipe.yaml --on kubernetes --namespace research
     """
+    from starfreight.commands.choose_release import choose_release
     from starfreight.commands.pipeline import run_pipeline
     from starfreight.commands.publish_checks import check_references
     from starfreight.errors import RecipeError
@@ -74,23 +85,45 @@ def run(
             fix="add publish.reference",
         )
     check_references(file.recipe)
-    shipped = run_pipeline(file, Location(runs, context=context), packages, console, replace=replace)
-    results = [_result(each, file, push, console) for each in shipped]
-    console.result({"variants": [data for data, _ in results]}, "\n".join(text for _, text in results))
+    if by is not None and choose is None:
+        raise click.UsageError("--by requires --choose best.")
+    shipped = run_pipeline(
+        file, Location(runs, context=context), packages, console, replace=replace, publish_here=bool(choose)
+    )
+    chosen = None
+    if choose is not None:
+        chosen = choose_release([(each.run.recipe.name, each.package_folder) for each in shipped], by)
+    results = [_result(each, file, push, chosen, console) for each in shipped]
+    data: dict[str, Any] = {"variants": [data for data, _ in results]}
+    lines = [text for _, text in results]
+    if chosen is not None:
+        data["chosen"] = chosen.as_dict()
+        lines.append(chosen.as_text())
+    console.result(data, "\n".join(lines))
 
 
-def _result(shipped: Shipped, file: RecipeFile, push: bool, console: Console) -> tuple[dict[str, Any], str]:
+def _result(
+    shipped: Shipped, file: RecipeFile, push: bool, chosen: ChosenRelease | None, console: Console
+) -> tuple[dict[str, Any], str]:
     """The result of a variant for machines and for people, after publishing it on request."""
+    from starfreight.commands.evaluation import load_evaluations
+    from starfreight.commands.evaluation_table import evaluations_data, evaluations_text
     from starfreight.packager.registry import publish
 
     data: dict[str, Any] = {"run": str(shipped.run_folder), "package": str(shipped.package_folder)}
     lines = [f"Run written to {shipped.run_folder}.", f"Package written to {shipped.package_folder}."]
+    if shipped.evaluations:
+        evaluations = load_evaluations(shipped.evaluations)
+        data |= evaluations_data(evaluations, shipped.evaluations)
+        lines.append(evaluations_text(evaluations, shipped.evaluations))
     target = file.recipe.publish
     if shipped.published and target is not None:
         data["published"] = {"reference": target.reference}
         lines.append(f"The job has published it to {target.reference}.")
+    elif push and chosen is not None and chosen.package != shipped.package_folder:
+        data["published"] = None
     elif push and target is not None:
-        suffix = shipped.run.recipe.name.removeprefix(file.recipe.name)
+        suffix = shipped.run.recipe.name.removeprefix(file.recipe.name) if chosen is None else ""
         console.heading("Publishing")
         published = publish(
             shipped.package_folder,
@@ -98,10 +131,12 @@ def _result(shipped: Shipped, file: RecipeFile, push: bool, console: Console) ->
             insecure=target.insecure,
             console=console,
             formats=target.formats,
+            default=chosen.quantization if chosen else None,
         )
         data["published"] = published.as_dict()
         lines.append(published.as_text())
-    else:
+    elif chosen is None or chosen.package == shipped.package_folder:
         package = shlex.quote(str(shipped.package_folder))
-        lines.append(f"Next: starfreight publish {package} HOST/NAMESPACE/NAME:TAG")
+        default = f" --default {chosen.quantization}" if chosen is not None else ""
+        lines.append(f"Next: starfreight publish {package} HOST/NAMESPACE/NAME:TAG{default}")
     return data, "\n".join(lines)

@@ -60,7 +60,7 @@ def test_a_log_gets_a_line_now_and_then_and_not_for_every_step(
             now = step * 0.1
             advance(1, f"loss {step}")
     lines = capsys.readouterr().err.splitlines()
-    assert lines == ["loss 100: 101 steps of 300 steps", "loss 200: 201 steps of 300 steps"]
+    assert lines == ["loss 100: 101 of 300 steps, 20 s left", "loss 200: 201 of 300 steps, 10 s left"]
 
 
 class Terminal(io.StringIO):

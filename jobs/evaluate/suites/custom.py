@@ -25,11 +25,11 @@ from starfreight.jobs.evaluate.suites.interface import (
     Scorer,
     SkippedSuite,
 )
+from starfreight.jobs.evaluate.suites.mean_figure import mean_figure
 from starfreight.jobs.evaluate.suites.pass_figures import (
     PASSED,
     UNTESTED,
     Scored,
-    mean_figure,
     summarize_passes,
 )
 from starfreight.jobs.evaluate.suites.python_scorer import PythonScorer, python_problem_keys
@@ -112,10 +112,10 @@ class CustomTasks:
             for name, samples in scored.items()
             if samples and all(_SIMILARITY in each for each in samples)
         }
-        if not similar:
-            return measured
         sources = {each["id"]: str(each.get("problem") or each["id"]) for each in problems}
-        figure = mean_figure(_SIMILARITY, "", list(similar.values()), [sources[name] for name in similar])
+        figure = mean_figure(_SIMILARITY, similar, sources)
+        if figure is None:
+            return measured
         return replace(
             measured,
             figures=[*measured.figures, figure],

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 from starfreight.evaluation import Figure
 from starfreight.jobs.evaluate.models.interface import Completion
 from starfreight.jobs.evaluate.suites.interface import Problem
+from starfreight.jobs.evaluate.suites.mean_figure import mean_figure
 from starfreight.jobs.evaluate.suites.text_similarity import comparable, edit_similarity
-from starfreight.statistics import compare_pairs, estimate_mean
+from starfreight.statistics import compare_pairs
 
 EXACT, EDIT = "exact_match", "edit_similarity"
 METRICS = (EXACT, EDIT)
@@ -44,36 +45,6 @@ def item_values(scored: Scored, name: str) -> dict[str, float]:
         if values:
             found[problem] = sum(values) / len(values)
     return found
-
-
-def mean_figure(
-    name: str, values: Mapping[str, float], clusters: Mapping[str, str], part: str = ""
-) -> Figure | None:
-    """The mean with its interval.
-
-    Args:
-        name: of the figure.
-        values: by item.
-        clusters: source problem by item.
-        part: of the suite.
-
-    Returns:
-        ``None`` without values.
-    """
-    if not values:
-        return None
-    found = estimate_mean(list(values.values()), [clusters[item] for item in values])
-    return Figure(
-        name=name,
-        part=part,
-        value=found.mean,
-        low=found.low,
-        high=found.high,
-        items=found.items,
-        problems=found.clusters,
-        method=cast(Any, found.method),
-        unit="fraction",
-    )
 
 
 def figures_by_part(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 from starfreight.evaluation import Figure
 from starfreight.jobs.evaluate.suites.interface import Measured, Problem
-from starfreight.statistics import estimate_mean, pass_at_k
+from starfreight.jobs.evaluate.suites.mean_figure import mean_figure
+from starfreight.statistics import pass_at_k
 
 PASSED, UNTESTED = "passed", "untested"
 """Scores: 1 or 0; 1 for a completion that could not be judged, which counts in no figure."""
@@ -48,37 +49,14 @@ def summarize_passes(
         }
         for each in ["", *parts] if len(parts) > 1 else [""]:
             chosen = [key for key in values if not each or part(judged[key]) == each]
-            figures.append(
-                mean_figure(name, each, [values[key] for key in chosen], [sources[key] for key in chosen])
-            )
+            figure = mean_figure(name, {key: values[key] for key in chosen}, sources, each)
+            if figure is not None:
+                figures.append(figure)
     return Measured(
         figures,
         scores,
         problems={name: source for name, source in sources.items() if source != name},
         settings=_settings(problems, scored, judged),
-    )
-
-
-def mean_figure(name: str, part: str, values: Sequence[float], sources: Sequence[str]) -> Figure:
-    """The mean of shares, with its interval.
-
-    Args:
-        name: of the figure.
-        part: of the suite.
-        values: one of each problem.
-        sources: the source problem of each.
-    """
-    found = estimate_mean(values, sources)
-    return Figure(
-        name=name,
-        part=part,
-        value=found.mean,
-        low=found.low,
-        high=found.high,
-        items=found.items,
-        problems=found.clusters,
-        method=cast(Any, found.method),
-        unit="fraction",
     )
 
 

@@ -23,7 +23,6 @@ from starfreight.jobs.evaluate.suites.fill_figures import (
     figures_by_part,
     gain_figure,
     item_values,
-    mean_figure,
     parts_of,
 )
 from starfreight.jobs.evaluate.suites.fim import DEFAULT_PLACES, cut, fill_request, place_settings, problem_of
@@ -39,6 +38,7 @@ from starfreight.jobs.evaluate.suites.interface import (
     Scorer,
     SkippedSuite,
 )
+from starfreight.jobs.evaluate.suites.mean_figure import mean_figure
 from starfreight.jobs.evaluate.suites.shown import shown
 from starfreight.jobs.evaluate.suites.table import SUITES
 

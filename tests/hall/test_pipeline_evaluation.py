@@ -1,0 +1,122 @@
+"""``starfreight run`` evaluates after packaging, and publishing heeds the recipe's gate."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from starfreight.cli import main
+from starfreight.evaluation import Evaluation
+from starfreight.jobs.backends import table
+from starfreight.jobs.backends.interface import Fetched, JobRequest, Location, Report, Submitted
+from starfreight.package_evaluations import read_evaluations
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+RUN = "golden-fim-de8303b786"
+EVALUATE = "evaluate: {suites: {humaneval: {limit: 2}}}\n"
+
+
+class Cluster:
+    """A cluster whose job has trained and packaged."""
+
+    runs_later_steps = True
+    last_steps: list[str | None]
+
+    def __init__(self, location: Location) -> None:
+        self.location = location
+
+    def submit(self, request: JobRequest, console: Any) -> Submitted:
+        assert request.kind.name == "train"
+        self.last_steps.append(request.last_step)
+        return Submitted(("there",), Report({}, ""))
+
+    def fetch(self, name: str, runs: Path, console: Any, packages: Path | None = None) -> Fetched:
+        assert packages is not None
+        if not (packages / RUN).exists():
+            shutil.copytree(GOLDEN / "finished-runs" / RUN, runs / RUN)
+            shutil.copytree(GOLDEN / "finished-packages" / RUN, packages / RUN)
+        return Fetched(runs / RUN, packages / RUN)
+
+
+@pytest.fixture(autouse=True)
+def cluster(monkeypatch: pytest.MonkeyPatch) -> type[Cluster]:
+    """The cluster; other backends are the real ones."""
+    pytest.importorskip("xllamacpp")
+    real = table.open_backend
+
+    def open_backend(where: str, location: Location) -> Any:
+        return Cluster(location) if where == "kubernetes" else real(where, location)
+
+    monkeypatch.setattr("starfreight.jobs.backends.table.open_backend", open_backend)
+    monkeypatch.setattr(Cluster, "last_steps", [], raising=False)
+    return Cluster
+
+
+def run(tmp_path: Path, *options: str, more: str = EVALUATE) -> int:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text((GOLDEN / "inputs" / "fim.yaml").read_text() + more)
+    folders = ("--runs", str(tmp_path / "runs"), "--packages", str(tmp_path / "packages"))
+    return main(["run", str(recipe), "--on", "kubernetes", *folders, "--json", *options])
+
+
+def test_a_recipe_with_suites_is_evaluated_once_and_the_package_has_the_figures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(tmp_path) == 0
+    output = capsys.readouterr()
+    (variant,) = json.loads(output.out)["variants"]
+    (found,) = variant["evaluations"]
+    assert "evaluated on this machine" in output.err
+    record = Evaluation.load(Path(found["directory"]))
+    assert record.status == "done" and record.result("humaneval") is not None
+    (packaged,) = read_evaluations(tmp_path / "packages" / RUN).evaluations
+    assert packaged.evaluation.id == record.id
+    before = (Path(found["directory"]) / "evaluation.json").read_bytes()
+    package = (tmp_path / "packages" / RUN / "package.json").read_bytes()
+    assert run(tmp_path) == 0
+    assert (Path(found["directory"]) / "evaluation.json").read_bytes() == before
+    assert (tmp_path / "packages" / RUN / "package.json").read_bytes() == package
+
+
+@pytest.mark.parametrize(
+    ("suites", "words"),
+    [("{humanevall: {}}", "humaneval"), ("{humaneval: {samples: 5}}", "temperature 0")],
+)
+def test_a_wrong_suite_is_noticed_before_training(
+    cluster: type[Cluster], suites: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(tmp_path, more=f"evaluate: {{suites: {suites}}}\n") == 2
+    assert words in capsys.readouterr().err
+    assert cluster.last_steps == []
+
+
+def test_an_evaluation_in_a_package_is_kept_by_prune(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(tmp_path) == 0
+    capsys.readouterr()
+    folders = ("--runs", str(tmp_path / "runs"), "--packages", str(tmp_path / "packages"))
+    assert main(["jobs", "prune", *folders, "--keep", "0", "--yes"]) == 0
+    assert len(list((tmp_path / "runs").glob("*-eval-*"))) == 1
+    assert main(["jobs", "prune", *folders, "--keep", "0", "--yes", "--force"]) == 0
+    assert not list((tmp_path / "runs").glob("*-eval-*"))
+
+
+def test_a_package_below_its_gate_is_not_published(
+    cluster: type[Cluster], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = (GOLDEN / "inputs" / "fim.yaml").read_text()
+    assert "package:" in recipe
+    quality = "  quality: [{suite: humaneval, figure: pass@1, at_least: 0.99}]\n"
+    more = EVALUATE + "publish: {reference: '127.0.0.1:9/acme/coder:1.0', insecure: true}\n"
+    path = tmp_path / "recipe.yaml"
+    path.write_text(recipe.replace("package:\n", "package:\n" + quality) + more)
+    folders = ("--runs", str(tmp_path / "runs"), "--packages", str(tmp_path / "packages"))
+    assert main(["run", str(path), "--on", "kubernetes", *folders, "--publish"]) == 3
+    assert "pass@1" in capsys.readouterr().err
+    # The job in the cluster must not have published it before.
+    assert cluster.last_steps == ["package"]
