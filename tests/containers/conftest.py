@@ -33,7 +33,7 @@ from starfreight.images.context import lock_files
 ROOT = Path(__file__).parents[2]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "starfreight-tests"
 BASE_PACKAGES = "ca-certificates,git,libgomp1,python3,python3-venv,tini"
-KEPT_CACHE = 6_000_000_000
+KEPT_CACHE = 8_000_000_000
 """Bytes of the engine's build cache that a run in CI leaves."""
 GLIBCS = ("2_28", "2_27", "2_26", "2_24", "2_17", "2_12", "2_5")
 
@@ -90,6 +90,7 @@ def engine(
         with contextlib.suppress(docker.errors.APIError):
             found.images.remove(tag, force=True)
     if os.environ.get("CI") == "true":  # Not on a user's machine, whose cache this may be.
+        found.api.timeout = 600
         found.images.prune()
         found.api.prune_builds(keep_storage=KEPT_CACHE)
 
