@@ -133,15 +133,22 @@ def choose_best(candidates: Sequence[Candidate], by: str | None = None) -> Choic
 
 def _reason(considered: Sequence[Considered], at: int, best: int, by: str) -> str:
     chosen, top = considered[at], considered[best]
-    interval = f"{top.figure.value:.4g} ({top.figure.low:.4g} to {top.figure.high:.4g})"
+    figure = top.figure
+    interval = (
+        f"{_value(figure, figure.value)} ({_value(figure, figure.low)} to {_value(figure, figure.high)})"
+    )
     if len(considered) == 1:
         return f"{chosen.name} is the only candidate: {by} is {interval}."
     if at == best:
         return f"{chosen.name} has the best {by}, {interval}; no smaller file is within its interval."
     return (
         f"{chosen.name} is the smallest file within the interval of the best: its {by} is "
-        f"{chosen.figure.value:.4g}, that of {top.name} {interval}."
+        f"{_value(chosen.figure, chosen.figure.value)}, that of {top.name} {interval}."
     )
+
+
+def _value(figure: Figure, value: float) -> str:
+    return f"{value:.1%}" if figure.unit == "fraction" else f"{value:.4g}"
 
 
 def _common_figure(candidates: Sequence[Candidate]) -> str:
@@ -190,11 +197,12 @@ def _check_problems(candidates: Sequence[Candidate], by: str) -> None:
     for each in candidates:
         found = _find(each, by)
         source = found[0].source if found else None
-        digests[source.digest if source else None] = each
+        options = [found[0].settings.get(key) for key in ("samples", "temperature")] if found else []
+        digests[source.digest if source else None, repr(options)] = each
     if len(digests) > 1:
         names = ", ".join(each.name for each in digests.values())
         raise InputError(
-            f"The models were measured on different problems for {by}.",
+            f"The models were measured on different problems, or with other options, for {by}.",
             where=names[:500],
             fix="evaluate them with the same suites, limits and seed",
         )
@@ -219,7 +227,7 @@ def package_candidates(folder: Path, label: str = "") -> tuple[Candidate, ...]:
     for variant in package.variants:
         results = evaluations.results(variant.quantization)
         if results:
-            # The latest result of each suite, perhaps of several evaluations.
+            # The result that counts of each suite, perhaps of several evaluations.
             evaluation = results[0][0].evaluation.model_copy(update={"results": tuple(r for _, r in results)})
             name = f"{label} {variant.quantization}".strip()
             found.append(Candidate(name, variant.gguf.size, evaluation, str(variant.quantization)))

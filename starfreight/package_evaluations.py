@@ -122,7 +122,7 @@ class PackageEvaluations:
             if result.suite == suite and result.skipped is None and result.figures
         ]
         # Stable: of equal ones, the latest stays first.
-        return tuple(sorted(found, key=_weight, reverse=True))
+        return tuple(sorted(found, key=lambda each: result_weight(each[0].evaluation, each[1]), reverse=True))
 
     def results(
         self, quantization: Quantization, role: Role = "model"
@@ -132,11 +132,17 @@ class PackageEvaluations:
         A quick look with ``--limit 4`` does not replace a whole evaluation. Results of generated code that
         ran without a sandbox come last: it could have written them.
         """
-        suites = dict.fromkeys(
-            result.suite for each in self.of(quantization, role) for result in each.evaluation.results
+        every = [(each, result) for each in self.of(quantization, role) for result in each.evaluation.results]
+        best = {
+            suite: next(iter(self.all_results(quantization, suite, role)), None)
+            for suite in dict.fromkeys(result.suite for _, result in every)
+        }
+        # In an order that those which do not count cannot change: cards are checked without them.
+        return tuple(
+            (each, result)
+            for each, result in every
+            if (found := best[result.suite]) is not None and found[1] is result
         )
-        best = (next(iter(self.all_results(quantization, suite, role)), None) for suite in suites)
-        return tuple(found for found in best if found is not None)
 
 
 def is_unconfined(evaluation: Evaluation) -> bool:
@@ -144,10 +150,15 @@ def is_unconfined(evaluation: Evaluation) -> bool:
     return evaluation.sandbox == UNCONFINED
 
 
-def _weight(found: tuple[PackagedEvaluation, SuiteResult]) -> tuple[bool, int]:
-    each, result = found
-    problems = result.source.count if result.source else max(figure.problems for figure in result.figures)
-    return not is_unconfined(each.evaluation), problems
+def result_weight(evaluation: Evaluation, result: SuiteResult) -> tuple[bool, int]:
+    """Of several results of a suite the largest counts: in a sandbox, then of the most problems.
+
+    Args:
+        evaluation: the record.
+        result: one of its results with figures.
+    """
+    problems = result.source.count if result.source else max(each.problems for each in result.figures)
+    return not is_unconfined(evaluation), problems
 
 
 def read_evaluations(folder: Path, package: Package | None = None) -> PackageEvaluations:

@@ -180,9 +180,19 @@ def _conditions(columns: Sequence[tuple[tuple[Role, Quantization], _Found]]) -> 
         words.append(inline(f"sandbox: {evaluation.sandbox}"))
     words.append(f"measured {packaged.ended.date().isoformat()}")
     yield "; ".join(words) + "."
+    for at, (_, other) in columns[1:]:
+        if _measured_on(other) != _measured_on(result):
+            count = f"{other.source.count:,} problems" if other.source else "problems"
+            yield ""
+            yield f"**{_heading(*at)}: on other problems or with other options ({count}); do not compare.**"
     if result.contamination is not None:
         yield ""
         yield _contamination(result)
+
+
+def _measured_on(result: SuiteResult) -> tuple[Any, ...]:
+    source = result.source.digest if result.source else None
+    return source, *(result.settings.get(key) for key in ("limit", "samples", "temperature", "seed"))
 
 
 def _contamination(result: SuiteResult) -> str:

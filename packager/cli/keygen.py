@@ -37,6 +37,8 @@ def keygen(out: Path, console: Console) -> None:
     """
     from starfreight.packager.provenance.signing.local_key import generate_key
 
+    if out.name in ("", ".."):
+        raise click.BadParameter("It names no file.", param_hint="--out")
     private, public = out.with_name(f"{out.name}.key"), out.with_name(f"{out.name}.pub")
     generate_key(private, public, ask_password("Password of the new key", confirm=True))
     console.result(

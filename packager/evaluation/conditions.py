@@ -21,12 +21,12 @@ class Condition(Part):
     """The problems and options of a suite."""
 
     problems: Digest | None = None
-    """Of the problems as they were used."""
+    """Digest of the problems as they were used."""
     options: Annotated[dict[str, int | float | None], Field(max_length=16)]
 
     @classmethod
     def of(cls, result: SuiteResult) -> Condition:
-        """The conditions of a result. Settings that are no numbers stay out."""
+        """The conditions of a result. Settings other than numbers are left out."""
         values = {key: result.settings.get(key) for key in OPTIONS}
         return cls(
             problems=result.source.digest if result.source else None,
@@ -35,7 +35,7 @@ class Condition(Part):
 
 
 Conditions = Mapping[str, Condition]
-"""By suite."""
+"""Conditions by suite."""
 
 
 def conditions_of(evaluations: Iterable[Evaluation]) -> Conditions:

@@ -22,7 +22,7 @@ from starfreight.recipe.evaluate import QualityRule
 
 Result = Literal["PASSED", "WARNED", "FAILED"]
 LEVEL = 0.05
-"""Of the one-sided test for ``not_below``."""
+"""Level of the one-sided test for ``not_below``."""
 
 LoadScores = Callable[[PackagedEvaluation], Scores | None]
 

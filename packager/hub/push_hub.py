@@ -16,9 +16,11 @@ from starfreight.console import Console, human_count, printable
 from starfreight.errors import GateError, InputError, ServiceError, StarfreightError
 from starfreight.files import sha256_file
 from starfreight.package import Descriptor, Package
+from starfreight.packager.evaluation.gate import check_gate
 from starfreight.packager.install.export import package_models
 from starfreight.packager.install.folder import MODELFILE, folder_files, modelfile_of
 from starfreight.packager.install.sources import PackageSource
+from starfreight.quantization import Quantization
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 
@@ -58,7 +60,7 @@ def push_hub(
 
     Raises:
         InputError: no package there, no such variant, an invalid name, or the hub denies access.
-        GateError: a file of the package is damaged.
+        GateError: a file of the package is damaged, or a quality rule is missed or was not measured.
         ServiceError: the hub does not answer or keeps failing.
     """
     if not _NAME.fullmatch(repository) or "--" in repository or ".." in repository:
@@ -70,6 +72,7 @@ def push_hub(
     package = Package.load(folder)
     source = PackageSource(folder)
     models = package_models(package, variants, source)
+    check_gate(folder, package, default=Quantization.parse(variants[0]) if variants else None)
     files = folder_files(models, for_hub=True)
     modelfile = modelfile_of(models, source).encode()
 

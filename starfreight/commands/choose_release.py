@@ -20,11 +20,13 @@ class ChosenRelease:
         package: directory of its package.
         quantization: the file in it, for the plain tag.
         choice: with its reason.
+        left_out: names of the variants that miss ``package.quality``, while others do not.
     """
 
     package: Path
     quantization: Quantization
     choice: Choice
+    left_out: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """The choice as ``--json`` prints it."""
@@ -32,15 +34,21 @@ class ChosenRelease:
             **self.choice.as_dict(),
             "package": str(self.package),
             "quantization": str(self.quantization),
+            "left_out": list(self.left_out),
         }
 
     def as_text(self) -> str:
         """The choice for people."""
-        return f"Chosen by {self.choice.by}: {self.choice.reason}"
+        text = f"Chosen by {self.choice.by}: {self.choice.reason}"
+        if self.left_out:
+            text += f"\nLeft out, because package.quality refuses them: {', '.join(self.left_out)}"
+        return text
 
 
 def choose_release(packages: Sequence[tuple[str, Path]], by: str | None = None) -> ChosenRelease:
     """Choose among the evaluated quantizations of all packages of a recipe.
+
+    Packages that miss the recipe's ``package.quality`` are left out, unless all do: publishing then refuses.
 
     Args:
         packages: name and directory of each variant's package.
@@ -49,8 +57,15 @@ def choose_release(packages: Sequence[tuple[str, Path]], by: str | None = None) 
     Raises:
         InputError: nothing is evaluated, or not by the same figure on the same problems.
     """
+    from starfreight.packager.evaluation.gate import check_package
+
+    verdicts = {name: check_package(folder) for name, folder in packages}
+    refused = {name for name, verdict in verdicts.items() if verdict and verdict.result == "FAILED"}
+    left_out = tuple(refused) if len(refused) < len(packages) else ()
     candidates, owners = [], []
     for name, folder in packages:
+        if name in left_out:
+            continue
         for each in package_candidates(folder, name if len(packages) > 1 else ""):
             candidates.append(each)
             owners.append((folder, Quantization(each.note)))
@@ -62,4 +77,4 @@ def choose_release(packages: Sequence[tuple[str, Path]], by: str | None = None) 
         )
     choice = choose_best(candidates, by)
     at = next(number for number, each in enumerate(candidates) if each.name == choice.name)
-    return ChosenRelease(*owners[at], choice)
+    return ChosenRelease(*owners[at], choice, tuple(sorted(left_out)))

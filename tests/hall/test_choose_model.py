@@ -25,13 +25,16 @@ def figure(name: str, value: float, half: float, **more: Any) -> Figure:
     )
 
 
-def candidate(name: str, size: int, *figures: Figure, suite: str = "fim", problems: str = "p") -> Candidate:
+def candidate(
+    name: str, size: int, *figures: Figure, suite: str = "fim", problems: str = "p", **settings: Any
+) -> Candidate:
     results = (
         SuiteResult(suite="speed", figures=(figure("generation", size, 0.0),)),
         SuiteResult(
             suite=suite,
             source=ProblemSource(name="problems", digest=digest(problems), count=9),
             figures=figures,
+            settings=settings,
         ),
     )
     evaluation = Evaluation(
@@ -92,6 +95,8 @@ def test_the_figure_may_be_named_with_its_part() -> None:
         ([exact("a", 1, 0.5)], "fim/pass@1", "was not measured for 'fim/pass@1'"),
         ([exact("a", 1, 0.5)], "", "was not measured"),
         ([exact("a", 1, 0.5), exact("b", 1, 0.5, problems="q")], None, "on different problems"),
+        ([exact("a", 1, 0.5), exact("b", 1, 0.5, samples=100)], None, "with other options"),
+        ([exact("a", 1, 0.5), exact("b", 1, 0.5, temperature=[5])], None, "with other options"),
     ],
 )
 def test_models_that_cannot_be_compared_are_refused(

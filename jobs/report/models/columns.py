@@ -18,6 +18,9 @@ _IGNORED = ("outcomes", "limit")
 """Settings in a record that decide no figure: counts of the outcome, and the limit, since the problems that
 are left have a digest of their own."""
 
+_OF_PROBLEMS = ("files", "kinds", "places")
+"""Settings that count the problems: other problems have others, which is not worth a word."""
+
 _MACHINE = ("processor", "device", "threads", "slots")
 """Facts of a machine that its speed depends on."""
 
@@ -193,14 +196,16 @@ def _tokens(result: SuiteResult) -> Any:
 def differences_of(group: Group, first: Group) -> str:
     """Conditions of a group that differ from those of the first one of its suite, in words."""
     found = []
+    told: tuple[str, ...] = ()
     if group.digest != first.digest:
+        told = _OF_PROBLEMS
         found.append(f"other problems ({_problems(group)} instead of {_problems(first)})")
     for kind, mine, others in (
         ("", group.settings, first.settings),
         ("machine's ", group.machine, first.machine),
     ):
         for key in sorted({*mine, *others}):
-            if mine.get(key) != others.get(key):
+            if key not in told and mine.get(key) != others.get(key):
                 found.append(f"{kind}{key} {_short(mine.get(key))} instead of {_short(others.get(key))}")
     return ", ".join(found) or "other conditions"
 

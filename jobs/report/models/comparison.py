@@ -43,7 +43,7 @@ class Comparison:
     left_out: tuple[LeftOut, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """For ``--json``; ``docs/evaluate.md`` documents it."""
+        """For ``--json``; see ``docs/compare.md``."""
         return {
             "models": [_model(number, file) for number, file in enumerate(self.files, 1)],
             "suites": [_group(group) for group in self.groups],

@@ -12,7 +12,7 @@ from starfreight.errors import StarfreightError
 from starfreight.evaluation import EvaluatedModel, Evaluation, Scores, SuiteResult
 from starfreight.jobs.report.models.subjects import LeftOut, Subjects
 from starfreight.package import Package, Variant
-from starfreight.package_evaluations import read_evaluations
+from starfreight.package_evaluations import read_evaluations, result_weight
 
 ModelKey = tuple[str | None, ...]
 """Digests of the files that decide what a model answers, or its address and name."""
@@ -72,12 +72,16 @@ class EvaluatedFile:
     measured: list[Measured] = field(default_factory=list)
 
     def results(self) -> dict[str, tuple[Measured, SuiteResult]]:
-        """The latest result of each suite that was run."""
+        """The result of each suite that counts: as in a package, of the most problems, then the latest."""
         found: dict[str, tuple[Measured, SuiteResult]] = {}
         for each in self.measured:
             for result in each.evaluation.results:
                 if result.skipped is None and result.figures:
-                    found.setdefault(result.suite, (each, result))
+                    best = found.get(result.suite)
+                    if best is None or result_weight(each.evaluation, result) > result_weight(
+                        best[0].evaluation, best[1]
+                    ):
+                        found[result.suite] = each, result
         return found
 
     def skipped(self) -> dict[str, str]:

@@ -64,11 +64,13 @@ def _contaminated(groups: Sequence[Group]) -> Iterator[str]:
         for number, (_, result) in group.cells.items():
             seen = result.contamination
             if seen is not None and seen.found:
-                found.setdefault((len(seen.found), seen.searched), []).append(number)
-        for (count, searched), numbers in found.items():
+                items = max((each.items for each in result.figures if not each.part), default=0)
+                found.setdefault((len(seen.found), items), []).append(number)
+        for (count, items), numbers in found.items():
+            # Base models are searched like the model beside them, and were not trained on these data.
             yield (
-                f"{count:,} of {searched:,} problems of {group.suite} are in the training data of "
-                f"{_numbers(numbers)}, which makes the figures too good."
+                f"{count:,} of {max(count, items):,} problems of {group.suite} are in the training data: "
+                f"figures of {_numbers(numbers)} are too good if the model was trained on them."
             )
 
 
@@ -116,7 +118,9 @@ def _largest(tests: Sequence[PairedTest]) -> str:
 
 def _smallest(tests: Sequence[PairedTest]) -> str:
     smallest = p_text(min(each.adjusted or 0.0 for each in tests))
-    return f"p {smallest}" if len(tests) == 1 else f"p ≥ {smallest.lstrip('= ')}"
+    if len(tests) == 1 or smallest == "= 1":
+        return f"p {smallest}"  # No p is above 1.
+    return f"p ≥ {smallest.lstrip('= ')}"
 
 
 def _models(tests: Sequence[PairedTest]) -> str:

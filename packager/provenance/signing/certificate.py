@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from starfreight.errors import InputError
@@ -35,7 +36,11 @@ class CertificateSigner:
         self, key: LocalKey, certificate: x509.Certificate, authority: TimestampAuthority, where: str = ""
     ) -> None:
         spki = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-        if certificate.public_key().public_bytes(*spki) != key.public_key().public_bytes(*spki):
+        try:
+            certified = certificate.public_key().public_bytes(*spki)
+        except (ValueError, UnsupportedAlgorithm):
+            certified = b""  # Of a kind of key that no key here is.
+        if certified != key.public_key().public_bytes(*spki):
             raise InputError(
                 "The certificate is of another key.", where=where or None, fix="give the key that it is about"
             )

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from starfreight.errors import InputError, ServiceError
+
+if TYPE_CHECKING:
+    from requests import PreparedRequest
 
 _LIMIT = 64 << 10
 _TIMEOUT = (10, 30)
@@ -19,11 +23,16 @@ class TimestampAuthority:
     """
 
     def __init__(self, address: str) -> None:
-        parts = urlsplit(address)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password:
+        try:
+            parts = urlsplit(address)
+            shown = f"{parts.scheme}://{parts.hostname}"
+            named = parts.scheme in ("http", "https") and parts.hostname and (parts.port or 1) > 0
+        except ValueError:
+            shown, named = "--timestamps", None
+        if not named or parts.username or parts.password or not address.isprintable() or " " in address:
             raise InputError(
                 "The address of the timestamp authority is not valid.",
-                where=f"{parts.scheme}://{parts.hostname}",
+                where=shown,
                 fix="give an address such as https://tsa.example.org/, without credentials",
             )
         self.address = address
@@ -58,12 +67,16 @@ class TimestampAuthority:
     def _ask(self, query: bytes) -> bytes:
         import requests
         from requests.adapters import HTTPAdapter
+        from urllib3.exceptions import HTTPError
         from urllib3.util import Retry
 
         with requests.Session() as session:
+            session.auth = _nobody
+            # Without Retry-After: anybody between here and there could name a year.
             retries = Retry(
-                total=3, backoff_factor=0.5, status_forcelist=_BUSY, allowed_methods=None, redirect=0
-            )
+                total=3, backoff_factor=0.5, status_forcelist=_BUSY, allowed_methods=None, redirect=0,
+                respect_retry_after_header=False,
+            )  # fmt: skip
             for scheme in ("http://", "https://"):
                 session.mount(scheme, HTTPAdapter(max_retries=retries))
             try:
@@ -78,7 +91,7 @@ class TimestampAuthority:
                     if answer.status_code != 200:
                         raise self._failed(f"answers {answer.status_code}")
                     data: bytes = answer.raw.read(_LIMIT + 1, decode_content=True)
-            except requests.RequestException as error:
+            except (requests.RequestException, HTTPError, OSError) as error:
                 raise self._failed("does not answer") from error
         if len(data) > _LIMIT:
             raise self._failed(f"sent more than {_LIMIT:,} bytes")
@@ -90,3 +103,8 @@ class TimestampAuthority:
             where=self.address,
             fix="check the address and the network, then sign again",
         )
+
+
+def _nobody(request: PreparedRequest) -> PreparedRequest:
+    """No credentials: without this, requests would send those of ~/.netrc, also by plain HTTP."""
+    return request

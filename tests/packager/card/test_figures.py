@@ -84,6 +84,22 @@ def test_a_reference_model_alone_is_no_figure_of_the_package() -> None:
     assert with_figures(CARD, PACKAGE, evaluations(result(), role="base")) == CARD
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"source": suite_result("fim", "exact_match", passes(4, 0.5), problems="four").source},
+        {"settings": {**result().settings, "samples": 100}},
+    ],
+)
+def test_figures_of_other_problems_are_marked(changes: dict[str, object]) -> None:
+    found = evaluations(result())
+    base = evaluations(result(**changes), role="base")
+    both = PackageEvaluations((*found.evaluations, *base.evaluations))
+    assert b"do not compare" in with_figures(CARD, PACKAGE, both)
+    same = PackageEvaluations((*found.evaluations, *evaluations(result(), role="base").evaluations))
+    assert b"do not compare" not in with_figures(CARD, PACKAGE, same)
+
+
 def test_ten_thousand_figures_leave_a_short_card() -> None:
     figure = result().figures[0]
     many = tuple(figure.model_copy(update={"part": f"part {number}"}) for number in range(10_000))

@@ -114,7 +114,10 @@ def test_a_package_brings_its_template_its_context_and_its_formats(
     assert "<|endoftext|>" in found.stops
     with Completer(found, Choices(max_tokens=8)) as model:
         assert model.converses
-        assert model._prompts.render([("user", "Add.")]) == "Be brief.\n\n### Instruction\nAdd.\n\n### Response\n"
+        assert (
+            model._prompts.render([("user", "Add.")])
+            == "Be brief.\n\n### Instruction\nAdd.\n\n### Response\n"
+        )
         list(model.fill(find_place(f"{source_file}:5")))
         assert model.last.tokens <= 8
     run = package.parent.parent / "runs/tiny"

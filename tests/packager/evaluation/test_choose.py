@@ -13,8 +13,9 @@ from starfreight.choose_model import package_candidates
 from starfreight.commands.choose_release import choose_release
 from starfreight.console import Console
 from starfreight.errors import InputError
-from starfreight.packager.evaluation import attach
+from starfreight.packager.evaluation import attach, set_rules
 from starfreight.quantization import Quantization
+from starfreight.recipe.evaluate import QualityRule
 
 Evaluate = Callable[..., Path]
 ITEMS = {f"task/{number}": float(number < 50) for number in range(100)}
@@ -45,6 +46,23 @@ def test_of_a_sweep_one_file_is_chosen(
     attach(other, evaluate(other, suites={"fim": better(40)}), console)
     found = choose_release([("rank-8", folder), ("rank-16", other)])
     assert (found.package, found.choice.name) == (other, "rank-16 Q4_K_M")
+
+
+def test_a_variant_that_the_gate_refuses_is_left_out_unless_all_are(
+    folder: Path, evaluate: Evaluate, console: Console, tmp_path: Path
+) -> None:
+    other = shutil.copytree(folder, tmp_path / "other")
+    attach(folder, evaluate(folder, suites={"fim": ITEMS}), console)
+    attach(other, evaluate(other, suites={"fim": better(40)}), console)
+    rule = QualityRule(suite="fim", figure="exact_match", at_most=0.6)
+    set_rules(folder, (rule,), console)
+    set_rules(other, (rule,), console)
+    found = choose_release([("rank-8", folder), ("rank-16", other)])
+    assert (found.package, found.left_out) == (folder, ("rank-16",))
+    assert "rank-16" in found.as_text()
+    set_rules(folder, (rule.model_copy(update={"at_most": 0.1}),), console)
+    found = choose_release([("rank-8", folder), ("rank-16", other)])
+    assert (found.package, found.left_out) == (other, ())
 
 
 def test_results_of_several_evaluations_are_one_candidate(

@@ -42,6 +42,21 @@ def test_a_later_quick_look_replaces_no_whole_evaluation(
     verify_layout(folder, console)
 
 
+def test_the_order_of_a_card_does_not_depend_on_results_that_do_not_count(
+    folder: Path, evaluate: Evaluate, console: Console
+) -> None:
+    for hour, suites in enumerate(({"fim": 100}, {"mbpp": 9, "fim": 10}, {"fim": 4}, {"fim": 5, "mbpp": 2})):
+        values = {suite: passes(count, 0.5) for suite, count in suites.items()}
+        made = evaluate(folder, suites=values, ended=f"2026-02-01T0{hour}:00:00+00:00")
+        attach(folder, made, console)
+        verify_layout(folder, console)
+    found = read_evaluations(folder).results(Package.load(folder).default)
+    assert [(each.suite, len(each.figures) and each.figures[0].items) for _, each in found] == [
+        ("mbpp", 9),
+        ("fim", 100),
+    ]
+
+
 @pytest.mark.parametrize(
     "other",
     [
@@ -77,9 +92,7 @@ def test_only_the_recipes_own_problems_and_options_count(
 def test_a_recipe_with_other_options_makes_others_count(
     folder: Path, evaluate: Evaluate, console: Console
 ) -> None:
-    first, second = (
-        evaluate(folder, results=result(count, 0.9, f"{count} places")) for count in (100, 50)
-    )
+    first, second = (evaluate(folder, results=result(count, 0.9, f"{count} places")) for count in (100, 50))
     attach(folder, first, console)
     set_rules(folder, (RULE,), console, [first])
     attach(folder, second, console)
@@ -127,5 +140,5 @@ def test_figures_of_code_without_a_sandbox_open_no_gate(
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 def test_a_bound_is_a_finite_number(bound: str, value: float) -> None:
     more = {"not_below": "base"} if bound == "within" else {}
-    with pytest.raises(ValidationError, match="finite|greater"):
+    with pytest.raises(ValidationError, match=r"finite|greater"):
         QualityRule(suite="fim", figure="exact_match", **{bound: value}, **more)  # type: ignore[arg-type]

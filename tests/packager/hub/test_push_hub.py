@@ -15,6 +15,7 @@ from hub_server import COMMIT, TOKEN, HubServer
 from starfreight.console import Console
 from starfreight.errors import GateError, InputError
 from starfreight.package import Package
+from starfreight.packager.evaluation import set_rules
 from starfreight.packager.hub.push_hub import push_hub
 from starfreight.packager.install.export import package_models
 from starfreight.packager.install.folder import folder_files
@@ -22,6 +23,7 @@ from starfreight.packager.install.sources import PackageSource
 from starfreight.packager.layout import ImageLayout
 from starfreight.packager.layout.write_package import PackageContents, write_package
 from starfreight.quantization import Quantization
+from starfreight.recipe.evaluate import QualityRule
 
 Push = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -143,3 +145,12 @@ def test_a_hub_that_is_not_there_is_exit_code_4(push: Push, free_port: Callable[
 def test_a_name_that_is_no_repository_is_refused(name: str, package_folder: Path, console: Console) -> None:
     with pytest.raises(InputError, match="NAMESPACE/NAME"):
         push_hub(package_folder, name, (), private=False, console=console)
+
+
+def test_a_package_that_was_not_measured_for_its_quality_rules_is_not_uploaded(
+    push: Push, hub: HubServer, package_folder: Path
+) -> None:
+    rule = QualityRule(suite="fim", figure="exact_match", at_least=0.5)
+    set_rules(package_folder, (rule,), Console(quiet=True))
+    done = push("acme/coder")
+    assert done.returncode == 3 and "was not measured" in done.stderr

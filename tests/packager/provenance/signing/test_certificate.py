@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import socketserver
 import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -52,7 +55,13 @@ def test_a_certificate_that_is_not_valid_now_is_refused(
         )
 
 
-@pytest.mark.parametrize("address", ["", "tsa.example.org", "file:///etc/passwd", "https://me:secret@host/"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "", "tsa.example.org", "file:///etc/passwd", "https://me:secret@host/", "http://[", "http://host:99999/",
+        "http://host/\n", "http://a b/",
+    ],
+)  # fmt: skip
 def test_a_wrong_address_is_refused_and_shows_no_password(address: str) -> None:
     with pytest.raises(InputError) as caught:
         TimestampAuthority(address)
@@ -114,6 +123,50 @@ def test_a_timestamp_of_something_else_is_an_error(
     other = TimestampAuthority(private_ca.timestamps).stamp(b"another signature")
     with pytest.raises(ServiceError, match="of something else"):
         TimestampAuthority(answering(200, other)).stamp(b"signature")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\nhello",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nhello\r\n",
+    ],
+    ids=["not gzip", "not chunks"],
+)
+def test_an_answer_that_breaks_off_is_an_error(head: bytes) -> None:
+    with raw_server(head) as (address, _), pytest.raises(ServiceError, match="does not answer"):
+        TimestampAuthority(address).stamp(b"signature")
+
+
+def test_no_credentials_are_sent_and_no_one_else_says_how_long_to_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login me password secret\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    busy = b"HTTP/1.1 503 Busy\r\nRetry-After: 1000000\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    with raw_server(busy) as (address, requests), pytest.raises(ServiceError, match="does not answer"):
+        TimestampAuthority(address).stamp(b"signature")
+    assert len(requests) == 4 and not any(b"authorization" in each.lower() for each in requests)
+
+
+@contextlib.contextmanager
+def raw_server(answer: bytes) -> Iterator[tuple[str, list[bytes]]]:
+    """A server that gives everybody the same bytes; yields its address, and the heads of the requests."""
+    heads: list[bytes] = []
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            head = b"".join(iter(self.rfile.readline, b"\r\n"))
+            length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r")[0])
+            self.rfile.read(length)
+            heads.append(head)
+            self.wfile.write(answer)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/", heads
+        server.shutdown()
 
 
 def test_an_authority_that_is_not_there_is_an_error() -> None:

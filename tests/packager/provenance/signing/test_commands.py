@@ -32,8 +32,25 @@ def test_a_key_is_made_and_a_package_signed(
     assert main(sign) == 0
     assert json.loads(capsys.readouterr().out)["added"] == 0
     assert check_signatures(package, read_public_key(Path(made["public_key"]))) == first["manifests"]
+    verify = ["package", "verify", str(package), "--json"]
+    assert main([*verify, "--key", made["public_key"]]) == 0
+    assert json.loads(capsys.readouterr().out)["signatures"] == first["manifests"]
+    assert main(verify) == 0
+    assert json.loads(capsys.readouterr().out)["signatures"] is None
+    assert main(["package", "keygen", "--out", str(tmp_path / "other")]) == 0
+    assert main([*verify, "--key", str(tmp_path / "other.pub")]) == 3
+    assert main([*verify, "--key", str(tmp_path / "missing.pub")]) == 2
     assert main(["package", "keygen", "--out", str(tmp_path / "acme")]) == 2
     assert "correct horse" not in "".join(capsys.readouterr())
+
+
+@pytest.mark.parametrize("name", ["/", ".", ".."])
+def test_a_key_needs_a_file_name(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(VARIABLE, "correct horse")
+    assert main(["package", "keygen", "--out", name]) == 2
+    assert "names no file" in capsys.readouterr().err
 
 
 def test_a_certificate_signs(
