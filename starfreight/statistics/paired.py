@@ -23,7 +23,7 @@ class Difference:
         low: lower end of its 95 % interval, by a paired bootstrap of clusters.
         high: upper end.
         p: two-sided p-value: McNemar's exact test for pass or fail of independent problems, otherwise from
-            the bootstrap.
+            the bootstrap, and at least that of a sign test in which all problems agree.
         items: number of shared items.
         method: ``mcnemar`` or ``bootstrap``.
     """
@@ -70,7 +70,10 @@ def compare_pairs(
         return Difference(mean, low, high, p, len(shared), "mcnemar")
     # With one added to both counts, so that no finite sample gives zero.
     share = (min(int((means <= 0).sum()), int((means >= 0).sum())) + 1) / (len(means) + 1)
-    return Difference(mean, low, high, min(1.0, 2 * share), len(shared), "bootstrap")
+    # A bootstrap of few problems is too sure. If all of n differ in one direction, chance does as much with a
+    # probability of 2 / 2^n: no test of n problems can find less.
+    p = min(1.0, max(2 * share, 2.0 ** (1 - count)))
+    return Difference(mean, low, high, p, len(shared), "bootstrap")
 
 
 def mcnemar(better: int, worse: int) -> float:

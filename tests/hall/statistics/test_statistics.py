@@ -99,3 +99,12 @@ def test_equal_models_do_not_differ() -> None:
 
 def test_one_shared_problem_is_no_comparison() -> None:
     assert compare_pairs({"a": 1.0, "b": 0.0}, {"a": 0.0}) is None
+
+
+@pytest.mark.parametrize(("count", "significant"), [(3, False), (5, False), (6, True), (20, True)])
+def test_few_problems_show_nothing_even_if_all_agree(count: int, significant: bool) -> None:
+    first = {str(number): 1.0 + number for number in range(count)}
+    second = {name: value - 0.5 - 0.01 * value for name, value in first.items()}
+    difference = compare_pairs(first, second)
+    assert difference is not None and difference.method == "bootstrap"
+    assert difference.p >= 2.0 ** (1 - count) and difference.significant == significant
