@@ -101,9 +101,9 @@ def ours(model: Any, training: Any, options: argparse.Namespace, work: Path) -> 
     from transformers import Trainer
 
     from starfreight.jobs.data.blocks.training_data import TrainingData
+    from starfreight.jobs.protocol.stop_request import StopRequest
     from starfreight.jobs.train import loop
     from starfreight.jobs.train.metrics import Metrics
-    from starfreight.jobs.train.stop_request import StopRequest
 
     times: list[float] = []
     begin = Trainer.__init__

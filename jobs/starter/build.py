@@ -16,6 +16,7 @@ from starfreight.directories import discard, refuse_links_in
 from starfreight.directory_lock import only_one
 from starfreight.errors import InputError
 from starfreight.files import PARTIAL_PREFIX, disk_errors, read_json, sha256_file, write_bytes, write_json
+from starfreight.jobs.protocol.stop_request import StopRequest
 from starfreight.jobs.starter.architecture import Shape, config_json
 from starfreight.jobs.starter.corpus import SourceFile, license_text, read_corpus
 from starfreight.jobs.starter.examples import RowReader
@@ -23,7 +24,6 @@ from starfreight.jobs.starter.model_card import model_card
 from starfreight.jobs.starter.pretrain import Settings, StepProgress, Trainer
 from starfreight.jobs.starter.schedule import Schedule
 from starfreight.jobs.starter.tokenizer import tokenizer_config, train_tokenizer
-from starfreight.jobs.train.stop_request import StopRequest
 
 if TYPE_CHECKING:
     import torch

@@ -70,7 +70,7 @@ def build_command(
     """
     if minutes is not None and steps is not None:
         raise click.UsageError("--minutes and --steps exclude each other.")
-    from starfreight.jobs.train.stop_request import StopRequest
+    from starfreight.jobs.protocol.stop_request import StopRequest
 
     stop = StopRequest()
     stop.listen()

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 
 from starfreight.errors import InputError, JobFailed
 from starfreight.files import canonical_json, sha256_bytes
+from starfreight.jobs.protocol.stop_request import StopRequest
 from starfreight.jobs.starter import checkpoint
 from starfreight.jobs.starter.architecture import Shape, model_config
 from starfreight.jobs.starter.examples import EMPTY, RowReader
 from starfreight.jobs.starter.schedule import Schedule
-from starfreight.jobs.train.stop_request import StopRequest
 
 if TYPE_CHECKING:
     import torch

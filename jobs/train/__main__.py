@@ -18,7 +18,7 @@ from starfreight.exit_codes import leave_at_once
 from starfreight.jobs.gpu.fault_record import report_fault
 from starfreight.jobs.gpu.faults import fault_of
 from starfreight.jobs.protocol import events
-from starfreight.jobs.train.stop_request import StopRequest
+from starfreight.jobs.protocol.stop_request import StopRequest
 
 if TYPE_CHECKING:
     from starfreight.run import Inputs

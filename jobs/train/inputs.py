@@ -14,8 +14,8 @@ from starfreight.jobs.data.blocks.block_file import summary
 from starfreight.jobs.data.blocks.training_data import Corpus, TrainingData, make_blocks
 from starfreight.jobs.data.manifest.manifest import DataManifest
 from starfreight.jobs.protocol import events
+from starfreight.jobs.protocol.stop_request import StopRequest
 from starfreight.jobs.train.process_group import ProcessGroup
-from starfreight.jobs.train.stop_request import StopRequest
 from starfreight.run import DATA_MANIFEST, Inputs, Run
 
 

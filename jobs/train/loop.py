@@ -21,6 +21,7 @@ from transformers import (
 from starfreight.errors import JobFailed
 from starfreight.jobs.data.blocks.training_data import TrainingData
 from starfreight.jobs.protocol import events
+from starfreight.jobs.protocol.stop_request import StopRequest
 from starfreight.jobs.train import checkpoints
 from starfreight.jobs.train.adapter import load_adapter
 from starfreight.jobs.train.batches import collate
@@ -31,7 +32,6 @@ from starfreight.jobs.train.memory import memory_in_use
 from starfreight.jobs.train.metrics import Metrics, read_metrics
 from starfreight.jobs.train.process_group import SINGLE_PROCESS, ProcessGroup
 from starfreight.jobs.train.resumption import say_differences
-from starfreight.jobs.train.stop_request import StopRequest
 from starfreight.recipe import Training
 
 

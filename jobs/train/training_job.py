@@ -15,11 +15,11 @@ from starfreight.errors import JobFailed, JobStopped
 from starfreight.files import read_json, sha256_bytes, write_bytes, write_json
 from starfreight.jobs.data.blocks.training_data import TrainingData
 from starfreight.jobs.protocol import events
+from starfreight.jobs.protocol.stop_request import StopRequest
 from starfreight.jobs.train.checkpoints import newest_step
 from starfreight.jobs.train.inputs import read_inputs
 from starfreight.jobs.train.machine import load_on_device, record_machine
 from starfreight.jobs.train.process_group import SINGLE_PROCESS, ProcessGroup, join_process_group
-from starfreight.jobs.train.stop_request import StopRequest
 from starfreight.loss_sample import SampleRecord
 from starfreight.records import FileDigest
 from starfreight.run import (

@@ -11,12 +11,12 @@ import pytest
 from starfreight.console import Console
 from starfreight.errors import InputError, JobStopped
 from starfreight.files import sha256_file
+from starfreight.jobs.protocol.stop_request import StopRequest
 from starfreight.jobs.starter.build import MANIFEST, StarterRequest, build
 from starfreight.jobs.starter.corpus import read_corpus
 from starfreight.jobs.starter.examples import RowReader
 from starfreight.jobs.starter.pretrain import Settings, StepProgress, Trainer
 from starfreight.jobs.starter.tokenizer import train_tokenizer
-from starfreight.jobs.train.stop_request import StopRequest
 
 MakeRequest = Callable[..., StarterRequest]
 

@@ -14,7 +14,7 @@ from starfreight.checkpoint import open_checkpoint
 from starfreight.errors import JobFailed, JobStopped
 from starfreight.files import sha256_file
 from starfreight.jobs.data.blocks.block_file import Block
-from starfreight.jobs.train.stop_request import StopRequest
+from starfreight.jobs.protocol.stop_request import StopRequest
 from starfreight.jobs.train.training_job import run_job
 from starfreight.packager.press.architectures import Role, architecture_plan
 from starfreight.packager.press.importance import read_importance

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from starfreight.errors import InputError
-from starfreight.jobs.train.stop_request import StopRequest
+from starfreight.jobs.protocol.stop_request import StopRequest
 from starfreight.jobs.train.training_job import run_job
 from starfreight.run import Run
 

@@ -15,9 +15,9 @@ import pytest
 from starfreight.errors import InputError, JobFailed, JobStopped, StarfreightError
 from starfreight.jobs.data.blocks.training_data import TrainingData
 from starfreight.jobs.protocol import events
+from starfreight.jobs.protocol.stop_request import StopRequest
 from starfreight.jobs.train import checkpoints
 from starfreight.jobs.train.metrics import Metrics
-from starfreight.jobs.train.stop_request import StopRequest
 from starfreight.jobs.train.training_job import run_job
 from starfreight.run import DATA_MANIFEST, METRICS_FILE, Inputs, Run
 

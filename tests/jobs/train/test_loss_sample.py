@@ -13,8 +13,8 @@ from starfreight.checkpoint import open_checkpoint
 from starfreight.console import Console
 from starfreight.jobs.data.blocks.block_file import Block
 from starfreight.jobs.data.formats import IGNORED, Example
+from starfreight.jobs.protocol.stop_request import StopRequest
 from starfreight.jobs.train.loss_sample import SampleSize, measure_sample, sample_size
-from starfreight.jobs.train.stop_request import StopRequest
 from starfreight.jobs.train.training_job import run_job
 from starfreight.loss_sample import LossSample
 from starfreight.run import Run

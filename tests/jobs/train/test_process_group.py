@@ -16,13 +16,13 @@ from safetensors.torch import load_file
 
 from starfreight.errors import InputError
 from starfreight.jobs.protocol.events import receive
+from starfreight.jobs.protocol.stop_request import StopRequest
 from starfreight.jobs.train import checkpoints, torchrun
 from starfreight.jobs.train.loop import Loop
 from starfreight.jobs.train.loop import _arguments as loop_arguments
 from starfreight.jobs.train.metrics import Metrics
 from starfreight.jobs.train.process_group import ProcessGroup
 from starfreight.jobs.train.resumption import say_differences
-from starfreight.jobs.train.stop_request import StopRequest
 from starfreight.recipe import Training
 from starfreight.run import Run
 

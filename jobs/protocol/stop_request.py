@@ -10,9 +10,9 @@ from starfreight.errors import JobStopped
 
 
 class StopRequest:
-    """Records SIGTERM and SIGINT until training can stop without losing work.
+    """Records SIGTERM and SIGINT until the job can stop without losing work.
 
-    A second signal ends the process at once; the run then resumes from the last checkpoint.
+    A second signal ends the process at once; the job then resumes from its last checkpoint or completion.
     """
 
     def __init__(self) -> None:
