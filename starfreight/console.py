@@ -137,7 +137,7 @@ def _bar(what: str, total: float | None, unit: str) -> Iterator[Advance]:
         def advance(amount: float, what: str | None = None) -> None:
             nonlocal done
             done += amount
-            text = None if what is None else harmless(what)
+            text = harmless(what) if what else None
             progress.update(task, advance=amount, description=text, amount=_amount(done, total, unit))
 
         yield advance

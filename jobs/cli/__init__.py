@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
+from starfreight.jobs.cli.cancel import cancel_job
 from starfreight.jobs.cli.compare import compare_models
-from starfreight.jobs.cli.control import cancel_job, resume_job
 from starfreight.jobs.cli.delete import delete_job
 from starfreight.jobs.cli.fetch import fetch_run
 from starfreight.jobs.cli.list import list_runs
@@ -27,7 +27,6 @@ for _command in (
     show_status,
     show_logs,
     cancel_job,
-    resume_job,
     delete_job,
     prune_runs,
     fetch_run,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from starfreight.errors import JobFailed, StarfreightError
 from starfreight.exit_codes import leave_at_once
 from starfreight.jobs.protocol import events
-from starfreight.jobs.train.stop_request import StopRequest
+from starfreight.jobs.protocol.stop_request import StopRequest
 
 if TYPE_CHECKING:
     from starfreight.jobs.evaluate.inputs import EvaluationInputs

@@ -133,6 +133,10 @@ def _write(request: _Request, runs: Path, console: Console, is_active: Callable[
         "seed": request.asked.seed,
         "reference": target.reference is not None,
     }  # fmt: skip
+    if request.subject.allow_unsandboxed:
+        asked["unsandboxed"] = True  # Another evaluation: a later one in a sandbox must not find this one.
+    if target.server is not None and target.server.marks is not None:
+        asked["fim_tokens"] = list(target.server.marks)  # With them, suites run that were skipped before.
     digests = {name: each.lines and sha256_bytes(each.lines) for name, each in suites.items()}
     model = target.model.model_dump(mode="json")
     identity = sha256_bytes(canonical_json([model, asked, digests])).removeprefix("sha256:")[:10]

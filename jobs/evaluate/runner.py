@@ -33,7 +33,8 @@ from starfreight.jobs.evaluate.suites.interface import Machinery, Problem, Skipp
 from starfreight.jobs.evaluate.suites.table import suite_named
 from starfreight.jobs.protocol import events
 from starfreight.jobs.protocol.record import now
-from starfreight.jobs.train.stop_request import StopRequest
+from starfreight.jobs.protocol.stop_request import StopRequest
+from starfreight.package_evaluations import UNCONFINED
 from starfreight.records import FileDigest
 
 EXAMPLES_FILE = "examples.json"
@@ -135,9 +136,6 @@ class _Job:
         except SkippedSuite as skipped:
             return self._skip(prepared, skipped)
         done = FinishedSuite.of(prepared, measured, time.monotonic() - began)
-        if self._sandbox is not None:
-            self.record = self.record.model_copy(update={"sandbox": self._sandbox.name})
-            self.record.save(self.directory)
         done.save(self.directory)
         whole = [each for each in done.result.figures if not each.part]
         for figure in whole[:_MOST_SHOWN]:
@@ -193,9 +191,7 @@ class _Job:
         if slots is None and self._known_instructs() is None:
             write_json(self.directory / SCRATCH_FOLDER / _FACTS_FILE, {"instructs": model.instructs})
         machine = {**machine_facts(), "threads": self._threads, "slots": model.slots}
-        settings = getattr(model, "settings", None)
-        if settings:
-            machine["model"] = dict(settings)
+        machine["model"] = dict(model.settings)
         self.record = self.record.model_copy(update={"machine": machine})
         return model
 
@@ -229,7 +225,12 @@ class _Job:
                 limits = Limits(cpu=max(1, math.ceil(seconds)))
                 allowed = self.inputs.allow_unsandboxed
                 self._sandbox = open_sandbox(limits, allow_unsandboxed=allowed)
-                if self._sandbox.name == "none":
+                # Before any code runs, and "none" for good: code of an earlier attempt may have changed its
+                # figures. So neither a kill nor a resumption in a sandbox hides it.
+                if self.record.sandbox != UNCONFINED:
+                    self.record = self.record.model_copy(update={"sandbox": self._sandbox.name})
+                    self.record.save(self.directory)
+                if self._sandbox.name == UNCONFINED:
                     events.send("note", text="Warning: generated code runs without a sandbox.")
             return self._sandbox
 

@@ -18,16 +18,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Literal, Self
+from typing import IO, Any, Literal, Self, TypeGuard
 
 from starfreight.directories import open_directory, open_without_links
 from starfreight.files import disk_errors, sha256_bytes
 from starfreight.jobs.evaluate.models.interface import Completion
+from starfreight.jobs.evaluate.models.valid_text import valid_text
 
 COMPLETIONS_FOLDER = "completions"
 _LONGEST_LINE = 8 << 20
 _LONGEST_TEXT = 1 << 20
 """Characters of a completion that are kept; a server may answer without an end."""
+_LARGEST = 1e15
+"""Seconds and tokens beyond it are nobody's."""
 Key = tuple[str, int]
 """The id of a problem, and the number of the sample."""
 
@@ -166,15 +169,22 @@ def _key(record: Mapping[str, Any]) -> Key | None:
 def _completion(record: Mapping[str, Any]) -> Completion | None:
     text, tokens, prompt = (record.get(name) for name in ("text", "tokens", "prompt_tokens"))
     stop, first, seconds = (record.get(name) for name in ("stop", "first_token", "seconds"))
-    if not isinstance(text, str) or type(tokens) is not int or type(prompt) is not int:
+    if not isinstance(text, str) or not _is_count(tokens) or not _is_count(prompt):
         return None
-    if stop not in ("stop", "length") or not (first is None or isinstance(first, float | int)):
-        return None
-    if not isinstance(seconds, float | int):
+    if stop not in ("stop", "length") or not (first is None or _is_number(first)) or not _is_number(seconds):
         return None
     ending: Literal["stop", "length"] = "stop" if stop == "stop" else "length"
     shortened = record.get("shortened") is True
-    return Completion(text, tokens, prompt, ending, first, seconds, shortened)
+    # Half of a character could not be written into the record.
+    return Completion(valid_text(text), tokens, prompt, ending, first, seconds, shortened)
+
+
+def _is_count(value: Any) -> TypeGuard[int]:
+    return type(value) is int and 0 <= value < _LARGEST
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
+    return type(value) in (int, float) and abs(value) < _LARGEST
 
 
 def _scores(record: Mapping[str, Any]) -> dict[str, float] | None:
@@ -193,4 +203,4 @@ def _mark(completion: Completion) -> str:
 
 
 def _shortened(completion: Completion) -> Completion:
-    return replace(completion, text=completion.text[:_LONGEST_TEXT])
+    return replace(completion, text=valid_text(completion.text[:_LONGEST_TEXT]))

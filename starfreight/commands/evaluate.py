@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +52,9 @@ _PATH = click.Path(path_type=Path)
     "--api", type=click.Choice(["auto", "ollama", "openai"]), default="auto", help="The server's interface."
 )
 @click.option(
-    "--fim-tokens", metavar="TOKENS", help="Fill-in-the-middle tokens for a server without suffixes."
+    "--fim-tokens",
+    metavar="TOKENS",
+    help="For a server without suffixes, e.g. '<fim_prefix> <fim_suffix> <fim_middle>'.",
 )
 @click.option(
     "--on",
@@ -117,7 +120,7 @@ def evaluate(
         if options[name] is not None and not is_server(target):
             raise InputError(
                 "Only a server's model has this option.",
-                where=f"--{name.replace('_', '-')}",
+                where=f"option --{name.replace('_', '-')}",
                 fix="leave it out",
             )
     served = is_server(target)
@@ -150,7 +153,12 @@ def evaluate(
     )
     directories = run_evaluations(request, console)
     evaluations = load_evaluations(directories)
-    console.result(evaluations_data(evaluations, directories), evaluations_text(evaluations, directories))
+    subjects = shlex.join([str(package)] if package else [*map(str, directories), "OTHER"])
+    console.result(
+        evaluations_data(evaluations, directories),
+        f"{evaluations_text(evaluations, directories)}\n"
+        f"Next: starfreight jobs compare {subjects} --html comparison.html",
+    )
 
 
 def _list(console: Console) -> None:

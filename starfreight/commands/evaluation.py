@@ -79,8 +79,10 @@ def attach_figures(package: Path, evaluation: Path, console: Console) -> None:
         console.note(f"Figures added to {package}")
 
 
-def check_evaluation(file: RecipeFile, location: Location) -> None:
+def check_evaluation(file: RecipeFile, location: Location, console: Console) -> None:
     """Checks that a recipe's package can be evaluated, before the hours of training.
+
+    Rules that the recipe's own evaluation leaves unmeasured are a warning: others may measure them.
 
     Raises:
         RecipeError: a suite is unknown, or its options contradict each other.
@@ -93,6 +95,17 @@ def check_evaluation(file: RecipeFile, location: Location) -> None:
     from starfreight.jobs.evaluate.suites.table import check_suite_name
 
     asked, run = file.recipe.evaluate, file.recipe.run
+    suites, baselines = (set(asked.suites), set(asked.baselines)) if asked else (set(), set())
+    for rule in file.recipe.package.quality:
+        check_suite_name(rule.suite, "key package.quality")
+        missing = [f"evaluate.suites has no {rule.suite}"] if rule.suite not in suites else []
+        if rule.not_below is not None and rule.not_below not in baselines:
+            missing.append(f"evaluate.baselines has no {rule.not_below}")
+        if missing:
+            console.note(
+                f"Warning: package.quality needs {rule.suite}/{rule.figure}, but {' and '.join(missing)}. "
+                "The package cannot be published without it."
+            )
     if asked is None:
         return
     for name, choice in asked.suites.items():

@@ -24,13 +24,14 @@ def evaluations_data(evaluations: Sequence[Evaluation], directories: Sequence[Pa
 
 
 def evaluations_text(evaluations: Sequence[Evaluation], directories: Sequence[Path]) -> str:
-    """For people: a table, what was skipped and why, and the directories."""
+    """For people: a table, what was skipped and why, and the directories. Parts stay with a single model."""
+    most_parts = _MOST_PARTS if len(evaluations) == 1 else 0
     header = ("SUITE", "FIGURE", "VALUE", "95 % INTERVAL", "ITEMS")
     texts = []
     for each, directory in zip(evaluations, directories, strict=True):
         rows = [header]
         for result in each.results:
-            for figure in _shown(result.figures):
+            for figure in _shown(result.figures, most_parts):
                 name = f"{figure.name} ({figure.part})" if figure.part else figure.name
                 rows.append(
                     (result.suite, name, _value(figure, figure.value), _interval(figure), f"{figure.items:,}")
@@ -56,10 +57,10 @@ def evaluations_text(evaluations: Sequence[Evaluation], directories: Sequence[Pa
     return "\n\n".join(texts)
 
 
-def _shown(figures: Sequence[Figure]) -> list[Figure]:
+def _shown(figures: Sequence[Figure], most_parts: int) -> list[Figure]:
     """The figures of the whole suite, and a few parts of the first one."""
     parts = [each for each in figures if each.part and each.name == figures[0].name]
-    return [each for each in figures if not each.part] + parts[:_MOST_PARTS]
+    return [each for each in figures if not each.part] + parts[:most_parts]
 
 
 def _value(figure: Figure, value: float) -> str:

@@ -1,4 +1,4 @@
-"""Why generated programs failed, in words."""
+"""Counts of passed and failed programs, with the reasons, for people."""
 
 from __future__ import annotations
 

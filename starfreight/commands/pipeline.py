@@ -14,6 +14,7 @@ from starfreight.run import Run
 
 if TYPE_CHECKING:
     from starfreight.jobs.backends.interface import Fetched, Location
+    from starfreight.packager.evaluation import Verdict
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Shipped:
         package: the record in it.
         published: true if the job has published the package.
         evaluations: the directories of its evaluations, if the recipe has any.
+        quality: the verdict of ``package.quality``; ``None`` without rules.
     """
 
     run_folder: Path
@@ -35,6 +37,7 @@ class Shipped:
     package: Package
     published: bool = False
     evaluations: tuple[Path, ...] = ()
+    quality: Verdict | None = None
 
 
 def run_pipeline(
@@ -70,7 +73,7 @@ def run_pipeline(
 
     for note in dict.fromkeys(note for variant in expand(file.recipe) for note in template_notes(variant)):
         console.note(note)
-    check_evaluation(file, location)
+    check_evaluation(file, location, console)
     backend = open_backend(file.recipe.run.where, location)
     last_step = None
     if backend.runs_later_steps:
@@ -94,18 +97,18 @@ def _evaluate(shipped: Shipped, file: RecipeFile, location: Location, console: C
         (each for each in expand(file.recipe) if each.name == shipped.run.recipe.name), file.recipe
     )
     if variant.evaluate is None:
-        set_rules(shipped.package_folder, variant.package.quality, console)
-        return replace(shipped, package=Package.load(shipped.package_folder))
+        verdict = set_rules(shipped.package_folder, variant.package.quality, console)
+        return replace(shipped, package=Package.load(shipped.package_folder), quality=verdict)
     if variant.run.where == "kubernetes":
         console.note("The package is evaluated on this machine.")
         local = variant.run.model_copy(update={"where": "local"})
         variant = variant.model_copy(update={"run": local})
     one = RecipeFile(variant.model_copy(update={"sweep": {}}), file.folder)
     directories = evaluate_package(one, shipped.package_folder, location, console)
-    # With the recipe's rules of today: publishing refuses by them.
-    set_rules(shipped.package_folder, variant.package.quality, console)
+    # With the recipe's rules of today, for its own problems and options: publishing refuses by them.
+    verdict = set_rules(shipped.package_folder, variant.package.quality, console, directories)
     package = Package.load(shipped.package_folder)
-    return replace(shipped, package=package, evaluations=directories)
+    return replace(shipped, package=package, evaluations=directories, quality=verdict)
 
 
 def _ship(fetched: Fetched, packages: Path, console: Console, *, published: bool) -> Shipped:

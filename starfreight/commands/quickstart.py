@@ -30,8 +30,6 @@ from ...utils.import_utils import define_import_structure
 
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from .configuration_granite import *
     """
 _SUFFIX = """
@@ -146,6 +144,7 @@ def _figure_lines(evaluations: Sequence[Evaluation]) -> list[str]:
     lines = []
     for suite, name, label, form in (
         ("fim", "exact_match", "places filled in exactly", "8.0%"),
+        ("fim", "edit_similarity", "similarity to the code", "8.0%"),
         ("perplexity", "perplexity", "perplexity", "8.2f"),
     ):
         results = (each.result(suite) for each in (base, tuned))

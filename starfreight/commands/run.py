@@ -116,6 +116,11 @@ def _result(
         evaluations = load_evaluations(shipped.evaluations)
         data |= evaluations_data(evaluations, shipped.evaluations)
         lines.append(evaluations_text(evaluations, shipped.evaluations))
+    if shipped.quality is not None:
+        data["quality"] = shipped.quality.as_dict()
+        if not push or (chosen is not None and chosen.package != shipped.package_folder):
+            lines.append(f"Quality gate: {shipped.quality.result}")  # Publishing prints it, too.
+            lines += [f"  {line}" for line in shipped.quality.as_lines()]
     target = file.recipe.publish
     if shipped.published and target is not None:
         data["published"] = {"reference": target.reference}

@@ -15,7 +15,8 @@ class SuiteChoice(RecipePart):
     """Options of a suite."""
 
     limit: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
-    """Maximum number of problems, chosen at random by `evaluate.seed`; all by default."""
+    """Maximum number of problems, chosen at random by `evaluate.seed`. The default depends on the suite:
+    200 places of `fim`, all problems of `humaneval`."""
     samples: Annotated[int, Field(ge=1, le=1000)] = 1
     """Completions of each problem."""
     temperature: Annotated[float, Field(ge=0, le=5)] = 0.0

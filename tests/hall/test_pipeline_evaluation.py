@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from pathlib import Path
@@ -10,10 +11,14 @@ from typing import Any
 import pytest
 
 from starfreight.cli import main
+from starfreight.commands.evaluation import check_evaluation
+from starfreight.console import Console
+from starfreight.errors import RecipeError
 from starfreight.evaluation import Evaluation
 from starfreight.jobs.backends import table
 from starfreight.jobs.backends.interface import Fetched, JobRequest, Location, Report, Submitted
 from starfreight.package_evaluations import read_evaluations
+from starfreight.recipe import load_recipe
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 RUN = "golden-fim-de8303b786"
@@ -94,6 +99,28 @@ def test_a_wrong_suite_is_noticed_before_training(
     assert cluster.last_steps == []
 
 
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        ("{suite: mbpp, figure: pass@1, at_least: 0.1}", "evaluate.suites has no mbpp"),
+        ("{suite: humaneval, figure: pass@1, not_below: base}", "evaluate.baselines has no base"),
+        ("{suite: humanevall, figure: pass@1, at_least: 0.1}", "humanevall"),
+        ("{suite: humaneval, figure: pass@1, at_least: 0.1}", None),
+    ],
+)
+def test_rules_that_nothing_measures_are_noticed_before_training(
+    rule: str, words: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = (GOLDEN / "inputs" / "fim.yaml").read_text()
+    path = tmp_path / "recipe.yaml"
+    path.write_text(recipe.replace("package:\n", f"package:\n  quality: [{rule}]\n") + EVALUATE)
+    console, location = Console(), Location(tmp_path / "runs")
+    with pytest.raises(RecipeError) if words == "humanevall" else contextlib.nullcontext():
+        check_evaluation(load_recipe(path), location, console)
+    error = capsys.readouterr().err
+    assert words in error if words and words != "humanevall" else "Warning" not in error
+
+
 def test_an_evaluation_in_a_package_is_kept_by_prune(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -120,3 +147,6 @@ def test_a_package_below_its_gate_is_not_published(
     assert "pass@1" in capsys.readouterr().err
     # The job in the cluster must not have published it before.
     assert cluster.last_steps == ["package"]
+    # Without publishing, the result says so.
+    assert main(["run", str(path), "--on", "kubernetes", *folders]) == 0
+    assert "Quality gate: FAILED" in capsys.readouterr().out

@@ -8,9 +8,10 @@ from typing import Any
 
 import jsonschema
 import pytest
+from recipe_models import parts
 
 from starfreight.recipe import load_recipe
-from starfreight.recipe.schema import SCHEMA_FILE, recipe_schema
+from starfreight.recipe.schema import SCHEMA_FILE, recipe_reference, recipe_schema
 from starfreight.recipe.yaml import parse_yaml
 
 ROOT = Path(__file__).parents[2]
@@ -27,6 +28,13 @@ def validator() -> Any:
 
 def test_the_shipped_schema_is_generated_from_the_models() -> None:
     assert json.loads(SCHEMA_FILE.read_bytes()) == recipe_schema(), "run: make schema"
+
+
+def test_the_reference_is_generated_from_the_models_and_describes_all_of_them() -> None:
+    reference = recipe_reference()
+    assert (ROOT / "docs/recipe.md").read_text() == reference, "run: make schema"
+    for model in parts():
+        assert f"\n{' '.join((model.__doc__ or '').split())}\n" in reference, model
 
 
 def test_there_are_examples() -> None:

@@ -8,7 +8,7 @@ from starfreight.completion.repository_files import LARGEST
 
 _MOST_CHARACTERS = 256 << 20
 _MOST_FILES = 5_000
-"""Of a repository, as for editors."""
+"""Files of a repository, as many as editors read."""
 
 Surrounding = tuple[str, str, str]
 """Repository, path and text of a file."""

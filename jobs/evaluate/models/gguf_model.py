@@ -37,9 +37,8 @@ from starfreight.machine_limits import available_memory, usable_processors
 
 _BATCH = 512
 _MOST_SLOTS = 16
-_SHARED_SLOTS = 4
 _WORKERS = 2
-"""Of a slot, so that it has the next request when it is free."""
+"""Workers of a slot: the next request waits when the slot is free."""
 
 _PART_OF_MEMORY = 0.7
 _PROCESS = 150 << 20
@@ -54,31 +53,18 @@ class GgufModel:
         slots: completions at the same time; ``None`` for one per processor, as far as memory allows, and for
             one on a GPU, where each slot would need a copy of the weights.
         threads: number of threads of all slots together; ``None`` for one per processor.
-        gpu_layers: layers on the GPU; ``None`` for all that fit, where llama.cpp has a GPU.
-        batched: compute all slots in one process and in shared batches: faster for large models and on a GPU,
-            but completions then depend on their neighbours.
 
     Raises:
         InputError: llama.cpp is not installed, or cannot load the file or the adapter.
         RecipeError: Ollama would refuse the template.
     """
 
-    def __init__(
-        self,
-        target: LocalTarget,
-        *,
-        slots: int | None = None,
-        threads: int | None = None,
-        gpu_layers: int | None = None,
-        batched: bool = False,
-    ) -> None:
-        has_gpu = gpu_layers != 0 and _finds_gpu(llama_cpp())
+    def __init__(self, target: LocalTarget, *, slots: int | None = None, threads: int | None = None) -> None:
         self._source = target.source
         self._context = source_context(self._source)
         self._keys = read_scalars(self._source.gguf)
         self._threads = threads or usable_processors()
-        self._slots = slots or (_SHARED_SLOTS if batched else 1 if has_gpu else self._fitting_slots())
-        self._gpu_layers, self._batched = gpu_layers, batched
+        self._slots = slots or (1 if _finds_gpu(llama_cpp()) else self._fitting_slots())
         self._open = contextlib.ExitStack()
         self._processes: list[LlamaProcess] = []
         self._lock = threading.Lock()
@@ -110,36 +96,32 @@ class GgufModel:
         return 4 * width * number("block_count", 32) * self._context
 
     def _start(self) -> list[LlamaWorker]:
-        groups = 1 if self._batched else self._slots
-        with ThreadPoolExecutor(groups) as pool:
-            servers = list(pool.map(self._start_process, range(groups)))
+        with ThreadPoolExecutor(self._slots) as pool:
+            servers = list(pool.map(lambda _: self._start_process(), range(self._slots)))
         return [
-            LlamaWorker(servers[slot % groups], slot // groups, self._source, self._context, self._keys)
+            LlamaWorker(each, self._source, self._context, self._keys)
             for _ in range(_WORKERS)
-            for slot in range(self._slots)
+            for each in servers
         ]
 
-    def _start_process(self, number: int) -> Loopback:
+    def _start_process(self) -> Loopback:
         key = secrets.token_hex(32)  # Closes the port to other programs.
-        shared = self._slots if self._batched else 1
         settings: dict[str, Any] = {
             "model": str(self._source.gguf.absolute()),
             "alias": self._source.name,
             "adapter": str(self._source.adapter.absolute()) if self._source.adapter is not None else None,
-            "threads": self._threads if self._batched else max(1, self._threads // self._slots),
+            "threads": max(1, self._threads // self._slots),
             "sampling": {},
             "api_keys": [key],
-            "n_ctx": self._context * shared,
-            "n_parallel": shared,
+            "n_ctx": self._context,
+            "n_parallel": 1,
             "n_batch": _BATCH,
             "n_ubatch": _BATCH,
             "kv_unified": False,
             "cache_ram_mib": 0,
-            "flash_attn_type": -1 if self._batched else 0,
+            "flash_attn_type": 0,
             "endpoint_slots": False,
         }
-        if self._gpu_layers is not None:
-            settings["n_gpu_layers"] = self._gpu_layers
         # The context manager is entered here, and left when the model is closed.
         running = llama_process(settings, self._source.gguf)
         process = running.__enter__()
@@ -186,8 +168,7 @@ class GgufModel:
             "context": self._context,
             "slots": self._slots,
             "threads": self._threads,
-            "batched": self._batched,
-            "flash_attention": "auto" if self._batched else "off",
+            "flash_attention": "off",
             "fill_form": self._workers[0].prompts.fill_form,
             "sampling": {name: settings[name] for name in ("temperature", *SAMPLING) if name in settings},
             "stop": list(self._source.stops),

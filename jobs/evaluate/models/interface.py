@@ -7,10 +7,10 @@ with open_model(directory, ...) as model:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Literal, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
 
 @dataclass(frozen=True)
@@ -102,13 +102,18 @@ class Model(Protocol):
         ...
 
     @property
-    def context(self) -> int | None:
-        """Most tokens of a prompt and its completion; ``None`` if unknown."""
+    def repositories(self) -> bool:
+        """True if prompts can hold other files of the repository, with tokens of their own."""
         ...
 
     @property
     def slots(self) -> int:
         """Requests that are computed at the same time."""
+        ...
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """For the record: the machinery, its context, its options."""
         ...
 
     def complete(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Completion]]:

@@ -34,20 +34,19 @@ _SLOWEST = 10.0
 
 
 class LlamaWorker:
-    """Completes one request at a time in a slot.
+    """Completes one request at a time.
 
     Args:
         server: the process.
-        slot: its slot.
         source: the model.
         context: tokens of a prompt and its completion.
         keys: of the model's file.
     """
 
     def __init__(
-        self, server: Loopback, slot: int, source: ModelSource, context: int, keys: Mapping[str, Scalar]
+        self, server: Loopback, source: ModelSource, context: int, keys: Mapping[str, Scalar]
     ) -> None:
-        self._server, self._slot, self._source, self._context = server, slot, source, context
+        self._server, self._source, self._context = server, source, context
         self._connection: http.client.HTTPConnection | None = None
         self._requests, self._used = 0, time.monotonic()
         self._cancelled = threading.Event()
@@ -114,7 +113,7 @@ class LlamaWorker:
             "preserved_tokens": [] if request.endless else list(self._source.stops),
             "ignore_eos": request.endless,
             "cache_prompt": False,
-            "id_slot": self._slot,
+            "id_slot": 0,
         }
 
     def _post(self, path: str, body: Mapping[str, Any], tokens: int = 0) -> dict[str, Any]:

@@ -117,7 +117,7 @@ class LocalTarget:
 
     @property
     def source(self) -> ModelSource:
-        """As completion takes it."""
+        """The same for :mod:`starfreight.completion`."""
         files = self.files
         return ModelSource(
             files.name, self.gguf, self.adapter, files.settings, files.template, files.system, files.formats

@@ -176,6 +176,11 @@ class OllamaModel:
         return wanted if self.shown.longest is None else min(wanted, self.shown.longest)
 
     @property
+    def repositories(self) -> bool:
+        """False: a server gets the text around the place alone."""
+        return False
+
+    @property
     def slots(self) -> int:
         """Requests at the same time."""
         return len(self._clients)

@@ -33,12 +33,7 @@ class ServerFacts:
 
 
 def open_model(
-    target: LocalTarget | ServerTarget,
-    *,
-    slots: int | None = None,
-    threads: int | None = None,
-    gpu_layers: int | None = None,
-    batched: bool = False,
+    target: LocalTarget | ServerTarget, *, slots: int | None = None, threads: int | None = None
 ) -> Model:
     """A running model, for a ``with`` statement.
 
@@ -46,8 +41,6 @@ def open_model(
         target: the model.
         slots: completions at the same time; ``None`` for as many as suit the machine.
         threads: number of threads of llama.cpp; ``None`` for one per processor.
-        gpu_layers: layers on a GPU; ``None`` for all that fit.
-        batched: see :class:`GgufModel`.
 
     Raises:
         InputError: the model cannot be loaded, or the server does not have it.
@@ -57,7 +50,7 @@ def open_model(
     if isinstance(target, LocalTarget):
         from starfreight.jobs.evaluate.models.gguf_model import GgufModel
 
-        return GgufModel(target, slots=slots, threads=threads, gpu_layers=gpu_layers, batched=batched)
+        return GgufModel(target, slots=slots, threads=threads)
     from starfreight.jobs.evaluate.models.server_client import server_key
 
     key = server_key()
@@ -78,7 +71,7 @@ def describe_server(target: ServerTarget) -> ServerFacts:
         ServiceError: it does not answer.
     """
     from starfreight.jobs.evaluate.models.ollama_model import show_model
-    from starfreight.jobs.evaluate.models.openai_model import served_model
+    from starfreight.jobs.evaluate.models.openai_abilities import served_model
     from starfreight.jobs.evaluate.models.server_client import ServerClient, server_key
 
     key = server_key()

@@ -1,124 +1,35 @@
 """A model behind an OpenAI-compatible server: ``/v1/completions``, and chat completions for instructions.
 
-Servers differ in their abilities (a suffix, usage in a stream, chat): a few requests of one token test them.
-
 Source: https://platform.openai.com/docs/api-reference/completions
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from starfreight.errors import InputError
 from starfreight.jobs.evaluate.models.interface import Completion, Request
-from starfreight.jobs.evaluate.models.server_client import Refusal, ServerClient
+from starfreight.jobs.evaluate.models.openai_abilities import (
+    CHAT,
+    COMPLETIONS,
+    INFILL,
+    Abilities,
+    ServedModel,
+    find_abilities,
+    served_model,
+)
+from starfreight.jobs.evaluate.models.server_client import ServerClient
 from starfreight.jobs.evaluate.models.server_target import Marks
-from starfreight.jobs.evaluate.models.server_worker import Piece, complete_by_server, count, refused
+from starfreight.jobs.evaluate.models.server_worker import Piece, complete_by_server, count
 from starfreight.jobs.evaluate.models.workers import share_out
 
 _SLOTS = 4
 _STOPS = 4
 """OpenAI's limit; later ones are applied here."""
-
-_COMPLETIONS, _CHAT = "/v1/completions", "/v1/chat/completions"
-_PROBE = "def one():\n    return"
-_PROBE_SUFFIX = "\n\n\ndef two():\n    return one() + one()\n"
-
-
-@dataclass(frozen=True)
-class ServedModel:
-    """A model in a server's list.
-
-    Attributes:
-        name: its id.
-        context: most tokens of a prompt and its completion; ``None`` if the server does not tell.
-        llama_cpp: true if llama.cpp serves it.
-    """
-
-    name: str
-    context: int | None
-    llama_cpp: bool = False
-
-
-def served_model(client: ServerClient, name: str | None) -> ServedModel:
-    """The model of a name, or the only one.
-
-    Raises:
-        InputError: several models and no name.
-        ServiceError: the server does not answer.
-    """
-    try:
-        listed = client.get("/v1/models")
-    except Refusal as refusal:
-        if name is not None:
-            return ServedModel(name, None)  # A list is optional.
-        raise refused(client, refusal) from refusal
-    found = listed.get("data") if isinstance(listed, dict) else None
-    models = {
-        str(each["id"]): each
-        for each in (found if isinstance(found, list) else ())
-        if isinstance(each, dict) and "id" in each
-    }
-    if name is None and len(models) != 1:
-        names = ", ".join(sorted(models)[:20]) or "its name"
-        raise InputError(
-            f"The server lists {len(models)} models.",
-            where=client.url,
-            fix=f"choose one with --model: {names}",
-        )
-    name = name or next(iter(models))
-    entry = models.get(name, {})
-    length = entry.get("max_model_len")
-    return ServedModel(
-        name,
-        length if type(length) is int and length > 0 else None,
-        entry.get("owned_by") == "llamacpp",
-    )
-
-
-@dataclass(frozen=True)
-class _Abilities:
-    """Abilities of a server: a suffix, ``stream_options``, a chat."""
-
-    suffix: bool
-    usage: bool
-    chat: bool
-
-
-def _find_abilities(client: ServerClient, model: str) -> _Abilities:
-    def ask(path: str, **more: Any) -> dict[str, Any] | None:
-        body = {"model": model, "max_tokens": 1, "temperature": 0, **more}
-        try:
-            answer = client.post(path, body)
-        except Refusal:
-            return None
-        return answer if isinstance(answer, dict) else None
-
-    plain = ask(_COMPLETIONS, prompt=_PROBE)
-    filled = ask(_COMPLETIONS, prompt=_PROBE, suffix=_PROBE_SUFFIX)
-    chat = ask(_CHAT, messages=[{"role": "user", "content": _PROBE}])
-    if plain is None and chat is None:
-        try:
-            client.post(_COMPLETIONS, {"model": model, "max_tokens": 1, "prompt": _PROBE})
-        except Refusal as refusal:
-            raise refused(client, refusal) from refusal
-    usage = True
-    try:
-        body = {"model": model, "max_tokens": 1, "prompt": _PROBE, "stream": True}
-        for _ in client.events(_COMPLETIONS, {**body, "stream_options": {"include_usage": True}}):
-            pass
-    except Refusal:
-        usage = False
-    # A server that ignores the suffix counts no tokens of it.
-    return _Abilities(_prompt_tokens(filled) > _prompt_tokens(plain), usage, chat is not None)
-
-
-def _prompt_tokens(answer: dict[str, Any] | None) -> int:
-    usage = answer.get("usage") if answer else None
-    return (count(usage.get("prompt_tokens")) or 0) if isinstance(usage, dict) else 0
 
 
 class OpenAiModel:
@@ -136,6 +47,8 @@ class OpenAiModel:
         ServiceError: it does not answer.
     """
 
+    fill_advice = ", or none that the server knows: name them with --fim-tokens"
+
     def __init__(
         self,
         url: str,
@@ -148,7 +61,7 @@ class OpenAiModel:
         self._clients, self._marks = [first], marks
         try:
             self.served = served_model(first, name)
-            self._abilities = _find_abilities(first, self.served.name)
+            self._abilities = find_abilities(first, self.served.name, self.served.llama_cpp)
         except BaseException:
             self.close()
             raise
@@ -161,7 +74,11 @@ class OpenAiModel:
     @property
     def fills(self) -> bool:
         """True if the server takes a suffix, or the user named the tokens."""
-        return self._marks is not None or self._abilities.suffix
+        return self._fill_form is not None
+
+    @property
+    def _fill_form(self) -> str | None:
+        return _fill_form(self._marks, self._abilities)
 
     @property
     def instructs(self) -> bool:
@@ -174,6 +91,11 @@ class OpenAiModel:
         return self.served.context
 
     @property
+    def repositories(self) -> bool:
+        """False: a server gets the text around the place alone."""
+        return False
+
+    @property
     def slots(self) -> int:
         """Requests at the same time."""
         return len(self._clients)
@@ -181,8 +103,12 @@ class OpenAiModel:
     @property
     def settings(self) -> dict[str, Any]:
         """For the record."""
-        form = "tokens" if self._marks else "suffix" if self._abilities.suffix else None
-        return {"runner": "openai", "context": self.context, "slots": self.slots, "fill_form": form}
+        return {
+            "runner": "openai",
+            "context": self.context,
+            "slots": self.slots,
+            "fill_form": self._fill_form,
+        }
 
     def complete(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Completion]]:
         """Completes prompts; see :class:`Model`. Most servers batch, so neighbours may change floats."""
@@ -204,14 +130,21 @@ class OpenAiModel:
         self.close()
 
 
+def _fill_form(marks: Marks | None, abilities: Abilities) -> str | None:
+    if marks is not None:
+        return "tokens"
+    return "suffix" if abilities.suffix else "infill" if abilities.infill else None
+
+
 class _OpenAiWorker:
     def __init__(
-        self, client: ServerClient, model: ServedModel, abilities: _Abilities, marks: Marks | None
+        self, client: ServerClient, model: ServedModel, abilities: Abilities, marks: Marks | None
     ) -> None:
         self._client, self._model, self._abilities, self._marks = client, model, abilities, marks
+        self._fill_form = _fill_form(marks, abilities)
 
     def complete(self, request: Request) -> Completion:
-        if request.suffix is not None and not self._abilities.suffix and self._marks is None:
+        if request.suffix is not None and self._fill_form is None:
             raise InputError(
                 "The server takes no suffix, so it cannot fill in.",
                 where=self._client.url,
@@ -220,7 +153,10 @@ class _OpenAiWorker:
         return complete_by_server(request, self._pieces, self._client)
 
     def _pieces(self, request: Request) -> Iterator[Piece]:
-        path, body = _CHAT if request.instruct else _COMPLETIONS, self._body(request)
+        if request.suffix is not None and self._fill_form == "infill":
+            yield from self._infilled(request)
+            return
+        path, body = CHAT if request.instruct else COMPLETIONS, self._body(request)
         for event in self._client.events(path, body):
             usage = event.get("usage")
             usage = usage if isinstance(usage, dict) else {}
@@ -236,6 +172,26 @@ class _OpenAiWorker:
                 count(usage.get("completion_tokens")),
                 count(usage.get("prompt_tokens")),
             )
+
+    def _infilled(self, request: Request) -> Iterator[Piece]:
+        body = self._body(replace(request, suffix=None)) | {
+            "input_prefix": request.prefix,
+            "input_suffix": request.suffix,
+            "n_predict": request.most_tokens,
+        }
+        body.pop("prompt")  # There, the text of the current line.
+        with contextlib.closing(self._client.events(INFILL, body)) as events:
+            for event in events:
+                reason: Literal["stop", "length"] = "length" if event.get("stop_type") == "limit" else "stop"
+                ended = event.get("stop") is True
+                yield Piece(
+                    str(event.get("content") or ""),
+                    reason if ended else None,
+                    count(event.get("tokens_predicted")),
+                    count(event.get("tokens_evaluated")),
+                )
+                if ended:
+                    return  # The server closes the connection after it: another request must not use it.
 
     def _body(self, request: Request) -> dict[str, Any]:
         body: dict[str, Any] = {

@@ -11,7 +11,7 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -103,7 +103,7 @@ class ServerClient:
         """The answer to POST as JSON; raises as :meth:`get`."""
         return self._whole("POST", path, body)
 
-    def events(self, path: str, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    def events(self, path: str, body: dict[str, Any]) -> Generator[dict[str, Any], None, None]:
         """Yield the objects of a streamed answer, in lines of JSON or as server-sent events.
 
         Raises:
@@ -202,6 +202,8 @@ class ServerClient:
             while (next_one := inner.__cause__ or inner.__context__) is not None:
                 inner = next_one
             words = str(getattr(inner, "strerror", None) or inner) or type(inner).__name__
+            if type(inner) is ValueError:  # The length of the next piece: there was none.
+                words = "its answer broke off"
             raise self.failed(words) from error
         finally:
             self._answer = None

@@ -74,7 +74,7 @@ class PythonTests:
             code: source of a module, generated.
 
         Raises:
-            InputError: the tests cannot be run in two processes, whatever the code.
+            InputError: the tests cannot be run in two processes, whatever the code, or call no function.
             ServiceError: no box can be started.
         """
         with self._candidates.start() as candidate, self._testers.start() as tester:
@@ -106,12 +106,13 @@ def _judge(
     if started.get("kind") != "defined":
         return False, "undefined", _words(started)
     # The tests wait for the code, so they may take a little longer before they are to blame.
-    grace = deadline + 1
+    grace, calls = deadline + 1, 0
     try:
         start = {"name": problem.name, "reference": problem.reference, "tests": problem.tests}
         tester.send(json.dumps(start).encode(), grace)
         message = tester.receive(grace)
         while message.startswith(_CALL):
+            calls += 1
             # Passed on unread, both ways: only the boxes unpack values.
             try:
                 candidate.send(message, deadline)
@@ -131,6 +132,12 @@ def _judge(
             fix="write tests that pass plain values: numbers, text, lists, dictionaries",
         )
     passed = verdict.get("kind") == "verdict" and verdict.get("passed") is True
+    if passed and not calls:
+        raise InputError(
+            "The tests never call the function, so that any code passes.",
+            where=problem.id,
+            fix=f"write tests that call {problem.name}",
+        )
     return passed, "passed" if passed else "failed", str(verdict.get("error", ""))[:500]
 
 

@@ -1,4 +1,4 @@
-"""The plug point of sandboxes: a box runs a Python program of a stranger and exchanges messages with it.
+"""The plug point of sandboxes: a box runs an untrusted Python program and exchanges messages with it.
 
 A program in a box has no network, no view of other processes, files or environments, and no place to
 write but a small directory, the one it starts in. It is ended at its limits, with everything that it started.

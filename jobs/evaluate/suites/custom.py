@@ -34,7 +34,6 @@ from starfreight.jobs.evaluate.suites.pass_figures import (
 )
 from starfreight.jobs.evaluate.suites.python_scorer import PythonScorer, python_problem_keys
 from starfreight.jobs.evaluate.suites.shown import shown
-from starfreight.jobs.evaluate.suites.table import SUITES
 from starfreight.jobs.evaluate.suites.text_similarity import comparable, edit_similarity
 
 _SIMILARITY = "edit_similarity"
@@ -52,7 +51,6 @@ class CustomTasks:
     """The suite."""
 
     name = "custom"
-    summary = SUITES["custom"]
 
     def prepare(self, preparation: Preparation) -> PreparedSuite:
         """Reads and checks all tasks.

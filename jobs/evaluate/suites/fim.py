@@ -30,16 +30,15 @@ from starfreight.jobs.evaluate.suites.interface import (
     SkippedSuite,
 )
 from starfreight.jobs.evaluate.suites.shown import shown
-from starfreight.jobs.evaluate.suites.table import SUITES
 
 DEFAULT_PLACES = 200
 _AROUND = 4_000
 """Characters before and after a place, as many as editors send."""
 _LONG_SEQUENCE = 1_024
 _CHARACTERS = 2
-"""Of a token, at least: the text around a place is about a training sequence, if that is short."""
+"""Characters of a token, at least: with short training sequences, the text around a place is about one."""
 _MOST_TOKENS = {False: 96, True: 192}
-"""Of a completion: of one line, and of several."""
+"""Length of a completion of one line, and of several."""
 
 
 class FimSuite:
@@ -49,7 +48,6 @@ class FimSuite:
     """
 
     name = "fim"
-    summary = SUITES["fim"]
 
     def prepare(self, preparation: Preparation) -> PreparedSuite:
         """Cuts the places: as many as the user's limit, or 200.
@@ -175,7 +173,8 @@ def fill_request(problem: Problem, model: Model) -> Request:
         SkippedSuite: the model cannot fill in the middle.
     """
     if not model.fills:
-        raise SkippedSuite("the model has no fill-in-the-middle tokens")
+        advice = getattr(model, "fill_advice", "")
+        raise SkippedSuite(f"the model has no fill-in-the-middle tokens{advice}")
     several = "\n" in problem["expected"]
     return Request(
         problem["id"],

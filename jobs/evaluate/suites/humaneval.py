@@ -30,7 +30,6 @@ from starfreight.jobs.evaluate.suites.pass_figures import Scored, summarize_pass
 from starfreight.jobs.evaluate.suites.problem_file import read_problems
 from starfreight.jobs.evaluate.suites.python_scorer import PythonScorer, python_problem_keys
 from starfreight.jobs.evaluate.suites.shown import shown
-from starfreight.jobs.evaluate.suites.table import SUITES
 
 KEYS = ("task_id", "entry_point", "prompt", "canonical_solution", "test")
 _STOP = ("\nclass", "\ndef", "\n#", "\nif", "\nprint")
@@ -42,7 +41,6 @@ class HumanEval:
     """The suite."""
 
     name = "humaneval"
-    summary = SUITES["humaneval"]
 
     def __init__(self) -> None:
         self._instructs = False

@@ -29,7 +29,6 @@ from starfreight.jobs.evaluate.suites.problem_file import read_problems
 from starfreight.jobs.evaluate.suites.problem_source import find_problem_files
 from starfreight.jobs.evaluate.suites.python_scorer import PythonScorer, python_problem_keys
 from starfreight.jobs.evaluate.suites.shown import shown
-from starfreight.jobs.evaluate.suites.table import SUITES
 
 _KEYS = ("task_id", "entry_point", "prompt", "suffix", "canonical_solution", "test")
 _ID = re.compile(r"(SingleLine|MultiLine|RandomSpan)(?:Infilling|InfillingLight)?/(HumanEval/\d+)(?:/.*)?")
@@ -41,7 +40,6 @@ class HumanEvalInfilling:
     """The suite: one of the benchmark's four files, or a directory with several."""
 
     name = "humaneval-infilling"
-    summary = SUITES["humaneval-infilling"]
 
     def prepare(self, preparation: Preparation) -> PreparedSuite:
         """Reads the problems.
@@ -66,7 +64,8 @@ class HumanEvalInfilling:
             SkippedSuite: the model cannot fill in the middle.
         """
         if not model.fills:
-            raise SkippedSuite("the model has no fill-in-the-middle tokens")
+            advice = getattr(model, "fill_advice", "")
+            raise SkippedSuite(f"the model has no fill-in-the-middle tokens{advice}")
         return Request(
             problem["id"],
             problem["prefix"],

@@ -210,11 +210,6 @@ class Suite(Protocol):
         """Name in commands, recipes and records."""
         ...
 
-    @property
-    def summary(self) -> str:
-        """A line for the help."""
-        ...
-
     def prepare(self, preparation: Preparation) -> PreparedSuite:
         """Makes the problems.
 

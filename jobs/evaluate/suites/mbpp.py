@@ -31,7 +31,6 @@ from starfreight.jobs.evaluate.suites.problem_file import checked_record, read_p
 from starfreight.jobs.evaluate.suites.problem_source import find_problem_files
 from starfreight.jobs.evaluate.suites.python_scorer import PythonScorer, python_problem_keys
 from starfreight.jobs.evaluate.suites.shown import shown
-from starfreight.jobs.evaluate.suites.table import SUITES
 
 _STOP = ("\nclass", "\nassert", '\n"""', "\nprint", "\nif", "\n```")
 """End of a function, as in the BigCode evaluation harness."""
@@ -43,7 +42,6 @@ class Mbpp:
     """The suite."""
 
     name = "mbpp"
-    summary = SUITES["mbpp"]
 
     def __init__(self) -> None:
         self._instructs = False

@@ -37,7 +37,6 @@ from starfreight.jobs.evaluate.suites.problem_file import read_problems
 from starfreight.jobs.evaluate.suites.problem_source import find_problem_files
 from starfreight.jobs.evaluate.suites.python_scorer import PythonScorer, python_problem_keys
 from starfreight.jobs.evaluate.suites.shown import shown
-from starfreight.jobs.evaluate.suites.table import SUITES
 
 _KEYS = ("name", "language", "prompt", "tests")
 _PYTHON = "python"
@@ -51,7 +50,6 @@ class MultiplE:
     """The suite: files of any of the languages. Models continue the text, also those that instruct."""
 
     name = "multipl-e"
-    summary = SUITES["multipl-e"]
 
     def __init__(self) -> None:
         self._trials = _Trials()

@@ -44,7 +44,6 @@ class PerplexitySuite:
     """Perplexity and bits per byte of held-out files, as a whole and by language."""
 
     name = "perplexity"
-    summary = "perplexity of the held-out files, by language"
 
     def prepare(self, preparation: Preparation) -> PreparedSuite:
         """Takes the held-out files, 200 at random unless the user sets a limit."""

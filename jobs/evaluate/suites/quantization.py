@@ -45,7 +45,6 @@ class QuantizationSuite:
     """KL divergence, change of p and the same top token, against the model in 16 bits."""
 
     name = "quantization"
-    summary = "difference from the model in 16 bits (KL divergence)"
 
     def prepare(self, preparation: Preparation) -> PreparedSuite:
         """Takes the held-out files, 50 at random unless the user sets a limit."""

@@ -40,7 +40,6 @@ from starfreight.jobs.evaluate.suites.interface import (
 )
 from starfreight.jobs.evaluate.suites.mean_figure import mean_figure
 from starfreight.jobs.evaluate.suites.shown import shown
-from starfreight.jobs.evaluate.suites.table import SUITES
 
 _WITH, _WITHOUT = "@with", "@without"
 _TRIES = 5
@@ -56,7 +55,6 @@ class RepositorySuite:
     """
 
     name = "repository"
-    summary = SUITES["repository"]
 
     def prepare(self, preparation: Preparation) -> PreparedSuite:
         """Cuts places from files that use other files of their repository.
@@ -90,8 +88,8 @@ class RepositorySuite:
         Raises:
             SkippedSuite: the model cannot fill in the middle, or its prompts hold no other files.
         """
-        if not getattr(model, "repositories", True):
-            raise SkippedSuite("the model has no tokens for the files of a repository")
+        if not model.repositories:
+            raise SkippedSuite("the model's prompts cannot hold other files of the repository")
         request = fill_request(problem, model)
         if "context" not in problem:
             return request

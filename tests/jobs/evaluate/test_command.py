@@ -286,6 +286,27 @@ def test_a_server_that_dies_half_way_loses_nothing(
     assert (directory / "scores.json").read_bytes() == whole
 
 
+def test_fim_tokens_are_another_evaluation_since_suites_run_that_were_skipped(
+    silent: str, place: Path, sandbox: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (place / "texts").mkdir()
+    shutil.copy(__file__, place / "texts/some.py")
+    command = (silent, *SERVED, "--limit", "2", "--suite", "fim", "--held-out", "texts")
+    assert evaluate(*command) == 0
+    assert "fim was skipped" in (shown := capsys.readouterr().out) and "--fim-tokens" in shown
+    assert evaluate(*command, "--fim-tokens", "<a> <b> <c>") == 0
+    assert "fim was skipped" not in capsys.readouterr().out
+
+
+def test_suites_that_no_model_of_a_server_can_run_are_an_input_error(
+    silent: str, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (place / "texts").mkdir()
+    shutil.copy(__file__, place / "texts/some.py")
+    assert evaluate(silent, *SERVED[:4], "--suite", "perplexity", "--held-out", "texts") == 2
+    assert "needs the model's file" in capsys.readouterr().err
+
+
 def test_only_a_user_who_allows_it_runs_code_without_a_sandbox_and_the_record_says_so(
     silent: str, place: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

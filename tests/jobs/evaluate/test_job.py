@@ -19,6 +19,7 @@ from starfreight.cli import main
 from starfreight.directory_lock import LOCK_PATIENCE
 from starfreight.evaluation import Evaluation, Scores
 from starfreight.jobs.evaluate.completion_run import sample_seed
+from starfreight.package_evaluations import read_evaluations
 
 PACKAGE = Path(__file__).parents[2] / "golden/finished-packages/golden-fim-de8303b786"
 
@@ -154,6 +155,23 @@ def test_after_kill_9_the_same_command_goes_on_and_gives_the_same_figures(
     assert len({each["seed"] for each in records}) == 16
 
 
+def test_code_that_ran_without_a_sandbox_is_never_hidden(
+    place: Path, killed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(LOCK_PATIENCE, "20")
+    # Recorded before the first program runs, and kept when the job goes on in a sandbox.
+    record = Evaluation.load(killed)
+    assert record.sandbox is not None and record.sandbox != "none"
+    record.model_copy(update={"sandbox": "none"}).save(killed)
+    assert evaluate(*LONG) == 0
+    assert Evaluation.load(killed).sandbox == "none"
+    # The same command without the option does not find the one with it.
+    small = ("packages/golden", "--suite", "humaneval", "--limit", "1")
+    assert evaluate(*small, "--allow-unsandboxed") == 0
+    assert evaluate(*small) == 0
+    assert len(list(place.glob("runs/*-eval-*"))) == 3
+
+
 def test_a_stop_is_honoured_and_keeps_everything(place: Path) -> None:
     command = [sys.executable, "-m", "starfreight", "jobs", "evaluate", *LONGER]
     process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True)
@@ -168,3 +186,21 @@ def test_a_stop_is_honoured_and_keeps_everything(place: Path) -> None:
     assert Evaluation.load(the_evaluation(place)).status == "stopped"
     assert main(["jobs", "resume", str(the_evaluation(place))]) == 0
     assert Evaluation.load(the_evaluation(place)).status == "done"
+    # As after the same command, the package has the figures.
+    (attached,) = read_evaluations(place / "packages/golden").evaluations
+    assert attached.evaluation.id == the_evaluation(place).name
+    package = (place / "packages/golden/package.json").read_bytes()
+    assert evaluate(*LONGER) == 0
+    assert (place / "packages/golden/package.json").read_bytes() == package
+
+
+def test_baselines_and_quantizations_of_the_recipe_go_with_its_own_suites(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = (PACKAGE.parents[1] / "inputs/fim.yaml").read_text()
+    asked = "evaluate: {suites: {humaneval: {limit: 1}}, quantizations: all, baselines: [base]}\n"
+    (place / "recipe.yaml").write_text(recipe + asked)
+    arguments = ("packages/golden", "--recipe", "recipe.yaml", "--suite", "humaneval")
+    assert evaluate(*arguments) == 0
+    (found,) = result(capsys)["evaluations"]
+    assert found["results"][0]["source"]["count"] == 1

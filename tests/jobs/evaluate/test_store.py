@@ -69,6 +69,32 @@ def test_lines_that_are_no_completions_are_passed_over(tmp_path: Path) -> None:
         assert store.completion("z", 0) is None
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("tokens", "-5"), ("tokens", "1" + "0" * 400), ("tokens", "true"), ("prompt_tokens", "NaN"),
+        ("seconds", "NaN"), ("seconds", "1e999"), ("seconds", "true"), ("seconds", "1" + "0" * 400),
+        ("first_token", "Infinity"), ("first_token", '"x"'), ("stop", '"passed"'),
+    ],
+)  # fmt: skip
+def test_a_completion_with_an_odd_number_is_made_again(tmp_path: Path, name: str, value: str) -> None:
+    path = filled(tmp_path)
+    first, *others = path.read_text().splitlines(keepends=True)
+    odd = json.dumps({**json.loads(first), name: "odd"}).replace('"odd"', value)
+    path.write_text(odd + "\n" + "".join(others))
+    with Store(tmp_path, "toy") as store:
+        assert store.completion("a", 0) is None and store.scores("a", 0) is None
+        assert store.completion("a", 1) is not None
+
+
+def test_half_a_character_in_an_edited_file_can_be_written_again(tmp_path: Path) -> None:
+    path = filled(tmp_path)
+    path.write_text(path.read_text().replace("text\\n", "\\ud800\\n"))
+    with Store(tmp_path, "toy") as store:
+        found = store.completion("a", 0)
+        assert found is not None and found.text.encode()
+
+
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "1e999", "1" + "0" * 400, "null", '"x"', "[]"])
 def test_scores_that_are_no_finite_numbers_do_not_count(tmp_path: Path, value: str) -> None:
     filled(tmp_path)
@@ -85,7 +111,7 @@ def test_a_text_without_an_end_and_with_lone_surrogates_is_kept_in_part(tmp_path
         store.keep_scores("a", 0, {"passed": 0.0})
     with Store(tmp_path, "toy") as store:
         assert store.completion("a", 0) == kept
-        assert len(kept.text) == 1 << 20
+        assert len(kept.text) == 1 << 20 and kept.text.encode()
         assert store.scores("a", 0) == {"passed": 0.0}
 
 

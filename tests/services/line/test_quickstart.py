@@ -49,6 +49,23 @@ def test_the_gain_on_held_out_code_is_plain(quickstart: Any) -> None:
     assert quickstart.said["exact_match_after"] > quickstart.said["exact_match_before"]
 
 
+def test_the_packaged_file_is_evaluated_beside_the_base_model(quickstart: Any) -> None:
+    tuned, base = quickstart.said["evaluations"]
+    assert base["model"]["name"] == f"{tuned['model']['name']}-base"
+    package = Package.load(quickstart.folder / quickstart.said["package"])
+    assert tuned["model"]["gguf"] == package.default_variant.gguf.digest
+    values = [
+        figure["value"]
+        for each in (tuned, base)
+        for result in each["results"]
+        for figure in result["figures"]
+        if (figure["name"], figure["part"]) == ("perplexity", "")
+    ]
+    assert values[0] < values[1]
+    page = (quickstart.folder / quickstart.said["comparison"]).read_text()
+    assert "edit_similarity" in page and "<script" not in page
+
+
 def test_the_held_out_files_are_not_trained_on(quickstart: Any) -> None:
     manifest = json.loads(
         (quickstart.folder / quickstart.said["run"] / "data" / "manifest.json").read_bytes()

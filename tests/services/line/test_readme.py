@@ -28,6 +28,7 @@ def test_the_readme_has_these_commands_and_no_others() -> None:
         "starfreight init my-model",
         "starfreight plan my-model/recipe.yaml",
         "starfreight run my-model/recipe.yaml",
+        "starfreight jobs evaluate packages/NAME",
         "starfreight package verify packages/NAME",
         'starfreight try packages/NAME --prompt "def area(radius):"',
         "starfreight publish packages/NAME HOST/NAMESPACE/NAME:TAG",
@@ -54,12 +55,19 @@ def test_the_steps_of_using_it_run_one_after_another(
     registry: Any,
     tmp_path: Path,
 ) -> None:
-    init, plan, run, verify, complete, publish, install = (shlex.split(line)[1:] for line in _commands()[2:])
+    init, plan, run, evaluate, verify, complete, publish, install = (
+        shlex.split(line)[1:] for line in _commands()[2:]
+    )
     starfreight(*init, cwd=tmp_path)
     starfreight(*plan, cwd=tmp_path)
     result = json.loads(starfreight(*run, "--json", cwd=tmp_path).stdout)
     (variant,) = result["variants"]
     name = variant["package"].removeprefix("packages/")
+    few = ("--limit", "5", "--json")
+    evaluated = starfreight(*(word.replace("NAME", name) for word in evaluate), *few, cwd=tmp_path)
+    (evaluation,) = json.loads(evaluated.stdout)["evaluations"]
+    measured = [each["suite"] for each in evaluation["results"] if each["figures"]]
+    assert measured == ["fim", "perplexity", "speed"]
     starfreight(*(word.replace("NAME", name) for word in verify), cwd=tmp_path)
     completed = starfreight(*(word.replace("/NAME", f"/{name}") for word in complete), "--json", cwd=tmp_path)
     assert json.loads(completed.stdout)["tokens"] > 0

@@ -23,7 +23,7 @@ from tokenizers import Tokenizer
 from starfreight.console import Console
 from starfreight.gguf.local_model import LocalModel
 from starfreight.jobs.prepare.prepare_runs import prepare_runs
-from starfreight.jobs.train.stop_request import StopRequest
+from starfreight.jobs.protocol.stop_request import StopRequest
 from starfreight.jobs.train.training_job import run_job
 from starfreight.ollama_template.template import Message, OllamaTemplate
 from starfreight.package import Package

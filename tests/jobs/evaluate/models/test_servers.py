@@ -23,6 +23,9 @@ from starfreight.jobs.evaluate.models.model_files import LocalTarget
 from starfreight.jobs.evaluate.models.open_model import describe_server, open_model
 from starfreight.jobs.evaluate.models.server_client import ServerClient
 from starfreight.jobs.evaluate.models.server_target import KEY_VARIABLE, ServerTarget, parse_server
+from starfreight.jobs.evaluate.suites.fim import fill_request
+from starfreight.jobs.evaluate.suites.interface import SkippedSuite
+from starfreight.jobs.evaluate.suites.repository import RepositorySuite
 
 FIM_TOKENS = "<fim_prefix> <fim_suffix> <fim_middle>"
 FIM = (
@@ -66,11 +69,15 @@ def local(target: Callable[..., LocalTarget]) -> dict[str, tuple[str, str]]:
         return completed(model)
 
 
+@pytest.mark.parametrize("fim_tokens", [FIM_TOKENS, None], ids=["tokens", "infill"])
 def test_an_openai_server_gives_the_same_completions(
-    llama: LlamaProcess, local: dict[str, tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+    fim_tokens: str | None,
+    llama: LlamaProcess,
+    local: dict[str, tuple[str, str]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv(KEY_VARIABLE, KEY)
-    server = parse_server(f"{llama.address}/v1", fim_tokens=FIM_TOKENS)
+    server = parse_server(f"{llama.address}/v1", fim_tokens=fim_tokens)
     facts = describe_server(server)
     assert (facts.api, facts.model, facts.digest) == ("openai", "acme-coder", None)
     with open_model(server) as model:
@@ -82,12 +89,18 @@ def test_an_openai_server_gives_the_same_completions(
         assert long.shortened and 100 < long.prompt_tokens <= 512
         ((_, odd),) = model.complete([Request("odd", "a\ud800b", most_tokens=3)])
         assert odd.tokens == 3
+        # Without the context, its gain would be 0.
+        with pytest.raises(SkippedSuite, match="other files"):
+            RepositorySuite().request({"id": "a", "prefix": "a", "suffix": "b", "expected": "c"}, model)
 
 
 def test_a_server_without_a_suffix_cannot_fill(llama: LlamaProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(KEY_VARIABLE, KEY)
+    monkeypatch.setattr("starfreight.jobs.evaluate.models.openai_abilities.INFILL", "/nowhere")
     with open_model(parse_server(llama.address, api="openai")) as model:
         assert not model.fills
+        with pytest.raises(SkippedSuite, match="--fim-tokens"):
+            fill_request({"id": "a", "prefix": "a", "suffix": "b", "expected": "c"}, model)
         with pytest.raises(InputError, match="takes no suffix") as caught:
             list(model.complete(REQUESTS))
         assert caught.value.fix is not None and "--fim-tokens" in caught.value.fix
@@ -101,7 +114,8 @@ def test_ollama_gives_the_same_completions(llama: LlamaProcess, local: dict[str,
         assert (facts.api, facts.version, facts.model) == ("ollama", "0.33.0", "acme-coder:latest")
         assert facts.digest == "sha256:" + "a" * 64
         with open_model(parse_server(server.url, "acme-coder"), slots=2) as model:
-            assert (model.fills, model.instructs, model.context, model.slots) == (True, True, 512, 2)
+            assert (model.fills, model.instructs, model.slots, model.repositories) == (True, True, 2, False)
+            assert model.settings["context"] == 512
             server.asked.clear()
             assert completed(model) == local
             by_prompt = {(body["prompt"], body["options"].get("seed")): body for body in server.asked}
@@ -204,10 +218,19 @@ def sends(*pieces: bytes, endless: bool = False) -> Answer:
     return answer
 
 
+def torn(handler: BaseHTTPRequestHandler) -> None:
+    """An answer in pieces whose server is killed after the first."""
+    handler.send_response(200)
+    handler.send_header("Transfer-Encoding", "chunked")
+    handler.end_headers()
+    handler.wfile.write(b"5\r\n{'res\r\n")
+
+
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
         (sends(b""), "broke off"),
+        (torn, "broke off"),
         (sends(b'{"response": "a", "done": false}\n'), "broke off"),
         (sends(b'{"response": "a", "done": fal'), "not JSON"),
         (sends(b"\xff\xfe\x00\n"), "not JSON"),

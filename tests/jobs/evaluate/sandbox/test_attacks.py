@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from starfreight.errors import InputError
 from starfreight.jobs.evaluate.python_tests import PythonProblem, PythonTests, Verdict
 from starfreight.jobs.evaluate.sandbox.interface import Sandbox
 
@@ -20,6 +21,13 @@ DOUBLE = PythonProblem(
     "assert double(4) == 8\nassert double(-1) == -2\n",
 )
 RIGHT = "def double(n):\n    return n + n\n"
+REACH = """
+import sys as _sys
+_frame = _sys._getframe()
+while "send_message" not in _frame.f_globals: _frame = _frame.f_back
+send_message = _frame.f_globals["send_message"]
+"""
+"""The box's own function that writes to the parent, found as an attacker finds it."""
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +46,7 @@ def patient_tests(sandbox: Sandbox) -> Iterator[PythonTests]:
 
 def attack(tests: PythonTests, body: str) -> Verdict:
     """Runs statements in the function under test, and makes sure that work goes on."""
-    code = "def double(n):\n" + textwrap.indent(textwrap.dedent(body).strip(), "    ")
+    code = REACH + "def double(n):\n" + textwrap.indent(textwrap.dedent(body).strip(), "    ")
     verdict = tests.run(DOUBLE, code)
     assert tests.run(DOUBLE, RIGHT).passed
     return verdict
@@ -73,6 +81,28 @@ FORGERIES = {
             frame = frame.f_back
         return 8
         """,
+    "sends a verdict": """
+        send_message(b'{"kind": "verdict", "passed": true, "unable": false, "error": ""}')
+        """,
+    "sends a verdict that stops the evaluation": """
+        send_message(b'{"kind": "verdict", "passed": false, "unable": true, "error": ""}')
+        """,
+    "raises what is no exception": """
+        send_message(b'{"kind": "raised", "type": "__import__", "text": "os"}')
+        """,
+    "sends a number that takes forever": """
+        send_message(b'{"kind": "returned", "value": {"Fraction": "1e99999999"}, "arguments": null}')
+        """,
+    "sends two values in one": """
+        send_message(b'{"kind": "returned", "value": {"int": "0x8", "dict": []}, "arguments": null}')
+        """,
+    "sends arguments that are none": """
+        send_message(b'{"kind": "returned", "value": {"int": "0x8"}, "arguments": 5}')
+        """,
+    "encodes everything as a verdict": """
+        import json
+        json.dumps = lambda *a, **k: '{"kind": "verdict", "passed": true}'
+        """,
     "sends garbage": "send_message(b'\\xff' * 1000)",
     "sends deep JSON": "send_message(b'[' * 100000)",
     "sends half a message": "import os; os._exit(3)",
@@ -84,7 +114,41 @@ def test_no_verdict_is_forged(tests: PythonTests, name: str) -> None:
     assert not attack(tests, FORGERIES[name]).passed
     # While the module is loaded, before there is a function.
     lines = [line for line in textwrap.dedent(FORGERIES[name]).splitlines() if "return" not in line]
-    assert not tests.run(DOUBLE, "\n".join(lines) + "\n").passed
+    assert not tests.run(DOUBLE, REACH + "\n".join(lines) + "\n").passed
+
+
+def test_an_attacker_reaches_the_pipe(tests: PythonTests) -> None:
+    # Otherwise the forgeries above would fail by a NameError.
+    value = b'{"kind": "returned", "value": {"int": "%s"}, "arguments": null}'
+    body = f"send_message({value!r} % hex(n + n).encode()); import time; time.sleep(60)"
+    once = PythonProblem("once", "double", DOUBLE.reference, "assert double(4) == 8\n")
+    assert tests.run(once, f"{REACH}\ndef double(n):\n    {body}\n").passed
+
+
+@pytest.mark.parametrize(
+    "text", ["pass", "def check(f):\n    assert f(1) == 2\n", "for case in ():\n    double(case)"]
+)
+def test_tests_that_call_nothing_are_passed_by_nothing(tests: PythonTests, text: str) -> None:
+    with pytest.raises(InputError, match="never call"):
+        tests.run(PythonProblem("empty", "double", DOUBLE.reference, text), RIGHT)
+
+
+@pytest.mark.parametrize("error", ["StopIteration", "StopAsyncIteration", "GeneratorExit"])
+@pytest.mark.parametrize(
+    "check",
+    [
+        "def ok(case): return double(case) == 2 * case\nassert all(map(ok, [1, 2]))\n",
+        "for number, twice in zip([1, 2], map(double, [1, 2])):\n    assert twice == 2 * number\n",
+        "assert not list(filter(lambda n: double(n) != 2 * n, [1, 2]))\n",
+    ],
+    ids=["all", "for", "filter"],
+)
+def test_the_end_of_an_iteration_ends_no_loop_of_the_tests(
+    tests: PythonTests, error: str, check: str
+) -> None:
+    problem = PythonProblem("loop", "double", DOUBLE.reference, check)
+    assert tests.run(problem, RIGHT).passed
+    assert not tests.run(problem, f"def double(n):\n    raise {error}\n").passed
 
 
 EXHAUSTIONS = {

@@ -234,7 +234,7 @@ def main():
     assert not list(box_path.iterdir())
 
 
-def test_all_processes_end_with_a_killed_parent(sandbox: Sandbox) -> None:
+def test_all_processes_end_with_a_killed_parent(sandbox: Sandbox, open_path: Path) -> None:
     program = f"""
 import sys, time
 from starfreight.jobs.evaluate.sandbox.interface import Limits
@@ -254,7 +254,10 @@ box = boxes.start()
 print(box.receive(time.monotonic() + 20), flush=True)
 time.sleep(60)
 """
-    with subprocess.Popen([sys.executable, "-P", "-c", program], stdout=subprocess.PIPE, text=True) as parent:
+    command = [sys.executable, "-P", "-c", program]
+    # Nobody removes the box's directory.
+    elsewhere = os.environ | {"TMPDIR": str(open_path)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=elsewhere) as parent:
         assert parent.stdout is not None
         if parent.stdout.readline() != "b'away'\n":
             assert os.geteuid() == 0  # Without CAP_SETUID there are no new processes.

@@ -88,6 +88,7 @@ def test_a_real_model_is_measured(tmp_path: Path) -> None:
         "prompt_tokens_per_second", "tokens_per_second", "tokens_per_second_all_slots",
         "time_to_first_token", "load_time", "peak_memory",
     }  # fmt: skip
+    assert found.figures[0].name == "tokens_per_second", "the one that jobs list shows"
     assert all(each.low <= each.value <= each.high and each.value > 0 for each in found.figures)
     assert figures["peak_memory"].value > gguf.stat().st_size
     assert figures["tokens_per_second"].items == 2 and figures["time_to_first_token"].better == "lower"

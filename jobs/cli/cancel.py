@@ -1,4 +1,4 @@
-"""``starfreight jobs cancel`` and ``starfreight jobs resume``."""
+"""``starfreight jobs cancel``."""
 
 from __future__ import annotations
 
@@ -32,18 +32,4 @@ def cancel_job(run: str, patience: str, where: str | None, location: Location, c
     except ValueError as error:
         raise RecipeError(f"{error}.", where="option --timeout", fix="write 90s, 5m or 1h") from error
     report = backend_of(run, where, location).cancel(run, console, patience=seconds)
-    console.result(report.data, report.text)
-
-
-@click.command("resume")
-@click.argument("run")
-@click.option("--detach", is_flag=True, help="Start the container or pod without following it.")
-@location_options()
-@with_console
-def resume_job(run: str, detach: bool, where: str | None, location: Location, console: Console) -> None:
-    """Resume RUN from its last checkpoint, on the same backend and with the same options.
-
-    A running container or pod is followed.
-    """
-    report = backend_of(run, where, location).resume(run, console, detach=detach)
     console.result(report.data, report.text)
