@@ -126,7 +126,10 @@ class ScatterChart:
     @cached_property
     def x(self) -> Scale:
         """Scale of the x axis."""
-        return make_scale((point.x for point in self.points), self.x_unit)
+        values = [point.x for point in self.points]
+        # Sizes that differ by a few bytes are the same to a reader.
+        near = [share * max(values) for share in (0.95, 1.05)] if values else []
+        return make_scale((*values, *near), self.x_unit)
 
     @cached_property
     def y(self) -> Scale:

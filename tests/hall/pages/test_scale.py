@@ -7,6 +7,7 @@ import math
 
 import pytest
 
+from starfreight.pages.charts import Point, ScatterChart
 from starfreight.pages.scale import make_scale
 
 
@@ -49,3 +50,11 @@ def test_a_tight_scale_ends_with_its_values() -> None:
     scale = make_scale([0.0, 250.0], zero=True, tight=True)
     assert scale.high == 250 and all(tick.place <= 1 for tick in scale.ticks)
     assert all(first.place < second.place for first, second in itertools.pairwise(scale.ticks))
+
+
+def test_sizes_that_are_nearly_equal_stand_together() -> None:
+    sizes = (1_824_240.0, 1_824_992.0)
+    points = [Point("a", "a", size, 0.5, 0.4, 0.6, True) for size in sizes]
+    x = ScatterChart("t", "size", "quality", points, "bytes").x
+    assert abs(x.place(sizes[0]) - x.place(sizes[1])) < 0.01
+    assert 0.2 < x.place(sizes[0]) < 0.8
