@@ -52,10 +52,14 @@ SPECIAL_TOKENS = {
 NUMPY_DTYPES = {"F32": np.float32, "F16": np.float16}
 
 
-def pytest_configure() -> None:
-    """Restores Ctrl-C, which a shell's background job ignores, and with it all processes that tests start."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+def pytest_runtest_setup() -> None:
+    """Restores Ctrl-C for the processes that tests start: they inherit that a signal is ignored.
+
+    A shell's background job ignores it, and so may this process after a library has been at work in it.
+    """
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
 
 
 @pytest.fixture
