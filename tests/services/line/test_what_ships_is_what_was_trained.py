@@ -21,7 +21,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from starfreight.console import Console
-from starfreight.gguf.local_model import LocalModel
+from starfreight.gguf.token_losses import MeasureRequest, measure_tokens
 from starfreight.jobs.prepare.prepare_runs import prepare_runs
 from starfreight.jobs.protocol.stop_request import StopRequest
 from starfreight.jobs.train.training_job import run_job
@@ -197,12 +197,9 @@ def test_the_files_have_the_loss_of_the_base_with_the_adapter(line: Line) -> Non
     expected, alone = _losses_in_transformers(line, documents)
     assert len(expected) > 50
     for quantization, bound in CLOSE.items():
-        with LocalModel(line.gguf(quantization), context=257, threads=1) as model:
-            found = [
-                model.token_loss(document.ids[:place], token)
-                for document in documents
-                for place, token in _counted(document)
-            ]
+        asked = [(document.ids, [place for place, _ in _counted(document)]) for document in documents]
+        request = MeasureRequest(line.gguf(quantization), None, asked, threads=1)
+        found = [loss for each in measure_tokens(request, lambda count: None) for loss in each]
         assert abs(np.mean(found) - np.mean(expected)) < bound
         assert np.abs(np.subtract(found, expected)).max() < 10 * bound
         # Without the adapter it is another model.
