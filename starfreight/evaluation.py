@@ -92,7 +92,7 @@ class Contamination(Part):
     data_manifest: Digest
     """Of the training data that were searched."""
     method: Line
-    """How they were searched, in short."""
+    """Method of the search, in short."""
     searched: Annotated[int, Field(ge=0)]
     found: tuple[Line, ...] = ()
     """Items found there."""

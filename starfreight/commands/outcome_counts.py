@@ -25,7 +25,7 @@ _WORDS = {
 
 
 def outcomes_text(settings: Mapping[str, Any]) -> str | None:
-    """How many completions passed, and why others did not; ``None`` for a suite without such counts."""
+    """Completions that passed, and reasons of the others; ``None`` for a suite without such counts."""
     outcomes = settings.get("outcomes")
     if not isinstance(outcomes, dict) or type(outcomes.get("passed")) is not int:
         return None

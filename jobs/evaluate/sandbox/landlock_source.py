@@ -1,4 +1,4 @@
-"""What a server does to confine itself where it gets no namespaces: Landlock, seccomp, no new privileges.
+"""Confinement of a server without namespaces: Landlock, seccomp, no new privileges.
 
 Numbers: Linux, ``include/uapi/linux/landlock.h`` and ``prctl.h``. Landlock's calls have the same numbers on
 every processor.

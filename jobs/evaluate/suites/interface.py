@@ -224,7 +224,7 @@ class CompletionSuite(Suite, Protocol):
     """A suite of places to complete, each scored by itself."""
 
     def request(self, problem: Problem, model: Model) -> Request:
-        """What to generate. The runner sets id, temperature and seed.
+        """The completion to generate. The runner sets id, temperature and seed.
 
         Raises:
             SkippedSuite: the model cannot do it, e.g. has no fill-in-the-middle tokens.
@@ -232,7 +232,7 @@ class CompletionSuite(Suite, Protocol):
         ...
 
     def open_scorer(self, machinery: Machinery) -> Scorer:
-        """What scores completions, for one thread.
+        """A scorer of completions, for one thread.
 
         Raises:
             SkippedSuite: e.g. a toolchain is missing.

@@ -8,7 +8,7 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class Material:
-    """What a verifier needs beside the signature. Exactly one of the first two is given.
+    """Material to verify a signature with. Exactly one of the first two is given.
 
     Attributes:
         key_hint: identifies the public key, which the verifier has already.

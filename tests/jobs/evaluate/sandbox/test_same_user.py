@@ -52,7 +52,7 @@ def open_path() -> Iterator[Path]:
 
 @pytest.fixture
 def box_path(open_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where directories of boxes are made."""
+    """Parent of the directories of boxes."""
     monkeypatch.setattr(box_directory, "_place", lambda: str(open_path))
     return open_path
 
