@@ -147,6 +147,6 @@ def test_a_package_below_its_gate_is_not_published(
     assert "pass@1" in capsys.readouterr().err
     # The job in the cluster must not have published it before.
     assert cluster.last_steps == ["package"]
-    # Without publishing, the result says so.
+    # Without publishing, the result has the verdict.
     assert main(["run", str(path), "--on", "kubernetes", *folders]) == 0
     assert "Quality gate: FAILED" in capsys.readouterr().out

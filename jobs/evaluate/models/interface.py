@@ -93,7 +93,7 @@ class Model(Protocol):
 
     @property
     def fills(self) -> bool:
-        """True if it has fill-in-the-middle tokens, or its server says so."""
+        """True if it has fill-in-the-middle tokens, or its server can fill in."""
         ...
 
     @property

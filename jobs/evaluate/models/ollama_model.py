@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from starfreight.errors import InputError
 from starfreight.jobs.evaluate.models.interface import Completion, Request
 from starfreight.jobs.evaluate.models.server_client import Refusal, ServerClient
+from starfreight.jobs.evaluate.models.server_model import ServerModel
 from starfreight.jobs.evaluate.models.server_worker import Piece, complete_by_server, count, refused
-from starfreight.jobs.evaluate.models.workers import share_out
 from starfreight.ollama_template.go_template import TemplateError
 from starfreight.ollama_template.template import OllamaTemplate
 
@@ -122,7 +121,7 @@ def _longest(info: Any) -> int | None:
     return next((value for value in lengths if type(value) is int and value > 0), None)
 
 
-class OllamaModel:
+class OllamaModel(ServerModel):
     """A model behind Ollama.
 
     Args:
@@ -176,38 +175,9 @@ class OllamaModel:
         return wanted if self.shown.longest is None else min(wanted, self.shown.longest)
 
     @property
-    def repositories(self) -> bool:
-        """False: a server gets the text around the place alone."""
-        return False
-
-    @property
-    def slots(self) -> int:
-        """Requests at the same time."""
-        return len(self._clients)
-
-    @property
     def settings(self) -> dict[str, Any]:
         """For the record."""
         return {"runner": "ollama", "context": self.context, "slots": self.slots}
-
-    def complete(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Completion]]:
-        """Completes prompts; see :class:`Model`. Ollama may batch them, so neighbours may change floats."""
-        return share_out(requests, self._workers)
-
-    def close(self) -> None:
-        """Closes the connections."""
-        for client in self._clients:
-            client.close()
-
-    def __enter__(self) -> Self:
-        """The model itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Closes the connections."""
-        self.close()
 
 
 class _OllamaWorker:
@@ -218,7 +188,7 @@ class _OllamaWorker:
 
     def complete(self, request: Request) -> Completion:
         if not request.prefix and not request.suffix:
-            return Completion("", 0, 0, "stop", None, 0.0)  # Ollama would load the model and say nothing.
+            return Completion("", 0, 0, "stop", None, 0.0)  # Ollama would only load the model.
         return complete_by_server(request, self._pieces, self._client)
 
     def _pieces(self, request: Request) -> Iterator[Piece]:

@@ -6,10 +6,9 @@ Source: https://platform.openai.com/docs/api-reference/completions
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from starfreight.errors import InputError
 from starfreight.jobs.evaluate.models.interface import Completion, Request
@@ -23,16 +22,16 @@ from starfreight.jobs.evaluate.models.openai_abilities import (
     served_model,
 )
 from starfreight.jobs.evaluate.models.server_client import ServerClient
+from starfreight.jobs.evaluate.models.server_model import ServerModel
 from starfreight.jobs.evaluate.models.server_target import Marks
 from starfreight.jobs.evaluate.models.server_worker import Piece, complete_by_server, count
-from starfreight.jobs.evaluate.models.workers import share_out
 
 _SLOTS = 4
 _STOPS = 4
 """OpenAI's limit; later ones are applied here."""
 
 
-class OpenAiModel:
+class OpenAiModel(ServerModel):
     """A model behind an OpenAI-compatible server.
 
     Args:
@@ -91,16 +90,6 @@ class OpenAiModel:
         return self.served.context
 
     @property
-    def repositories(self) -> bool:
-        """False: a server gets the text around the place alone."""
-        return False
-
-    @property
-    def slots(self) -> int:
-        """Requests at the same time."""
-        return len(self._clients)
-
-    @property
     def settings(self) -> dict[str, Any]:
         """For the record."""
         return {
@@ -109,25 +98,6 @@ class OpenAiModel:
             "slots": self.slots,
             "fill_form": self._fill_form,
         }
-
-    def complete(self, requests: Iterable[Request]) -> Iterator[tuple[Request, Completion]]:
-        """Completes prompts; see :class:`Model`. Most servers batch, so neighbours may change floats."""
-        return share_out(requests, self._workers)
-
-    def close(self) -> None:
-        """Closes the connections."""
-        for client in self._clients:
-            client.close()
-
-    def __enter__(self) -> Self:
-        """The model itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Closes the connections."""
-        self.close()
 
 
 def _fill_form(marks: Marks | None, abilities: Abilities) -> str | None:
