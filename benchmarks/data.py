@@ -32,8 +32,8 @@ RULES = {"source": ".", "license": "MIT", "filters": {"licenses": "any", "vendor
 def ours(folder: Path, work: Path, processes: int) -> int:
     """Prepares a directory, from its files to the manifest; returns the number of files kept."""
     from starfreight.console import Console
+    from starfreight.data_manifest import DataManifest
     from starfreight.jobs.data.manifest.build_manifest import build_manifest
-    from starfreight.jobs.data.manifest.manifest import DataManifest
     from starfreight.recipe.data import Data
 
     data = [Data.model_validate_json(json.dumps(RULES))]

@@ -21,10 +21,10 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from starfreight.checkpoint import open_checkpoint
 from starfreight.console import Console
+from starfreight.data_manifest import DataManifest
 from starfreight.jobs.data.blocks.block_file import Block
 from starfreight.jobs.data.blocks.training_data import Corpus, make_blocks
 from starfreight.jobs.data.formats import IGNORED
-from starfreight.jobs.data.manifest.manifest import DataManifest
 from starfreight.jobs.train.batches import collate
 from starfreight.packager.press import PressRequest, press
 from starfreight.packager.press.architectures import architecture_plan

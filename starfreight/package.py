@@ -21,7 +21,8 @@ from starfreight.quantization import Quantization
 from starfreight.records import Digest, Part, Record
 
 PACKAGE_FILE = "package.json"
-NEWEST_VERSION = 1
+NEWEST_VERSION = 2
+"""Version 2 may have documents, training data and a software bill of materials."""
 MAX_PACKAGE_BYTES = 4 << 20
 
 _TOKEN = r"[a-zA-Z0-9][a-zA-Z0-9!#$&^_.+-]{0,126}"
@@ -56,6 +57,29 @@ class LicenseFile(Part):
     name: Line
     """An SPDX identifier or ``LicenseRef-...``."""
     text: Descriptor
+
+
+class Document(Part):
+    """A document that has to accompany the model, such as the base model's own card or its notices."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    """File name in manifests: ``BASE_MODEL_CARD.md``, ``NOTICE``."""
+    text: Descriptor
+
+
+class DataList(Part):
+    """A list beside the data manifest."""
+
+    path: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+    """As the data manifest names it: ``left_out.jsonl``, ``records-0.jsonl``."""
+    file: Descriptor
+
+
+class TrainingDataFiles(Part):
+    """The data manifest of the run, and the lists beside it."""
+
+    manifest: Descriptor
+    lists: Annotated[tuple[DataList, ...], Field(max_length=10_001)] = ()
 
 
 class PackagedManifest(Part):
@@ -119,7 +143,8 @@ class ModelFacts(Part):
 class Package(ModelFacts, Record):
     """One tuned model in all its quantizations, with the evidence a reader needs to trust it."""
 
-    version: Literal[1] = 1
+    version: Literal[1, 2] = 1
+    """2 if the package has any of ``documents``, ``training_data`` and ``bom``, and else 1."""
     variants: Annotated[tuple[Variant, ...], Field(min_length=1)]
     adapter: Descriptor | None = None
     """A LoRA GGUF that turns the base model into the tuned one; ``None`` if it is merged."""
@@ -131,14 +156,21 @@ class Package(ModelFacts, Record):
     model_card: Descriptor
     provenance: Descriptor
     """The in-toto statement about the GGUF files."""
+    documents: tuple[Document, ...] = ()
+    """In every manifest, beside the licenses."""
+    training_data: TrainingDataFiles | None = None
+    """``None`` if the recipe keeps it out of the package. Its digest is in the statement all the same."""
+    bom: Descriptor | None = None
+    """The software bill of materials (CycloneDX), attached to every manifest."""
     attachments: tuple[Attachment, ...]
 
     @model_serializer(mode="wrap")
-    def _omit_absent_adapter(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Merged packages are written as they were before packages could have an adapter."""
+    def _omit_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Packages without these parts are written as they were before packages could have them."""
         data: dict[str, Any] = handler(self)
-        if self.adapter is None:
-            data.pop("adapter", None)
+        for name in ("adapter", "documents", "training_data", "bom"):
+            if not getattr(self, name):
+                data.pop(name, None)
         return data
 
     @model_validator(mode="after")
@@ -148,6 +180,11 @@ class Package(ModelFacts, Record):
             raise ValueError("two variants have one quantization")
         if self.default not in quantizations:
             raise ValueError(f"the default {self.default} is none of the variants")
+        names = [document.name for document in self.documents]
+        if len({name.casefold() for name in names}) != len(names):
+            raise ValueError("two documents have one name")
+        if self.version != (2 if self.documents or self.training_data or self.bom else 1):
+            raise ValueError("the version is not that of the package's parts")
         return self
 
     @property
@@ -174,6 +211,10 @@ class Package(ModelFacts, Record):
         """Every descriptor in the record, each digest once."""
         named = [self.template, self.settings, self.system, self.model_card, self.provenance, self.adapter]
         named += [license.text for license in self.licenses]
+        named += [document.text for document in self.documents]
+        if self.training_data is not None:
+            named += [self.training_data.manifest, *(each.file for each in self.training_data.lists)]
+        named.append(self.bom)
         for variant in self.variants:
             named += [variant.gguf, *(each.manifest for each in variant.manifests)]
         named += [attachment.manifest for attachment in self.attachments]

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from starfreight.data_manifest import DataManifest
 from starfreight.errors import InputError
 from starfreight.files import sha256_file
-from starfreight.jobs.data.manifest.manifest import DataManifest
 from starfreight.jobs.data.sources import naming_source, open_source
 from starfreight.jobs.data.sources.interface import Sample, Unusable
 from starfreight.run import DATA_MANIFEST, INPUTS_FILE, Inputs, Run

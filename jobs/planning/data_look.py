@@ -14,7 +14,7 @@ from starfreight.errors import InputError
 from starfreight.recipe import Data, Recipe
 
 if TYPE_CHECKING:
-    from starfreight.jobs.data.manifest.manifest import SourceSummary
+    from starfreight.data_manifest import SourceSummary
     from starfreight.jobs.data.sources import Sample, Unusable
 
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from starfreight.data_manifest import MANIFEST_FILE
 from starfreight.directories import refuse_links_in
 from starfreight.directory_lock import LOCK_FILE, only_one
 from starfreight.files import atomic_write, sweep_partials
-from starfreight.jobs.data.manifest.manifest import MANIFEST_FILE
 from starfreight.license_files import keep_in_run
 from starfreight.recipe import Recipe, recipe_digest
 from starfreight.records import FileDigest

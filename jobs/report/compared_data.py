@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from starfreight.data_manifest import DataManifest
 from starfreight.errors import InputError
 from starfreight.files import canonical_json
-from starfreight.jobs.data.manifest.manifest import DataManifest
 from starfreight.recipe import Data
 from starfreight.run import DATA_MANIFEST, Run
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from starfreight.checkpoint.files import deciding_files
 from starfreight.console import human_count
+from starfreight.data_manifest import DataManifest
 from starfreight.errors import InputError
 from starfreight.files import sha256_file
 from starfreight.jobs.data.blocks.block_file import summary
 from starfreight.jobs.data.blocks.training_data import Corpus, TrainingData, make_blocks
-from starfreight.jobs.data.manifest.manifest import DataManifest
 from starfreight.jobs.protocol import events
 from starfreight.jobs.protocol.stop_request import StopRequest
 from starfreight.jobs.train.process_group import ProcessGroup

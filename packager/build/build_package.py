@@ -19,7 +19,7 @@ from starfreight.license_files import read_from_run
 from starfreight.package import PACKAGE_FILE, Package
 from starfreight.packager.build.base_files import check_base_files
 from starfreight.packager.build.check_loss import BuiltFiles, check_loss
-from starfreight.packager.build.data_manifest import is_data_manifest
+from starfreight.packager.build.data_manifest import data_files, is_data_manifest
 from starfreight.packager.build.describe import describe
 from starfreight.packager.build.identity import SHARED_BASE, tuned_identity
 from starfreight.packager.build.licenses import license_texts
@@ -123,6 +123,7 @@ def build_package(
                 run, manifest, subjects, quantizations=quantizations, loss_check=loss_check
             ),
             provenance_predicate=PREDICATE_TYPE,
+            data=data_files(run, folder),
         )
         package = write_package(out, contents, console)
     return _with_rules(run, out, package, console)

@@ -1,10 +1,15 @@
-"""Check the parts of a run's data manifest that a package is described from."""
+"""A run's data manifest: check the parts that a package is described from, and find the files to ship."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+from starfreight.data_manifest import DataManifest, OtherVersionError
+from starfreight.packager.layout.write_package import DataFiles
+from starfreight.run import Run
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -19,6 +24,28 @@ def is_data_manifest(value: Any) -> bool:
         return _is_listed(value.get("left_out")) and all(map(_is_source, value["sources"]))
     except (AttributeError, KeyError, TypeError):
         return False
+
+
+def data_files(run: Run, folder: Path) -> DataFiles | None:
+    """The data manifest and its lists, to ship in the package.
+
+    Args:
+        run: the finished run.
+        folder: its directory.
+
+    Returns:
+        ``None`` if the recipe keeps them out, and for a manifest of an earlier version.
+
+    Raises:
+        InputError: a list is missing or damaged.
+    """
+    if run.recipe.package.data_manifest == "digest":
+        return None
+    try:
+        manifest = DataManifest.load(folder / run.data_manifest.path)
+    except OtherVersionError:
+        return None
+    return DataFiles(manifest.path, tuple(manifest.lists.values()))
 
 
 def _is_source(source: Mapping[str, Any]) -> bool:

@@ -173,7 +173,12 @@ def wrong_media_types(package: Package) -> Iterator[Descriptor]:
         (package.system, media_types.TEXT),
         (package.model_card, media_types.MARKDOWN),
         (package.provenance, media_types.IN_TOTO),
+        *((document.text, media_types.TEXT) for document in package.documents),
+        (package.bom, media_types.BOM),
     ]
+    if (data := package.training_data) is not None:
+        expected.append((data.manifest, media_types.DATA_MANIFEST))
+        expected += [(each.file, media_types.DATA_LIST) for each in data.lists]
     for descriptor, media_type in expected:
         if descriptor is not None and descriptor.media_type != media_type:
             yield descriptor
@@ -229,4 +234,5 @@ def _parts(package: Package, variant: Variant, credits: Credits) -> Any:
         licenses=package.licenses,
         model_card=package.model_card,
         adapter=package.adapter,
+        documents=package.documents,
     )

@@ -14,13 +14,38 @@ from pathlib import Path
 from starfreight.console import Console
 from starfreight.errors import RecipeError
 from starfreight.files import canonical_json
-from starfreight.package import Descriptor, LicenseFile, Package, PackagedManifest, Variant
+from starfreight.package import (
+    DataList,
+    Descriptor,
+    Document,
+    LicenseFile,
+    Package,
+    PackagedManifest,
+    TrainingDataFiles,
+    Variant,
+)
 from starfreight.packager import media_types
 from starfreight.packager.hashed_file import HashedFile, QuantizedFile
 from starfreight.packager.layout.evidence import Evidence
 from starfreight.packager.layout.writer import LayoutWriter, open_writer
 from starfreight.packager.manifests import ModelParts, formats_for
 from starfreight.packager.model_description import ModelDescription
+
+
+@dataclass(frozen=True)
+class DocumentText:
+    """A document that has to accompany the model: its file name and its text."""
+
+    name: str
+    text: bytes
+
+
+@dataclass(frozen=True)
+class DataFiles:
+    """The data manifest of a run and the lists beside it; they stay where they are."""
+
+    manifest: Path
+    lists: tuple[Path, ...]
 
 
 @dataclass(frozen=True)
@@ -37,6 +62,11 @@ class PackageContents:
     """A LoRA file, if the GGUF files are the base model's."""
     provenance_predicate: str = "https://slsa.dev/provenance/v1"
     """The statement's ``predicateType``, shown in lists of referrers."""
+    documents: tuple[DocumentText, ...] = ()
+    data: DataFiles | None = None
+    """``None`` to keep the data manifest out of the package."""
+    bom: bytes | None = None
+    """A software bill of materials in CycloneDX's JSON, attached to every manifest."""
 
 
 def write_package(out: Path, contents: PackageContents, console: Console) -> Package:
@@ -62,6 +92,8 @@ def write_package(out: Path, contents: PackageContents, console: Console) -> Pac
             "org.opencontainers.image.created": model.created,
             "in-toto.io/predicate-type": contents.provenance_predicate,
         }
+        bom = writer.add(contents.bom, media_types.BOM) if contents.bom is not None else None
+        data = _data_files(writer, contents.data) if contents.data is not None else None
         variants, attachments = [], []
         for quantization, gguf in ggufs:
             parts = replace(first, quantization=quantization, gguf=gguf)
@@ -79,9 +111,12 @@ def write_package(out: Path, contents: PackageContents, console: Console) -> Pac
                     annotations=annotations,
                 )
                 attachments.append(writer.attach(evidence))
+                if contents.bom is not None:
+                    attachments.append(writer.attach(bom_evidence(manifest, contents.bom, model.created)))
             variants.append(Variant(quantization=quantization, gguf=gguf, manifests=tuple(manifests)))
         package = Package(
             **model.facts(),
+            version=2 if first.documents or data or bom else 1,
             variants=tuple(variants),
             adapter=adapter,
             template=first.template,
@@ -90,6 +125,9 @@ def write_package(out: Path, contents: PackageContents, console: Console) -> Pac
             licenses=first.licenses,
             model_card=first.model_card,
             provenance=provenance,
+            documents=first.documents,
+            training_data=data,
+            bom=bom,
             attachments=tuple(attachments),
         )
         writer.finish(package)
@@ -109,6 +147,27 @@ def _check(contents: PackageContents) -> None:
             where="key package.default",
             fix="add it to package.quantizations, or choose one of those",
         )
+
+
+def bom_evidence(subject: Descriptor, bom: bytes, created: str) -> Evidence:
+    """A package's bill of materials, to attach to one of its manifests."""
+    return Evidence(
+        subject=subject,
+        data=bom,
+        media_type=media_types.BOM,
+        artifact_type=media_types.BOM,
+        annotations={"org.opencontainers.image.created": created},
+    )
+
+
+def _data_files(writer: LayoutWriter, data: DataFiles) -> TrainingDataFiles:
+    return TrainingDataFiles(
+        manifest=writer.adopt(data.manifest, media_types.DATA_MANIFEST, keep=True),
+        lists=tuple(
+            DataList(path=path.name, file=writer.adopt(path, media_types.DATA_LIST, keep=True))
+            for path in data.lists
+        ),
+    )
 
 
 def _adopt(writer: LayoutWriter, file: HashedFile) -> Descriptor:
@@ -138,4 +197,8 @@ def _first_variant(
         ),
         model_card=writer.add(contents.model_card, media_types.MARKDOWN),
         adapter=adapter,
+        documents=tuple(
+            Document(name=each.name, text=writer.add(each.text, media_types.TEXT))
+            for each in contents.documents
+        ),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from starfreight.package import Descriptor, LicenseFile
+from starfreight.package import Descriptor, Document, LicenseFile
 from starfreight.packager.model_description import ModelDescription
 from starfreight.quantization import Quantization
 from starfreight.registry.manifests import BuiltManifest
@@ -26,6 +26,8 @@ class ModelParts:
     model_card: Descriptor
     adapter: Descriptor | None = None
     """A LoRA GGUF."""
+    documents: tuple[Document, ...] = ()
+    """Documents that have to accompany the model; every format ships them."""
 
 
 class ManifestFormat(Protocol):

@@ -118,6 +118,9 @@ class PackageOptions(RecipePart):
     """Importance matrix for the quantised files, such as `{blocks: 64}`; none by default."""
     card: ModelCard = ModelCard()
     """Contents of the model card."""
+    data_manifest: Literal["include", "digest"] = "include"
+    """`include`: the package has the list of all training files, with digest, license and origin of each, so
+    that anyone can ask whether a file was used. `digest`: only the digest of the list is published."""
     quality: tuple[QualityRule, ...] = ()
     """Bounds on figures of the evaluation. A package that misses one or lacks the figure is not published."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from fuzzing import changed_bytes, fuzz, holds
 from hypothesis import given
 
-from starfreight.jobs.data.manifest.manifest import DataManifest
+from starfreight.data_manifest import DataManifest
 
 (RUN_FOLDER,) = (Path(__file__).parents[1] / "golden" / "finished-runs").glob("golden-instruct-*")
 MANIFEST = (RUN_FOLDER / "data" / "manifest.json").read_bytes()

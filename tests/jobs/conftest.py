@@ -15,13 +15,13 @@ import pytest
 from small_jobs import CODE, steps_of
 
 from starfreight.console import Console
+from starfreight.data_manifest import DataManifest
 from starfreight.jobs.data.blocks.block_file import Block, join_examples, parse_block
 from starfreight.jobs.data.blocks.examples_file import encode_example
 from starfreight.jobs.data.blocks.packing import best_fit
 from starfreight.jobs.data.blocks.training_data import Corpus, TrainingData, make_blocks
 from starfreight.jobs.data.encoder import Encoder
 from starfreight.jobs.data.formats import Example
-from starfreight.jobs.data.manifest.manifest import DataManifest
 from starfreight.jobs.data.sources.interface import Sample
 from starfreight.jobs.prepare.prepare_runs import prepare_runs
 from starfreight.recipe import load_recipe

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,14 @@ import numpy as np
 import pytest
 
 from starfreight.checkpoint import checkpoint_files, open_checkpoint
+from starfreight.data_manifest import (
+    EntryList,
+    SourceSummary,
+    first_line,
+    json_line,
+    last_lines,
+    source_line,
+)
 from starfreight.files import canonical_json, sha256_bytes, sha256_file, write_json
 from starfreight.packager.press.architectures import architecture_plan
 from starfreight.recipe import recipe_digest, validate_recipe
@@ -23,6 +32,10 @@ def _digest(root: Path, path: Path) -> FileDigest:
     )
 
 
+LEFT_OUT = b"".join(
+    json.dumps({"source": 0, "name": name, "filter": "unusable", "reason": "empty"}).encode() + b"\n"
+    for name in ("b.py", "c.py")
+)
 _FILE = {"path": "a.py", "digest": "sha256:" + "a" * 64, "size": 10}
 _SOURCE = {"source": "./src", "revision": None, "format": "fim", "license": "BSD-3-Clause"}
 _USED = {"samples": 1, "bytes": 10}
@@ -42,7 +55,9 @@ MANIFESTS: dict[int, dict[str, Any]] = {
                 ],
             }
         ],
-        "left_out": {"path": "left_out.jsonl", "digest": "sha256:" + "c" * 64, "size": 90, "entries": 2},
+        "left_out": {
+            "path": "left_out.jsonl", "digest": sha256_bytes(LEFT_OUT), "size": len(LEFT_OUT), "entries": 2
+        },
     },
 }  # fmt: skip
 """``data/manifest.json`` of the same data by each release."""
@@ -53,6 +68,22 @@ ADAPTED = {
     "starcoder": {"transformer.h.0.attn.c_attn.weight": (384, 256)},
 }
 """Weights with an adapter, and their shapes."""
+
+
+def write_data_manifest(folder: Path, value: Mapping[str, Any]) -> None:
+    """Writes ``manifest.json`` and ``left_out.jsonl`` as a run has them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if value["version"] == 1:
+        write_json(folder / "manifest.json", value)
+        return
+    lines = [first_line()]
+    for source in value["sources"]:
+        summary = SourceSummary.model_validate({k: v for k, v in source.items() if k != "files"})
+        entries = b",\n".join(json_line(each) for each in source["files"])
+        lines += [source_line(summary), entries, b"\n]}\n" if source is value["sources"][-1] else b"\n]},\n"]
+    lines.append(last_lines(EntryList.model_validate(value["left_out"])))
+    (folder / "manifest.json").write_bytes(b"".join(lines))
+    (folder / "left_out.jsonl").write_bytes(LEFT_OUT)
 
 
 @pytest.fixture
@@ -83,7 +114,7 @@ def make_run(make_checkpoint: Callable[..., Path], make_adapter: Callable[..., P
             },
             "recipe",
         )
-        write_json(folder / "data" / "manifest.json", MANIFESTS[manifest_version])
+        write_data_manifest(folder / "data", MANIFESTS[manifest_version])
         files = tuple(_digest(base, path) for path in checkpoint_files(base))
         Run(
             version=1,

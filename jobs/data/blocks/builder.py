@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from starfreight.data_manifest import DataManifest
 from starfreight.files import atomic_write, canonical_json, sha256_bytes, sha256_file, sweep_partials
 from starfreight.jobs.data.blocks.block_file import (
     NEWEST_VERSION,
@@ -29,7 +30,6 @@ from starfreight.jobs.data.blocks.examples_file import ExamplesFile
 from starfreight.jobs.data.blocks.packing import best_fit, scramble
 from starfreight.jobs.data.encoder import Encoder
 from starfreight.jobs.data.formats import Probe
-from starfreight.jobs.data.manifest.manifest import DataManifest
 from starfreight.jobs.data.manifest.samples import Split, verified_samples
 from starfreight.jobs.data.sources import open_source
 from starfreight.jobs.data.worker_pool import ordered_map

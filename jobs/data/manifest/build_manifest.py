@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from starfreight.console import Console
+from starfreight.data_manifest import MANIFEST_FILE, DataManifest, SourceSummary
 from starfreight.errors import InputError
 from starfreight.files import PARTIAL_PREFIX
 from starfreight.jobs.data.dialects.describe import ConversationCounts
 from starfreight.jobs.data.filters.interface import Finding
 from starfreight.jobs.data.manifest.catalogue import Catalogue
 from starfreight.jobs.data.manifest.little_data import counts_left_out, little_data, no_text
-from starfreight.jobs.data.manifest.manifest import MANIFEST_FILE, DataManifest, SourceSummary
 from starfreight.jobs.data.manifest.writer import write_manifest
 from starfreight.jobs.data.sources import naming_source, open_source
 from starfreight.jobs.data.sources.interface import Sample, Source, Unusable

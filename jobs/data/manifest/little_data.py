@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from starfreight.data_manifest import SourceSummary
 from starfreight.errors import InputError
 from starfreight.jobs.data.filters.license import UNKNOWN_LICENSE
-from starfreight.jobs.data.manifest.manifest import SourceSummary
 from starfreight.recipe.data import Data
 
 ALLOW = "train on what is left with --allow-little-data"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal, NoReturn, cast
 
+from starfreight.data_manifest import DataManifest
 from starfreight.errors import InputError
-from starfreight.jobs.data.manifest.manifest import DataManifest
 from starfreight.jobs.data.sources.interface import Sample, Source, Unusable
 
 Split = Literal["train", "held_out"]

@@ -9,10 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from starfreight.directories import open_without_links
-from starfreight.files import disk_errors
-from starfreight.jobs.data.manifest.catalogue import Catalogue, CatalogueEntry
-from starfreight.jobs.data.manifest.manifest import (
+from starfreight.data_manifest import (
     LEFT_OUT_FILE,
     MANIFEST_FILE,
     Count,
@@ -25,6 +22,9 @@ from starfreight.jobs.data.manifest.manifest import (
     left_out_start,
     source_line,
 )
+from starfreight.directories import open_without_links
+from starfreight.files import disk_errors
+from starfreight.jobs.data.manifest.catalogue import Catalogue, CatalogueEntry
 from starfreight.recipe.data import Data
 from starfreight.records import FileDigest
 

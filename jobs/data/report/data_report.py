@@ -12,9 +12,9 @@ from pathlib import Path
 
 from starfreight.base_model import locate_base
 from starfreight.console import Console
+from starfreight.data_manifest import MANIFEST_FILE, DataManifest, SourceSummary
 from starfreight.errors import InputError, ServiceError
 from starfreight.jobs.data.manifest.build_manifest import ManifestBuild, build_manifest
-from starfreight.jobs.data.manifest.manifest import MANIFEST_FILE, DataManifest, SourceSummary
 from starfreight.jobs.data.manifest.samples import verified_samples
 from starfreight.jobs.data.report.examples import RenderedExample, draw_examples
 from starfreight.jobs.data.sources import locate_source, open_source

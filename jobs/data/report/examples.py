@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from starfreight.data_manifest import DataManifest
 from starfreight.jobs.data.blocks.example_worker import draw, groups
 from starfreight.jobs.data.encoder import Encoder
 from starfreight.jobs.data.formats import IGNORED, Example, make_format
-from starfreight.jobs.data.manifest.manifest import DataManifest
 from starfreight.jobs.data.manifest.samples import verified_samples
 from starfreight.jobs.data.redaction import redact
 from starfreight.jobs.data.sources.interface import Sample, Source

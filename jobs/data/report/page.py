@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from starfreight.console import human_count
-from starfreight.jobs.data.manifest.manifest import Count
+from starfreight.data_manifest import Count
 from starfreight.jobs.data.report.data_report import DataReport, SourceReport
 from starfreight.pages import render_page as render
 from starfreight.pages import visible

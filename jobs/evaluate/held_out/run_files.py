@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from starfreight.console import Console
+from starfreight.data_manifest import ManifestEntry, OtherVersionError
 from starfreight.errors import InputError
 from starfreight.jobs.data.dialects.triple import TRIPLE
 from starfreight.jobs.data.formats.windows import file_text
-from starfreight.jobs.data.manifest.manifest import ManifestEntry, OtherVersionError
 from starfreight.jobs.data.redaction import redact
 from starfreight.jobs.data.sources.interface import Sample
 from starfreight.jobs.evaluate.held_out.file_choice import FileChoice

@@ -12,7 +12,7 @@ import pytest
 from small_jobs import CODE
 
 from starfreight.console import Console
-from starfreight.jobs.data.manifest.manifest import DataManifest
+from starfreight.data_manifest import DataManifest
 from starfreight.jobs.evaluate.contamination import WITHOUT_FOUND, figures_without, search, search_all
 from starfreight.jobs.evaluate.held_out import find_held_out
 from starfreight.jobs.evaluate.suites.fim import FimSuite

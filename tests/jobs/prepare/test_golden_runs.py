@@ -15,11 +15,11 @@ import pytest
 from recipe_models import later, parts
 
 from starfreight.console import Console
+from starfreight.data_manifest import DataManifest
 from starfreight.errors import RecipeError
 from starfreight.files import sha256_file
 from starfreight.jobs.backends.docker.container import container_name
 from starfreight.jobs.backends.kubernetes.manifests.names import choose_names
-from starfreight.jobs.data.manifest.manifest import DataManifest
 from starfreight.jobs.prepare.prepare_runs import prepare_runs
 from starfreight.jobs.prepare.run_identity import earlier_run_id, run_folder, run_id
 from starfreight.jobs.protocol.record import JobRecord

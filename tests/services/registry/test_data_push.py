@@ -18,9 +18,9 @@ from small_jobs import ALL_ALIKE
 
 from starfreight.cli import cli
 from starfreight.console import Console
+from starfreight.data_manifest import DataManifest
 from starfreight.errors import GateError, InputError, RecipeError
 from starfreight.jobs.data.blocks.training_data import Corpus, make_blocks
-from starfreight.jobs.data.manifest.manifest import DataManifest
 from starfreight.jobs.data.push import PushedRecipe, push_recipe
 from starfreight.jobs.data.push.rewrite_recipe import replace_values
 from starfreight.jobs.prepare.prepare_runs import prepare_runs

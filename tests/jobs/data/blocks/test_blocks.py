@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from starfreight.data_manifest import DataManifest
 from starfreight.errors import InputError, JobStopped, ServiceError
 from starfreight.jobs.data.blocks import block_file
 from starfreight.jobs.data.blocks import example_worker as making
@@ -19,7 +20,6 @@ from starfreight.jobs.data.blocks.example_worker import groups, seeds
 from starfreight.jobs.data.blocks.training_data import TrainingData
 from starfreight.jobs.data.encoder import Encoder
 from starfreight.jobs.data.formats import IGNORED, Probe
-from starfreight.jobs.data.manifest.manifest import DataManifest
 from starfreight.jobs.data.sources.interface import Sample
 from starfreight.jobs.data.worker_pool import Batching
 from starfreight.run import BLOCKS_FILE, DATA_MANIFEST

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from starfreight.console import Console
+from starfreight.data_manifest import MANIFEST_FILE, DataManifest
 from starfreight.errors import InputError
 from starfreight.jobs.data.dialects import describe_dialect
 from starfreight.jobs.data.manifest.build_manifest import build_manifest
-from starfreight.jobs.data.manifest.manifest import MANIFEST_FILE, DataManifest
 from starfreight.recipe import Data
 
 PAIRS: list[dict[str, Any]] = [{"prompt": f"Say {n}.", "response": str(n), "id": n} for n in range(12)]

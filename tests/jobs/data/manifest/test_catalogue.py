@@ -225,7 +225,7 @@ from starfreight.jobs.data.manifest import catalogue
 from starfreight.jobs.data.manifest.catalogue import Catalogue
 from starfreight.jobs.data.filters.interface import Finding
 from starfreight.jobs.data.manifest.writer import write_manifest
-from starfreight.jobs.data.manifest.manifest import DataManifest
+from starfreight.data_manifest import DataManifest
 from starfreight.recipe.data import Data
 
 def findings(count):

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from starfreight.console import Console
+from starfreight.data_manifest import MANIFEST_FILE, DataManifest
 from starfreight.jobs.data.manifest.build_manifest import build_manifest
-from starfreight.jobs.data.manifest.manifest import MANIFEST_FILE, DataManifest
 from starfreight.jobs.data.worker_pool import Batching
 from starfreight.recipe import Data
 from starfreight.recipe.data import Filters

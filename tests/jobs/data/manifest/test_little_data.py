@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from starfreight.data_manifest import Count, SourceSummary
 from starfreight.jobs.data.manifest.little_data import little_data, most_left_out, no_text
-from starfreight.jobs.data.manifest.manifest import Count, SourceSummary
 from starfreight.recipe import Data
 
 

@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 
 from starfreight.console import Console
+from starfreight.data_manifest import DataManifest
 from starfreight.errors import InputError
 from starfreight.files import sha256_file
 from starfreight.jobs.data.manifest.build_manifest import build_manifest
-from starfreight.jobs.data.manifest.manifest import DataManifest
 from starfreight.jobs.data.manifest.samples import verified_samples
 from starfreight.jobs.data.sources import locate_source, open_source
 from starfreight.jobs.data.worker_pool import Batching

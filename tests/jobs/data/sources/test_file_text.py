@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from starfreight.console import Console
+from starfreight.data_manifest import DataManifest
 from starfreight.jobs.data.manifest.build_manifest import build_manifest
-from starfreight.jobs.data.manifest.manifest import DataManifest
 from starfreight.jobs.data.sources.file_text import FileText, file_text
 from starfreight.jobs.data.sources.interface import Sample
 from starfreight.recipe import Data

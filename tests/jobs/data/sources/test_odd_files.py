@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from starfreight.data_manifest import DataManifest
 from starfreight.errors import InputError, RecipeError
 from starfreight.files import open_regular, read_limited, sha256_file
 from starfreight.jobs.data.filters.contamination import MAX_LINE_BYTES, ContaminationFilter
 from starfreight.jobs.data.filters.opt_out import MAX_LINE, OptOutFilter
-from starfreight.jobs.data.manifest.manifest import DataManifest
 from starfreight.jobs.data.sources import Sample, check_source, open_source
 from starfreight.recipe import Data
 

@@ -12,9 +12,9 @@ import pytest
 from small_jobs import CODE
 
 from starfreight.console import Console
+from starfreight.data_manifest import DataManifest
 from starfreight.errors import InputError
 from starfreight.files import sha256_bytes
-from starfreight.jobs.data.manifest.manifest import DataManifest
 from starfreight.jobs.evaluate.held_out import find_held_out
 from starfreight.jobs.evaluate.suites.interface import HeldOut, SkippedSuite
 from starfreight.run import DATA_MANIFEST, INPUTS_FILE, Inputs

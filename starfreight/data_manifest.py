@@ -13,7 +13,7 @@ import contextlib
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -121,19 +121,33 @@ class DataManifest:
     left_out: EntryList
     digest: str
     _starts: tuple[int, ...]
+    _lists: Mapping[str, Path]
 
     @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read a manifest and verify the lists beside it.
+    def load(cls, path: Path, lists: Mapping[str, Path] | None = None) -> Self:
+        """Read a manifest and verify its lists.
+
+        Args:
+            path: of ``manifest.json``.
+            lists: the file of each list, by the path in the manifest; by default beside the manifest.
 
         Raises:
             InputError: it is missing, of another version or damaged, or a list does not match its digest.
         """
         sources, starts, end, digest = _read(path)
-        lists = [end.left_out, *(source.records for source in sources if source.records)]
-        for each in lists:
-            _check_list(path.parent / each.path, each)
-        return cls(path, tuple(sources), end.left_out, digest, tuple(starts))
+        places: dict[str, Path] = {}
+        for each in (end.left_out, *(source.records for source in sources if source.records)):
+            place = path.parent / each.path if lists is None else lists.get(each.path)
+            if place is None:
+                raise _damaged(path)
+            _check_list(place, each)
+            places[each.path] = place
+        return cls(path, tuple(sources), end.left_out, digest, tuple(starts), places)
+
+    @property
+    def lists(self) -> Mapping[str, Path]:
+        """The file of each list, by the path in the manifest."""
+        return self._lists
 
     def files(self, source: int) -> Iterator[ManifestEntry]:
         """Yield the files used from a source; for a source of records, the files with the records."""
@@ -148,7 +162,7 @@ class DataManifest:
         if records is None:
             yield from self.files(source)
             return
-        path = self.path.parent / records.path
+        path = self._lists[records.path]
         with open_regular(path, "list of the data") as stream:
             while line := stream.readline(_MAX_LINE):
                 yield _parse(ManifestEntry, line, path)
@@ -159,12 +173,12 @@ class DataManifest:
             try:
                 name = json.loads(line)["name"]
             except (ValueError, KeyError, RecursionError):
-                raise _damaged(self.path.parent / self.left_out.path) from None
+                raise _damaged(self._lists[self.left_out.path]) from None
             yield str(name)
 
     def left_out_lines(self, source: int) -> Iterator[bytes]:
         """Yield the lines of ``left_out.jsonl`` for a source: JSON objects."""
-        path = self.path.parent / self.left_out.path
+        path = self._lists[self.left_out.path]
         begin = left_out_start(source)
         with open_regular(path, "list of the data") as stream:
             while line := stream.readline(_MAX_LINE):

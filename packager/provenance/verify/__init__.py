@@ -1,0 +1,1 @@
+"""Verify a package: its files, its statement, its signatures, and a policy."""
