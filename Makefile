@@ -25,9 +25,10 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Run after changing the recipe's models.
+# Run after changing the models of recipes or policies.
 schema: $(VENV)/dev.stamp
 	$(BIN)/python -m starfreight.recipe.schema docs/recipe.md
+	$(BIN)/python -m starfreight.packager.provenance.policy.schema docs/policy.md
 
 # Run after changing the dependencies. OPTIONS=--upgrade takes the newest versions.
 locks: $(VENV)/dev.stamp

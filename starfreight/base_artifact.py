@@ -18,6 +18,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from starfreight.base_documents import PATTERNS as DOCUMENTS
 from starfreight.console import Console, human_count
 from starfreight.errors import InputError, RecipeError, ServiceError
 from starfreight.package import Descriptor
@@ -30,8 +31,8 @@ from starfreight.user_cache import cache_folder, made_once
 PREFIX = "oci://"
 TITLE = "org.opencontainers.image.title"
 FILE_PATH = "org.cncf.model.filepath"
-MODEL_FILES = ("*.json", "*.safetensors", "LICENSE*", "merges.txt", "vocab.json")
-"""Patterns of the files of a model in Hugging Face layout."""
+MODEL_FILES = ("*.json", "*.safetensors", "LICENSE*", "merges.txt", "vocab.json", *DOCUMENTS)
+"""Patterns of the files of a model in Hugging Face layout, with the documents that have to accompany it."""
 
 _WEIGHTS = ".safetensors"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,200}")

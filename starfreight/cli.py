@@ -65,6 +65,10 @@ _JOINED = {
             "starfreight.jobs.cli.compare:compare_models",
             "Compare packages, runs and evaluations.",
         ),
+        "rebuild": (
+            "starfreight.commands.rebuild:rebuild_command",
+            "Make a package's GGUF files again, and compare them bit by bit.",
+        ),
     },
 }
 """Commands of the hall inside a room's group, because they join rooms."""

@@ -124,23 +124,26 @@ class DataManifest:
     _lists: Mapping[str, Path]
 
     @classmethod
-    def load(cls, path: Path, lists: Mapping[str, Path] | None = None) -> Self:
+    def load(cls, path: Path, lists: Mapping[str, Path] | None = None, *, verified: bool = False) -> Self:
         """Read a manifest and verify its lists.
 
         Args:
             path: of ``manifest.json``.
             lists: the file of each list, by the path in the manifest; by default beside the manifest.
+            verified: true to leave out the entries and the digests of the lists. A damaged entry is then
+                found when it is read.
 
         Raises:
             InputError: it is missing, of another version or damaged, or a list does not match its digest.
         """
-        sources, starts, end, digest = _read(path)
+        sources, starts, end, digest = _read(path, entries=not verified)
         places: dict[str, Path] = {}
         for each in (end.left_out, *(source.records for source in sources if source.records)):
             place = path.parent / each.path if lists is None else lists.get(each.path)
             if place is None:
                 raise _damaged(path)
-            _check_list(place, each)
+            if not verified:
+                _check_list(place, each)
             places[each.path] = place
         return cls(path, tuple(sources), end.left_out, digest, tuple(starts), places)
 
@@ -191,6 +194,12 @@ def left_out_start(source: int) -> bytes:
     return b'{"source": %d, ' % source
 
 
+def public_source(source: str) -> str:
+    """A source of a recipe as manifests name it: without a local path, but for its last part."""
+    kind, mark, place = source.rpartition(":") if "://" not in source else ("", "", source)
+    return kind + mark + (Path(place).name if place.startswith(("/", "~")) else place)
+
+
 def json_line(value: Any) -> bytes:
     """Encode a value as in the lines of a manifest and its lists."""
     return json.dumps(value, ensure_ascii=False).encode()
@@ -212,7 +221,7 @@ def last_lines(left_out: EntryList) -> bytes:
     return b"],\n" + json_line({"left_out": left_out.model_dump()})[1:] + b"\n"
 
 
-def _read(path: Path) -> tuple[list[SourceSummary], list[int], _End, str]:
+def _read(path: Path, *, entries: bool) -> tuple[list[SourceSummary], list[int], _End, str]:
     sources: list[SourceSummary] = []
     starts: list[int] = []
     digest = hashlib.sha256()
@@ -239,7 +248,8 @@ def _read(path: Path) -> tuple[list[SourceSummary], list[int], _End, str]:
             sources.append(_parse(SourceSummary, line[: -len(_OPEN)].rstrip(b", ") + b"}", path))
             starts.append(position)
             while (line := take()).startswith(b"{"):
-                _parse(ManifestEntry, line.rstrip(b",\n"), path)
+                if entries:
+                    _parse(ManifestEntry, line.rstrip(b",\n"), path)
             if not line.startswith(_CLOSE):
                 raise _damaged(path)
             line = take()

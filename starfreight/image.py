@@ -10,6 +10,7 @@ Each name has a file in ``$XDG_STATE_HOME/starfreight/images``, by default in
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +26,9 @@ LABEL_IMAGE = "dev.starfreight.image"
 LABEL_PROTOCOL = "dev.starfreight.protocol"
 LABEL_KINDS = "dev.starfreight.kinds"
 """Kinds of jobs that an image has programs and libraries for, separated by spaces. Older images lack it."""
+
+IMAGE_VARIABLE = "STARFREIGHT_IMAGE"
+"""Environment variable with the digest of the container's image; set by the backend that starts it."""
 
 _NEWEST_VERSION = 1
 _LIMIT = 1 << 20
@@ -50,6 +54,12 @@ class BuiltImage(Record):
     def digest(self) -> str:
         """Digest of the manifest if pushed, otherwise the image id."""
         return self.pushed.rpartition("@")[2] if self.pushed else self.id
+
+
+def image_digest() -> str | None:
+    """The digest of this container's image, as set by the backend; ``None`` outside one."""
+    digest = os.environ.get(IMAGE_VARIABLE, "")
+    return digest if re.fullmatch(r"sha256:[0-9a-f]{64}", digest) else None
 
 
 def images_folder() -> Path:

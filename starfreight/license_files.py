@@ -65,35 +65,78 @@ def read_from_run(package: PackageOptions, run: Path) -> tuple[bytes, ...]:
     return tuple(texts)
 
 
+def find_license_texts(
+    package: PackageOptions, base_license: str, base: Path | None, added: Sequence[bytes]
+) -> tuple[tuple[str, bytes], ...]:
+    """The license texts of the tuned model, with the text that comes with Starfreight if the base has none.
+
+    Args:
+        package: the recipe's section, which may name a license of its own.
+        base_license: the base model's license.
+        base: the base model's directory, whose LICENSE files are included; ``None`` if it is not here yet.
+        added: the texts of the recipe's license files.
+
+    Returns:
+        SPDX identifier (or ``LicenseRef-...``) and text of each: first those of the base model.
+
+    Raises:
+        InputError: a file of the base model is unreadable, or larger than 1 MiB.
+    """
+    from starfreight.licenses.expression import license_names
+
+    names = license_names(base_license)
+    texts = [
+        (base_license, read_limited(path, MAX_LICENSE_BYTES, "license"))
+        for path in (checkpoint_files(base) if base is not None else ())
+        if _is_license(path.name)
+    ]
+    given = [(_license_of(text, package.license or base_license, names), text) for text in added]
+    if not texts:
+        texts = [(name, text) for name in names if (text := _text_that_ships(name, added)) is not None]
+    return (*texts, *given)
+
+
 def require_license_texts(
     package: PackageOptions, base_license: str, base: Path, added: Sequence[bytes]
 ) -> tuple[tuple[str, bytes], ...]:
     """The license gate: a model without any license text may not be packaged.
 
-    Args:
-        package: the recipe's section, which may name a license of its own.
-        base_license: the base model's license.
-        base: the base model's directory; its LICENSE files are included.
-        added: the texts of the recipe's license files.
-
-    Returns:
-        the licenses of the tuned model: SPDX identifier (or ``LicenseRef-...``) and text of each.
+    Arguments and result as for :func:`find_license_texts`.
 
     Raises:
         GateError: there is no license text.
         InputError: a file of the base model is unreadable, or larger than 1 MiB.
     """
-    name = package.license or base_license
-    texts = [
-        (base_license, read_limited(path, MAX_LICENSE_BYTES, "license"))
-        for path in checkpoint_files(base)
-        if path.name.upper().startswith("LICENSE")
-    ]
-    texts += [(name, text) for text in added]
+    texts = find_license_texts(package, base_license, base, added)
     if not texts:
         raise GateError(
-            f"The text of the license {name} is missing, and the model may not be shipped without it.",
+            f"The text of the license {package.license or base_license} is missing, and the model may not be "
+            "shipped without it.",
             where=f"{base} has no LICENSE file, and package.license_files is empty",
             fix="save the license's text beside the recipe and name it in package.license_files",
         )
-    return tuple(texts)
+    return texts
+
+
+def _is_license(name: str) -> bool:
+    return name.upper().startswith(("LICENSE", "LICENCE"))
+
+
+def _license_of(text: bytes, stated: str, base: Sequence[str]) -> str:
+    """The license of a text of the recipe: the stated one, unless it is recognised as one of the base's."""
+    from starfreight.licenses.registry import find_license, has_phrases
+
+    words = text.decode(errors="replace")
+    if has_phrases(find_license(stated), words):
+        return stated
+    return next((name for name in base if has_phrases(find_license(name), words)), stated)
+
+
+def _text_that_ships(name: str, added: Sequence[bytes]) -> bytes | None:
+    """The text of a license that comes with Starfreight, unless the recipe brings it."""
+    from starfreight.licenses.registry import find_license, has_phrases, license_text
+
+    license = find_license(name)
+    if any(has_phrases(license, text.decode(errors="replace")) for text in added):
+        return None
+    return license_text(name)

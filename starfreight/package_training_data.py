@@ -16,12 +16,15 @@ from starfreight.image_layout.reader import ImageLayout
 from starfreight.package import Package
 
 
-def read_training_data(folder: Path, package: Package | None = None) -> DataManifest | None:
+def read_training_data(
+    folder: Path, package: Package | None = None, *, verified: bool = False
+) -> DataManifest | None:
     """The data manifest in a package, verified with its lists; entries stay on disk.
 
     Args:
         folder: the package's directory.
         package: its record, if it is loaded.
+        verified: true if the package was verified, to read less; see :meth:`DataManifest.load`.
 
     Returns:
         ``None`` if the package has none: the recipe kept it out, or an earlier version built it.
@@ -40,6 +43,6 @@ def read_training_data(folder: Path, package: Package | None = None) -> DataMani
             pass
     places = {each.path: layout.blob_path(each.file.digest) for each in files.lists}
     try:
-        return DataManifest.load(layout.blob_path(files.manifest.digest), places)
+        return DataManifest.load(layout.blob_path(files.manifest.digest), places, verified=verified)
     except InputError as error:
         raise GateError(error.what, where=error.where, fix="get the package again from its source") from error

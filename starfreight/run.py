@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from starfreight.directories import refuse_links_in
 from starfreight.files import sha256_file
 from starfreight.loss_sample import SampleRecord
+from starfreight.origin import Origin
 from starfreight.recipe import Recipe, earlier_recipe_digest, recipe_digest
 from starfreight.records import Digest, FileDigest, Part, Record
 
@@ -48,6 +49,15 @@ class Machine(Part):
     """Number of processes that trained together, each on one such device."""
     attention: str | None = None
     """The attention kernel, by its name in transformers."""
+    driver: str | None = None
+    """Version of the GPU's driver."""
+    cuda: str | None = None
+    """Version of CUDA that torch was built with."""
+
+    @model_serializer(mode="wrap")
+    def _omit_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Records of machines without a GPU are written as they were before these fields."""
+        return _without(handler(self), "driver", "cuda")
 
 
 class Measurement(Part):
@@ -107,6 +117,13 @@ class Run(Record):
     ended: str | None = None
     outcome: Outcome | None = None
     calibration: Calibration | None = None
+    origin: Origin | None = None
+    """``None`` in runs of earlier versions, and for a run outside any repository and CI job."""
+
+    @model_serializer(mode="wrap")
+    def _omit_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Runs without an origin are written as they were before runs could have one."""
+        return _without(handler(self), "origin")
 
     @property
     def license(self) -> str:
@@ -161,6 +178,10 @@ class Run(Record):
     def save(self, folder: Path) -> None:
         """Writes ``run.json`` to a run's directory."""
         self.write(folder / RUN_FILE)
+
+
+def _without(data: dict[str, Any], *optional: str) -> dict[str, Any]:
+    return {name: value for name, value in data.items() if value is not None or name not in optional}
 
 
 def _is_there(folder: Path, file: FileDigest) -> bool:

@@ -32,10 +32,12 @@ pytest_plugins = [
     "installations",
     "manifest_checks",
     "private_ca",
+    "private_sigstore",
     "recipe_files",
     "s3_server",
     "servers",
     "small_jobs",
+    "softhsm",
     "token_server",
     "toy_kind",
 ]

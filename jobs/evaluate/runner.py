@@ -15,11 +15,12 @@ from starfreight.directory_lock import only_one
 from starfreight.errors import InputError, JobStopped
 from starfreight.evaluation import SCORES_FILE, Evaluation, Scores, SuiteResult
 from starfreight.files import disk_errors, read_json, sha256_bytes, write_bytes, write_json
+from starfreight.image import image_digest
 from starfreight.jobs.evaluate.checked_inputs import SCRATCH_FOLDER, check_inputs
 from starfreight.jobs.evaluate.completion_run import run_completions
 from starfreight.jobs.evaluate.finished_suites import FINISHED_FOLDER, FinishedSuite
 from starfreight.jobs.evaluate.inputs import EvaluationInputs
-from starfreight.jobs.evaluate.machine import image_digest, machine_facts, versions
+from starfreight.jobs.evaluate.machine import machine_facts, versions
 from starfreight.jobs.evaluate.models.interface import Model
 from starfreight.jobs.evaluate.models.model_files import LocalTarget, ModelFiles
 from starfreight.jobs.evaluate.models.server_target import ServerTarget

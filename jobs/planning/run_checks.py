@@ -18,6 +18,7 @@ from starfreight.recipe import Base, Data, Recipe, RecipeFile
 if TYPE_CHECKING:
     from starfreight.checkpoint import ModelShape
     from starfreight.jobs.planning.data_look import DataLook
+    from starfreight.licenses.training_use import DataLicense
 
 
 _WEIGHTS = (".safetensors", ".index.json", ".bin", ".pt", ".pth", ".gguf")
@@ -31,13 +32,17 @@ class CheckedVariant:
     Attributes:
         recipe: without a sweep.
         shape: of its base model.
+        base_folder: the directory of its base model; ``None`` if it is not here, or not whole.
         look: at its data.
+        data_licenses: the licenses of its data, as far as they are known.
         not_checked: checks that need something that is not here, each with the reason.
     """
 
     recipe: Recipe
     shape: ModelShape
+    base_folder: Path | None
     look: DataLook
+    data_licenses: tuple[DataLicense, ...]
     not_checked: tuple[str, ...]
 
 
@@ -74,6 +79,10 @@ def check_like_run(
     Raises:
         StarfreightError: the error with which a run would stop.
     """
+    from starfreight.jobs.planning.data_licenses import seen_licenses
+    from starfreight.jobs.prepare.check_data_licenses import model_use
+    from starfreight.licenses.training_use import data_refusal
+
     general = _check_backend(file, variants, last_step)
     bases: dict[Base, _BaseHere] = {}
     notes: list[list[str]] = []
@@ -92,7 +101,12 @@ def check_like_run(
         if key not in looks:
             looks[key] = _check_data(variant, file.folder, base.folder, console)
         look, more = looks[key]
-        checked.append(CheckedVariant(variant, base.shape, look, (*found, *more)))
+        licenses = seen_licenses(variant, look)
+        refusal = data_refusal(licenses, model_use(variant, base.license))
+        if refusal is not None:
+            raise refusal
+        whole = base.folder if base.whole else None
+        checked.append(CheckedVariant(variant, base.shape, whole, look, licenses, (*found, *more)))
     return tuple(checked)
 
 

@@ -12,8 +12,10 @@ from starfreight.files import PARTIAL_PREFIX, canonical_json, disk_errors, sha25
 from starfreight.jobs.data.manifest.build_manifest import build_manifest
 from starfreight.jobs.data.sources import locate_source, naming_source
 from starfreight.jobs.prepare.base_input import OpenedBase, open_base
+from starfreight.jobs.prepare.check_data_licenses import check_data_licenses
 from starfreight.jobs.prepare.check_training import check_recipe
 from starfreight.jobs.prepare.defaults import with_defaults
+from starfreight.jobs.prepare.origin import find_origin
 from starfreight.jobs.prepare.run_identity import run_folder
 from starfreight.jobs.prepare.write_run import CheckedRecipe, write_run
 from starfreight.recipe import Base, Recipe
@@ -52,7 +54,7 @@ def prepare_runs(
         RecipeError: a recipe names a missing input.
         InputError: the base model or the data cannot be used, or the data are little and the recipe does not
             allow that.
-        GateError: with ``ship``, a license text is missing.
+        GateError: with ``ship``, a license text is missing; or a license of the data forbids this use.
         ServiceError: an input could not be fetched, the disk is full, or the system ended a process.
     """
     if recipes:
@@ -73,6 +75,7 @@ def prepare_runs(
                 found = build_manifest(first.data, paths, folder, work, console, first.run.threads)
                 for number in group:
                     each = checked[number]
+                    check_data_licenses(each.recipe, each.base.license, found.sources)
                     out = run_folder(runs, each.recipe, each.base, found.manifest)
                     if found.little_data is not None:
                         # An existing run was checked when it was made, and may be finished.
@@ -111,6 +114,7 @@ def _check_recipes(
     for key, base in opened.items():
         hashed[key] = record = base.hash_files()
         console.note(f"  {record.model}: {record.architecture}, {len(record.files)} files, {record.license}")
+    origin = find_origin(folder) if recipes else None
     return [
         CheckedRecipe(
             with_defaults(recipe, opened[recipe.base].checkpoint.shape),
@@ -118,6 +122,7 @@ def _check_recipes(
             opened[recipe.base].folder,
             hashed[recipe.base],
             texts,
+            origin,
         )
         for recipe, texts in zip(recipes, licenses, strict=True)
     ]

@@ -12,6 +12,7 @@ from starfreight.directories import refuse_links_in
 from starfreight.directory_lock import LOCK_FILE, only_one
 from starfreight.files import atomic_write, sweep_partials
 from starfreight.license_files import keep_in_run
+from starfreight.origin import Origin
 from starfreight.recipe import Recipe, recipe_digest
 from starfreight.records import FileDigest
 from starfreight.run import DATA_MANIFEST, NEWEST_VERSION, RUN_FILE, BaseInput, Inputs, Run
@@ -27,6 +28,7 @@ class CheckedRecipe:
         base_folder: the local directory of the base model.
         base: the base model, hashed.
         licenses: the texts of the recipe's license files.
+        origin: of the recipe.
     """
 
     recipe: Recipe
@@ -34,6 +36,7 @@ class CheckedRecipe:
     base_folder: Path
     base: BaseInput
     licenses: tuple[bytes, ...]
+    origin: Origin | None = None
 
 
 def write_run(
@@ -42,7 +45,7 @@ def write_run(
     """Writes a run's directory, or updates an existing one.
 
     An existing run keeps its id, status and results. Its recipe is replaced only if a key changed that
-    training does not depend on, such as a quantization.
+    training does not depend on, such as a quantization; the origin is then that of the new recipe.
 
     Args:
         checked: the recipe and its base model.
@@ -64,7 +67,11 @@ def write_run(
         if (run_folder / RUN_FILE).exists():
             found = Run.load(run_folder)
             if found.recipe != recipe:
-                changed = {"recipe": recipe, "recipe_digest": recipe_digest(recipe)}
+                changed = {
+                    "recipe": recipe,
+                    "recipe_digest": recipe_digest(recipe),
+                    "origin": checked.origin,
+                }
                 found.model_copy(update=changed).save(run_folder)
             return
         _copy_data(data, (run_folder / DATA_MANIFEST).parent, below=run_folder)
@@ -76,6 +83,7 @@ def write_run(
             recipe_digest=recipe_digest(recipe),
             base=checked.base,
             data_manifest=manifest.model_copy(update={"path": DATA_MANIFEST}),
+            origin=checked.origin,
         ).save(run_folder)
 
 

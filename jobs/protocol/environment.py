@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from starfreight.image import IMAGE_VARIABLE
+
+__all__ = ["ENVIRONMENT", "IMAGE_VARIABLE", "ORIGIN_VARIABLE"]
+
 ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
@@ -10,5 +14,5 @@ ENVIRONMENT = {
 }
 """Set for each job: nothing is fetched from the hub, and output is not buffered."""
 
-IMAGE_VARIABLE = "STARFREIGHT_IMAGE"
-"""Digest of the container's image; set by the backend that starts the container."""
+ORIGIN_VARIABLE = "STARFREIGHT_ORIGIN"
+"""The origin of the run as JSON (:class:`starfreight.origin.Origin`), for pods: they cannot find it."""

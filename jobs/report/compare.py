@@ -10,6 +10,7 @@ from typing import Any
 from starfreight.jobs.report.compared_data import COMPARABLE, DataRelation, read_run_data
 from starfreight.pages.charts import Line, LineChart, legend_colours
 from starfreight.recipe import Recipe
+from starfreight.recipe.flat import flat_keys
 from starfreight.run import Run
 
 _LARGEST = 1 << 63
@@ -111,20 +112,7 @@ def _rate(tokens: int, seconds: float) -> float | None:
 
 def _flat(recipe: Recipe) -> dict[str, Any]:
     """Settings with an influence on training, by key path."""
-    flat: dict[str, Any] = {}
-
-    def walk(value: Any, path: str) -> None:
-        if isinstance(value, dict):
-            for key, item in value.items():
-                walk(item, f"{path}.{key}" if path else key)
-        elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
-            for number, item in enumerate(value):
-                walk(item, f"{path}[{number}]")
-        else:
-            flat[path] = value
-
-    walk(recipe.model_dump(mode="json", include={"base", "data", "training"}), "")
-    return flat
+    return flat_keys(recipe.model_dump(mode="json", include={"base", "data", "training"}))
 
 
 def table(rows: Sequence[Compared]) -> Table:

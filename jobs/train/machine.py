@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from starfreight import __version__
+from starfreight.image import image_digest
+from starfreight.jobs.gpu.driver import driver_version
+from starfreight.jobs.processor import processor_name
 from starfreight.jobs.protocol import events
-from starfreight.jobs.protocol.environment import IMAGE_VARIABLE
 from starfreight.jobs.train.process_group import ProcessGroup
 from starfreight.run import Machine, Run
 
@@ -42,22 +43,19 @@ def record_machine(run: Run, device: Any, processes: ProcessGroup) -> Run:
 
     from starfreight.jobs.train.model import choose_attention
 
+    on_gpu = device.type == "cuda"
     machine = Machine(
-        processor=platform.processor() or platform.machine(),
-        device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        processor=processor_name(),
+        device=torch.cuda.get_device_name(device) if on_gpu else "cpu",
         threads=torch.get_num_threads(),
         processes=processes.count,
         attention=choose_attention(device),
+        driver=driver_version() if on_gpu else None,
+        cuda=torch.version.cuda if on_gpu else None,
     )
     versions = {"starfreight": __version__, "python": platform.python_version()}
     versions |= {name: version(name) for name in _LIBRARIES}
-    return run.model_copy(update={"versions": versions, "machine": machine, "image": _image_digest()})
-
-
-def _image_digest() -> str | None:
-    """The digest of this container's image, as set by the backend."""
-    digest = os.environ.get(IMAGE_VARIABLE, "")
-    return digest if re.fullmatch(r"sha256:[0-9a-f]{64}", digest) else None
+    return run.model_copy(update={"versions": versions, "machine": machine, "image": image_digest()})
 
 
 def _thread_count(chosen: int | None) -> int:

@@ -15,8 +15,11 @@ from starfreight.directory_lock import LOCK_FILE, only_one
 from starfreight.errors import GateError, InputError, StarfreightError
 from starfreight.files import PARTIAL_PREFIX, disk_errors, read_json, sha256_file
 from starfreight.gguf.token_losses import has_llama_cpp
+from starfreight.image_layout.reader import ImageLayout
 from starfreight.license_files import read_from_run
 from starfreight.package import PACKAGE_FILE, Package
+from starfreight.packager.bom import make_bom, read_facts
+from starfreight.packager.build.base_documents import document_texts, with_notices
 from starfreight.packager.build.base_files import check_base_files
 from starfreight.packager.build.check_loss import BuiltFiles, check_loss
 from starfreight.packager.build.data_manifest import data_files, is_data_manifest
@@ -25,6 +28,7 @@ from starfreight.packager.build.identity import SHARED_BASE, tuned_identity
 from starfreight.packager.build.licenses import license_texts
 from starfreight.packager.build.templates import has_current_template
 from starfreight.packager.card import render_card
+from starfreight.packager.card.terms import shipped_notices
 from starfreight.packager.file_names import model_stem
 from starfreight.packager.layout import verify_layout
 from starfreight.packager.layout.write_package import PackageContents, write_package
@@ -85,6 +89,8 @@ def build_package(
     licenses = license_texts(
         run.recipe.package, run.base.license, base_folder, read_from_run(run.recipe.package, folder)
     )
+    sentences = shipped_notices(run.base.license, run.license)
+    documents = with_notices(document_texts(base_folder, console), sentences, licenses)
     checkpoint = open_checked(base_folder)
     model = describe(run, checkpoint.shape, licenses, quantizations)
     for note in parameter_notes(run.recipe.package.parameters, checkpoint.shape.sliding_window):
@@ -113,18 +119,24 @@ def build_package(
         pressed = press(request, console)
         built = BuiltFiles(run, folder, checkpoint.shape, pressed, lora)
         loss_check = check_loss(built, console, skip=skip_loss_check)
+        data = data_files(run, folder)
         subjects = [(file.path.name, file.digest) for file in (*pressed, *([lora] if lora else []))]
         contents = PackageContents(
             model=model,
             files=pressed,
             adapter=lora,
-            model_card=render_card(model, run, manifest, pressed, lora, loss_check),
+            model_card=render_card(
+                model, run, manifest, pressed, lora, loss_check,
+                documents=[document.name for document in documents], has_data=data is not None, has_bom=True,
+            ),
             provenance=make_statement(
                 run, manifest, subjects, quantizations=quantizations, loss_check=loss_check
             ),
             provenance_predicate=PREDICATE_TYPE,
-            data=data_files(run, folder),
-        )
+            data=data,
+            documents=documents,
+            bom=lambda package: make_bom(read_facts(ImageLayout(out), package)),
+        )  # fmt: skip
         package = write_package(out, contents, console)
     return _with_rules(run, out, package, console)
 

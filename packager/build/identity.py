@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from starfreight.base_model import public_name
+from starfreight.base_model import known_license, public_name
+from starfreight.data_manifest import public_source
 from starfreight.packager.build.templates import chat_template
 from starfreight.packager.press import ModelIdentity, ModelOrigin
+from starfreight.recipe import Recipe
 from starfreight.run import Run
 
 SHARED_BASE = ModelIdentity(name="")
@@ -23,13 +25,39 @@ def tuned_identity(run: Run, manifest: Mapping[str, Any]) -> ModelIdentity:
         run: the finished run.
         manifest: ``data/manifest.json``.
     """
-    card = run.recipe.package.card
-    name = public_name(run.base.model)
-    hub = f"https://huggingface.co/{name}" if run.base.revision else None
+    sources = [(source["source"], source["revision"]) for source in manifest["sources"]]
+    base = run.base
+    return _identity(run.recipe, base.model, base.revision, base.digest, run.license, sources)
+
+
+def recorded_identity(recipe: Recipe, base_digest: str) -> ModelIdentity:
+    """The same metadata, from the parts that a package's statement records.
+
+    Args:
+        recipe: in the statement.
+        base_digest: digest of the list of the base model's files.
+    """
+    license_name = recipe.package.license or known_license(recipe.base) or ""
+    sources = [(public_source(data.source), data.revision) for data in recipe.data]
+    base = recipe.base
+    return _identity(recipe, base.model, base.revision, base_digest, license_name, sources)
+
+
+def _identity(
+    recipe: Recipe,
+    model: str,
+    revision: str | None,
+    base_digest: str,
+    license_name: str,
+    sources: Iterable[tuple[str, str | None]],
+) -> ModelIdentity:
+    card = recipe.package.card
+    name = public_name(model)
+    hub = f"https://huggingface.co/{name}" if revision else None
     return ModelIdentity(
-        name=card.title or run.recipe.name,
+        name=card.title or recipe.name,
         description=card.description or None,
-        license=run.license,
+        license=license_name,
         source_url=card.url,
         source_doi=card.doi,
         source_repo_url=card.repository,
@@ -37,14 +65,11 @@ def tuned_identity(run: Run, manifest: Mapping[str, Any]) -> ModelIdentity:
             ModelOrigin(
                 name=name.rsplit("/", 1)[-1],
                 organization=name.split("/")[0] if hub else None,
-                version=run.base.revision or run.base.digest,
+                version=revision or base_digest,
                 repo_url=hub,
             ),
         ),
-        datasets=tuple(
-            ModelOrigin(name=public_name(source["source"]), version=source["revision"])
-            for source in manifest["sources"]
-        ),
+        datasets=tuple(ModelOrigin(name=public_name(source), version=version) for source, version in sources),
         tags=("code", "fill-in-the-middle"),
-        chat_template=chat_template(run.recipe),
+        chat_template=chat_template(recipe),
     )

@@ -1,4 +1,4 @@
-"""Cost of packaging a recipe: file sizes, license duties and the registry's limit."""
+"""Cost of packaging a recipe: file sizes, license and the registry's limit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ class PackagePlan:
     Attributes:
         files: bytes by quantization; an adapter shipped on its own is called ``LoRA``.
         license: name of the package's license; ``None`` if unknown.
-        license_duty: what remains to be done for the license; ``None`` if nothing.
         registry: host of ``publish.reference``; ``None`` if the recipe does not publish.
         registry_limit: largest file accepted there, in bytes; ``None`` if unlimited or unknown.
         notes: on parameters and a template without the expected effect, one sentence each.
@@ -25,7 +24,6 @@ class PackagePlan:
 
     files: Mapping[str, int]
     license: str | None
-    license_duty: str | None
     registry: str | None
     registry_limit: int | None
     notes: tuple[str, ...] = ()
@@ -48,7 +46,7 @@ def plan_package(recipe: Recipe, shape: ModelShape, adapter_parameters: int) -> 
         InputError: ``publish.reference`` is not a valid reference.
         RecipeError: Ollama cannot render ``package.template``.
     """
-    from starfreight.base_model import STARTER, known_license
+    from starfreight.base_model import known_license
     from starfreight.packager.build.check_template import template_notes
     from starfreight.packager.press import predict_size
     from starfreight.packager.registry.limits import largest_layer
@@ -59,15 +57,10 @@ def plan_package(recipe: Recipe, shape: ModelShape, adapter_parameters: int) -> 
     files = {name.value: predict_size(shape, name, imatrix=imatrix) for name in package.quantizations}
     if package.ship == "adapter":
         files["LoRA"] = 2 * adapter_parameters
-    has_text = recipe.base.model == STARTER or bool(package.license_files)
     registry = parse_destination(recipe.publish.reference).host if recipe.publish else None
     return PackagePlan(
         files=files,
         license=package.license or known_license(recipe.base),
-        license_duty=None
-        if has_text
-        else "ship the license's text: list it in package.license_files, "
-        "unless the base model's directory has a LICENSE file",
         registry=registry,
         registry_limit=largest_layer(registry) if registry else None,
         notes=(

@@ -82,6 +82,8 @@ _STOPS = {
         "<fim_middle>",
     ),
 }
+_NO_STOPS: tuple[str, ...] = ()
+"""Of an architecture that only a forged record names."""
 
 _MOST_BYTES = 1 << 20
 
@@ -113,7 +115,7 @@ def settings(
     """
     return {
         "num_ctx": min(context_length, sliding_window or context_length),
-        "stop": _STOPS[architecture],
+        "stop": _STOPS.get(architecture, _NO_STOPS),
         **shipped_parameters(recipe.package.parameters),
     }
 
@@ -156,7 +158,7 @@ def possible_settings(
     yield settings(recipe, architecture, context_length, window)
     yield {
         "num_ctx": min(context_length, _EARLIER_NUM_CTX),
-        "stop": _STOPS[architecture],
+        "stop": _STOPS.get(architecture, _NO_STOPS),
         **recipe.package.parameters,
     }
 

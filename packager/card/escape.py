@@ -20,12 +20,12 @@ _URL = re.compile(r"https?://[^\s\x00-\x1f\x7f-\x9f\\`*\[\]<>|\"]+", re.IGNORECA
 
 def inline(value: object) -> str:
     """The value as text of one line, or of a cell of a table."""
-    return _no_block(_SPECIAL.sub(r"\\\g<0>", _line(value)))
+    return _no_block(_SPECIAL.sub(r"\\\g<0>", one_line(value)))
 
 
 def person(value: object) -> str:
     """A name, perhaps with an address: ``Acme <code@acme.example>``."""
-    line = _line(value)
+    line = one_line(value)
     found = _ADDRESS.search(line)
     if found is None:
         return inline(line)
@@ -35,13 +35,13 @@ def person(value: object) -> str:
 
 def link(value: object) -> str:
     """The address of a page, as it is; anything else as a person."""
-    line = _line(value)
+    line = one_line(value)
     return line if _URL.fullmatch(line) else person(line)
 
 
 def code(value: object) -> str:
     """The value for a code span, between backticks of the template."""
-    return _line(value).replace("`", "'")
+    return one_line(value).replace("`", "'")
 
 
 def _no_block(text: str) -> str:
@@ -52,5 +52,6 @@ def _no_block(text: str) -> str:
     return f"{found[0]}\\{text[found.end() :]}" if found[0].isdigit() else "\\" + text
 
 
-def _line(value: object) -> str:
+def one_line(value: object) -> str:
+    """The value on one line, without control and invisible characters; Markdown stays."""
     return _SPACE.sub(" ", _INVISIBLE.sub("", str(value))).strip()

@@ -24,8 +24,9 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 def export_command(package: Path, directory: Path, variants: tuple[str, ...], console: Console) -> None:
     """Write a PACKAGE as plain files to DIRECTORY, for llama.cpp, LM Studio and `ollama create`.
 
-    The files are each variant's GGUF, the adapter if there is one, Modelfile, README.md, LICENSE and the
-    provenance statement. Every byte is verified.
+    The files are each variant's GGUF, the adapter if there is one, Modelfile, README.md, LICENSE, the base
+    model's card and notices (BASE_MODEL_CARD.md, NOTICE), the provenance statement and the bill of materials
+    (bom.cdx.json). Every byte is verified.
 
     \b
         starfreight package export packages/acme-coder coder

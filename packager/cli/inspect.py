@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,6 +11,10 @@ from starfreight.console import Console, human_count
 from starfreight.options import with_console
 from starfreight.packager.cli.evaluations import evaluation_lines, evaluations_as_data
 from starfreight.packager.cli.summary import summary
+
+if TYPE_CHECKING:
+    from starfreight.package import Package
+    from starfreight.packager.provenance.duties import DutyReport
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 
@@ -32,6 +37,11 @@ def inspect_package(package: Path, console: Console) -> None:
         f"  run      {found.run}, ended {found.created}",
         f"  license  {', '.join(license.name for license in found.licenses)}",
     ]
+    if found.documents:
+        lines.append(f"  with     {', '.join(document.name for document in found.documents)}")
+    duties = _duties(package, found)
+    if duties is not None:
+        lines += [f"  duties   {duties.summary}", *(f"  note     {note}" for note in duties.notes)]
     for variant in found.variants:
         default = " (default)" if variant.quantization == found.default else ""
         size = human_count(variant.gguf.size, "B")
@@ -50,8 +60,20 @@ def inspect_package(package: Path, console: Console) -> None:
         lines += [f"Quality gate: {verdict.result}", *(f"  {line}" for line in verdict.as_lines())]
     data = {
         **summary(found, package),
+        "license_duties": duties.as_dict() if duties else None,
         "evaluations": evaluations_as_data(evaluations),
         "evaluation_problems": list(evaluations.problems),
         "quality": verdict.as_dict() if verdict else None,
     }
     console.result(data, "\n".join(lines))
+
+
+def _duties(folder: Path, package: Package) -> DutyReport | None:
+    """The license duties; ``None`` if a part of the package that they need is damaged."""
+    from starfreight.errors import GateError
+    from starfreight.packager.provenance.duties import package_duties
+
+    try:
+        return package_duties(folder, package)
+    except GateError:
+        return None

@@ -25,6 +25,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option("--variant", metavar="TYPE", help="Quantization, such as Q4_K_M. [default: the package's]")
 @click.option("--name", metavar="NAME", help="Name in Ollama. [default: REF, or the package's name]")
 @click.option("--insecure", is_flag=True, help="Use plain HTTP for the registry.")
+@click.option("--force", is_flag=True, help="Install a withdrawn release all the same.")
 @with_console
 def install_command(
     model: str,
@@ -34,13 +35,15 @@ def install_command(
     variant: str | None,
     name: str | None,
     insecure: bool,
+    force: bool,
     console: Console,
 ) -> None:
     """Install a model: REF in a registry, private or public, or a package's directory DIR.
 
     By default it is installed into the running Ollama through its API. With --ollama-models it is written to
     Ollama's directory on disk, and with --to as plain files for llama.cpp, LM Studio and `ollama create`.
-    Every byte is verified; the same command continues an interrupted download.
+    Every byte is verified; the same command continues an interrupted download. A release that was withdrawn
+    (`package withdraw`) is refused with exit code 3.
 
     Credentials are those of `starfreight publish`: docker login, or STARFREIGHT_REGISTRY_USERNAME,
     STARFREIGHT_REGISTRY_PASSWORD and STARFREIGHT_REGISTRY_HOST.
@@ -57,7 +60,7 @@ def install_command(
         raise click.UsageError("Choose one of --ollama, --ollama-models and --to.")
     if to is not None and name is not None:
         raise click.UsageError("--name is a name in Ollama; with --to, name the directory.")
-    request = InstallRequest(model, _target(ollama, ollama_models, to), variant, name, insecure)
+    request = InstallRequest(model, _target(ollama, ollama_models, to), variant, name, insecure, force)
     installed = install(request, console)
     already = f", {human_count(installed.present, 'B')} already there" if installed.present else ""
     console.result(

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import click
 
 from starfreight.console import Console
+from starfreight.errors import InputError
 from starfreight.options import with_console
 
 PASSWORD = "STARFREIGHT_KEY_PASSWORD"
+_LONGEST = 4096
+"""Characters of a password."""
 
 
 @click.command("keygen")
@@ -49,9 +53,30 @@ def keygen(out: Path, console: Console) -> None:
 
 
 def ask_password(prompt: str, *, confirm: bool = False) -> bytes:
-    """The password from the environment, or from the user."""
+    """The password from the environment, from the user, or without a terminal from standard input.
+
+    Raises:
+        InputError: none is given.
+    """
     given = os.environ.get(PASSWORD)
     if given is not None:
         return given.encode()
-    asked: str = click.prompt(prompt, hide_input=True, confirmation_prompt=confirm, err=True)
+    if _has_terminal():
+        asked: str = click.prompt(prompt, hide_input=True, confirmation_prompt=confirm, err=True)
+    else:
+        asked = sys.stdin.readline(_LONGEST).removesuffix("\n")
+        if not asked:
+            raise InputError(
+                "A password is needed, and there is no terminal to ask for it.",
+                where=prompt,
+                fix=f"set the variable {PASSWORD}",
+            )
     return asked.encode()
+
+
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return sys.stdin.isatty()
+    return True

@@ -10,8 +10,10 @@ import click
 
 from starfreight.console import Console
 from starfreight.options import with_console
+from starfreight.packager.cli.signer_options import format_options, signer_options
 
 if TYPE_CHECKING:
+    from starfreight.packager.provenance.signing.choose_signer import SignerChoice
     from starfreight.packager.registry.earlier_tags import Prune
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -71,6 +73,10 @@ def _repositories(
     default=None,
     help="Quantization at the plain TAG. [default: the package's]",
 )
+@click.option("--force", is_flag=True, help="Publish a withdrawn package, with its withdrawal.")
+@click.option("--sign", is_flag=True, help="Sign the package first, with the options below.")
+@signer_options
+@format_options
 @with_console
 def publish(
     package: Path,
@@ -80,6 +86,11 @@ def publish(
     mount_from: tuple[str, ...],
     prune_tags: Prune | None,
     default: str | None,
+    force: bool,
+    sign: bool,
+    signer: SignerChoice,
+    legacy: bool,
+    model_signing: bool,
     console: Console,
 ) -> None:
     """Push a PACKAGE to a registry as HOST/NAMESPACE/NAME:TAG.
@@ -92,7 +103,9 @@ def publish(
     ModelPack alone is published by default.
 
     A package with quality rules (package.quality in the recipe) is refused with exit code 3 if one is missed
-    or was not measured.
+    or was not measured; so is one that does not meet a duty of its licenses, which package verify lists.
+
+    --sign signs the package once its rules are met, like starfreight package sign.
 
     Afterwards the registry is read as clients do, and the command that pulls the model is printed.
 
@@ -104,10 +117,16 @@ def publish(
         starfreight publish packages/acme-coder ghcr.io/acme/coder:1.0
         starfreight publish packages/acme-coder zot.example.org/acme/coder:1.0 --format modelpack
         starfreight publish packages/acme-coder ghcr.io/acme/coder:1.0 --prune-tags
+        starfreight publish packages/acme-coder ghcr.io/acme/coder:1.0 --sign --key acme.key
     """
+    from starfreight.packager.cli.signer_options import open_chosen, package_signing
     from starfreight.packager.registry import publish as push
     from starfreight.quantization import Quantization
 
+    if sign != bool(signer) or ((legacy or model_signing) and not sign):
+        raise click.UsageError("--sign and a signer belong together: --sign --key KEY, or --sign --keyless.")
+    # Before anything else: a wrong password is found at once.
+    chosen = open_chosen(signer) if sign else None
     published = push(
         package,
         reference,
@@ -117,5 +136,7 @@ def publish(
         mount_from=mount_from,
         prune_tags=prune_tags,
         default=Quantization.parse(default) if default else None,
+        sign=package_signing(package, chosen, console, legacy, model_signing) if chosen else None,
+        force=force,
     )
     console.result(published.as_dict(), published.as_text())

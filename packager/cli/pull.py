@@ -16,20 +16,22 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.argument("reference", metavar="REF")
 @click.argument("directory", type=_FOLDER)
 @click.option("--insecure", is_flag=True, help="Use plain HTTP for the registry.")
+@click.option("--force", is_flag=True, help="Pull a withdrawn release all the same.")
 @with_console
-def pull_command(reference: str, directory: Path, insecure: bool, console: Console) -> None:
+def pull_command(reference: str, directory: Path, insecure: bool, force: bool, console: Console) -> None:
     """Pull the whole package at REF into DIRECTORY: all variants, attached evidence and its record.
 
     REF is any tag or digest of a package published by Starfreight. The result is the published package,
     verified, ready for `package verify`, `package serve`, or `publish` to another registry. Evidence attached
-    in the registry since then is added. The same command continues an interrupted pull.
+    in the registry since then is added. The same command continues an interrupted pull. A release that was
+    withdrawn (`package withdraw`) is refused with exit code 3.
 
     \b
         starfreight package pull ghcr.io/acme/coder:1.0 packages/coder
     """
     from starfreight.packager.registry.pull_package import pull_package
 
-    pulled = pull_package(reference, directory, insecure=insecure, console=console)
+    pulled = pull_package(reference, directory, insecure=insecure, console=console, force=force)
     variants = ", ".join(str(variant.quantization) for variant in pulled.package.variants)
     console.result(
         pulled.as_dict(),

@@ -32,7 +32,7 @@ def push_hub_command(
     Ollama (hf.co/NAMESPACE/NAME:Q4_K_M), llama.cpp (-hf) and LM Studio read it there, Ollama with the
     package's template, parameters and system prompt. The repository is created if missing; all files
     arrive in one commit. The same command continues an interrupted upload. As publish, it refuses a package
-    that misses a quality rule (package.quality in the recipe).
+    that misses a quality rule (package.quality in the recipe) or a duty of its licenses.
 
     The token comes from HF_TOKEN or `hf auth login`, the hub from HF_ENDPOINT.
 

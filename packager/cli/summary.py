@@ -20,6 +20,7 @@ def summary(package: Package, folder: Path) -> dict[str, object]:
         "default": package.default,
         "adapter": package.adapter and {"digest": package.adapter.digest, "size": package.adapter.size},
         "licenses": [license.name for license in package.licenses],
+        "documents": [document.name for document in package.documents],
         "provenance": package.provenance.digest,
         "loss_check": recorded_loss_check(folder, package),
         "variants": [

@@ -3,63 +3,130 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from starfreight.console import Console, human_count
+from starfreight.console import Console
 from starfreight.options import with_console
 
-_FOLDER = click.Path(path_type=Path, file_okay=False)
+if TYPE_CHECKING:
+    from starfreight.packager.provenance.policy import Policy
+    from starfreight.packager.provenance.signing.interface import Signer
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command("verify")
-@click.argument("package", type=_FOLDER)
+@click.argument("package", metavar="REF|DIR")
 @click.option(
     "--key",
+    "keys",
     metavar="FILE",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Public key that every manifest has to be signed with.",
+    type=_FILE,
+    multiple=True,
+    help="Public key of a trusted signer (repeatable).",
 )
+@click.option(
+    "--identity",
+    metavar="NAME",
+    help="Identity in the certificate of a trusted signer, such as a workflow's address. "
+    "* stands for a part, ** for any text.",
+)
+@click.option(
+    "--issuer",
+    metavar="URL",
+    help="Issuer of that identity, such as https://token.actions.githubusercontent.com.",
+)
+@click.option(
+    "--trusted-root",
+    "trusted_roots",
+    metavar="FILE",
+    type=_FILE,
+    multiple=True,
+    help="Root of a private CA, in Sigstore's format (repeatable). [default: Sigstore's public instance]",
+)
+@click.option(
+    "--policy",
+    "policy_file",
+    metavar="FILE",
+    type=_FILE,
+    help="Rules for packages: signers, bases, licenses, figures, builders, data.",
+)
+@click.option(
+    "--vsa",
+    metavar="FILE",
+    type=_FILE,
+    help="Write the verdict to FILE, as a signed verification summary; a refusal, too.",
+)
+@click.option("--vsa-key", metavar="KEY", help="Private key for --vsa, as for package sign --key.")
+@click.option("--insecure", is_flag=True, help="Use plain HTTP, for a registry on this machine.")
 @with_console
-def verify_package(package: Path, key: Path | None, console: Console) -> None:
-    """Check the digest of every file of a PACKAGE, and its evaluations against its files.
+def verify_package(
+    package: str,
+    keys: tuple[Path, ...],
+    identity: str | None,
+    issuer: str | None,
+    trusted_roots: tuple[Path, ...],
+    policy_file: Path | None,
+    vsa: Path | None,
+    vsa_key: str | None,
+    insecure: bool,
+    console: Console,
+) -> int:
+    """Check everything in a package: a directory, or a release in a registry. No network is needed for DIR.
 
-    With --key, every manifest also needs a signature of that key, about these very files. Exits 3 if a file
-    is corrupt, missing or unexpected, or a signature is missing or wrong. A missed quality rule is shown;
-    only publish refuses it.
+    Every digest; the manifests against package.json, byte for byte; the provenance statement against the
+    files; the training data, licenses, evaluations and signatures. Prints one page: who signed, what is in
+    the package, and the verdict. Without --key, --identity or --policy, signatures are only counted.
+
+    A release is read once and not stored. Any tag or digest of it verifies all of it.
+
+    Exits with 3 if anything is refused. A missed quality rule is shown; only publish and a policy refuse it.
 
     \b
         starfreight package verify packages/NAME
         starfreight package verify packages/NAME --key acme.pub
+        starfreight package verify ghcr.io/acme/coder:1.0 \\
+          --identity 'https://github.com/acme/*/.github/workflows/train.yml@refs/tags/*' \\
+          --issuer https://token.actions.githubusercontent.com
+        starfreight package verify /media/stick/NAME --policy policy.yaml --vsa verdict.json --vsa-key me.key
     """
-    from starfreight.package_evaluations import read_evaluations
-    from starfreight.packager.evaluation.gate import check_package
-    from starfreight.packager.layout import verify_layout
-    from starfreight.packager.provenance.signing.check_package import check_signatures
-    from starfreight.packager.provenance.signing.local_key import read_public_key
+    from datetime import UTC, datetime
 
-    trusted = read_public_key(key) if key is not None else None
-    report = verify_layout(package, console)
-    signatures = check_signatures(package, trusted) if trusted is not None else None
-    evaluations = len(read_evaluations(package).evaluations)
-    verdict = check_package(package)
-    lines = [
-        f"{package} is whole: {report.files} files, {human_count(report.bytes, 'B')}, all digests match."
-    ]
-    if signatures is not None:
-        lines.append(f"Signed with {key}: {signatures} signatures are right.")
-    if evaluations:
-        are = "evaluation is" if evaluations == 1 else "evaluations are"
-        lines.append(f"{evaluations} {are} attached, unsigned.")
-    if verdict is not None:
-        lines += [f"Quality gate: {verdict.result}", *(f"  {line}" for line in verdict.as_lines())]
-    data = {
-        "package": str(package),
-        "verified": True,
-        "files": report.files,
-        "bytes": report.bytes,
-        "signatures": signatures,
-        "evaluations": evaluations,
-        "quality": verdict.as_dict() if verdict else None,
-    }
-    console.result(data, "\n".join(lines))
+    from starfreight.files import write_bytes
+    from starfreight.packager.provenance.verify.verify_package import verify_package
+
+    if (vsa is None) != (vsa_key is None):
+        raise click.UsageError("--vsa and --vsa-key belong together.")
+    policy = _policy(policy_file) if policy_file is not None else None
+    trust = None
+    if keys or identity is not None or issuer is not None or trusted_roots:
+        from starfreight.packager.provenance.trust import load_trust
+
+        trust = load_trust(keys=keys, identity=identity, issuer=issuer, trusted_roots=trusted_roots)
+    signer = _open(vsa_key) if vsa_key is not None else None
+    verdict = verify_package(package, console, trust=trust, policy=policy, insecure=insecure)
+    from starfreight.packager.provenance.verify.page import page
+
+    console.result(verdict.as_dict(), page(verdict))
+    if vsa is not None and signer is not None:
+        from starfreight.packager.provenance.verify.vsa import signed_summary
+
+        write_bytes(vsa, signed_summary(verdict, signer, datetime.now(UTC)))
+        console.note(f"The signed verdict is in {vsa}.")
+    return 3 if verdict.refused else 0
+
+
+def _policy(path: Path) -> Policy:
+    from starfreight.packager.provenance.policy import load_policy
+
+    return load_policy(path)
+
+
+def _open(key: str) -> Signer:
+    """Before hours of hashing: a wrong password should not cost them."""
+    from starfreight.packager.cli.signer_options import open_chosen
+    from starfreight.packager.provenance.signing.choose_signer import SignerChoice
+
+    return open_chosen(SignerChoice(key=key))

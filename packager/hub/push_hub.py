@@ -20,6 +20,7 @@ from starfreight.packager.evaluation.gate import check_gate
 from starfreight.packager.install.export import package_models
 from starfreight.packager.install.folder import MODELFILE, folder_files, modelfile_of
 from starfreight.packager.install.sources import PackageSource
+from starfreight.packager.provenance.duties import check_license_gate
 from starfreight.quantization import Quantization
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
@@ -60,7 +61,8 @@ def push_hub(
 
     Raises:
         InputError: no package there, no such variant, an invalid name, or the hub denies access.
-        GateError: a file of the package is damaged, or a quality rule is missed or was not measured.
+        GateError: a file of the package is damaged, a quality rule is missed or was not measured, or a duty
+            of its licenses is not met.
         ServiceError: the hub does not answer or keeps failing.
     """
     if not _NAME.fullmatch(repository) or "--" in repository or ".." in repository:
@@ -73,6 +75,7 @@ def push_hub(
     source = PackageSource(folder)
     models = package_models(package, variants, source)
     check_gate(folder, package, default=Quantization.parse(variants[0]) if variants else None)
+    check_license_gate(folder, package)
     files = folder_files(models, for_hub=True)
     modelfile = modelfile_of(models, source).encode()
 

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from starfreight.console import Console
+from starfreight.files import disk_errors, write_bytes
+from starfreight.image_layout.reader import ImageLayout
 from starfreight.package import Package
-from starfreight.packager.install.folder import WrittenFolder, write_folder
+from starfreight.packager.install.folder import (
+    SIGNATURE_FILE,
+    WrittenFolder,
+    folder_files,
+    write_folder,
+)
 from starfreight.packager.install.install import choose_variant
 from starfreight.packager.install.interface import Model, Source
 from starfreight.packager.install.models import package_model
@@ -32,7 +40,29 @@ def export_package(folder: Path, to: Path, variants: Sequence[str], console: Con
     package = Package.load(folder)
     source = PackageSource(folder)
     models = package_models(package, variants, source)
-    return write_folder(models, to, source, console)
+    written = write_folder(models, to, source, console)
+    return replace(written, names=(*written.names, *_signature(package, models, to, folder, console)))
+
+
+def _signature(
+    package: Package, models: Sequence[Model], to: Path, folder: Path, console: Console
+) -> tuple[str, ...]:
+    """Writes the model signature over these files, if the package has one; a stale one is removed."""
+    from starfreight.packager.provenance.signing.model_signature import MODEL_SIGNATURE, exported_signature
+
+    path = to / SIGNATURE_FILE
+    signature = exported_signature(package, ImageLayout(folder), folder_files(models))
+    with disk_errors(to):
+        if signature is None:
+            path.unlink(missing_ok=True)
+            if any(each.artifact_type == MODEL_SIGNATURE for each in package.attachments):
+                console.note(
+                    f"{SIGNATURE_FILE} is not written: the package's model signatures are of all variants "
+                    "together and of each alone, as exported by the version that signed it."
+                )
+            return ()
+        write_bytes(path, signature)
+        return (SIGNATURE_FILE,)
 
 
 def package_models(package: Package, variants: Sequence[str], source: Source) -> list[Model]:

@@ -22,11 +22,14 @@ from starfreight.files import (
 from starfreight.package import Descriptor
 from starfreight.packager.install.interface import Installed, Model, Source
 from starfreight.packager.install.modelfile import modelfile_text
-from starfreight.packager.manifests.flat_names import license_names
+from starfreight.packager.manifests.flat_names import document_names, license_names
 
 MODELFILE = "Modelfile"
+SIGNATURE_FILE = "model.sig"
+"""An OpenSSF model signature over the other files; of a package that has one."""
 README = "README.md"
 PROVENANCE = "provenance.intoto.json"
+BOM = "bom.cdx.json"
 HUB_FILES = ("template", "system", "params")
 """Files that Ollama reads in a hub repository, by these names."""
 
@@ -92,13 +95,15 @@ def write_folder(models: Sequence[Model], folder: Path, source: Source, console:
 
     Raises:
         InputError: the directory holds other files, or a text cannot be in a Modelfile.
-        GateError: the source has other bytes than announced, or the provenance of another model.
+        GateError: the source has other bytes than announced, the provenance of another model, or a document
+            under the name of another file.
         ServiceError: the disk is full or not writable.
     """
     files = folder_files(models)
     modelfile = modelfile_of(models, source).encode()
     _check_provenance(models, source)
-    refuse_other_contents(folder, {*files, MODELFILE}, "this model", "choose an empty directory")
+    own = {*files, MODELFILE, SIGNATURE_FILE}
+    refuse_other_contents(folder, own, "this model", "choose an empty directory")
     size = sum(blob.size for blob in files.values())
     present = 0
     with disk_errors(folder), console.progress("Writing", total=size, unit="B") as advance:
@@ -150,12 +155,26 @@ def _files(models: Sequence[Model], *, for_hub: bool) -> Iterator[tuple[str, Des
     if first.readme is not None:
         yield README, first.readme
     yield from license_names(first.licenses)
+    yield from _documents(first)
     if first.provenance is not None:
         yield PROVENANCE, first.provenance
+    if first.bom is not None:
+        yield BOM, first.bom
     if for_hub:
         for name, part in zip(HUB_FILES, (first.template, first.system, first.settings), strict=True):
             if part is not None:
                 yield name, part
+
+
+def _documents(model: Model) -> list[tuple[str, Descriptor]]:
+    try:
+        return document_names(model.documents)
+    except ValueError as error:
+        raise GateError(
+            f"The package is not valid: {error}.",
+            where=model.stem,
+            fix="do not use it; get it again from its source",
+        ) from error
 
 
 def _write(path: Path, blob: Descriptor, source: Source, advance: Advance) -> int:

@@ -8,10 +8,13 @@ from pathlib import Path
 from starfreight.console import Console
 from starfreight.errors import InputError
 from starfreight.image_layout.index import DEFAULT_NAME
+from starfreight.image_layout.reader import ImageLayout
 from starfreight.package import Package, Variant
 from starfreight.packager.install.interface import Installed, Model, Source, Target
 from starfreight.packager.install.models import manifest_model, package_model, with_record
 from starfreight.packager.install.sources import PackageSource, RegistrySource
+from starfreight.packager.provenance.withdrawal.read import read_withdrawals, remote_withdrawals
+from starfreight.packager.provenance.withdrawal.refuse import refuse_withdrawn
 from starfreight.quantization import Quantization
 from starfreight.registry import DigestReference, TagReference
 from starfreight.registry.reference import SUFFIXES
@@ -30,6 +33,8 @@ class InstallRequest:
     """Name in Ollama; by default the reference, or the package's name."""
     insecure: bool = False
     """Use plain http for the registry."""
+    force: bool = False
+    """Install a withdrawn release, too."""
 
 
 def install(request: InstallRequest, console: Console) -> Installed:
@@ -37,13 +42,15 @@ def install(request: InstallRequest, console: Console) -> Installed:
 
     Raises:
         InputError: no such model, variant or place, or an invalid name.
-        GateError: bytes with another digest than announced.
+        GateError: bytes with another digest than announced, or the release is withdrawn.
         ServiceError: a registry or Ollama cannot be reached or fails, or a disk is full.
     """
     quantization = None if request.variant is None else Quantization.parse(request.variant)
     if Path(request.model).is_dir():
         folder = Path(request.model)
         package = Package.load(folder)
+        if not request.force:
+            refuse_withdrawn(read_withdrawals(package, ImageLayout(folder)), str(folder))
         variant = choose_variant(package, quantization, str(folder))
         source: Source = PackageSource(folder)
         name = request.name or f"{package.name}:{_tag(package, variant)}"
@@ -93,11 +100,15 @@ def _from_registry(request: InstallRequest, quantization: Quantization | None) -
     request.target.check(name)
     client = RegistryClient(reference, insecure=request.insecure)
     manifest = read_model(client, reference)
+    if not request.force:
+        refuse_withdrawn(remote_withdrawals(client, manifest.digest, str(reference)), str(reference))
     record = read_record(client, manifest.digest, str(reference))
     package = None if record is None else record.package
     if isinstance(reference, DigestReference) and quantization is not None:
         reference = _digest_of(reference, package, quantization)
         manifest = read_model(client, reference)
+        if not request.force:
+            refuse_withdrawn(remote_withdrawals(client, manifest.digest, str(reference)), str(reference))
     source = RegistrySource(client, str(reference))
     stem = reference.repository.rpartition("/")[2][:100]
     model = manifest_model(manifest, stem, source)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from starfreight.console import Advance, Console
-from starfreight.package import Descriptor, LicenseFile
+from starfreight.package import Descriptor, Document, LicenseFile
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,9 @@ class Model:
     readme: Descriptor | None
     provenance: Descriptor | None
     image: OllamaImage
+    documents: tuple[Document, ...] = ()
+    """The base's card and notices, beside the licenses."""
+    bom: Descriptor | None = None
 
 
 class Source(Protocol):

@@ -7,8 +7,9 @@ import posixpath
 import re
 from dataclasses import dataclass
 
+from starfreight.base_documents import MAX_DOCUMENTS, is_document_name
 from starfreight.errors import GateError, InputError
-from starfreight.package import Descriptor, LicenseFile
+from starfreight.package import Descriptor, Document, LicenseFile
 from starfreight.packager.install.interface import Source
 from starfreight.packager.manifests import docker_model, modelpack, ollama
 from starfreight.packager.registry.read_model import layer_annotations
@@ -40,6 +41,7 @@ class Parts:
     settings: Descriptor | None = None
     system: Descriptor | None = None
     licenses: tuple[LicenseFile, ...] = ()
+    documents: tuple[Document, ...] = ()
     readme: Descriptor | None = None
     is_ollama: bool = False
 
@@ -122,6 +124,8 @@ def _modelpack_parts(manifest: RemoteManifest, source: Source) -> Parts:
             parts.licenses += (
                 LicenseFile(name=_word(license, _FAMILY, f"LicenseRef-{count + 1}"), text=layer),
             )
+        else:
+            _add_document(parts, layer, name)
     return parts
 
 
@@ -133,13 +137,22 @@ def _docker_parts(manifest: RemoteManifest, source: Source) -> Parts:
         family=_word(technical.get("architecture"), _FAMILY, ""),
         size=_word(technical.get("parameters"), _FAMILY, ""),
     )
-    for layer in manifest.layers:
+    for layer, notes in zip(manifest.layers, layer_annotations(manifest), strict=True):
         if _DOCKER_GGUF.fullmatch(layer.media_type):
             _add_weights(parts, layer, "model.gguf", source.where)
-        elif layer.media_type == docker_model.LICENSE:
+        elif layer.media_type == docker_model.LICENSE and not _add_document(parts, layer, _file_name(notes)):
             name = f"LicenseRef-{len(parts.licenses) + 1}"
             parts.licenses += (LicenseFile(name=name, text=layer),)
     return parts
+
+
+def _add_document(parts: Parts, layer: Descriptor, name: str) -> bool:
+    """True if the layer is a document by its name, which is that of no other part of a model."""
+    taken = {each.name.casefold() for each in parts.documents}
+    if not is_document_name(name) or name.casefold() in taken or len(taken) >= MAX_DOCUMENTS:
+        return False
+    parts.documents += (Document(name=name, text=layer),)
+    return True
 
 
 def _add_weights(parts: Parts, layer: Descriptor, name: str, where: str) -> None:

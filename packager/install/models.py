@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable
 from dataclasses import replace
 
 from starfreight.errors import GateError, InputError
 from starfreight.files import canonical_json, sha256_bytes
-from starfreight.package import Descriptor, Package, Variant
+from starfreight.package import Descriptor, Document, LicenseFile, Package, Variant
 from starfreight.packager.file_names import model_stem
 from starfreight.packager.install.interface import Model, OllamaImage, Source
 from starfreight.packager.install.manifest_parts import Parts, read_parts
@@ -43,6 +44,8 @@ def package_model(package: Package, variant: Variant, source: Source) -> Model:
         readme=package.model_card,
         provenance=package.provenance,
         image=OllamaImage(manifest.data, manifest.blobs),
+        documents=package.documents,
+        bom=package.bom,
     )
 
 
@@ -74,6 +77,7 @@ def manifest_model(manifest: RemoteManifest, stem: str, source: Source) -> Model
         readme=parts.readme,
         provenance=None,
         image=image,
+        documents=tuple(parts.documents),
     )
 
 
@@ -92,16 +96,18 @@ def with_record(model: Model, package: Package, digest: str) -> Model:
     found = (model.gguf, model.adapter, model.template, model.settings, model.system)
     if [part and part.digest for part in parts] != [part and part.digest for part in found]:
         return model
-    texts = [license.text.digest for license in package.licenses]
+    # A manifest for Ollama names no text, and has the documents among the licenses.
+    recorded = [text.digest for text in _texts(package.licenses, package.documents)]
+    is_whole = recorded == [text.digest for text in _texts(model.licenses, model.documents)]
     return replace(
         model,
         stem=model_stem(package.name, with_adapter=package.adapter is not None),
         quantization=str(variant.quantization),
-        licenses=package.licenses
-        if texts == [license.text.digest for license in model.licenses]
-        else model.licenses,
+        licenses=package.licenses if is_whole else model.licenses,
+        documents=package.documents if is_whole else model.documents,
         readme=model.readme or package.model_card,
         provenance=package.provenance,
+        bom=package.bom,
         image=_rebuilt_image(package, variant) if model.image.made else model.image,
     )
 
@@ -128,7 +134,7 @@ def _image(parts: Parts) -> OllamaImage:
     kinds = [
         ("model", parts.gguf), ("adapter", parts.adapter), ("template", parts.template),
         ("system", parts.system), ("params", parts.settings),
-        *(("license", license.text) for license in parts.licenses),
+        *(("license", text) for text in _texts(parts.licenses, parts.documents)),
     ]  # fmt: skip
     layers = [
         {**descriptor_json(part), "mediaType": ollama.LAYER + kind}
@@ -158,6 +164,11 @@ def _image(parts: Parts) -> OllamaImage:
     )
     blobs = {described.digest: described} | {part.digest: part for _, part in kinds if part is not None}
     return OllamaImage(manifest, tuple(blobs.values()), {sha256_bytes(config): config})
+
+
+def _texts(licenses: Iterable[LicenseFile], documents: Iterable[Document]) -> list[Descriptor]:
+    """The texts in a manifest for Ollama, in its order."""
+    return [*(each.text for each in licenses), *(each.text for each in documents)]
 
 
 def _check_settings(data: bytes, where: str) -> None:

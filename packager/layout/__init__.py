@@ -15,7 +15,8 @@ from starfreight.image_layout.index import IndexEntry, package_entries
 from starfreight.image_layout.reader import ImageLayout
 from starfreight.packager.layout.attach_evidence import attach
 from starfreight.packager.layout.evidence import Evidence
-from starfreight.packager.layout.verify import Problem, VerifyReport, examine_layout, verify_layout
+from starfreight.packager.layout.report import Problem, VerifyReport
+from starfreight.packager.layout.verify import examine_layout, verify_layout
 from starfreight.packager.layout.writer import LayoutWriter, open_writer
 
 __all__ = [

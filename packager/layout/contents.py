@@ -7,11 +7,11 @@ everything again has right digests; what is compared here are the values that de
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from starfreight.data_manifest import DataManifest
 from starfreight.errors import GateError
 from starfreight.files import canonical_json
 from starfreight.image_layout.index import package_entries
@@ -27,10 +27,11 @@ from starfreight.packager.layout.rebuild import (
     rebuild_manifests,
     wrong_media_types,
 )
+from starfreight.packager.layout.report import Collecting, ReportProblem
+from starfreight.packager.layout.training_data import read_checked
 from starfreight.registry.manifests import build_attachment
 
-_STATEMENT_LIMIT = 1 << 29
-"""Statements name every file of the training data."""
+_TEXT_LIMIT = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -44,33 +45,39 @@ class ContentCheck:
         problem: called with the path of a wrong file and the text of the problem.
         collecting: turns a reader's refusal into a problem at a path.
         broken: digests of corrupt blobs, which are reported already.
+        placeholders: digests of models without bytes, whose headers cannot be read.
     """
 
     layout: ImageLayout
     package: Package
     record: Path
-    problem: Callable[[Path, str], None]
-    collecting: Callable[[Path], AbstractContextManager[None]]
+    problem: ReportProblem
+    collecting: Collecting
     broken: set[str]
+    placeholders: frozenset[str] = frozenset()
 
     def run(self) -> None:
         """Report every problem."""
         for descriptor in wrong_media_types(self.package):
-            self.problem(
+            self._differs(
                 self.record, f"the blob {descriptor.digest} has the media type {descriptor.media_type}"
             )
         credits = Credits()
-        with self.collecting(self.record):
+        with self.collecting(self.record, "contents"):
             credits = read_credits(self.layout, self.package)
         try:
             for manifest in rebuild_manifests(self.package, credits):
                 self._compare(manifest)
         except ValueError as error:
-            self.problem(self.record, f"{self.record.name} is wrong: {error}")
+            self._differs(self.record, f"{self.record.name} is wrong: {error}")
         self._attachments()
         self._evaluations()
-        with self.collecting(self.record):
+        with self.collecting(self.record, "contents"):
             self._statement(credits)
+        self._bill_of_materials()
+
+    def _differs(self, path: Path, what: str) -> None:
+        self.problem(path, what, "contents")
 
     def _compare(self, manifest: RebuiltManifest) -> None:
         digest = manifest.recorded.digest
@@ -78,7 +85,7 @@ class ContentCheck:
             return
         path = self.layout.blob_path(digest)
         if path.exists():  # A missing one is reported already.
-            self.problem(path, f"the manifest {digest} is not the one that {self.record.name} determines")
+            self._differs(path, f"the manifest {digest} is not the one that {self.record.name} determines")
 
     def _attachments(self) -> None:
         manifests = {entry.manifest.digest: entry.manifest for entry in package_entries(self.package)}
@@ -86,33 +93,47 @@ class ContentCheck:
             path = self.layout.blob_path(attachment.manifest.digest)
             subject = manifests.get(attachment.subject)
             if subject is None:
-                self.problem(path, "an attachment refers to none of the package's manifests")
+                self._differs(path, "an attachment refers to none of the package's manifests")
                 continue
             if attachment.manifest.digest in self.broken or not path.exists():
                 continue
-            with self.collecting(path):
+            with self.collecting(path, "contents"):
                 self._compare(rebuild_attachment(self.layout, attachment, subject))
 
     def _evaluations(self) -> None:
         from starfreight.packager.evaluation.check import card_problem, evidence_problems
 
-        with self.collecting(self.record):
+        with self.collecting(self.record, "contents"):
             for attachment, what in evidence_problems(self.layout, self.package):
-                self.problem(self.layout.blob_path(attachment.manifest.digest), f"an attachment {what}")
+                self._differs(self.layout.blob_path(attachment.manifest.digest), f"an attachment {what}")
         card = self.package.model_card.digest
         if card in self.broken:
             return
-        with self.collecting(self.layout.blob_path(card)):
+        with self.collecting(self.layout.blob_path(card), "contents"):
             if (problem := card_problem(self.layout, self.package)) is not None:
-                self.problem(self.layout.blob_path(card), f"the model card {problem}")
+                self._differs(self.layout.blob_path(card), f"the model card {problem}")
+
+    def _bill_of_materials(self) -> None:
+        from starfreight.packager.bom.check import bom_attachment_problems, bom_problem
+
+        bom, provenance = self.package.bom, self.package.provenance
+        if bom is None or not self.broken.isdisjoint((bom.digest, provenance.digest)):
+            return
+        path = self.layout.blob_path(bom.digest)
+        with self.collecting(path, "contents"):
+            for what in bom_attachment_problems(self.package):
+                self._differs(self.record, what)
+            if (problem := bom_problem(self.layout, self.package)) is not None:
+                self._differs(path, f"the bill of materials {problem}")
 
     def _statement(self, credits: Credits) -> None:
         from starfreight.packager.provenance.compare import PackageSources, is_made_up, statement_problems
+        from starfreight.packager.provenance.recorded import statement_limit
 
         package, layout = self.package, self.layout
-        statement = self._read(package.provenance, _STATEMENT_LIMIT)
+        statement = self._read(package.provenance, statement_limit(package))
         named = {"template": package.template, "settings": package.settings, "system": package.system}
-        texts = {name: self._read(part, _STATEMENT_LIMIT) for name, part in named.items() if part is not None}
+        texts = {name: self._read(part, _TEXT_LIMIT) for name, part in named.items() if part is not None}
         present = {name: text for name, text in texts.items() if text is not None}
         if "settings" in present and package.settings is not None:
             self._settings(layout.blob_path(package.settings.digest), present["settings"])
@@ -122,14 +143,32 @@ class ContentCheck:
         path = layout.blob_path(package.provenance.digest)
         links = (credits.doc_url, credits.dataset_urls) if credits.has_links else None
         sources = PackageSources(credits.authors, credits.source_url, present, links)
-        for what in statement_problems(statement, package, sources):
-            self.problem(path, f"the provenance statement {what}")
+        training = self._training_data()
+        for what in statement_problems(statement, package, sources, training):
+            self.problem(path, f"the provenance statement {what}", "statement")
         if not is_made_up(statement, package):
             for file, what in self._headers():
-                self.problem(layout.blob_path(file.digest), f"the model {file.digest} {what}")
+                self._differs(layout.blob_path(file.digest), f"the model {file.digest} {what}")
+
+    def _training_data(self) -> DataManifest | None:
+        """The data manifest, if there is one and it can be read; its problems are reported."""
+        files = self.package.training_data
+        if files is None or not self.broken.isdisjoint(
+            each.digest for each in (files.manifest, *(entry.file for entry in files.lists))
+        ):
+            return None
+        path = self.layout.blob_path(files.manifest.digest)
+        with self.collecting(path, "contents"):
+            manifest, problems = read_checked(self.layout, self.package)
+            for what in problems:
+                self._differs(path, f"the data manifest {what}")
+            return manifest
+        return None
 
     def _headers(self) -> Iterator[tuple[Descriptor, str]]:
         files = [variant.gguf.digest for variant in self.package.variants]
+        if not self.placeholders.isdisjoint(files):
+            return
         if self.broken.isdisjoint(files) and all(self.layout.blob_path(each).exists() for each in files):
             yield from header_problems(self.layout, self.package)
 
@@ -145,10 +184,10 @@ class ContentCheck:
         try:
             settings = json.loads(data)  # A dictionary for Ollama, whose keys may differ only in case.
         except (ValueError, RecursionError) as error:
-            self.problem(path, f"the parameters are not valid JSON: {error}")
+            self._differs(path, f"the parameters are not valid JSON: {error}")
             return
         if not isinstance(settings, dict) or canonical_json(settings) != data:
-            self.problem(path, "the parameters are not a JSON object as packages are written with")
+            self._differs(path, "the parameters are not a JSON object as packages are written with")
 
     def _provenance_attached(self) -> None:
         """Check that each variant's manifests have the package's statement, and no other of its kind."""
@@ -167,7 +206,9 @@ class ContentCheck:
         attached = {attachment.manifest.digest: attachment for attachment in package.attachments}
         for manifest, subject in expected.items():
             if manifest not in attached:
-                self.problem(self.record, f"the provenance statement is not attached to {subject}")
+                self.problem(
+                    self.record, f"the provenance statement is not attached to {subject}", "statement"
+                )
         for digest, attachment in attached.items():
             if digest not in expected and attachment.artifact_type == media_types.IN_TOTO:
                 found = self.layout.manifest(attachment.manifest)
@@ -175,4 +216,5 @@ class ContentCheck:
                     self.problem(
                         self.layout.blob_path(digest),
                         "another provenance statement is attached to a manifest",
+                        "statement",
                     )

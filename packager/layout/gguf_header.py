@@ -10,7 +10,7 @@ from starfreight.image_layout.reader import ImageLayout, damaged
 from starfreight.package import Descriptor, Package
 from starfreight.quantization import FILE_TYPES
 
-_LONGEST_HEADER = 64 << 20
+LONGEST_HEADER = 64 << 20
 
 
 def header_problems(layout: ImageLayout, package: Package) -> Iterator[tuple[Descriptor, str]]:
@@ -69,10 +69,10 @@ class _Bounded:
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
-        self._left = _LONGEST_HEADER
+        self._left = LONGEST_HEADER
 
     def read(self, size: int) -> bytes:
         self._left -= size
         if self._left < 0:
-            raise ValueError(f"its header is longer than {_LONGEST_HEADER:,} bytes")
+            raise ValueError(f"its header is longer than {LONGEST_HEADER:,} bytes")
         return self._stream.read(size)

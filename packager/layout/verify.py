@@ -12,14 +12,12 @@ that attach evidence to one of these manifests.
 
 from __future__ import annotations
 
-import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from starfreight.console import Advance, Console
 from starfreight.directory_lock import LOCK_FILE
@@ -33,11 +31,19 @@ from starfreight.image_layout.reader import (
     LAYOUT_FILE,
     ImageLayout,
     open_regular,
-    sha256_stream,
 )
-from starfreight.package import NEWEST_VERSION, PACKAGE_FILE, Descriptor, Package, no_package
+from starfreight.package import (
+    MAX_PACKAGE_BYTES,
+    NEWEST_VERSION,
+    PACKAGE_FILE,
+    Descriptor,
+    Package,
+    no_package,
+)
 from starfreight.packager.layout.contents import ContentCheck
+from starfreight.packager.layout.hash_blobs import HashedBlob, hash_blobs
 from starfreight.packager.layout.rebuild import has_other_card
+from starfreight.packager.layout.report import Part, Problem, VerifyReport
 from starfreight.packager.layout.writer import TOP_LEVEL, UNFINISHED_FILE
 from starfreight.packager.media_types import MANIFESTS
 
@@ -46,54 +52,34 @@ MAX_PROBLEMS = 1000
 _HEX = re.compile(r"[0-9a-f]{64}")
 
 
-@dataclass(frozen=True)
-class Problem:
-    """One problem: the file, relative to the package's directory, and what is wrong with it."""
-
-    path: str
-    what: str
-
-
-@dataclass(frozen=True)
-class VerifyReport:
-    """The number and size of the files that were read, and the problems found."""
-
-    folder: Path
-    files: int
-    bytes: int
-    problems: tuple[Problem, ...]
-
-    def as_dict(self) -> dict[str, Any]:
-        """The report as ``--json`` prints it."""
-        return {
-            "package": str(self.folder),
-            "files": self.files,
-            "bytes": self.bytes,
-            "problems": [{"path": problem.path, "what": problem.what} for problem in self.problems],
-        }
-
-
-def verify_layout(folder: Path, console: Console, *, hash_up_to: int | None = None) -> VerifyReport:
+def verify_layout(
+    folder: Path,
+    console: Console,
+    *,
+    hash_up_to: int | None = None,
+    placeholders: Collection[str] = (),
+) -> VerifyReport:
     """Check every file of a package. Arguments as for :func:`examine_layout`.
 
     Raises:
         GateError: a file is corrupt, missing or unexpected; the first one is named.
         InputError: no package there, or one of a newer version.
     """
-    report = examine_layout(folder, console, hash_up_to=hash_up_to)
-    if report.problems:
-        first = report.problems[0]
-        more = len(report.problems) - 1
-        raise GateError(
-            f"The package has changed since it was written: {first.what}."
-            + (f" {more} more {'problem' if more == 1 else 'problems'} after it." if more else ""),
-            where=str(folder / first.path),
-            fix="make the package again, or get it again from its source",
-        )
+    report = examine_layout(folder, console, hash_up_to=hash_up_to, placeholders=placeholders)
+    if (error := report.error()) is not None:
+        raise error
     return report
 
 
-def examine_layout(folder: Path, console: Console, *, hash_up_to: int | None = None) -> VerifyReport:
+def examine_layout(
+    folder: Path,
+    console: Console,
+    *,
+    hash_up_to: int | None = None,
+    hashed: Collection[str] = (),
+    placeholders: Collection[str] = (),
+    meanwhile: Callable[[], None] | None = None,
+) -> VerifyReport:
     """Check every file of a package and return the problems instead of raising.
 
     Args:
@@ -101,6 +87,9 @@ def examine_layout(folder: Path, console: Console, *, hash_up_to: int | None = N
         console: shows progress.
         hash_up_to: size in bytes of the largest blob to hash, for a caller who hashes larger ones; their
             presence and size are checked. By default all are hashed.
+        hashed: digests of blobs that the caller has hashed elsewhere. Here they begin with their header.
+        placeholders: digests of blobs that are empty files of the right size.
+        meanwhile: called once, while large files are hashed.
 
     Raises:
         InputError: no package there, or one of a newer version.
@@ -108,12 +97,16 @@ def examine_layout(folder: Path, console: Console, *, hash_up_to: int | None = N
     if not any((folder / name).exists() for name in (LAYOUT_FILE, INDEX_FILE, PACKAGE_FILE)):
         raise no_package(folder)
     limit = sys.maxsize if hash_up_to is None else hash_up_to
-    examination = _Examination(folder, ImageLayout(folder), (folder / UNFINISHED_FILE).exists(), limit)
+    examination = _Examination(
+        folder, ImageLayout(folder), (folder / UNFINISHED_FILE).exists(), frozenset(placeholders)
+    )
     examination.top_level()
-    sizes = [path.lstat().st_size for path in _blob_files(folder)]
-    total = sum(size for size in sizes if size <= limit)
+    elsewhere = {digest.removeprefix("sha256:") for digest in (*hashed, *placeholders)}
+    sizes = {path: path.lstat().st_size for path in _blob_files(folder)}
+    unread = {path for path, size in sizes.items() if size > limit or path.name in elsewhere}
+    total = sum(size for path, size in sizes.items() if path not in unread)
     with console.progress("Verifying", total=total, unit="B") as advance:
-        examination.blobs(advance)
+        examination.blobs(advance, unread, meanwhile)
     examination.references()
     if examination.unfinished:
         console.note(
@@ -129,27 +122,27 @@ class _Examination:
     layout: ImageLayout
     unfinished: bool
     """The directory holds ``.unfinished``."""
-    hash_up_to: int
-    """Bytes of the largest blob to hash."""
+    placeholders: frozenset[str]
+    """Digests of empty files in the place of models."""
     problems: list[Problem] = field(default_factory=list)
     files: int = 0
     bytes: int = 0
     broken: set[str] = field(default_factory=set)
     """Digests of corrupt blobs, so that each is reported once."""
 
-    def problem(self, path: Path, what: str) -> None:
-        problem = Problem(path.relative_to(self.folder).as_posix(), what)
+    def problem(self, path: Path, what: str, part: Part = "files") -> None:
+        problem = Problem(path.relative_to(self.folder).as_posix(), what, part)
         if len(self.problems) < MAX_PROBLEMS and problem not in self.problems:
             self.problems.append(problem)
 
     @contextmanager
-    def collecting(self, path: Path) -> Iterator[None]:
+    def collecting(self, path: Path, part: Part = "files") -> Iterator[None]:
         """Record a reader's refusal as a problem."""
         try:
             yield
         except GateError as error:
             where = Path(error.where) if error.where else path
-            self.problem(where if where.is_relative_to(self.folder) else path, error.what.rstrip("."))
+            self.problem(where if where.is_relative_to(self.folder) else path, error.what.rstrip("."), part)
 
     def top_level(self) -> None:
         for entry in sorted(self.folder.iterdir()):
@@ -166,36 +159,37 @@ class _Examination:
             self.files += 1
             self.bytes += marker.stat().st_size
 
-    def blobs(self, advance: Advance) -> None:
+    def blobs(self, advance: Advance, unread: Collection[Path], meanwhile: Callable[[], None] | None) -> None:
         blobs = self.folder / BLOBS
         for level, allowed in ((blobs, ALGORITHM), (blobs / ALGORITHM, None)):
             if level.is_symlink() or not level.is_dir():
                 self.problem(level, f"{level.name} is not a directory")
                 return
-            for entry in sorted(level.iterdir()):
+            entries = sorted(level.iterdir())
+            for entry in entries:
                 if allowed is not None and entry.name != allowed:
                     self.problem(entry, f"{entry.name} does not belong to a package")
-                elif allowed is None:
-                    self._blob(entry, advance)
+                elif allowed is None and not _HEX.fullmatch(entry.name):
+                    self._unexpected(entry)
+        named = [entry for entry in entries if _HEX.fullmatch(entry.name)]
+        for path, found in hash_blobs(named, advance, skip=unread, meanwhile=meanwhile).items():
+            self._blob(path, found)
 
     def _unexpected(self, path: Path) -> None:
         partial = path.name.startswith(PARTIAL_PREFIX) and path.is_file() and not path.is_symlink()
         if not (partial and self.unfinished):
             self.problem(path, f"{path.name} does not belong to a package")
 
-    def _blob(self, path: Path, advance: Advance) -> None:
-        if not _HEX.fullmatch(path.name):
-            self._unexpected(path)
-            return
+    def _blob(self, path: Path, found: HashedBlob) -> None:
         digest = "sha256:" + path.name
-        count = len(self.problems)
-        with self.collecting(path), open_regular(path) as stream:
-            self.files += 1
-            size = os.fstat(stream.fileno()).st_size
-            self.bytes += size
-            if size <= self.hash_up_to and sha256_stream(stream, advance) != digest:
-                self.problem(path, f"the blob {digest} has another digest")
-        if len(self.problems) > count:
+        if found.refusal is not None:
+            self.problem(path, found.refusal.what.rstrip("."))
+            self.broken.add(digest)
+            return
+        self.files += 1
+        self.bytes += found.size
+        if found.digest not in (None, digest):
+            self.problem(path, f"the blob {digest} has another digest")
             self.broken.add(digest)
 
     def references(self) -> None:
@@ -214,18 +208,34 @@ class _Examination:
             for descriptor in package.descriptors():
                 self._refer(referred, descriptor)
             if entries is not None and not self._agree(entries, package):
-                self.problem(index, f"{INDEX_FILE} does not agree with {PACKAGE_FILE}")
+                self.problem(index, f"{INDEX_FILE} does not agree with {PACKAGE_FILE}", "contents")
             elif entries is not None and not self.unfinished:
                 with self.collecting(index), open_regular(index) as stream:
                     if stream.read() != index_bytes(package_entries(package)):
-                        self.problem(index, f"{INDEX_FILE} is not written as {PACKAGE_FILE} determines")
+                        what = f"{INDEX_FILE} is not written as {PACKAGE_FILE} determines"
+                        self.problem(index, what, "contents")
             ContentCheck(
-                self.layout, package, self.folder / PACKAGE_FILE, self.problem, self.collecting, self.broken
+                self.layout,
+                package,
+                self.folder / PACKAGE_FILE,
+                self.problem,
+                self.collecting,
+                self.broken,
+                self.placeholders,
             ).run()
         if package is not None and entries is not None and not self.unfinished:
             for path in _blob_files(self.folder):
                 if _HEX.fullmatch(path.name) and "sha256:" + path.name not in referred:
                     self.problem(path, f"nothing refers to the blob sha256:{path.name}")
+        if package is not None:
+            self._same_bytes(package)
+
+    def _same_bytes(self, package: Package) -> None:
+        """Check that the record has no second spelling, such as a quantization in small letters."""
+        path = self.folder / PACKAGE_FILE
+        with self.collecting(path), open_regular(path) as stream:
+            if stream.read(MAX_PACKAGE_BYTES + 1) != package.as_bytes():
+                self.problem(path, f"{PACKAGE_FILE} is not written as packages are written with", "contents")
 
     def _agree(self, entries: tuple[IndexEntry, ...], package: Package) -> bool:
         """True if the index lists the package, and no more than an unfinished addition may."""

@@ -8,6 +8,7 @@ package: blobs in the layout with the right digest are used again.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -65,8 +66,9 @@ class PackageContents:
     documents: tuple[DocumentText, ...] = ()
     data: DataFiles | None = None
     """``None`` to keep the data manifest out of the package."""
-    bom: bytes | None = None
-    """A software bill of materials in CycloneDX's JSON, attached to every manifest."""
+    bom: Callable[[Package], bytes] | None = None
+    """Makes the software bill of materials, in CycloneDX's JSON, from the record without it and without
+    attachments. It is attached to every manifest."""
 
 
 def write_package(out: Path, contents: PackageContents, console: Console) -> Package:
@@ -88,13 +90,8 @@ def write_package(out: Path, contents: PackageContents, console: Console) -> Pac
         adapter = _adopt(writer, contents.adapter) if contents.adapter is not None else None
         first = _first_variant(writer, contents, ggufs[0][1], adapter)
         provenance = writer.add(contents.provenance, media_types.IN_TOTO)
-        annotations = {
-            "org.opencontainers.image.created": model.created,
-            "in-toto.io/predicate-type": contents.provenance_predicate,
-        }
-        bom = writer.add(contents.bom, media_types.BOM) if contents.bom is not None else None
         data = _data_files(writer, contents.data) if contents.data is not None else None
-        variants, attachments = [], []
+        variants = []
         for quantization, gguf in ggufs:
             parts = replace(first, quantization=quantization, gguf=gguf)
             manifests = []
@@ -103,20 +100,10 @@ def write_package(out: Path, contents: PackageContents, console: Console) -> Pac
                 manifests.append(
                     PackagedManifest(format=format.name, suffix=format.suffix, manifest=manifest)
                 )
-                evidence = Evidence(
-                    subject=manifest,
-                    data=contents.provenance,
-                    media_type=media_types.IN_TOTO,
-                    artifact_type=media_types.IN_TOTO,
-                    annotations=annotations,
-                )
-                attachments.append(writer.attach(evidence))
-                if contents.bom is not None:
-                    attachments.append(writer.attach(bom_evidence(manifest, contents.bom, model.created)))
             variants.append(Variant(quantization=quantization, gguf=gguf, manifests=tuple(manifests)))
         package = Package(
             **model.facts(),
-            version=2 if first.documents or data or bom else 1,
+            version=2 if first.documents or data else 1,
             variants=tuple(variants),
             adapter=adapter,
             template=first.template,
@@ -127,11 +114,33 @@ def write_package(out: Path, contents: PackageContents, console: Console) -> Pac
             provenance=provenance,
             documents=first.documents,
             training_data=data,
-            bom=bom,
-            attachments=tuple(attachments),
+            attachments=(),
         )
+        bom = contents.bom(package) if contents.bom is not None else None
+        if bom is not None:
+            package = package.model_copy(update={"version": 2, "bom": writer.add(bom, media_types.BOM)})
+        attachments = [writer.attach(each) for each in _evidence(contents, package, bom)]
+        package = package.model_copy(update={"attachments": tuple(attachments)})
         writer.finish(package)
     return package
+
+
+def _evidence(contents: PackageContents, package: Package, bom: bytes | None) -> Iterator[Evidence]:
+    annotations = {
+        "org.opencontainers.image.created": package.created,
+        "in-toto.io/predicate-type": contents.provenance_predicate,
+    }
+    for variant in package.variants:
+        for each in variant.manifests:
+            yield Evidence(
+                subject=each.manifest,
+                data=contents.provenance,
+                media_type=media_types.IN_TOTO,
+                artifact_type=media_types.IN_TOTO,
+                annotations=annotations,
+            )
+            if bom is not None:
+                yield bom_evidence(each.manifest, bom, package.created)
 
 
 def _check(contents: PackageContents) -> None:

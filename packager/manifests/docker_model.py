@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from starfreight.files import canonical_json
-from starfreight.packager.manifests.flat_names import license_names, model_name
+from starfreight.packager.manifests.flat_names import document_names, license_names, model_name
 from starfreight.packager.manifests.interface import ModelParts
 from starfreight.packager.manifests.modelpack import file_layer, model_notes, parameter_size
 from starfreight.registry.manifests import BuiltManifest, descriptor_for, descriptor_json
@@ -33,7 +33,9 @@ class DockerModel:
         """The manifest of one variant. Its first layer is the model."""
         created = parts.model.created
         layers = [file_layer(GGUF, model_name(parts), parts.gguf, created)]
-        layers += [file_layer(LICENSE, name, text, created) for name, text in license_names(parts.licenses)]
+        texts = (*license_names(parts.licenses), *document_names(parts.documents))
+        # Clients show no other texts than licenses.
+        layers += [file_layer(LICENSE, name, text, created) for name, text in texts]
         config = canonical_json(
             {
                 "config": _technical(parts),

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import re
 
-from starfreight.package import Descriptor, LicenseFile
+from starfreight.base_documents import is_document_name
+from starfreight.package import Descriptor, Document, LicenseFile
 from starfreight.packager.file_names import lora_name, model_stem
 from starfreight.packager.manifests.interface import ModelParts
 
@@ -49,6 +50,18 @@ def license_names(licenses: tuple[LicenseFile, ...]) -> list[tuple[str, Descript
         taken.add(name.casefold())
         named.append((name, license.text))
     return named
+
+
+def document_names(documents: tuple[Document, ...]) -> list[tuple[str, Descriptor]]:
+    """Each document and its name, after a check that no client takes it for another part of the package.
+
+    Raises:
+        ValueError: a document does not have the name of one.
+    """
+    for each in documents:
+        if not is_document_name(each.name):
+            raise ValueError(f"{each.name!r} is not the name of a document")
+    return [(each.name, each.text) for each in documents]
 
 
 def _safe(license: str) -> str:

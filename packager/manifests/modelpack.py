@@ -13,7 +13,13 @@ from typing import Any
 
 from starfreight.files import canonical_json
 from starfreight.package import Descriptor
-from starfreight.packager.manifests.flat_names import README, adapter_name, license_names, model_name
+from starfreight.packager.manifests.flat_names import (
+    README,
+    adapter_name,
+    document_names,
+    license_names,
+    model_name,
+)
 from starfreight.packager.manifests.interface import ModelParts
 from starfreight.registry.manifests import BuiltManifest, descriptor_for, descriptor_json
 from starfreight.registry.media_types import OCI_MANIFEST
@@ -154,6 +160,7 @@ def _files(parts: ModelParts) -> list[tuple[str, str, Descriptor]]:
     files += settings_files(parts)
     files.append((DOC, README, parts.model_card))
     files += [(DOC, name, text) for name, text in license_names(parts.licenses)]
+    files += [(DOC, name, text) for name, text in document_names(parts.documents)]
     return files
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from starfreight.files import canonical_json
 from starfreight.package import Descriptor
+from starfreight.packager.manifests.flat_names import document_names
 from starfreight.packager.manifests.interface import ModelParts
 from starfreight.registry.manifests import BuiltManifest, descriptor_for, descriptor_json
 from starfreight.registry.media_types import DOCKER_MANIFEST
@@ -46,6 +47,8 @@ class Ollama:
             if part is not None
         ]
         layers += [_layer("license", license.text) for license in parts.licenses]
+        # `ollama show --license` shows these texts, and there is no other place for a document.
+        layers += [_layer("license", text) for _, text in document_names(parts.documents)]
         config = canonical_json(
             {
                 "model_format": "gguf",

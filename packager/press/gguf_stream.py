@@ -13,11 +13,11 @@ class GgufStream:
     """Appends to an open file. The tensor table's offsets follow from the order, so nothing is patched later.
 
     Args:
-        stream: an empty binary file.
+        stream: an empty binary file; ``None`` to compute the digest alone.
         header: everything before the weights.
     """
 
-    def __init__(self, stream: IO[bytes], header: bytes) -> None:
+    def __init__(self, stream: IO[bytes] | None, header: bytes) -> None:
         self._stream = stream
         self._digest = hashlib.sha256()
         self.size = 0
@@ -25,7 +25,8 @@ class GgufStream:
 
     def append(self, data: bytes | memoryview) -> None:
         """Append bytes of the current tensor."""
-        self._stream.write(data)
+        if self._stream is not None:
+            self._stream.write(data)
         self._digest.update(data)
         self.size += len(data)
 
@@ -35,8 +36,9 @@ class GgufStream:
 
     def sync(self) -> None:
         """Flush everything to disk; a full disk may show up only then."""
-        self._stream.flush()
-        os.fsync(self._stream.fileno())
+        if self._stream is not None:
+            self._stream.flush()
+            os.fsync(self._stream.fileno())
 
     @property
     def digest(self) -> str:

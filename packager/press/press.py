@@ -61,6 +61,7 @@ class PressRequest:
         imatrix: an importance matrix in llama.cpp's GGUF format; quantisation weighs its errors by it.
         device: where to quantise: ``auto``, on the cores and, if there is a GPU and enough to do, on it too;
             ``cpu``, on the cores alone; ``cuda``, on a GPU as far as it can. The bytes are the same.
+        keep: false to compute the digests alone: nothing is written, and no disk is needed.
     """
 
     base: Path | Checkpoint
@@ -74,6 +75,7 @@ class PressRequest:
     load_dtype: LoadDtype = "BF16"
     imatrix: Path | None = None
     device: Device = "auto"
+    keep: bool = True
 
 
 @dataclass(frozen=True)
@@ -193,7 +195,8 @@ def _write(
     files: list[GgufStream] = []
     with contextlib.ExitStack() as stack:
         for number, path in enumerate(paths):
-            files.append(GgufStream(stack.enter_context(atomic_write(path)), _header(plan, request, number)))
+            stream = stack.enter_context(atomic_write(path)) if request.keep else None
+            files.append(GgufStream(stream, _header(plan, request, number)))
         sources = Sources(
             plan.checkpoint,
             plan.adapter,

@@ -9,46 +9,39 @@ or another recipe than the package's is a forgery or a mistake.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from starfreight.base_model import public_name
 from starfreight.files import canonical_json
 from starfreight.package import Package
+from starfreight.packager.provenance.compare_recipe import PackageSources, recipe_values
+from starfreight.packager.provenance.recorded import statement_version
 from starfreight.packager.provenance.recorded_loss_check import loss_check_problem
-from starfreight.packager.provenance.statement import LOSS_CHECK_KEY, PREDICATE_TYPE, STATEMENT_TYPE
+from starfreight.packager.provenance.statement import (
+    INVOKER_KEY,
+    LOSS_CHECK_KEY,
+    PREDICATE_TYPE,
+    STATEMENT_TYPE,
+    TRAINING_KEY,
+)
+from starfreight.packager.training_method import method_of
 from starfreight.strict_json import only_exact, strict_loads
 
+__all__ = ["PackageSources", "is_about", "is_made_up", "statement_problems"]
+
 if TYPE_CHECKING:
+    from starfreight.data_manifest import DataManifest
     from starfreight.recipe import Recipe
 
+_DATA_FILE = re.compile(r"data/[0-9]+/")
 WITHOUT_CLAIMS = b'{"_type":"https://in-toto.io/Statement/v1","subject":[]}'
 MADE_UP_RECIPE = "sha256:" + "1" * 64
 """The first golden package, ``tests/packager/golden/package-v1``, was made up: it is of no run, and its
 statement is about nothing. It has to verify for ever. No recipe has this digest."""
-
-
-@dataclass(frozen=True)
-class PackageSources:
-    """The parts of a package that follow from the recipe in its statement.
-
-    Attributes:
-        authors: named by its ModelPack configs.
-        source_url: named by its ModelPack configs.
-        texts: bytes of ``template``, ``settings`` and ``system``; those it does not have are left out.
-        links: home page and addresses of the data, named by its ModelPack configs; ``None`` in packages
-            built by version 0.1.0.
-    """
-
-    authors: tuple[str, ...]
-    source_url: str | None
-    texts: Mapping[str, bytes]
-    links: tuple[str | None, tuple[str, ...]] | None = None
 
 
 def is_made_up(data: bytes, package: Package) -> bool:
@@ -68,13 +61,16 @@ def is_about(data: bytes, digests: Iterable[str]) -> bool:
     return named.issuperset(digest.removeprefix("sha256:") for digest in digests)
 
 
-def statement_problems(data: bytes, package: Package, sources: PackageSources) -> Iterator[str]:
+def statement_problems(
+    data: bytes, package: Package, sources: PackageSources, training: DataManifest | None = None
+) -> Iterator[str]:
     """The differences between a statement and its package; none for a package as it was built.
 
     Args:
         data: the statement.
         package: the record.
         sources: other parts of the package.
+        training: the data manifest in the package; ``None`` without one.
 
     Yields:
         Completions of the sentence "The provenance statement ...".
@@ -82,7 +78,9 @@ def statement_problems(data: bytes, package: Package, sources: PackageSources) -
     if is_made_up(data, package):
         return
     try:
-        yield from _differences(_Statement(strict_loads(data)), package, sources)
+        statement = strict_loads(data)
+        yield from _differences(_Statement(statement), package, sources)
+        yield from _of_its_version(data, statement, package, training)
     except _MalformedError as error:
         yield str(error)
     except ValueError as error:
@@ -120,7 +118,8 @@ class _Statement:
 _NAMES = (
     "_type", "subject", "predicateType", "predicate", "name", "digest", "sha256", "buildDefinition",
     "runDetails", "buildType", "externalParameters", "internalParameters", "resolvedDependencies", "builder",
-    "metadata", "byproducts", "recipe", "quantizations", "recipeDigest", "mergeBase", "invocationId",
+    "metadata", "byproducts", "recipe", "seeds", "machine", "imatrix", INVOKER_KEY, TRAINING_KEY,
+    "quantizations", "recipeDigest", "mergeBase", "invocationId",
     "startedOn", "finishedOn", LOSS_CHECK_KEY, "verdict", "file",
 )  # fmt: skip
 
@@ -133,6 +132,9 @@ def _differences(statement: _Statement, package: Package, sources: PackageSource
         yield "is about other files than the package's"
     details = ("predicate", "runDetails", "metadata")
     build = ("predicate", "buildDefinition")
+    if method_of(statement.at(*build, "buildType")) is None:
+        yield "has an unknown build type"
+        return
     if statement.at(*details, "invocationId") != package.run:
         yield f"names another run than {package.run}"
     if _utc(statement.at(*details, "finishedOn")) != package.created:
@@ -152,9 +154,46 @@ def _differences(statement: _Statement, package: Package, sources: PackageSource
     if isinstance(recipe, str):
         yield recipe
     else:
-        for field, expected, found in _recipe_values(recipe, package, sources):
+        for field, expected, found in recipe_values(recipe, package, sources):
             if expected != found:
                 yield f"has a recipe with another {field} than the package"
+
+
+def _of_its_version(
+    data: bytes, statement: Any, package: Package, training: DataManifest | None
+) -> Iterator[str]:
+    """The differences in the parts that the versions of statements do not share."""
+    reader, build = _Statement(statement), ("predicate", "buildDefinition")
+    build_type = reader.at(*build, "buildType")
+    if method_of(build_type) is None:
+        return  # Found above.
+    version = statement_version(build_type)
+    if version == 1 and package.version > 1:
+        yield "is of version 1, which packages of this kind never have"
+        return
+    recipe = _recipe(reader.at(*build, "externalParameters", "recipe"), package)
+    if isinstance(recipe, str):
+        return  # Found above.
+    if method_of(build_type) != recipe.training.method:
+        yield f"has another build type than that of {recipe.training.method}"
+    if version == 1:
+        yield from _repeated_names(reader.at(*build, "resolvedDependencies"))
+    else:
+        from starfreight.packager.provenance.compare_v2 import problems_of_v2
+
+        yield from problems_of_v2(data, statement, package, recipe, training)
+
+
+def _repeated_names(dependencies: Any) -> Iterator[str]:
+    """Two dependencies of one name, in version 1. Names of data files are unique only in some releases."""
+    seen: set[str] = set()
+    for each in dependencies if isinstance(dependencies, list) else ():
+        name = each.get("name") if isinstance(each, dict) else None
+        if not isinstance(name, str) or _DATA_FILE.match(name):
+            continue
+        if name in seen:
+            yield f"is ambiguous: two dependencies are called {name[:200]!r}"
+        seen.add(name)
 
 
 def _subjects(value: Any) -> list[tuple[Any, Any]]:
@@ -195,54 +234,3 @@ def _recipe(value: Any, package: Package) -> Recipe | str:
     if package.recipe not in (recipe_digest(recipe), earlier_recipe_digest(recipe)):
         return f"has a recipe with another digest than {package.recipe}"
     return recipe
-
-
-def _recipe_values(
-    recipe: Recipe, package: Package, sources: PackageSources
-) -> Iterator[tuple[str, object, object]]:
-    """Each value that the recipe determines: its name, by the recipe, and in the package."""
-    from starfreight.packager.build.dataset_urls import dataset_urls
-    from starfreight.packager.build.templates import possible_settings, possible_templates
-
-    options, card = recipe.package, recipe.package.card
-    quantizations = [variant.quantization for variant in package.variants]
-    yield "name", recipe.name, package.name
-    yield "title", " ".join((card.title or recipe.name).split()), package.title
-    yield "description", card.description, package.description
-    yield "authors", tuple(card.authors), sources.authors
-    yield "source URL", card.repository or card.url or None, sources.source_url
-    if sources.links is not None:
-        yield "links", (card.url, dataset_urls(recipe)), sources.links
-    yield "base model", public_name(recipe.base.model), package.base.name
-    if recipe.base.revision is not None:
-        yield "revision of the base model", recipe.base.revision, package.base.revision
-    yield "way to ship the adapter", options.ship, "merged" if package.adapter is None else "adapter"
-    yield (
-        "default quantization",
-        options.default if options.default in quantizations else quantizations[0],
-        package.default,
-    )
-    template = sources.texts.get("template")
-    yield "template", _one_of(map(_bytes, possible_templates(recipe)), template), template
-    yield "system prompt", _bytes(options.system), sources.texts.get("system")
-    parameters = sources.texts.get("settings")
-    possible = possible_settings(recipe, package.architecture, package.context_length, _num_ctx(parameters))
-    yield "parameters", _one_of((canonical_json(dict(each)) for each in possible), parameters), parameters
-
-
-def _one_of(possible: Iterable[bytes | None], found: bytes | None) -> bytes | None:
-    """The value found, if it is possible: built-in values differ between versions. Else, the first one."""
-    values = tuple(possible)
-    return found if found in values else values[0]
-
-
-def _num_ctx(parameters: bytes | None) -> object:
-    """The context length in a package's parameters, if any."""
-    try:
-        return json.loads(parameters or b"{}")["num_ctx"]
-    except (ValueError, RecursionError, LookupError, TypeError):
-        return None
-
-
-def _bytes(text: str | None) -> bytes | None:
-    return text.encode() if text else None

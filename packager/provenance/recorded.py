@@ -1,16 +1,15 @@
-"""Typed access to a package's provenance statement.
+"""Typed access to a package's provenance statement, of either version.
 
     recorded = read_provenance(folder, package)
     print(recorded.recipe.name, recorded.base_files, recorded.data_manifest)
 
-A statement is a claim of its maker. Whether it fits the package is checked in
-:mod:`starfreight.packager.provenance.compare`, and who made it by its signatures.
+A statement is a claim of its maker. :mod:`starfreight.packager.provenance.compare` checks that it fits the
+package, and its signatures tell who made it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,88 +19,19 @@ from starfreight.errors import GateError
 from starfreight.files import canonical_json
 from starfreight.image_layout.reader import ImageLayout
 from starfreight.package import Package
+from starfreight.packager.provenance.claims import Dependency, Provenance, SourceClaim, SourceCommit
+from starfreight.packager.training_method import TRAINING_METHODS
 from starfreight.recipe import Recipe
 from starfreight.strict_json import strict_loads
 
+__all__ = [
+    "MAX_STATEMENT_BYTES", "Dependency", "Provenance", "SourceClaim", "SourceCommit", "parse_provenance",
+    "parse_recipe", "read_provenance", "statement_limit", "statement_version",
+]  # fmt: skip
+
 MAX_STATEMENT_BYTES = 1 << 29
-"""Statements of version 0.2 and earlier name every file of the training data."""
-
-_BASE, _DATA = "base/", "data/"
-
-
-@dataclass(frozen=True)
-class Dependency:
-    """A resolved dependency of the statement.
-
-    Attributes:
-        name: such as ``base/model.safetensors``, ``data/manifest.json``, ``image/trainer``; for a library its
-            own name.
-        digest: ``sha256:...``; ``None`` for a library, or for a digest of another kind.
-        uri: a package URL or the address of a repository.
-        annotations: further facts.
-    """
-
-    name: str
-    digest: str | None = None
-    uri: str | None = None
-    annotations: Mapping[str, Any] | None = None
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """The claims of a statement, and the statement itself.
-
-    Attributes:
-        statement: the whole statement, as parsed JSON.
-        recipe: the resolved recipe of the run.
-        dependencies: in the statement's order.
-        machine: hardware of the training; see :class:`starfreight.run.Machine`.
-        adapter: digest by path of each file of the adapter (``adapter/...``).
-        imatrix: digest of the importance matrix; ``None`` without one.
-        started: begin of the run, as written.
-        ended: end of the run, as written.
-    """
-
-    statement: Mapping[str, Any]
-    recipe: Recipe
-    dependencies: tuple[Dependency, ...]
-    machine: Mapping[str, Any] | None
-    adapter: Mapping[str, str]
-    imatrix: str | None
-    started: str | None
-    ended: str | None
-
-    @property
-    def build_type(self) -> str:
-        """The statement's ``buildType``."""
-        return str(self.statement["predicate"]["buildDefinition"]["buildType"])
-
-    @property
-    def base_files(self) -> Mapping[str, str]:
-        """Digest by path of each file of the base model."""
-        return {
-            each.name.removeprefix(_BASE): each.digest
-            for each in self.dependencies
-            if each.name.startswith(_BASE) and each.digest is not None
-        }
-
-    @property
-    def data_manifest(self) -> str | None:
-        """Digest of the data manifest."""
-        return self.digest_of(f"{_DATA}manifest.json")
-
-    @property
-    def versions(self) -> Mapping[str, str]:
-        """Version by name of each library."""
-        return {
-            each.name: each.uri.rpartition("@")[2]
-            for each in self.dependencies
-            if each.uri is not None and each.uri.startswith("pkg:") and "@" in each.uri and not each.digest
-        }
-
-    def digest_of(self, name: str) -> str | None:
-        """Digest of a dependency; ``None`` without one."""
-        return next((each.digest for each in self.dependencies if each.name == name), None)
+"""Of version 1, whose statements name every file of the training data; see :func:`statement_limit`."""
+_LIMIT = 64 << 20
 
 
 def read_provenance(folder: Path, package: Package | None = None) -> Provenance:
@@ -117,7 +47,7 @@ def read_provenance(folder: Path, package: Package | None = None) -> Provenance:
     """
     package = package or Package.load(folder)
     layout = ImageLayout(folder)
-    data = layout.read(package.provenance, MAX_STATEMENT_BYTES)
+    data = layout.read(package.provenance, statement_limit(package))
     try:
         return parse_provenance(data)
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
@@ -128,40 +58,75 @@ def read_provenance(folder: Path, package: Package | None = None) -> Provenance:
         ) from error
 
 
+def statement_limit(package: Package) -> int:
+    """The largest size of a package's statement in bytes."""
+    return _LIMIT if package.version > 1 else MAX_STATEMENT_BYTES
+
+
 def parse_provenance(data: bytes) -> Provenance:
     """Read a statement.
 
     Raises:
         ValueError, LookupError, TypeError, AttributeError: it is not one.
     """
+    from starfreight.packager.provenance.predicate import StatementV1, StatementV2
+
     statement = strict_loads(data)
     predicate = statement["predicate"]
     build, details = predicate["buildDefinition"], predicate["runDetails"]
-    try:
-        recipe = Recipe.model_validate_json(canonical_json(build["externalParameters"]["recipe"]))
-    except ValidationError as error:
-        raise ValueError("the recipe cannot be read") from error
+    version = statement_version(build["buildType"])
+    if version > 1:
+        StatementV2.model_validate_json(data)
+    else:
+        StatementV1.model_validate(statement)
+    recipe = parse_recipe(build["externalParameters"]["recipe"])
     products = dict(_digests(details["byproducts"]))
     imatrix = next((digest for name, digest in products.items() if not name.startswith("adapter/")), None)
+    found = tuple(map(_dependency, build["resolvedDependencies"]))
+    by_name = {each.name: each for each in found}
+    if len(by_name) != len(found) and version > 1:
+        raise ValueError("two dependencies have one name")
     return Provenance(
         statement=statement,
+        version=version,
         recipe=recipe,
-        dependencies=tuple(map(_dependency, build["resolvedDependencies"])),
+        dependencies=found,
         machine=build["internalParameters"].get("machine"),
         adapter={name: digest for name, digest in products.items() if name.startswith("adapter/")},
         imatrix=imatrix,
         started=details["metadata"].get("startedOn"),
         ended=details["metadata"].get("finishedOn"),
+        _by_name=by_name,
     )
 
 
+def parse_recipe(value: Any) -> Recipe:
+    """The recipe in a statement.
+
+    Raises:
+        ValueError: this version of Starfreight cannot read it.
+    """
+    try:
+        return Recipe.model_validate_json(canonical_json(value))
+    except (ValidationError, RecursionError) as error:
+        raise ValueError("the recipe cannot be read") from error
+
+
+def statement_version(build_type: object) -> int:
+    """The version of a statement by its build type; unknown types count as version 1, and fit no package."""
+    return 2 if any(each.build_type == build_type for each in TRAINING_METHODS.values()) else 1
+
+
 def _dependency(value: Mapping[str, Any]) -> Dependency:
-    digest = value.get("digest", {}).get("sha256")
+    digests = value.get("digest", {})
+    digest, commit = digests.get("sha256"), digests.get("gitCommit")
+    uri, notes = value.get("uri"), value.get("annotations")
     return Dependency(
         name=str(value["name"]),
         digest=f"sha256:{digest}" if digest is not None else None,
-        uri=value.get("uri"),
-        annotations=value.get("annotations"),
+        uri=uri if isinstance(uri, str) else None,
+        annotations=notes if isinstance(notes, dict) else None,
+        git_commit=commit if isinstance(commit, str) else None,
     )
 
 

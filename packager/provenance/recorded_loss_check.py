@@ -12,8 +12,6 @@ from starfreight.packager.loss_check import VERDICTS
 from starfreight.packager.provenance.statement import LOSS_CHECK_KEY
 from starfreight.strict_json import strict_loads
 
-_LIMIT = 1 << 30
-
 
 def recorded_loss_check(folder: Path, package: Package) -> Mapping[str, Any] | None:
     """The result in a package's statement, unverified.
@@ -23,9 +21,10 @@ def recorded_loss_check(folder: Path, package: Package) -> Mapping[str, Any] | N
         earlier versions, or if the statement cannot be read.
     """
     from starfreight.image_layout.reader import ImageLayout
+    from starfreight.packager.provenance.recorded import statement_limit
 
     try:
-        statement = strict_loads(ImageLayout(folder).read(package.provenance, _LIMIT))
+        statement = strict_loads(ImageLayout(folder).read(package.provenance, statement_limit(package)))
         found = statement["predicate"]["runDetails"][LOSS_CHECK_KEY]
     except (GateError, ValueError, LookupError, TypeError, OSError):
         return None

@@ -1,7 +1,7 @@
 """An in-toto v1 statement with a SLSA v1 provenance predicate, about the files of one package.
 
-Formats: https://in-toto.io/Statement/v1 and https://slsa.dev/provenance/v1. The fields are listed in
-``docs/provenance.md``.
+Formats: https://in-toto.io/Statement/v1 and https://slsa.dev/provenance/v1. ``docs/build-type.md`` describes
+the fields. The statement follows from the run, the installation that packages it, and its image, if any.
 """
 
 from __future__ import annotations
@@ -12,16 +12,20 @@ from typing import Any
 
 from starfreight import __version__
 from starfreight.packager.loss_check import LossCheck
+from starfreight.packager.provenance.dependencies import dependencies, named
 from starfreight.packager.training_method import TRAINING_METHODS
 from starfreight.recipe.identity_v1 import identity_v1
 from starfreight.records import FileDigest
-from starfreight.run import Run
+from starfreight.run import Measurement, Outcome, Run
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://slsa.dev/provenance/v1"
 LOSS_CHECK_KEY = "starfreight_lossCheck"
 """In ``runDetails``: SLSA wants the names of extensions to start with their vendor's."""
-BUILDER = "urn:starfreight:builder:local"
+INVOKER_KEY = "starfreight_invoker"
+TRAINING_KEY = "starfreight_training"
+BUILDERS = ("https://starfreight.dev/builders/container", "https://starfreight.dev/builders/local")
+"""Training in a container image that the dependencies name by digest, or in the environment of a machine."""
 
 
 def make_statement(
@@ -36,16 +40,17 @@ def make_statement(
 
     Args:
         run: the finished run: its recipe, base model, versions, adapter, importance matrix and times.
-        data_manifest: ``data/manifest.json``; each of its files is named with its digest.
+        data_manifest: ``data/manifest.json``; its digest stands for its files.
         files: name and digest of each subject of the statement.
         quantizations: those built; they can differ from the recipe's list.
         loss_check: the comparison of a file with training; ``None`` for a run without a sample.
     """
     assert run.outcome is not None
     package = run.recipe.package
+    invoker = run.origin.invoker if run.origin is not None else None
     statement = {
         "_type": STATEMENT_TYPE,
-        "subject": [_resource(name, digest) for name, digest in files],
+        "subject": [named(name, digest) for name, digest in files],
         "predicateType": PREDICATE_TYPE,
         "predicate": {
             "buildDefinition": {
@@ -58,21 +63,34 @@ def make_statement(
                 },
                 "internalParameters": {
                     "recipeDigest": run.recipe_digest,
+                    "seeds": {"training": run.recipe.training.seed},
                     "mergeBase": package.merge.base if package.ship == "merged" else None,
                     "machine": run.machine.model_dump() if run.machine else None,
                     **_calibration(run),
                 },
-                "resolvedDependencies": list(_dependencies(run, data_manifest)),
+                "resolvedDependencies": list(dependencies(run, data_manifest)),
             },
             "runDetails": {
-                "builder": {"id": BUILDER, "version": {"starfreight": __version__}},
+                "builder": {"id": builder_id(run.image), "version": {"starfreight": __version__}},
                 "metadata": {"invocationId": run.id, "startedOn": run.started, "finishedOn": run.ended},
-                "byproducts": [_resource(file.path, file.digest) for file in _byproducts(run)],
+                "byproducts": [named(file.path, file.digest) for file in _byproducts(run)],
+                TRAINING_KEY: _outcome(run.outcome),
+                **({INVOKER_KEY: invoker.model_dump()} if invoker is not None else {}),
                 **({LOSS_CHECK_KEY: loss_check.as_dict()} if loss_check else {}),
             },
         },
     }
+    return as_bytes(statement)
+
+
+def as_bytes(statement: Any) -> bytes:
+    """A statement in the form that packages are written with."""
     return json.dumps(statement, sort_keys=True, indent=1, ensure_ascii=False).encode() + b"\n"
+
+
+def builder_id(image: str | None) -> str:
+    """The id of the builder, from the digest of the image that the training ran in."""
+    return BUILDERS[0] if image is not None else BUILDERS[1]
 
 
 def _calibration(run: Run) -> dict[str, Any]:
@@ -89,29 +107,23 @@ def _byproducts(run: Run) -> Iterable[FileDigest]:
         yield run.imatrix.imatrix
 
 
-def _dependencies(run: Run, data_manifest: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
-    for file in run.base.files:
-        yield _resource(f"base/{file.path}", file.digest)
-    yield _resource(run.data_manifest.path, run.data_manifest.digest)
-    sources = data_manifest["sources"]
-    # Manifests of version 1 have no lists beside them, and one license for all files of a source.
-    for listed in (data_manifest.get("left_out"), *(source.get("records") for source in sources)):
-        if listed:
-            yield _resource(f"data/{listed['path']}", listed["digest"])
-    for number, source in enumerate(sources):
-        for file in source["files"]:
-            license_name = file.get("license") or source["license"]
-            yield _resource(f"data/{number}/{file['path']}", file["digest"], license=license_name)
-    if run.image:
-        yield _resource("image", run.image)
-    for name, version in sorted(run.versions.items()):
-        kind = "generic" if name == "python" else "pypi"
-        yield {"name": name, "uri": f"pkg:{kind}/{name}@{version}"}
+def _outcome(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "steps": outcome.steps,
+        "keptStep": outcome.kept_step,
+        "tokens": outcome.tokens,
+        "seconds": outcome.seconds,
+        "before": _measurement(outcome.before),
+        "after": _measurement(outcome.after),
+    }
 
 
-def _resource(name: str, digest: str, **annotations: str) -> dict[str, Any]:
-    algorithm, value = digest.split(":")
-    resource: dict[str, Any] = {"name": name, "digest": {algorithm: value}}
-    if annotations:
-        resource["annotations"] = annotations
-    return resource
+def _measurement(measured: Measurement | None) -> dict[str, Any] | None:
+    if measured is None:
+        return None
+    return {
+        "loss": measured.loss,
+        "tokens": measured.tokens,
+        "exactMatch": measured.exact_match,
+        "completions": measured.completions,
+    }

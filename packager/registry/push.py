@@ -8,7 +8,7 @@ and a registry never gets the end of a damaged one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,9 @@ from starfreight.image_layout.reader import ImageLayout
 from starfreight.package import Attachment, Descriptor, Package, PackagedManifest, Variant
 from starfreight.packager.evaluation.gate import check_gate
 from starfreight.packager.layout.verify import verify_layout
+from starfreight.packager.provenance.duties import check_license_gate
+from starfreight.packager.provenance.withdrawal.read import read_withdrawals
+from starfreight.packager.provenance.withdrawal.refuse import refuse_withdrawn
 from starfreight.packager.registry.choose_formats import choose_formats
 from starfreight.packager.registry.earlier_tags import Prune, earlier_tags, prune
 from starfreight.packager.registry.limits import check_limits
@@ -25,6 +28,7 @@ from starfreight.packager.registry.look_back import check_attachments, check_blo
 from starfreight.packager.registry.package_record import PackageRecord
 from starfreight.packager.registry.published import Published, PublishedTag
 from starfreight.packager.registry.send_blobs import send_blobs
+from starfreight.packager.registry.simple_signatures import push_simple_signatures
 from starfreight.quantization import Quantization
 from starfreight.registry import TagReference, is_local, parse_destination
 from starfreight.registry.media_types import DOCKER_MANIFEST
@@ -32,6 +36,9 @@ from starfreight.registry.media_types import DOCKER_MANIFEST
 if TYPE_CHECKING:
     from starfreight.packager.registry.client_probe import Probe
     from starfreight.registry.publishing import PublishingClient
+
+Sign = Callable[[str], object]
+"""Signs a package; the argument is the repository that it goes to, ``HOST/PATH``."""
 
 HASHED_WHILE_SENT = 8 << 20
 """Bytes. Larger blobs are hashed while they are sent, and not before."""
@@ -47,6 +54,8 @@ def publish(
     mount_from: tuple[str, ...] = (),
     prune_tags: Prune | None = None,
     default: Quantization | None = None,
+    sign: Sign | None = None,
+    force: bool = False,
 ) -> Published:
     """Push a package to a registry: each variant at ``TAG-q4_K_M``, the default also at ``TAG``.
 
@@ -62,12 +71,14 @@ def publish(
         mount_from: repositories of the same registry (``namespace/name``) that may hold the blobs.
         prune_tags: what to do with tags of this version that an earlier release set and this one does not.
         default: the variant at the plain tag; the package's own by default.
+        sign: signs the package once its gates are passed.
+        force: publish a withdrawn package, too; its withdrawal goes along.
 
     Raises:
         InputError: no package there, a format or variant that it does not have, or a reference that clients
             could not pull.
-        GateError: the package misses its quality rules or was not measured, or a file of it is damaged or too
-            large for the registry.
+        GateError: the package misses its quality rules or was not measured, a duty of its licenses is not
+            met, it is withdrawn, or a file of it is damaged or too large for the registry.
         ServiceError: the registry cannot be reached, refuses, keeps failing, or has something else in the
             end.
     """
@@ -83,6 +94,12 @@ def publish(
     _check_formats(package, chosen, package_dir)
     plain = choose_variant(package, default, str(package_dir))
     verdict = check_gate(package_dir, package, default=plain.quantization)
+    check_license_gate(package_dir, package)
+    if not force:
+        refuse_withdrawn(read_withdrawals(package, layout), str(package_dir))
+    if sign is not None:
+        sign(f"{target.host}/{target.repository}")
+        package = Package.load(package_dir)
     manifests = _manifests(layout, package, chosen)
     attachments = _attachments(package, manifests)
     record = PackageRecord(package, layout)
@@ -100,6 +117,7 @@ def publish(
         _put(client, layout, descriptor, descriptor.digest)
     records = record.attachments({each.digest for each in manifests})
     attach_all(client, [*((each, layout.read(each.manifest)) for each in attachments), *records])
+    push_simple_signatures(client, package, layout, {each.digest for each in manifests})
     tags = _tags(package, plain, target.tag, chosen)
     for published, descriptor in tags:
         _put(client, layout, descriptor, published.tag)

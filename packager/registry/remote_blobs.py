@@ -18,6 +18,8 @@ from starfreight.registry.failures import unreachable
 from starfreight.registry.session import retry_policy
 
 _CHUNK = 1 << 20
+_PROGRESS = 16 << 20
+"""Bytes between two broken answers that make the second one a new failure, not a repeated one."""
 
 
 class RemoteBlobs:
@@ -56,6 +58,7 @@ class _RemoteStream(io.RawIOBase):
         self._position = 0
         self._response: requests.Response | None = None
         self._retry = retry_policy()
+        self._broke_at = 0
         self._hash = hashlib.sha256()
         self._hashed = 0
 
@@ -103,6 +106,9 @@ class _RemoteStream(io.RawIOBase):
                 self._disconnect()
                 broken = requests.ConnectionError(error)
                 doing = f"reading {self._descriptor.digest}"
+                if abs(self._position - self._broke_at) >= _PROGRESS:
+                    self._retry = retry_policy()
+                self._broke_at = self._position
                 try:
                     self._retry = self._retry.increment("GET", error=ProtocolError(str(error)))
                 except MaxRetryError:

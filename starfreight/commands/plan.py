@@ -30,8 +30,9 @@ def plan(recipe: Path, gpu: str | None, allow_little_data: bool | None, console:
     Makes the checks of starfreight run, with the same errors, and looks at the data on this machine.
     Fetches no data and no weights; checks of inputs that are not here yet are named.
 
-    Exits with 3 if training does not fit in the GPU, or if the registry in publish.reference does not accept
-    files of the predicted size.
+    Exits with 3 if training does not fit in the GPU, or the license of the data forbids this use. For a
+    recipe with publish.reference, also if the registry does not accept files of the predicted size, or a duty
+    of the licenses is not met.
 
     \b
         starfreight plan examples/starcoder2-15b.yaml
@@ -47,7 +48,7 @@ def plan(recipe: Path, gpu: str | None, allow_little_data: bool | None, console:
     check_references(file.recipe)
     variants = expand(file.recipe)
     checked = check_like_run(file, variants, last_step_in_cluster(file.recipe), console)
-    plans = [plan_variant(each, card) for each in checked]
+    plans = [plan_variant(each, card, file.folder) for each in checked]
     refusal = _refusal(plans, recipe)
     console.result(
         {
@@ -84,6 +85,10 @@ def _refusal(plans: list[VariantPlan], path: Path) -> GateError | None:
                     where=f"{path}, key package.quantizations",
                     fix="choose a smaller quantization, or another registry",
                 )
+        if each.publishes and each.duties.unmet:
+            from starfreight.packager.provenance.duties import duty_refusal
+
+            return duty_refusal(each.duties.unmet, f"the model {each.name}")
     return None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from starfreight.console import human_count
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from starfreight.jobs.planning.gpus import Gpu
     from starfreight.jobs.planning.run_checks import CheckedVariant
     from starfreight.packager.build.package_plan import PackagePlan
+    from starfreight.packager.provenance.duties import DutyReport
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class VariantPlan:
         base: the base model, as written in the recipe.
         training: cost of training.
         package: cost of the package.
+        duties: of the licenses of base model and data.
+        publishes: true if the recipe publishes the package.
         look: at the data that are here.
         not_checked: checks of a run that need something that is not here.
     """
@@ -33,6 +37,8 @@ class VariantPlan:
     base: str
     training: TrainingPlan
     package: PackagePlan
+    duties: DutyReport
+    publishes: bool
     look: DataLook
     not_checked: tuple[str, ...]
 
@@ -65,7 +71,11 @@ class VariantPlan:
             "seconds": training.seconds,
             "files": dict(package.files),
             "disk": self.disk,
-            "license": {"name": package.license, "duty": package.license_duty},
+            "license": {
+                "name": package.license,
+                "duty": next((each.how for each in self.duties.unmet), None),
+                **self.duties.as_dict(),
+            },
             "notes": list(package.notes),
             "data": [source.as_dict() for source in self.look.sources],
             "data_warnings": list(self.look.warnings),
@@ -73,23 +83,34 @@ class VariantPlan:
         }
 
 
-def plan_variant(checked: CheckedVariant, gpu: Gpu | None) -> VariantPlan:
+def plan_variant(checked: CheckedVariant, gpu: Gpu | None, folder: Path) -> VariantPlan:
     """Compute the cost of one variant.
 
     Args:
         checked: a variant that a run accepts.
         gpu: the GPU to fit the training in; default: ``run.gpu_memory``.
+        folder: the directory where the recipe's relative paths start.
 
     Raises:
         InputError: ``publish.reference`` is not a valid reference.
     """
     from starfreight.jobs.planning import plan_training
     from starfreight.packager.build.package_plan import plan_package
+    from starfreight.packager.provenance.duties import planned_duties
 
     recipe = checked.recipe
     training = plan_training(recipe, checked.shape, gpu)
     package = plan_package(recipe, training.shape, training.adapter_parameters)
-    return VariantPlan(recipe.name, recipe.base.model, training, package, checked.look, checked.not_checked)
+    return VariantPlan(
+        name=recipe.name,
+        base=recipe.base.model,
+        training=training,
+        package=package,
+        duties=planned_duties(recipe, folder, checked.base_folder, checked.data_licenses),
+        publishes=recipe.publish is not None,
+        look=checked.look,
+        not_checked=checked.not_checked,
+    )
 
 
 def variant_text(plan: VariantPlan, *, with_data: bool = True) -> str:
@@ -114,8 +135,7 @@ def variant_text(plan: VariantPlan, *, with_data: bool = True) -> str:
     lines += ["  time", *_time(training), f"  disk                    {_size(disk['total'])}"]
     lines += [*_parts(disk), "  files to ship", *_parts(package.files)]
     lines.append(f"  license  {package.license or 'unknown; set base.license'}")
-    if package.license_duty:
-        lines.append(f"    duty: {package.license_duty}")
+    lines += [f"    {line}" for line in plan.duties.as_lines()]
     lines += [f"  note: {note}" for note in package.notes]
     if with_data:
         lines += ["  data", *(f"    {source.as_text()}" for source in plan.look.sources)]

@@ -17,6 +17,7 @@ from starfreight.options import run_options, with_console
 if TYPE_CHECKING:
     from starfreight.commands.choose_release import ChosenRelease
     from starfreight.commands.pipeline import Shipped
+    from starfreight.packager.provenance.signing.interface import Signer
     from starfreight.recipe import RecipeFile
 
 
@@ -61,7 +62,8 @@ def run(
     interval of the best.
 
     In a cluster, one job trains and packages, and publishes if the recipe has `publish` and no sweep. Its run
-    and package are then copied to this machine.
+    and package are then copied to this machine. With `publish.sign`, they are signed and published from this
+    machine, where the keys are: add --publish.
 
     \b
         starfreight run recipe.yaml
@@ -71,7 +73,8 @@ def run(
     """
     from starfreight.commands.choose_release import choose_release
     from starfreight.commands.pipeline import run_pipeline
-    from starfreight.commands.publish_checks import check_references
+    from starfreight.commands.publish_checks import check_duties, check_references
+    from starfreight.commands.recipe_signing import recipe_signer
     from starfreight.errors import RecipeError
     from starfreight.recipe import load_recipe
 
@@ -85,15 +88,20 @@ def run(
             fix="add publish.reference",
         )
     check_references(file.recipe)
+    check_duties(
+        file, console, publishes=push or (target is not None and file.recipe.run.where == "kubernetes")
+    )
     if by is not None and choose is None:
         raise click.UsageError("--by requires --choose best.")
+    # Before the hours of training: a wrong key or password is found at once.
+    signer = recipe_signer(target.sign, file.folder) if push and target and target.sign else None
     shipped = run_pipeline(
         file, Location(runs, context=context), packages, console, replace=replace, publish_here=bool(choose)
     )
     chosen = None
     if choose is not None:
         chosen = choose_release([(each.run.recipe.name, each.package_folder) for each in shipped], by)
-    results = [_result(each, file, push, chosen, console) for each in shipped]
+    results = [_result(each, file, push, signer, chosen, console) for each in shipped]
     data: dict[str, Any] = {"variants": [data for data, _ in results]}
     lines = [text for _, text in results]
     if chosen is not None:
@@ -103,11 +111,17 @@ def run(
 
 
 def _result(
-    shipped: Shipped, file: RecipeFile, push: bool, chosen: ChosenRelease | None, console: Console
+    shipped: Shipped,
+    file: RecipeFile,
+    push: bool,
+    signer: Signer | None,
+    chosen: ChosenRelease | None,
+    console: Console,
 ) -> tuple[dict[str, Any], str]:
     """The result of a variant for machines and for people, after publishing it on request."""
     from starfreight.commands.evaluation import load_evaluations
     from starfreight.commands.evaluation_table import evaluations_data, evaluations_text
+    from starfreight.commands.recipe_signing import recipe_signing
     from starfreight.packager.registry import publish
 
     data: dict[str, Any] = {"run": str(shipped.run_folder), "package": str(shipped.package_folder)}
@@ -130,6 +144,7 @@ def _result(
     elif push and target is not None:
         suffix = shipped.run.recipe.name.removeprefix(file.recipe.name) if chosen is None else ""
         console.heading("Publishing")
+        sign = target.sign
         published = publish(
             shipped.package_folder,
             target.reference + suffix,
@@ -137,6 +152,7 @@ def _result(
             console=console,
             formats=target.formats,
             default=chosen.quantization if chosen else None,
+            sign=recipe_signing(sign, signer, shipped.package_folder, console) if sign and signer else None,
         )
         data["published"] = published.as_dict()
         lines.append(published.as_text())

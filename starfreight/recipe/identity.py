@@ -7,8 +7,8 @@ added later with a default therefore changes no digest, and finished runs and pa
 an upgrade. A changed default gives recipes without the key another meaning: it needs a new recipe version,
 which every identity contains. ``tests/hall/test_recipe_defaults.py`` enforces this.
 
-``evaluate`` and ``package.quality`` are in no identity: they change no byte of an adapter or a GGUF file, and
-may be added to the recipe of a finished run.
+``evaluate``, ``package.quality`` and ``publish.sign`` are in no identity: they change no byte of an adapter
+or a GGUF file, and may be added to the recipe of a finished run.
 
 This is version 2 of the identity. Version 1 hashed every key: see :mod:`starfreight.recipe.identity_v1`.
 """

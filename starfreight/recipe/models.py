@@ -6,16 +6,17 @@ change their meaning or their digests (:mod:`starfreight.recipe.identity`).
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from starfreight.recipe.data import Data
 from starfreight.recipe.evaluate import Evaluate
 from starfreight.recipe.package import PackageOptions
 from starfreight.recipe.run import RunOptions
 from starfreight.recipe.units import Fraction
-from starfreight.recipe.values import Line, RecipePart
+from starfreight.recipe.values import Line, RecipePart, Url
 
 _NAME = r"^[a-z0-9][a-z0-9._-]{0,62}$"
 
@@ -101,8 +102,48 @@ class Training(RecipePart):
         return self
 
 
+def _without_pin(value: str) -> str:
+    if re.search(r"pin-(value|source)", value, re.IGNORECASE):
+        raise ValueError("holds a PIN, and recipes are published")
+    return value
+
+
 ManifestName = Literal["ollama", "modelpack", "docker"]
 """A kind of manifest, named by the clients that read it."""
+
+
+class Sign(RecipePart):
+    """Signatures of the package, made before it is published. They change no file of it. A password or PIN is
+    asked for, or taken from the environment variable `STARFREIGHT_KEY_PASSWORD`.
+    """
+
+    key: Annotated[Line, AfterValidator(_without_pin)] | None = None
+    """Private key: a file, or an address (`pkcs11:...`, `awskms://...`, `gcpkms://...`, `azurekms://...`,
+    `hashivault://...`)."""
+    certificate: Line | None = None
+    """File with the key's certificate by a private CA, in PEM."""
+    timestamps: Url | None = None
+    """RFC 3161 timestamp authority; required with a certificate."""
+    keyless: bool = False
+    """Sign through Sigstore as this workflow of GitHub Actions, or as a person in a browser."""
+    trust_config: Line | None = None
+    """File with the services of a private Sigstore, for keyless signing."""
+    legacy: bool = False
+    """Add cosign's legacy signatures; with a key alone."""
+    model_signing: bool = False
+    """Add an OpenSSF model signature."""
+
+    @model_validator(mode="after")
+    def _one_signer(self) -> Sign:
+        if (self.key is not None) == self.keyless:
+            raise ValueError("needs either key or keyless")
+        if (self.certificate is None) != (self.timestamps is None) or (self.certificate and self.keyless):
+            raise ValueError("needs certificate and timestamps together, and with a key")
+        if self.trust_config is not None and not self.keyless:
+            raise ValueError("has trust_config without keyless")
+        if self.legacy and (self.keyless or self.certificate is not None):
+            raise ValueError("has legacy, which is for a key alone")
+        return self
 
 
 class Publish(RecipePart):
@@ -115,6 +156,8 @@ class Publish(RecipePart):
     formats: Annotated[tuple[ManifestName, ...], Field(min_length=1)] | None = None
     """Formats to publish: `ollama`, `modelpack` and `docker`. By default the first two; only `modelpack` at a
     path that Ollama cannot pull."""
+    sign: Sign | None = None
+    """Sign the package before it is published."""
 
     @field_validator("formats")
     @classmethod
@@ -149,9 +192,12 @@ class Recipe(RecipePart):
     """Lists of values by key path (`training.rank: [8, 16]`). Each combination makes one variant."""
 
     def without_evaluation(self) -> Recipe:
-        """The recipe without the keys that only judge its results: ``evaluate`` and ``package.quality``."""
+        """The recipe without the keys that judge or sign its results and change no file of a package:
+        ``evaluate``, ``package.quality`` and ``publish.sign``.
+        """
         package = self.package.model_copy(update={"quality": ()})
-        return self.model_copy(update={"evaluate": None, "package": package})
+        publish = self.publish and self.publish.model_copy(update={"sign": None})
+        return self.model_copy(update={"evaluate": None, "package": package, "publish": publish})
 
     @model_validator(mode="after")
     def _round_trip_of_what_was_in_nf4(self) -> Recipe:

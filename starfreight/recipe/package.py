@@ -107,7 +107,8 @@ class PackageOptions(RecipePart):
     license: Line | None = None
     """License of the tuned model; the base model's by default."""
     license_files: tuple[Line, ...] = ()
-    """Files with license texts, besides the base model's LICENSE files. At least one text is required."""
+    """Files with license texts, besides the base model's LICENSE files. At least one text is required; those
+    of BigCode OpenRAIL-M and Apache-2.0 come with Starfreight."""
     ship: Literal["merged", "adapter"] = "merged"
     """`merged`: each quantization is the whole tuned model. `adapter`: each quantization is the base model
     alone, with the adapter (a few MB) as a separate file. The base file is the same in every package of that

@@ -6,7 +6,7 @@ Run ``python -m starfreight.recipe.schema docs/recipe.md`` after a change of the
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from starfreight.files import write_bytes, write_json
 from starfreight.recipe.data import Columns, Data, Filters, Fim, Repository
 from starfreight.recipe.evaluate import Evaluate, QualityRule, SuiteChoice
 from starfreight.recipe.kubernetes import KubernetesOptions, Toleration
-from starfreight.recipe.models import Base, Publish, Recipe, Training
+from starfreight.recipe.models import Base, Publish, Recipe, Sign, Training
 from starfreight.recipe.package import ImportanceMatrix, Merge, ModelCard, PackageOptions
 from starfreight.recipe.run import RunOptions
 
@@ -40,6 +40,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "evaluate": Evaluate,
     "evaluate.suites.NAME": SuiteChoice,
     "publish": Publish,
+    "publish.sign": Sign,
     "run": RunOptions,
     "run.kubernetes": KubernetesOptions,
     "run.kubernetes.tolerations[]": Toleration,
@@ -65,10 +66,14 @@ def recipe_reference() -> str:
         "A recipe with a key, a token or a password in it is refused: it is published with the package.",
         "This page is generated from the models.",
     ]
-    for name, model in _SECTIONS.items():
-        lines += ["", f"## `{name}`" if name else "## Top level", "", *_about(model)]
-        lines += ["| key | default | meaning |", "|---|---|---|", *_rows(model)]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *reference(_SECTIONS)]) + "\n"
+
+
+def reference(sections: Mapping[str, type[BaseModel]]) -> Iterator[str]:
+    """Lines in Markdown about models: a table for each section, by its path of keys."""
+    for name, model in sections.items():
+        yield from ("", f"## `{name}`" if name else "## Top level", "", *_about(model))
+        yield from ("| key | default | meaning |", "|---|---|---|", *_rows(model))
 
 
 def _about(model: type[BaseModel]) -> list[str]:

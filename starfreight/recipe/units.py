@@ -62,10 +62,10 @@ def parse_fraction(value: Any) -> float:
     """
     if isinstance(value, bool):
         raise ValueError("needs a percentage such as 10% or a number from 0 to 1")
-    fraction = float(value) if isinstance(value, int | float) else _split(value, {"%": 1}, "10%") / 100
-    if not 0 <= fraction <= 1:
+    fraction = value if isinstance(value, int | float) else _split(value, {"%": 1}, "10%") / 100
+    if not 0 <= fraction <= 1:  # Before the conversion: the largest integers have no float.
         raise ValueError("is outside 0% to 100%")
-    return fraction
+    return float(fraction)
 
 
 def _text_schema(pattern: str, example: str) -> WithJsonSchema:

@@ -1,4 +1,4 @@
-"""YAML for recipes: plain data, without surprises, and no larger in memory than in the file.
+"""YAML for recipes and policies: plain data, without surprises, and no larger in memory than in the file.
 
 PyYAML's safe loader expands aliases (a kilobyte can become a gigabyte), keeps the last of two
 equal keys, and reads ``no`` as false, ``1:30`` as 90 and ``2e-4`` as a string. Recipes follow
@@ -29,14 +29,15 @@ class _Loader(yaml.SafeLoader):
     }
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - declared by PyYAML
 
-    def __init__(self, stream: str) -> None:
+    def __init__(self, stream: str, kind: str) -> None:
         super().__init__(stream)
         self._nested = 0
+        self._kind = kind
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
             raise yaml.composer.ComposerError(
-                None, None, "a recipe may not use an alias (*name); write the value out", self._mark()
+                None, None, f"a {self._kind} may not use an alias (*name); write the value out", self._mark()
             )
         self._nested += 1
         if self._nested > MAX_DEPTH:
@@ -114,26 +115,31 @@ for _name, _pattern, _first, _make in (
     _Loader.add_constructor(f"tag:yaml.org,2002:{_name}", _construct)
 
 
-def parse_yaml(text: str, where: str) -> Any:
+def parse_yaml(text: str, where: str, kind: str = "recipe") -> Any:
     """Parses a YAML text to plain data.
+
+    Args:
+        text: the file's content.
+        where: the file.
+        kind: its name in sentences.
 
     Raises:
         RecipeError: not YAML, or YAML with features that recipes may not use.
     """
     loader = None
     try:
-        loader = _Loader(text)
+        loader = _Loader(text, kind)
         return loader.get_single_data()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line = f"{where}, line {mark.line + 1}" if mark else where
         raise RecipeError(
-            f"The recipe is not valid YAML: {error.problem}.", where=line, fix="correct that line"
+            f"The {kind} is not valid YAML: {error.problem}.", where=line, fix="correct that line"
         ) from error
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise RecipeError(
-            f"The recipe is not valid YAML: {reason}.", where=where, fix="correct the file"
+            f"The {kind} is not valid YAML: {reason}.", where=where, fix="correct the file"
         ) from error
     finally:
         if loader is not None:

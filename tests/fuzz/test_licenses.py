@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 from starfreight.jobs.data.filters.license import license_of
 from starfreight.jobs.data.filters.license_notices import stated_licenses
 from starfreight.jobs.data.repository_license import license_of_text, repository_license
-from starfreight.jobs.data.spdx import is_license, parse_license
+from starfreight.licenses import find_license
+from starfreight.licenses.expression import license_names
+from starfreight.licenses.spdx import is_license, parse_license
+from starfreight.licenses.training_use import training_use
 from starfreight.recipe.data import Data
 
 LICENSE = (Path(__file__).parents[2] / "LICENSE").read_bytes()[:4000]
@@ -29,6 +32,7 @@ expressions = st.lists(st.one_of(st.sampled_from(WORDS), texts), max_size=10).ma
 @given(text=expressions)
 def test_an_expression(text: str) -> None:
     holds(lambda: (parse_license(text), is_license(text)))
+    holds(lambda: (training_use(text), license_names(text), find_license(text)))
 
 
 @fuzz

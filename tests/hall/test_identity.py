@@ -25,6 +25,7 @@ from starfreight.recipe import (
 from starfreight.recipe.evaluate import Evaluate, QualityRule, SuiteChoice
 from starfreight.recipe.identity import TRAINING, identity
 from starfreight.recipe.identity_v1 import identity_v1
+from starfreight.recipe.models import Sign
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 RECIPES = sorted((GOLDEN / "recipes").glob("*.yaml"))
@@ -122,7 +123,7 @@ def test_a_later_key_with_a_default_changes_no_digest(part: type[BaseModel]) -> 
         assert earlier_recipe_digest(after) == earlier_recipe_digest(before), path.name
 
 
-JUDGING = (Evaluate, SuiteChoice, QualityRule)
+JUDGING = (Evaluate, SuiteChoice, QualityRule, Sign)
 """Parts of a recipe that are in no identity."""
 
 

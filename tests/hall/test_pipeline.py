@@ -10,9 +10,15 @@ from typing import Any, ClassVar
 
 import pytest
 import yaml
+from servers import Server
 
 from starfreight.cli import main
+from starfreight.console import Console
+from starfreight.image_layout.reader import ImageLayout
 from starfreight.jobs.backends.interface import Fetched, JobRequest, Location, Report, Submitted
+from starfreight.packager.provenance.signing.local_key import generate_key
+from starfreight.packager.provenance.trust import load_trust, verify_signatures
+from starfreight.packager.registry.pull_package import pull_package
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 RUN = "golden-fim-de8303b786"
@@ -100,6 +106,24 @@ def test_a_sweep_is_packaged_by_the_job_and_published_from_here(
     assert run(tmp_path, "--publish", more=more) == 0
     assert elsewhere.requests[0].last_step == "package"
     assert pushed == ["registry.example/acme/coder:1.0"]
+
+
+@pytest.mark.usefixtures("plain_environment")
+def test_a_recipe_that_signs_is_signed_and_published_from_here(
+    elsewhere: type[Elsewhere], registry: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generate_key(tmp_path / "acme.key", tmp_path / "acme.pub", b"correct horse")
+    reference = f"{registry.host}/acme/signed-by-recipe:1.0"
+    more = f"publish: {{reference: '{reference}', insecure: true, sign: {{key: acme.key}}}}\n"
+    monkeypatch.setenv("STARFREIGHT_KEY_PASSWORD", "wrong")
+    assert run(tmp_path, "--publish", more=more) == 2
+    assert not elsewhere.requests  # Before anything is trained.
+    monkeypatch.setenv("STARFREIGHT_KEY_PASSWORD", "correct horse")
+    assert run(tmp_path, "--publish", more=more) == 0
+    assert elsewhere.requests[0].last_step == "package"
+    trusted = load_trust(keys=(tmp_path / "acme.pub",))
+    pulled = pull_package(reference, tmp_path / "pulled", insecure=True, console=Console(quiet=True))
+    assert verify_signatures(ImageLayout(tmp_path / "pulled"), pulled.package, trusted).verified
 
 
 def test_a_package_that_arrives_damaged_is_refused_with_exit_code_3(

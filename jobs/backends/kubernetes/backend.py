@@ -45,7 +45,9 @@ class KubernetesBackend:
         from starfreight.jobs.backends.kubernetes.client.preflight import warnings_before
         from starfreight.jobs.backends.kubernetes.client.submit import submit
         from starfreight.jobs.backends.kubernetes.manifests.image import choose_image
+        from starfreight.jobs.backends.kubernetes.manifests.origin import add_origin
         from starfreight.jobs.backends.kubernetes.manifests.render import render
+        from starfreight.jobs.prepare.origin import find_origin
 
         file = request.file.with_run_options(namespace=self.location.namespace, until=request.last_step)
         cluster = connect(
@@ -56,6 +58,7 @@ class KubernetesBackend:
         )
         check_image(choose_image(request.kind.image, file.recipe.run.image)[0], request.kind)
         rendered = render(file, version=cluster.version(), kind=request.kind)
+        add_origin(rendered.documents, find_origin(file.folder))
         options = file.recipe.run.kubernetes
         pods = options.nodes * len(rendered.results)
         for warning in (*rendered.warnings, *warnings_before(cluster, options, pods)):

@@ -14,7 +14,7 @@ from typing import Any
 
 from starfreight.jobs.data.filters.interface import Document
 from starfreight.jobs.data.filters.license_notices import HEAD, HEAD_LINES, stated_licenses
-from starfreight.jobs.data.spdx import LONGEST_EXPRESSION, licensing, parse_license
+from starfreight.licenses.spdx import LONGEST_EXPRESSION, licensing, parse_license
 from starfreight.recipe.data import Data
 
 _SPDX = re.compile(r"SPDX-License-Identifier:[ \t]{0,20}([A-Za-z0-9.+() \t-]{1,220})")

@@ -29,10 +29,10 @@ from starfreight.jobs.data.filters.vendored import VendoredFilter
 from starfreight.jobs.data.languages import language_of
 from starfreight.jobs.data.redaction import redact
 from starfreight.jobs.data.sources.interface import Sample
-from starfreight.jobs.data.swhid import content_swhid
 from starfreight.jobs.data.training_text import conversation_text, training_text
 from starfreight.jobs.data.word_hashes import word_hashes
 from starfreight.recipe.data import Data
+from starfreight.swhid import content_swhid
 
 
 class FilterPipeline:

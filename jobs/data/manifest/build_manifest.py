@@ -32,6 +32,7 @@ class ManifestBuild:
 
     Attributes:
         manifest: the file written.
+        sources: the counts in it.
         samples: number of samples read, including those left out.
         bytes: of their texts.
         seconds: duration.
@@ -40,6 +41,7 @@ class ManifestBuild:
     """
 
     manifest: FileDigest
+    sources: tuple[SourceSummary, ...]
     samples: int
     bytes: int
     seconds: float
@@ -102,7 +104,7 @@ def build_manifest(
         for line in conversations[number].lines():
             console.note(f"    {line}")
     little = little_data(sources, summaries)
-    return ManifestBuild(manifest, samples, size, time.monotonic() - began, little, conversations)
+    return ManifestBuild(manifest, summaries, samples, size, time.monotonic() - began, little, conversations)
 
 
 def make_filter_worker(

@@ -20,6 +20,7 @@ from starfreight.data_manifest import (
     json_line,
     last_lines,
     left_out_start,
+    public_source,
     source_line,
 )
 from starfreight.directories import open_without_links
@@ -169,7 +170,7 @@ def summary_of(
             counts[name] = counts.get(name, 0) + count
         left_out[by] = counts
     return SourceSummary(
-        source=_public_source(data.source),
+        source=public_source(data.source),
         revision=data.revision,
         format=data.format,
         license=data.license,
@@ -194,8 +195,3 @@ def _counts(rows: Iterable[tuple[str | None, int, int]], unknown: str) -> dict[s
         before = counts.get(name, Count(samples=0, bytes=0))
         counts[name] = Count(samples=before.samples + samples, bytes=before.bytes + size)
     return counts
-
-
-def _public_source(source: str) -> str:
-    kind, mark, place = source.rpartition(":") if "://" not in source else ("", "", source)
-    return kind + mark + (Path(place).name if place.startswith(("/", "~")) else place)

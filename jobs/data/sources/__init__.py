@@ -17,7 +17,7 @@ from starfreight.console import Console
 from starfreight.errors import RecipeError, StarfreightError
 from starfreight.jobs.data.sources.interface import Sample, Source, SourceKind, Unusable
 from starfreight.jobs.data.sources.kinds import kind_of
-from starfreight.jobs.data.spdx import is_license
+from starfreight.licenses.spdx import is_license
 from starfreight.recipe import Data
 
 __all__ = [

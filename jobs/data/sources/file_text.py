@@ -14,7 +14,7 @@ from starfreight.jobs.data.sources.interface import Conversion
 from starfreight.jobs.data.sources.notebooks import SUFFIX, notebook_script
 from starfreight.jobs.data.sources.pointers import pointer_kind
 from starfreight.jobs.data.sources.text_files import MAX_FILE_BYTES, most_bytes
-from starfreight.jobs.data.swhid import content_swhid
+from starfreight.swhid import content_swhid
 
 # UTF-32 first: its mark begins like that of UTF-16.
 _MARKED = (

@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from starfreight.errors import InputError
 from starfreight.files import read_limited
-from starfreight.packager.provenance.signing.interface import Material, Signature
-from starfreight.packager.provenance.signing.local_key import LocalKey
+from starfreight.packager.provenance.signing.interface import Key, Material, Signature
+from starfreight.packager.provenance.signing.local_key import key_has_signed, key_hint
 from starfreight.packager.provenance.signing.timestamp_authority import TimestampAuthority
 
 _LIMIT = 256 << 10
@@ -33,7 +33,7 @@ class CertificateSigner:
     """
 
     def __init__(
-        self, key: LocalKey, certificate: x509.Certificate, authority: TimestampAuthority, where: str = ""
+        self, key: Key, certificate: x509.Certificate, authority: TimestampAuthority, where: str = ""
     ) -> None:
         spki = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         try:
@@ -55,13 +55,29 @@ class CertificateSigner:
         self._key, self._certificate, self._authority = key, certificate, authority
         self.name = certificate.subject.rfc4514_string() or key.name
 
-    def sign(self, message: bytes) -> Signature:
-        """See :meth:`Signer.sign`."""
-        value = self._key.sign(message).value
+    @property
+    def key(self) -> Key:
+        """The key, for formats that take no timestamp."""
+        return self._key
+
+    @property
+    def certificate(self) -> bytes:
+        """The certificate in DER."""
+        return self._certificate.public_bytes(Encoding.DER)
+
+    def sign_statement(self, payload: bytes) -> Signature:
+        """See :meth:`Signer.sign_statement`."""
+        value = self._key.sign_statement(payload).value
         stamp = self._authority.stamp(value)
-        return Signature(
-            value, Material(certificate=self._certificate.public_bytes(Encoding.DER), timestamps=(stamp,))
-        )
+        return Signature(value, Material(certificate=self.certificate, timestamps=(stamp,)))
+
+    def has_signed(self, payload: bytes, signature: Signature) -> bool:
+        """See :meth:`Signer.has_signed`."""
+        material = signature.material
+        if material.certificate != self.certificate or not material.timestamps:
+            return False
+        public = self._key.public_key()
+        return key_has_signed(public, payload, Signature(signature.value, Material(key_hint(public))))
 
 
 def read_certificate(path: Path) -> x509.Certificate:

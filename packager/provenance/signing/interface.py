@@ -1,9 +1,12 @@
-"""The plug point of signers: a key or a certificate that signs messages with ECDSA on P-256."""
+"""The plug points of signing: keys sign messages, and signers sign statements, with ECDSA on P-256."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric import ec
 
 
 @dataclass(frozen=True)
@@ -37,12 +40,30 @@ class Signature:
 
 
 class Signer(Protocol):
-    """Signs messages."""
+    """Signs statements."""
 
     @property
     def name(self) -> str:
         """Name for people, without secrets."""
         ...
+
+    def sign_statement(self, payload: bytes) -> Signature:
+        """Signs the DSSE encoding of an in-toto statement.
+
+        Raises:
+            InputError: the key cannot be used.
+            ServiceError: a service of the signer does not answer.
+        """
+        ...
+
+    def has_signed(self, payload: bytes, signature: Signature) -> bool:
+        """True for a valid signature of this signer, so that it need not sign the statement again."""
+        ...
+
+
+@runtime_checkable
+class Key(Signer, Protocol):
+    """A private key: in a file, in a token, or in a service."""
 
     def sign(self, message: bytes) -> Signature:
         """Signs the SHA-256 of a message.
@@ -51,4 +72,8 @@ class Signer(Protocol):
             InputError: the key cannot be used.
             ServiceError: a service of the signer does not answer.
         """
+        ...
+
+    def public_key(self) -> ec.EllipticCurvePublicKey:
+        """Its public half."""
         ...

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from starfreight.errors import GateError, InputError
 from starfreight.files import disk_errors, read_limited
+from starfreight.packager.provenance.signing.envelope import pre_authentication_encoding
 from starfreight.packager.provenance.signing.interface import Material, Signature
 
 _LIMIT = 64 << 10
@@ -68,9 +69,17 @@ class LocalKey:
         return self._key.public_key()
 
     def sign(self, message: bytes) -> Signature:
-        """See :meth:`Signer.sign`. Equal messages have equal signatures (RFC 6979)."""
+        """See :meth:`Key.sign`. Equal messages have equal signatures (RFC 6979)."""
         value = self._key.sign(message, ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
         return Signature(value, Material(key_hint=key_hint(self._key.public_key())))
+
+    def sign_statement(self, payload: bytes) -> Signature:
+        """See :meth:`Signer.sign_statement`."""
+        return self.sign(pre_authentication_encoding(payload))
+
+    def has_signed(self, payload: bytes, signature: Signature) -> bool:
+        """See :meth:`Signer.has_signed`."""
+        return key_has_signed(self.public_key(), payload, signature)
 
 
 def is_encrypted(path: Path) -> bool:
@@ -144,6 +153,17 @@ def check_signature(key: ec.EllipticCurvePublicKey, message: bytes, signature: b
             "The signature is not of this key, or the statement has changed since it was signed.",
             fix="check the public key, or get the package again from its source",
         ) from error
+
+
+def key_has_signed(key: ec.EllipticCurvePublicKey, payload: bytes, signature: Signature) -> bool:
+    """True for a valid signature of a statement that names this key."""
+    if signature.material.key_hint != key_hint(key):
+        return False
+    try:
+        check_signature(key, pre_authentication_encoding(payload), signature.value)
+    except GateError:
+        return False
+    return True
 
 
 def _write_new(path: Path, data: bytes, mode: int) -> None:

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from starfreight.image_layout.reader import ImageLayout
-from starfreight.package import Package
+from starfreight.package import Attachment, Package
 
 if TYPE_CHECKING:
-    from starfreight.packager.provenance.policy.policy import Policy
-
     from starfreight.data_manifest import DataManifest
+    from starfreight.packager.provenance.policy import Policy
     from starfreight.packager.provenance.recorded import Provenance
     from starfreight.packager.provenance.signing.verified import SignatureReport
 
@@ -53,6 +52,8 @@ class Examined:
         data: its data manifest; ``None`` if it does not have one.
         signatures: the result of checking its signatures.
         policy: the user's policy, if any.
+        unlisted: attachments of the record that the registry does not list beside their subject.
+        left_out: attachments in the registry that are not in the form of a package's evidence.
     """
 
     folder: Path
@@ -63,6 +64,8 @@ class Examined:
     data: DataManifest | None
     signatures: SignatureReport
     policy: Policy | None = None
+    unlisted: tuple[Attachment, ...] = ()
+    left_out: int = 0
 
 
 class Check(Protocol):

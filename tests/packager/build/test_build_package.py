@@ -257,7 +257,7 @@ def test_the_card_tells_the_figures_the_data_and_the_license(
     )
     card = _read(tmp_path / "p", package.model_card).decode()
     front, body = card.removeprefix("---\n").split("\n---\n", 1)
-    assert 'license: "MIT"' in front
+    assert 'license: "mit"' in front
     for word in ("# Tiny", "All of them.", "3.0000", "2.5000", "25.0%", "| `src` | MIT | 1 | 10 | 2 |"):
         assert word in body
     assert package.default_variant.gguf.digest in body
@@ -280,9 +280,9 @@ def test_the_statement_is_in_totos_and_names_the_files_by_their_digests(
         "finishedOn": "2026-01-02T03:14:05Z",
     }
     names = [each["name"] for each in statement["predicate"]["buildDefinition"]["resolvedDependencies"]]
-    assert {"base/model.safetensors", "base/LICENSE", "data/manifest.json", "data/0/a.py", "torch"} <= set(
-        names
-    )
+    assert {"base", "base/model.safetensors", "base/LICENSE", "data/manifest.json", "data/0"} <= set(names)
+    assert {"training/torch", "packaging/numpy", "packaging/libggml-python"} <= set(names)
+    assert len(set(names)) == len(names)
 
 
 def test_a_run_whose_data_manifest_an_earlier_release_wrote_can_still_be_packaged(
@@ -291,18 +291,30 @@ def test_a_run_whose_data_manifest_an_earlier_release_wrote_can_still_be_package
     package = build_package(make_run(tmp_path, manifest_version=1), tmp_path / "p", None, console)
     assert "| `src` | BSD-3-Clause | 1 | 10 | 2 |" in _read(tmp_path / "p", package.model_card).decode()
     definition = json.loads(_read(tmp_path / "p", package.provenance))["predicate"]["buildDefinition"]
-    (file,) = (each for each in definition["resolvedDependencies"] if each["name"] == "data/0/a.py")
-    assert file["annotations"] == {"license": "BSD-3-Clause"}
+    (source,) = (each for each in definition["resolvedDependencies"] if each["name"] == "data/0")
+    assert source["annotations"]["licenses"] == {"BSD-3-Clause": {"samples": 1, "bytes": 10}}
+    verify_layout(tmp_path / "p", console)
 
 
-def test_the_statement_names_the_license_of_each_file_and_the_lists_of_the_manifest(
+def test_the_statement_names_the_licenses_of_each_source_and_the_lists_of_the_manifest(
     make_run: Callable[..., Path], console: Console, tmp_path: Path
 ) -> None:
     package = build_package(make_run(tmp_path), tmp_path / "p", None, console)
     definition = json.loads(_read(tmp_path / "p", package.provenance))["predicate"]["buildDefinition"]
     found = {each["name"]: each for each in definition["resolvedDependencies"]}
-    assert found["data/0/a.py"]["annotations"] == {"license": "MIT"}
-    assert found["data/left_out.jsonl"]["digest"] == {"sha256": "c" * 64}
+    assert found["data/0"]["annotations"] == {
+        "source": "./src",
+        "format": "fim",
+        "license": "BSD-3-Clause",
+        "licenses": {"MIT": {"samples": 1, "bytes": 10}},
+    }
+    assert package.training_data is not None
+    (left_out,) = package.training_data.lists
+    assert found["data/left_out.jsonl"] == {
+        "name": "data/left_out.jsonl",
+        "digest": {"sha256": left_out.file.digest.removeprefix("sha256:")},
+    }
+    assert not any(name.startswith("data/0/") for name in found)
 
 
 def test_the_facts_stand_inside_the_gguf_file_too(

@@ -1,4 +1,7 @@
-"""Packages of finished runs that an earlier version wrote: found again, and built again byte for byte."""
+"""Packages of finished runs that an earlier version wrote: found again, and built again with the same models.
+
+The statement, the model card, the documents and the evidence of a package built today are of this version.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +16,11 @@ from starfreight.console import Console
 from starfreight.package import Package
 from starfreight.packager.build import templates
 from starfreight.packager.build.build_package import build_package
-from starfreight.packager.layout import verify_layout, write_package
+from starfreight.packager.layout import ImageLayout, verify_layout, write_package
 from starfreight.packager.manifests import EARLIER_FORMATS
-from starfreight.packager.provenance import statement
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 PACKAGES = sorted(path for path in (GOLDEN / "finished-packages").iterdir() if path.is_dir())
-EARLIER_VERSION = "0.1.0"
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -35,17 +36,46 @@ def test_an_earlier_package_verifies_as_it_did(package: Path, tmp_path: Path, co
     assert tree(tmp_path / "p") == tree(package)
 
 
+def layers(folder: Path, package: Package) -> list[list[tuple[str, str]]]:
+    """Type and digest of the layers of each manifest, without those of its card and its documents."""
+    layout = ImageLayout(folder)
+    others = {package.model_card.digest, *(document.text.digest for document in package.documents)}
+    return [
+        [
+            (layer.media_type, layer.digest)
+            for layer in layout.manifest(each.manifest).layers
+            if layer.digest not in others
+        ]
+        for variant in package.variants
+        for each in variant.manifests
+    ]
+
+
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.name)
-def test_an_earlier_run_gives_the_same_package(
+def test_an_earlier_run_gives_the_same_models_and_texts(
     package: Path, tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = shutil.copytree(GOLDEN / "finished-runs" / package.name, tmp_path / "run")
-    # The three things in a package that differ between versions.
     monkeypatch.setattr(write_package, "formats_for", lambda *, with_adapter: EARLIER_FORMATS)
-    monkeypatch.setattr(statement, "__version__", EARLIER_VERSION)
     monkeypatch.setitem(templates.TEMPLATES, "instruct", templates.EARLIER_TEMPLATES["instruct"])
-    build_package(run, tmp_path / "p", GOLDEN / "inputs" / "base", console)
-    assert tree(tmp_path / "p") == tree(package)
+    built = build_package(run, tmp_path / "p", GOLDEN / "inputs" / "base", console)
+    earlier = Package.load(package)
+    assert built.facts() == earlier.facts()
+    assert [each.gguf for each in built.variants] == [each.gguf for each in earlier.variants]
+    for name in ("adapter", "template", "settings", "system", "licenses"):
+        assert getattr(built, name) == getattr(earlier, name)
+    assert layers(tmp_path / "p", built) == layers(package, earlier)
+    for descriptor in earlier.descriptors():
+        if descriptor in built.descriptors():
+            assert ImageLayout(tmp_path / "p").read(descriptor) == ImageLayout(package).read(descriptor)
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.name)
+def test_a_run_gives_the_same_package_byte_for_byte(package: Path, tmp_path: Path, console: Console) -> None:
+    for name in ("first", "second"):
+        run = shutil.copytree(GOLDEN / "finished-runs" / package.name, tmp_path / name / "run")
+        build_package(run, tmp_path / name / "p", GOLDEN / "inputs" / "base", console)
+    assert tree(tmp_path / "first" / "p") == tree(tmp_path / "second" / "p")
 
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.name)

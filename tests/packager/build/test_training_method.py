@@ -19,16 +19,16 @@ from starfreight.run import Run
 
 WORDS = {
     "qlora": (
-        "tags: [code, fill-in-the-middle, gguf, qlora]\n",
+        '\ntags: ["code", "fill-in-the-middle", "gguf", "qlora", ',
         "\nQLoRA (NF4 with double quantisation): rank 16, alpha 32, 3 steps,\n",
         "Measured by the training job with the base in NF4 and the adapter beside it;",
-        "urn:starfreight:build:qlora-gguf:v1",
+        "https://starfreight.dev/build-types/qlora-gguf/v2",
     ),
     "lora": (
-        "tags: [code, fill-in-the-middle, gguf, lora]\n",
+        '\ntags: ["code", "fill-in-the-middle", "gguf", "lora", ',
         "\nLoRA (the base in bfloat16): rank 16, alpha 32, 3 steps,\n",
         "Measured by the training job with the base in bfloat16 and the adapter beside it;",
-        "urn:starfreight:build:lora-gguf:v1",
+        "https://starfreight.dev/build-types/lora-gguf/v2",
     ),
 }
 

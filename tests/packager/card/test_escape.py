@@ -107,7 +107,7 @@ def test_a_card_of_a_hostile_record_holds_its_values_as_text(
     card = ImageLayout(tmp_path / "p").read(Package.load(tmp_path / "p").model_card).decode()
     front, body = card.removeprefix("---\n").split("\n---\n", 1)
     assert [line.split(":")[0] for line in front.splitlines()] == [
-        "license", "base_model", "library_name", "pipeline_tag", "tags",
+        "license", "license_name", "license_link", "library_name", "pipeline_tag", "tags",
     ]  # fmt: skip
     without_code = re.sub(r"`[^`]*`", "", body.replace(r"\`", ""))
     assert not re.search(r"(?<!\\)<(img|b|i|u)\b", without_code)

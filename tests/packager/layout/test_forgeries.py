@@ -540,7 +540,7 @@ def test_a_header_that_goes_on_and_on_is_not_read_to_its_end(
 ) -> None:
     from starfreight.packager.layout import gguf_header
 
-    monkeypatch.setattr(gguf_header, "_LONGEST_HEADER", 1000)
+    monkeypatch.setattr(gguf_header, "LONGEST_HEADER", 1000)
     with pytest.raises(GateError, match="header is longer than 1,000 bytes"):
         verify_layout(forger.folder, console)
 

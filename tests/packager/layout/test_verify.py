@@ -215,8 +215,8 @@ def test_a_folder_that_is_no_package_is_bad_input(tmp_path: Path, console: Conso
 
 
 def test_a_package_of_a_newer_version_is_not_called_damaged(folder: Path, console: Console) -> None:
-    edit(folder / "package.json", lambda d: d.update(version=2, new_key=True))
-    with pytest.raises(InputError, match="has version 2") as caught:
+    edit(folder / "package.json", lambda d: d.update(version=3, new_key=True))
+    with pytest.raises(InputError, match="has version 3") as caught:
         verify_layout(folder, console)
     assert caught.value.fix == "upgrade Starfreight"
 

@@ -16,7 +16,7 @@ import pytest
 
 from starfreight.console import Console
 from starfreight.files import canonical_json, sha256_bytes
-from starfreight.package import BaseOrigin, Descriptor, LicenseFile, Package
+from starfreight.package import BaseOrigin, Descriptor, Document, LicenseFile, Package
 from starfreight.packager.layout import ImageLayout, package_entries, verify_layout
 from starfreight.packager.layout import write_package as writing
 from starfreight.packager.layout.write_package import PackageContents, write_package
@@ -95,6 +95,15 @@ EARLIER_NAMES = dict(zip(EARLIER_FORMATS, ("ollama", "modelpack"), strict=True))
 )
 def test_a_manifest_is_the_golden_one(format: ManifestFormat, name: str, parts: ModelParts) -> None:
     check(format.build(parts), name)
+
+
+@pytest.mark.parametrize("format", FORMATS, ids=lambda format: format.name)
+def test_a_manifest_with_documents_is_the_golden_one(format: ManifestFormat, parts: ModelParts) -> None:
+    documents = (
+        Document(name="BASE_MODEL_CARD.md", text=named("text/plain", "7", 9000)),
+        Document(name="NOTICE", text=named("text/plain", "8", 500)),
+    )
+    check(format.build(replace(parts, documents=documents)), f"documents-{format.name}")
 
 
 def test_an_attachment_is_the_golden_one() -> None:

@@ -103,19 +103,20 @@ def test_the_provenance_names_every_input_with_its_digest(quickstart: Any) -> No
     assert {subject["digest"]["sha256"] for subject in statement["subject"]} == {
         variant.gguf.digest.removeprefix("sha256:") for variant in package.variants
     }
-    named = {
-        each["name"]: each["digest"]["sha256"]
-        for each in statement["predicate"]["buildDefinition"]["resolvedDependencies"]
-        if "digest" in each
-    }
+    dependencies = statement["predicate"]["buildDefinition"]["resolvedDependencies"]
+    named = {each["name"]: each["digest"]["sha256"] for each in dependencies if "digest" in each}
     manifest = json.loads(
         (quickstart.folder / quickstart.said["run"] / "data" / "manifest.json").read_bytes()
     )
     expected = {f"base/{file.path}": file.digest for file in run.base.files}
+    expected["base"] = run.base.digest
     expected["data/manifest.json"] = run.data_manifest.digest
     expected["data/left_out.jsonl"] = manifest["left_out"]["digest"]
+    sources = {each["name"]: each.get("annotations") for each in dependencies}
     for number, source in enumerate(manifest["sources"]):
-        expected |= {f"data/{number}/{file['path']}": file["digest"] for file in source["files"]}
+        assert sources[f"data/{number}"]["licenses"] == source["licenses"]
+    assert package.training_data is not None
+    assert package.training_data.manifest.digest == run.data_manifest.digest
     assert named == {name: digest.removeprefix("sha256:") for name, digest in expected.items()}
     assert named["base/model.safetensors"] == sha256_file(STARTER_FOLDER / "model.safetensors").removeprefix(
         "sha256:"

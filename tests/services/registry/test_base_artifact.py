@@ -21,6 +21,7 @@ from starfreight.files import sha256_file
 from starfreight.jobs.backends.kubernetes.manifests.render import render
 from starfreight.jobs.backends.kubernetes.manifests.versions import NEWEST, version_text
 from starfreight.jobs.data.push import push_recipe
+from starfreight.jobs.data.push.base_files import base_files
 from starfreight.recipe import Base, load_recipe
 
 LAYER = {"mediaType": "a/b", "digest": "sha256:" + "0" * 64, "size": 1}
@@ -59,7 +60,7 @@ def test_a_model_pushed_by_oras_is_read(
     registry: Server, repository: str, bases: Any, tmp_path: Path
 ) -> None:
     folder = shutil.copytree(bases["starcoder2"], tmp_path / "model")
-    (folder / "README.md").write_text("# Not fetched\n")
+    (folder / "README.md").write_text("# The base\n")
     (folder / "train.py").write_text("raise SystemExit\n")
     client = oras.client.OrasClient(hostname=registry.host, insecure=True)
     answer = client.push(
@@ -70,8 +71,22 @@ def test_a_model_pushed_by_oras_is_read(
     digest = answer.headers["Docker-Content-Digest"]
     found = locate_base(Base(model=f"oci://{registry.host}/{repository}@{digest}"), tmp_path)
     names = {path.name for path in found.iterdir()}
-    assert "model.safetensors" in names
-    assert not {"README.md", "train.py"} & names
+    assert {"model.safetensors", "README.md"} <= names
+    assert "train.py" not in names
+
+
+def test_a_base_is_pushed_with_its_documents(bases: Any, console: Console, tmp_path: Path) -> None:
+    folder = shutil.copytree(bases["starcoder2"], tmp_path / "model")
+    for name in ("README.md", "NOTICE.txt", "USE_POLICY.md", "train.py", "notes.md"):
+        (folder / name).write_text(name)
+    files = {each.name: each.layer.media_type for each in base_files(folder, console)}
+    assert {name for name in files if files[name] == "application/vnd.cncf.model.doc.v1.raw"} >= {
+        "README.md", "NOTICE.txt", "USE_POLICY.md",
+    }  # fmt: skip
+    assert not {"train.py", "notes.md"} & files.keys()
+    (folder / "AUTHORS").symlink_to("/etc/passwd")
+    with pytest.raises(InputError, match="leads out of the model's directory"):
+        base_files(folder, console)
 
 
 def test_a_pushed_recipe_needs_no_volume_in_a_cluster(

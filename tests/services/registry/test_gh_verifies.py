@@ -11,14 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from private_ca import PrivateCa
 from servers import Server
 
 from starfreight.console import Console
 from starfreight.package import Package
+from starfreight.packager.build.build_package import build_package
+from starfreight.packager.provenance.signing.bundle import MEDIA_TYPE
 from starfreight.packager.provenance.signing.certificate import CertificateSigner, read_certificate
 from starfreight.packager.provenance.signing.local_key import LocalKey, generate_key
-from starfreight.packager.provenance.signing.sign_package import sign_package
+from starfreight.packager.provenance.signing.sign_package import MoreSignatures, sign_package
+from starfreight.packager.provenance.signing.signed_statement import BOM_PREDICATE
 from starfreight.packager.provenance.signing.timestamp_authority import TimestampAuthority
 from starfreight.packager.registry import publish
 
@@ -38,10 +42,12 @@ def folder(tmp_path: Path) -> Path:
 def verify(private_ca: PrivateCa, tmp_path: Path) -> Verify:
     """Runs gh on a manifest of a registry."""
 
-    def run(reference: str, *options: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        reference: str, *options: str, predicate: str = "https://slsa.dev/provenance/v1"
+    ) -> subprocess.CompletedProcess[str]:
         command = [str(GH), "attestation", "verify", f"oci://{reference}", "--bundle-from-oci"]
         command += ["--custom-trusted-root", str(private_ca.trusted_root)]
-        command += ["--predicate-type", "https://slsa.dev/provenance/v1", *options]
+        command += ["--predicate-type", predicate, *options]
         environment = {**os.environ, "GH_TOKEN": "none", "GH_CONFIG_DIR": str(tmp_path / "gh")}
         return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
 
@@ -102,3 +108,47 @@ def test_gh_refuses_the_bundle_of_another_manifest(
     publish(other, f"{registry.host}/acme/gh-other:2.0", insecure=True, console=console)
     manifest: Any = Package.load(other).default_variant.manifests[0].manifest
     assert verify(f"{registry.host}/acme/gh-other@{manifest.digest}", *OWNER).returncode == 1
+
+
+@pytest.mark.usefixtures("plain_environment")
+def test_gh_accepts_the_bill_of_materials_and_misses_a_stripped_referrer(
+    registry: Server, private_ca: PrivateCa, verify: Verify, console: Console, tmp_path: Path
+) -> None:
+    golden = FINISHED.parent
+    run = shutil.copytree(golden / "finished-runs/golden-fim-de8303b786", tmp_path / "run")
+    folder = tmp_path / "whole"
+    build_package(run, folder, golden / "inputs/base", console)
+    signed, _ = sign_package(folder, signer(private_ca), console, more=MoreSignatures(model_signing=True))
+    repository = f"{registry.host}/acme/gh-whole"
+    publish(folder, f"{repository}:1.0", insecure=True, console=console)
+    for each in signed.default_variant.manifests[:2]:
+        reference = f"{repository}@{each.manifest.digest}"
+        for predicate in ("https://slsa.dev/provenance/v1", BOM_PREDICATE):
+            done = verify(reference, *OWNER, predicate=predicate)
+            assert done.returncode == 0, done.stderr
+            assert verify(reference, "--owner", "mallory", predicate=predicate).returncode == 1
+        assert verify(reference, *OWNER, predicate="https://example.org/other").returncode == 1
+    digest = signed.default_variant.manifests[0].manifest.digest
+    wrong = digest[:-1] + ("0" if digest[-1] != "0" else "1")
+    assert verify(f"{repository}@{wrong}", *OWNER).returncode == 1
+    strip(registry, "acme/gh-whole", digest, keep=BOM_PREDICATE)
+    reference = f"{repository}@{digest}"
+    assert verify(reference, *OWNER, predicate=BOM_PREDICATE).returncode == 0
+    assert verify(reference, *OWNER).returncode == 1
+    strip(registry, "acme/gh-whole", digest)
+    done = verify(reference, *OWNER, predicate=BOM_PREDICATE)
+    assert done.returncode == 1 and "no attestations found" in done.stderr
+
+
+def strip(registry: Server, repository: str, digest: str, keep: str | None = None) -> None:
+    """Removes signatures from the list of referrers, but one kind."""
+    url = f"{registry.url}/v2/{repository}/manifests/{digest.replace(':', '-')}"
+    kind = "application/vnd.oci.image.index.v1+json"
+    index = requests.get(url, headers={"Accept": kind}, timeout=30).json()
+    index["manifests"] = [
+        each
+        for each in index["manifests"]
+        if each["artifactType"] != MEDIA_TYPE
+        or each["annotations"]["dev.sigstore.bundle.predicateType"] == keep
+    ]
+    requests.put(url, json=index, headers={"Content-Type": kind}, timeout=30).raise_for_status()

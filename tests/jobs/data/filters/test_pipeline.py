@@ -14,9 +14,9 @@ from starfreight.errors import InputError
 from starfreight.jobs.data.filters.pipeline import FilterPipeline
 from starfreight.jobs.data.redaction import redact
 from starfreight.jobs.data.sources.interface import Sample
-from starfreight.jobs.data.swhid import content_swhid
 from starfreight.jobs.data.training_text import sample_text, training_text
 from starfreight.recipe.data import Data, Filters
+from starfreight.swhid import content_swhid
 
 CODE = "def total(basket):\n    return sum(price * count for price, count in basket.values())\n" * 3
 

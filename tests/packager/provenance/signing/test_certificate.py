@@ -17,6 +17,7 @@ from rfc3161_client import decode_timestamp_response
 
 from starfreight.errors import InputError, ServiceError
 from starfreight.packager.provenance.signing.certificate import CertificateSigner, read_certificate
+from starfreight.packager.provenance.signing.envelope import pre_authentication_encoding
 from starfreight.packager.provenance.signing.local_key import LocalKey, check_signature
 from starfreight.packager.provenance.signing.timestamp_authority import TimestampAuthority
 
@@ -25,8 +26,9 @@ def test_a_signature_has_its_certificate_and_a_timestamp(private_ca: PrivateCa) 
     certificate = read_certificate(private_ca.certificate)
     authority = TimestampAuthority(private_ca.timestamps)
     signer = CertificateSigner(LocalKey.load(private_ca.key, None), certificate, authority)
-    signature = signer.sign(b"a statement")
-    check_signature(certificate.public_key(), b"a statement", signature.value)  # type: ignore[arg-type]
+    signature = signer.sign_statement(b"a statement")
+    message = pre_authentication_encoding(b"a statement")
+    check_signature(certificate.public_key(), message, signature.value)  # type: ignore[arg-type]
     (stamp,) = signature.material.timestamps
     assert decode_timestamp_response(stamp).tst_info.gen_time is not None
     assert signature.material.key_hint is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,9 +13,8 @@ from private_ca import PrivateCa
 
 from starfreight.cli import main
 from starfreight.package import Package
-from starfreight.packager.provenance.signing.check_package import check_signatures
-from starfreight.packager.provenance.signing.local_key import read_public_key
 
+FINISHED = Path(__file__).parents[3] / "golden/finished-packages"
 VARIABLE = "STARFREIGHT_KEY_PASSWORD"
 
 
@@ -31,7 +31,6 @@ def test_a_key_is_made_and_a_package_signed(
     assert first["added"] == first["manifests"] > 0
     assert main(sign) == 0
     assert json.loads(capsys.readouterr().out)["added"] == 0
-    assert check_signatures(package, read_public_key(Path(made["public_key"]))) == first["manifests"]
     verify = ["package", "verify", str(package), "--json"]
     assert main([*verify, "--key", made["public_key"]]) == 0
     assert json.loads(capsys.readouterr().out)["signatures"] == first["manifests"]
@@ -60,9 +59,12 @@ def test_a_certificate_signs(
     sign = ["package", "sign", str(package), "--key", str(private_ca.key)]
     sign += ["--certificate", str(private_ca.certificate)]
     assert main(sign) == 2
-    assert main([*sign, "--timestamps", private_ca.timestamps]) == 0
     assert main([*sign, "--timestamps", "http://127.0.0.1:9/"]) == 4
     assert "timestamp authority" in capsys.readouterr().err
+    assert main([*sign, "--timestamps", private_ca.timestamps]) == 0
+    signed = Package.load(package)
+    assert main([*sign, "--timestamps", private_ca.timestamps]) == 0
+    assert Package.load(package) == signed
 
 
 def test_a_wrong_password_and_a_wrong_package_change_nothing(
@@ -89,3 +91,26 @@ def test_the_password_is_asked_for_where_there_is_no_variable(tmp_path: Path) ->
     )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "k.key").exists() and b"one" not in done.stdout + done.stderr
+
+
+def test_without_a_terminal_the_password_comes_from_the_variable_or_a_pipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = shutil.copytree(min(path for path in FINISHED.iterdir() if path.is_dir()), tmp_path / "package")
+    monkeypatch.setenv(VARIABLE, "correct horse")
+    assert main(["package", "keygen", "--out", str(tmp_path / "acme")]) == 0
+    monkeypatch.delenv(VARIABLE)
+    command = [sys.executable, "-m", "starfreight", "package", "sign", str(package)]
+    command += ["--key", str(tmp_path / "acme.key")]
+
+    def run(given: str) -> subprocess.CompletedProcess[str]:
+        # A session of its own has no terminal.
+        return subprocess.run(
+            command, input=given, capture_output=True, text=True, start_new_session=True, timeout=120
+        )
+
+    done = run("")
+    assert done.returncode == 2 and "there is no terminal" in done.stderr and "Warning" not in done.stderr
+    assert run("wrong\n").returncode == 2
+    done = run("correct horse\n")
+    assert done.returncode == 0 and "correct horse" not in done.stdout + done.stderr

@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 
 from starfreight.console import Console
-from starfreight.errors import GateError
 from starfreight.image_layout.reader import ImageLayout
 from starfreight.package import Package
 from starfreight.packager.layout import Evidence, attach, verify_layout
 from starfreight.packager.provenance.signing.bundle import MEDIA_TYPE, Bundle, parse_bundle
-from starfreight.packager.provenance.signing.check_package import check_signatures
 from starfreight.packager.provenance.signing.envelope import pre_authentication_encoding
-from starfreight.packager.provenance.signing.local_key import LocalKey, read_public_key
+from starfreight.packager.provenance.signing.local_key import LocalKey
 from starfreight.packager.provenance.signing.sign_package import sign_package
+from starfreight.packager.provenance.signing.verified import SignatureReport
+from starfreight.packager.provenance.trust import load_trust, verify_signatures
 
 PASSWORD = "correct horse"
 MakeKey = Callable[..., Any]
@@ -27,6 +27,10 @@ MakeKey = Callable[..., Any]
 
 def manifests(package: Package) -> list[str]:
     return [each.manifest.digest for variant in package.variants for each in variant.manifests]
+
+
+def report(folder: Path, public: Path) -> SignatureReport:
+    return verify_signatures(ImageLayout(folder), Package.load(folder), load_trust(keys=(public,)))
 
 
 def bundles(folder: Path) -> list[tuple[str, Bundle]]:
@@ -54,7 +58,8 @@ def test_each_manifest_is_signed_by_a_statement_about_all_of_the_package(
         )
         own = json.loads(ImageLayout(package).read(before.provenance))
         assert statement["predicate"] == own["predicate"]
-    assert check_signatures(package, read_public_key(pair.public)) == added
+    found = report(package, pair.public)
+    assert found.verified and len(found.signatures) == added
 
 
 def test_a_second_signature_of_the_same_key_changes_nothing(
@@ -65,7 +70,7 @@ def test_a_second_signature_of_the_same_key_changes_nothing(
     assert sign_package(package, key, console) == (first, 0)
     other = make_key("other")
     assert sign_package(package, LocalKey.load(other.private, PASSWORD.encode()), console)[1] > 0
-    assert check_signatures(package, read_public_key(other.public)) == len(manifests(first))
+    assert len(report(package, other.public).signatures) == len(manifests(first))
 
 
 def test_the_annotations_are_those_that_cosign_reads(
@@ -91,11 +96,10 @@ def test_an_unsigned_package_and_another_key_are_refused(
     package: Path, make_key: MakeKey, console: Console
 ) -> None:
     pair = make_key()
-    with pytest.raises(GateError, match="not signed with this key"):
-        check_signatures(package, read_public_key(pair.public))
+    assert report(package, pair.public).unsigned
     sign_package(package, LocalKey.load(pair.private, PASSWORD.encode()), console)
-    with pytest.raises(GateError, match="not signed with this key"):
-        check_signatures(package, read_public_key(make_key("other").public))
+    other = report(package, make_key("other").public)
+    assert other.unknown and len(other.unsigned) == len(manifests(Package.load(package)))
 
 
 def resigned(folder: Path, pair: Any, change: Callable[[dict[str, Any]], object], console: Console) -> None:
@@ -119,7 +123,6 @@ def resigned(folder: Path, pair: Any, change: Callable[[dict[str, Any]], object]
         lambda s: s["subject"].pop(),
         lambda s: s["subject"][0]["digest"].update(sha256="0" * 64),
         lambda s: s["predicate"]["runDetails"]["metadata"].update(invocationId="another"),
-        lambda s: s.update(predicateType="https://slsa.dev/provenance/v0.2"),
     ],
 )
 def test_a_signed_statement_about_something_else_is_refused(
@@ -128,16 +131,16 @@ def test_a_signed_statement_about_something_else_is_refused(
     pair = make_key()
     sign_package(package, LocalKey.load(pair.private, PASSWORD.encode()), console)
     resigned(package, pair, change, console)
-    with pytest.raises(GateError, match="not about this package"):
-        check_signatures(package, read_public_key(pair.public))
+    found = report(package, pair.public)
+    assert found.problems and not found.verified
 
 
 def test_a_stripped_signature_is_missed(package: Path, make_key: MakeKey, console: Console) -> None:
     pair = make_key()
     signed, _ = sign_package(package, LocalKey.load(pair.private, PASSWORD.encode()), console)
     signed.model_copy(update={"attachments": signed.attachments[:-1]}).save(package)
-    with pytest.raises(GateError, match="is not signed with this key"):
-        check_signatures(package, read_public_key(pair.public))
+    found = report(package, pair.public)
+    assert len(found.unsigned) == 1 and not found.verified
 
 
 def test_the_signature_of_another_package_does_not_fit(
@@ -152,5 +155,4 @@ def test_the_signature_of_another_package_does_not_fit(
     subject = Package.load(package).default_variant.manifests[0].manifest
     attach(package, [Evidence(subject=subject, data=forged, media_type=MEDIA_TYPE, artifact_type=MEDIA_TYPE,
                               annotations={})], console)  # fmt: skip
-    with pytest.raises(GateError, match="has changed since it was signed"):
-        check_signatures(package, read_public_key(pair.public))
+    assert not report(package, pair.public).verified

@@ -1,0 +1,1 @@
+"""The parts of packages that are compared, one file each."""

@@ -1,0 +1,70 @@
+"""Check the evaluations of a package, and its quality rules."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from starfreight.evaluation_statement import FIGURES
+from starfreight.package_evaluations import MAX_STATEMENT_BYTES, PackagedEvaluation, read_evaluations
+from starfreight.packager.evaluation.gate import check_package
+from starfreight.packager.provenance.verify.interface import Examined, Finding
+
+
+class EvaluationsCheck:
+    """Shows the attached evaluations, the signed ones apart, and the verdict of the quality rules.
+
+    A missed rule is no reason to refuse here: the files are what they are said to be. ``publish`` refuses it,
+    and so does a policy with minimum figures.
+    """
+
+    name = "evaluations"
+
+    def findings(self, examined: Examined) -> Iterator[Finding]:
+        """See :meth:`Check.findings`."""
+        found = read_evaluations(examined.folder, examined.package)
+        signed = _signed_predicates(examined)
+        unsigned = [each for each in found.evaluations if _predicate(examined, each) not in signed]
+        count = len(found.evaluations)
+        data = {"evaluations": count, "unsigned": len(unsigned)}
+        if not count:
+            yield Finding("noted", "No evaluation is attached.", data=data)
+        elif unsigned:
+            are = "evaluation is" if count == 1 else "evaluations are"
+            how = "unsigned" if len(unsigned) == count else f"{len(unsigned)} of them unsigned"
+            yield Finding("noted", f"{count} {are} attached, {how}.", data=data)
+        else:
+            are = "evaluation is" if count == 1 else "evaluations are"
+            yield Finding("passed", f"{count} {are} attached and signed.", data=data)
+        for problem in found.problems:
+            yield Finding("noted", f"An evaluation was left out: {problem.rstrip('.')}.")
+        verdict = check_package(examined.folder, examined.package)
+        if verdict is None:
+            yield Finding("passed", "The package has no quality rules.", data={"quality": None})
+        else:
+            level = "passed" if verdict.result == "PASSED" else "noted"
+            lines = "; ".join(verdict.as_lines())
+            yield Finding(
+                "passed" if level == "passed" else "noted",
+                f"Quality gate: {verdict.result}: {lines}.",
+                data={"quality": verdict.as_dict()},
+            )
+
+
+def _signed_predicates(examined: Examined) -> frozenset[str]:
+    """The predicates about figures that a trusted signer signed. They verified, so they are valid JSON."""
+    return frozenset(
+        _text(json.loads(each.payload)["predicate"])
+        for each in examined.signatures.signatures
+        if each.predicate_type == FIGURES
+    )
+
+
+def _predicate(examined: Examined, evaluation: PackagedEvaluation) -> str:
+    data = examined.layout.read(evaluation.statement, MAX_STATEMENT_BYTES)
+    return _text(json.loads(data)["predicate"])
+
+
+def _text(predicate: Any) -> str:
+    return json.dumps(predicate, sort_keys=True)

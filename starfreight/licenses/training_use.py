@@ -1,0 +1,159 @@
+"""Licenses of training data: those that forbid training, or sharing the model trained on it.
+
+error = data_refusal({"CC-BY-NC-4.0": 12}, use)
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+from starfreight.console import printable
+from starfreight.errors import GateError
+from starfreight.licenses.expression import evaluate
+from starfreight.licenses.license import TrainingUse
+from starfreight.licenses.registry import find_license, is_known
+
+_ORDER: tuple[TrainingUse, ...] = get_args(TrainingUse)
+_PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+_NEGATIONS = frozenset(("no", "non", "not", "without", "never"))
+_TRAINING = frozenset(("ai", "ml", "llm", "llms", "training", "machine", "tdm", "noai", "noml"))
+_FILLERS = frozenset(("for", "use", "in", "the", "licensed", "generative", "gen"))
+
+_SHOWN = 5
+_LONGEST = 200
+
+
+@dataclass(frozen=True)
+class ModelUse:
+    """Use of the trained model.
+
+    Attributes:
+        license: of the tuned model.
+        chosen: true if the recipe chooses it (``package.license``).
+        shared: true if the model is to be published.
+    """
+
+    license: str
+    chosen: bool
+    shared: bool
+
+
+@dataclass(frozen=True)
+class DataLicense:
+    """A license of training texts.
+
+    Attributes:
+        source: of the texts, as in the recipe.
+        license: as an SPDX expression, or as written; ``NOASSERTION`` if unknown.
+        texts: their number; ``None`` before they are read.
+        use: of such texts.
+    """
+
+    source: str
+    license: str
+    texts: int | None
+    use: TrainingUse
+
+
+def training_use(expression: str) -> TrainingUse:
+    """Training on texts under a license expression: the mildest choice that it leaves."""
+    return evaluate(expression, _use, _strictest, _mildest)
+
+
+def data_licenses(sources: Iterable[tuple[str, Mapping[str, int | None]]]) -> tuple[DataLicense, ...]:
+    """The licenses of sources, each with the number of its texts, fit to print."""
+    return tuple(
+        DataLicense(_shown(source), _shown(license), texts, training_use(license))
+        for source, licenses in sources
+        for license, texts in licenses.items()
+    )
+
+
+def _shown(text: str) -> str:
+    return printable(text[:_LONGEST])
+
+
+def forbids(data: DataLicense, use: ModelUse) -> str | None:
+    """The reason for which a license forbids a use, as the end of "The license ..."; else ``None``."""
+    if data.use == "forbidden":
+        return "forbids training on these texts"
+    if not use.shared:
+        return None
+    if data.use == "no-derivatives":
+        return "forbids sharing what is made from these texts"
+    if data.use == "noncommercial" and _is_commercial(use):
+        return f"forbids commercial use, which the model's license, {use.license}, allows"
+    return None
+
+
+def data_refusal(data: Iterable[DataLicense], use: ModelUse) -> GateError | None:
+    """The error for data whose licenses forbid a use, if there are any."""
+    refused = [(each, reason) for each in data if (reason := forbids(each, use)) is not None]
+    if not refused:
+        return None
+    first, reason = refused[0]
+    named = ", ".join(dict.fromkeys(f"{each.license} ({each.source})" for each, _ in refused[1:_SHOWN]))
+    more = f" So do others: {named}." if named else ""
+    count = "" if first.texts is None else f", {first.texts:,} {'text' if first.texts == 1 else 'texts'}"
+    return GateError(
+        f"The license {first.license} {reason}.{more}",
+        where=f"data of {first.source}{count}",
+        fix=_fix(first),
+    )
+
+
+def is_noncommercial(expression: str) -> bool:
+    """True if a license forbids commercial use."""
+    return evaluate(expression, lambda name: not find_license(name).commercial, any, all)
+
+
+def _is_commercial(use: ModelUse) -> bool:
+    """True if the model's license allows commercial use. A custom license in the recipe is its decision."""
+    return not evaluate(
+        use.license,
+        lambda name: not find_license(name).commercial or (use.chosen and not is_known(name)),
+        any,
+        all,
+    )
+
+
+def _fix(data: DataLicense) -> str:
+    leave_out = (
+        "leave them out: remove the license from filters.licenses and license of the source, or name their "
+        "files in exclude"
+    )
+    if data.use == "noncommercial":
+        return (
+            f"{leave_out}; or set package.license to one that forbids commercial use, such as "
+            "CC-BY-NC-4.0 or a LicenseRef-... of your own; or train without publishing"
+        )
+    if data.use == "no-derivatives":
+        return f"{leave_out}; or train without publishing"
+    return leave_out
+
+
+def _strictest(uses: Sequence[TrainingUse]) -> TrainingUse:
+    return max(uses, key=_ORDER.index)
+
+
+def _mildest(uses: Sequence[TrainingUse]) -> TrainingUse:
+    return min(uses, key=_ORDER.index)
+
+
+def _use(name: str) -> TrainingUse:
+    return "forbidden" if not is_known(name) and _forbids_by_name(name) else find_license(name).training
+
+
+def _forbids_by_name(name: str) -> bool:
+    """True for custom names such as ``LicenseRef-NoAI``, ``LicenseRef-No-ML-Training``, ``NON-AI-MIT``."""
+    negated = False
+    for word in (part.casefold() for part in _PART.findall(name[:200])):
+        if word in ("noai", "noml", "nonai", "noaitraining", "notraining"):
+            return True
+        if negated and word in _TRAINING:
+            return True
+        negated = word in _NEGATIONS or (negated and word in _FILLERS)
+    return False
