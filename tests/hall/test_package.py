@@ -36,7 +36,7 @@ def test_a_record_is_the_same_after_writing_and_reading(folder: Path, tmp_path: 
 
 def test_a_record_of_a_newer_version_is_refused_with_what_to_do(folder: Path) -> None:
     edit(folder, lambda data: data.update(version=99))
-    with pytest.raises(InputError, match="has version 99; this Starfreight reads versions up to 1") as caught:
+    with pytest.raises(InputError, match="has version 99; this Starfreight reads versions up to 2") as caught:
         Package.load(folder)
     assert caught.value.fix == "upgrade Starfreight"
 

@@ -73,7 +73,7 @@ def test_an_opt_out_list_has_short_lines(tmp_path: Path) -> None:
 
 
 def test_an_opt_out_list_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("starfreight.jobs.data.filters.opt_out.MAX_ENTRIES", 2)
+    monkeypatch.setattr("starfreight.opt_out_list.MAX_ENTRIES", 2)
     (tmp_path / "list.txt").write_text("a/b\na/b\n\n# c\na/d\n")
     OptOutFilter(tmp_path / "list.txt")
     (tmp_path / "list.txt").write_text("a/b\na/c\na/d\n")
