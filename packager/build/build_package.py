@@ -36,7 +36,8 @@ from starfreight.packager.loss_check import NOT_INSTALLED
 from starfreight.packager.press import LoraRequest, PressRequest, press, press_lora
 from starfreight.packager.press.open_base import open_checked
 from starfreight.packager.press.press import LoadDtype
-from starfreight.packager.provenance import PREDICATE_TYPE, make_statement, recorded_loss_check
+from starfreight.packager.provenance.recorded_loss_check import recorded_loss_check
+from starfreight.packager.provenance.statement import PREDICATE_TYPE, make_statement
 from starfreight.quantization import Quantization
 from starfreight.recipe.ollama_parameters import parameter_notes
 from starfreight.run import ADAPTER_FOLDER, IMATRIX_FILE, INPUTS_FILE, Inputs, Run

@@ -28,7 +28,7 @@ def inspect_package(package: Path, console: Console) -> None:
     from starfreight.package_evaluations import read_evaluations
     from starfreight.packager.evaluation.gate import check_package
     from starfreight.packager.loss_check import check_in_words
-    from starfreight.packager.provenance import recorded_loss_check
+    from starfreight.packager.provenance.recorded_loss_check import recorded_loss_check
 
     found = Package.load(package)
     lines = [

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def summary(package: Package, folder: Path) -> dict[str, object]:
     """The contents of a package by name, with the outcome of its loss check."""
-    from starfreight.packager.provenance import recorded_loss_check
+    from starfreight.packager.provenance.recorded_loss_check import recorded_loss_check
 
     return {
         "name": package.name,

@@ -72,7 +72,7 @@ def attach_figures(package: Path, evaluation: Path, console: Console) -> None:
     Raises:
         StarfreightError: as :func:`starfreight.packager.evaluation.attach`.
     """
-    from starfreight.packager.evaluation import attach
+    from starfreight.packager.evaluation.attach import attach
 
     before = Package.load(package)
     if attach(package, evaluation, console) != before:
@@ -166,7 +166,7 @@ def _for_baseline(file: RecipeFile) -> RecipeFile:
 
 def _subjects(request: EvaluationRequest, console: Console) -> Sequence[Subject]:
     """The models, the package itself in each quantization first."""
-    from starfreight.packager.evaluation import reference_model
+    from starfreight.packager.evaluation.references import reference_model
 
     package = request.package
     subjects = [replace(request.subject, quantization=each) for each in request.quantizations]

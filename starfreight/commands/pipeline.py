@@ -14,7 +14,7 @@ from starfreight.run import Run
 
 if TYPE_CHECKING:
     from starfreight.jobs.backends.interface import Fetched, Location
-    from starfreight.packager.evaluation import Verdict
+    from starfreight.packager.evaluation.quality import Verdict
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def run_pipeline(
 def _evaluate(shipped: Shipped, file: RecipeFile, location: Location, console: Console) -> Shipped:
     """Evaluates a package as its recipe says; on this machine if the job ran in a cluster."""
     from starfreight.commands.evaluation import evaluate_package
-    from starfreight.packager.evaluation import set_rules
+    from starfreight.packager.evaluation.attach import set_rules
 
     variant = next(
         (each for each in expand(file.recipe) if each.name == shipped.run.recipe.name), file.recipe

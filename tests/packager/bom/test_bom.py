@@ -27,7 +27,7 @@ from starfreight.packager.bom.facts import BomFacts
 from starfreight.packager.bom.licenses import license_choice, license_choices
 from starfreight.packager.bom.values import line, purl, url
 from starfreight.packager.build.build_package import build_package
-from starfreight.packager.evaluation import attach
+from starfreight.packager.evaluation.attach import attach
 from starfreight.packager.install.export import export_package
 from starfreight.packager.layout import verify_layout
 from starfreight.packager.layout.attach_evidence import attach as attach_evidence

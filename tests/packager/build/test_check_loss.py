@@ -25,7 +25,7 @@ from starfreight.packager.build import build_package as builder
 from starfreight.packager.build import check_loss as gate
 from starfreight.packager.build.build_package import build_package
 from starfreight.packager.layout import verify_layout
-from starfreight.packager.provenance import recorded_loss_check
+from starfreight.packager.provenance.recorded_loss_check import recorded_loss_check
 from starfreight.recipe import recipe_digest
 from starfreight.run import Run
 

@@ -19,7 +19,7 @@ from starfreight.evaluation import EVALUATION_FILE, SCORES_FILE, Scores
 from starfreight.evaluation_statement import FIGURES
 from starfreight.package import Package
 from starfreight.package_evaluations import SCORES, TEST_RESULT, evidence_kind, read_evaluations
-from starfreight.packager.evaluation import attach, set_rules
+from starfreight.packager.evaluation.attach import attach, set_rules
 from starfreight.packager.layout import Evidence, ImageLayout, verify_layout
 from starfreight.packager.layout import attach as attach_evidence
 from starfreight.recipe.evaluate import QualityRule

@@ -23,7 +23,8 @@ from starfreight.package_evaluations import (
     TEST_RESULT,
     read_evaluations,
 )
-from starfreight.packager.evaluation import attach, check_package
+from starfreight.packager.evaluation.attach import attach
+from starfreight.packager.evaluation.gate import check_package
 from starfreight.packager.evaluation.statements import figures_statement
 from starfreight.packager.layout import Evidence, open_writer, verify_layout
 from starfreight.packager.layout import attach as attach_evidence

@@ -13,7 +13,7 @@ from starfreight.choose_model import package_candidates
 from starfreight.commands.choose_release import choose_release
 from starfreight.console import Console
 from starfreight.errors import InputError
-from starfreight.packager.evaluation import attach, set_rules
+from starfreight.packager.evaluation.attach import attach, set_rules
 from starfreight.quantization import Quantization
 from starfreight.recipe.evaluate import QualityRule
 

@@ -16,7 +16,8 @@ from starfreight.evaluation import Contamination
 from starfreight.package import Package
 from starfreight.packager.build.build_package import build_package
 from starfreight.packager.cli import package as package_command
-from starfreight.packager.evaluation import attach, check_gate, set_rules
+from starfreight.packager.evaluation.attach import attach, set_rules
+from starfreight.packager.evaluation.gate import check_gate
 from starfreight.recipe.evaluate import QualityRule
 
 Evaluate = Callable[..., Path]

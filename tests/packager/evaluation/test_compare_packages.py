@@ -16,7 +16,7 @@ from starfreight.console import Console
 from starfreight.image_layout.reader import ImageLayout
 from starfreight.package import Package
 from starfreight.package_evaluations import read_evaluations
-from starfreight.packager.evaluation import attach
+from starfreight.packager.evaluation.attach import attach
 
 Evaluate = Callable[..., Path]
 Compare = Callable[..., dict[str, Any]]

@@ -15,7 +15,8 @@ from starfreight.errors import GateError
 from starfreight.evaluation import Evaluation
 from starfreight.package import Package
 from starfreight.package_evaluations import read_evaluations
-from starfreight.packager.evaluation import attach, check_gate, check_package, set_rules
+from starfreight.packager.evaluation.attach import attach, set_rules
+from starfreight.packager.evaluation.gate import check_gate, check_package
 from starfreight.packager.evaluation.recorded_verdict import recorded_conditions
 from starfreight.packager.layout import verify_layout
 from starfreight.recipe.evaluate import QualityRule

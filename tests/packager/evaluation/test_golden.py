@@ -8,7 +8,7 @@ from pathlib import Path
 from starfreight.console import Console
 from starfreight.package import Package
 from starfreight.package_evaluations import read_evaluations
-from starfreight.packager.evaluation import attach, set_rules
+from starfreight.packager.evaluation.attach import attach, set_rules
 from starfreight.packager.evaluation.recorded_verdict import recorded_rules
 from starfreight.packager.layout import verify_layout
 

@@ -16,7 +16,8 @@ from starfreight.errors import GateError
 from starfreight.image_layout.reader import ImageLayout
 from starfreight.package import Package
 from starfreight.package_evaluations import TEST_RESULT, evidence_kind
-from starfreight.packager.evaluation import attach, check_gate, check_package, set_rules
+from starfreight.packager.evaluation.attach import attach, set_rules
+from starfreight.packager.evaluation.gate import check_gate, check_package
 from starfreight.packager.evaluation.recorded_verdict import recorded_rules, recorded_verdict
 from starfreight.packager.layout.write_package import write_package
 from starfreight.quantization import Quantization

@@ -14,7 +14,8 @@ from starfreight.errors import GateError, InputError, ServiceError
 from starfreight.files import sha256_file
 from starfreight.package import Package
 from starfreight.packager.build.build_package import build_package
-from starfreight.packager.evaluation import reference_model, references
+from starfreight.packager.evaluation import references
+from starfreight.packager.evaluation.references import reference_model
 
 
 @pytest.fixture

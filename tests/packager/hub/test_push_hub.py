@@ -15,7 +15,7 @@ from hub_server import COMMIT, TOKEN, HubServer
 from starfreight.console import Console
 from starfreight.errors import GateError, InputError
 from starfreight.package import Package
-from starfreight.packager.evaluation import set_rules
+from starfreight.packager.evaluation.attach import set_rules
 from starfreight.packager.hub.push_hub import push_hub
 from starfreight.packager.install.export import package_models
 from starfreight.packager.install.folder import folder_files

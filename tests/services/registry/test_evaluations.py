@@ -17,7 +17,7 @@ from starfreight.evaluation import Evaluation
 from starfreight.evaluation_statement import FIGURES
 from starfreight.package import Attachment, Descriptor, Package
 from starfreight.package_evaluations import PREDICATE_ANNOTATION, read_evaluations
-from starfreight.packager.evaluation import attach, set_rules
+from starfreight.packager.evaluation.attach import attach, set_rules
 from starfreight.packager.evaluation.statements import figures_statement
 from starfreight.packager.layout import ImageLayout, verify_layout
 from starfreight.packager.registry import publish

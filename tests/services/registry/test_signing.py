@@ -16,7 +16,7 @@ from starfreight.cli import main
 from starfreight.console import Console
 from starfreight.package import Package
 from starfreight.packager.build.build_package import build_package
-from starfreight.packager.evaluation import set_rules
+from starfreight.packager.evaluation.attach import set_rules
 from starfreight.packager.provenance.signing.bundle import MEDIA_TYPE
 from starfreight.packager.provenance.signing.local_key import LocalKey, generate_key
 from starfreight.packager.provenance.signing.sign_package import MoreSignatures, sign_package

@@ -17,7 +17,7 @@ from starfreight.data_manifest import DataManifest
 from starfreight.errors import GateError
 from starfreight.package import Package
 from starfreight.packager.build.build_package import build_package
-from starfreight.packager.evaluation import attach
+from starfreight.packager.evaluation.attach import attach
 from starfreight.packager.provenance.diff.compare_packages import PackageDifferences, compare_packages
 from starfreight.packager.provenance.diff.table import PARTS
 from starfreight.packager.provenance.diff.training_files import files_of_statement

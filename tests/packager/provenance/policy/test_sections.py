@@ -15,7 +15,7 @@ from small_evaluations import passes, suite_result, write_evaluation
 from starfreight.console import Console
 from starfreight.evaluation import Evaluation
 from starfreight.package import Package
-from starfreight.packager.evaluation import attach
+from starfreight.packager.evaluation.attach import attach
 from starfreight.packager.provenance.policy import Policy
 from starfreight.packager.provenance.policy.sections.licenses import is_allowed
 from starfreight.packager.provenance.signing.local_key import LocalKey, generate_key

@@ -11,7 +11,7 @@ import pytest
 from small_evaluations import passes, suite_result, write_evaluation
 
 from starfreight.console import Console
-from starfreight.packager.evaluation import attach, set_rules
+from starfreight.packager.evaluation.attach import attach, set_rules
 from starfreight.packager.provenance.signing.local_key import generate_key
 from starfreight.recipe.evaluate import QualityRule
 

@@ -16,7 +16,7 @@ from small_evaluations import passes, suite_result, write_evaluation
 from starfreight.console import Console
 from starfreight.image_layout.reader import ImageLayout
 from starfreight.package import Package
-from starfreight.packager.evaluation import attach
+from starfreight.packager.evaluation.attach import attach
 from starfreight.packager.layout import attach as add_evidence
 from starfreight.packager.provenance.signing.bundle import Bundle
 from starfreight.packager.provenance.signing.sign_package import bundle_evidence, sign_package

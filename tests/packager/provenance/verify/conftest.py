@@ -12,7 +12,7 @@ from small_evaluations import passes, suite_result, write_evaluation
 from starfreight.console import Console
 from starfreight.package import Package
 from starfreight.packager.build.build_package import build_package
-from starfreight.packager.evaluation import attach, set_rules
+from starfreight.packager.evaluation.attach import attach, set_rules
 from starfreight.packager.provenance.signing.local_key import LocalKey, generate_key
 from starfreight.packager.provenance.signing.sign_package import sign_package
 from starfreight.packager.provenance.trust import load_trust
