@@ -124,7 +124,8 @@ class ContentCheck:
             for what in bom_attachment_problems(self.package):
                 self._differs(self.record, what)
             if (problem := bom_problem(self.layout, self.package)) is not None:
-                self._differs(path, f"the bill of materials {problem}")
+                # It follows from the statement, so a wrong statement is named first.
+                self.problem(path, f"the bill of materials {problem}", "statement")
 
     def _statement(self, credits: Credits) -> None:
         from starfreight.packager.provenance.compare import PackageSources, is_made_up, statement_problems
