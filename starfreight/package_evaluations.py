@@ -4,8 +4,8 @@
     for each in found.of(package.default):
         print(each.evaluation.ended, each.evaluation.results)
 
-Nothing here is signed: the figures are as good as their source. A statement about another file than the one
-it is attached to is left out and named in ``problems``. The format is documented in
+No signature is checked here: the figures are as good as their source. A statement about another file than the
+one it is attached to is left out and named in ``problems``. The format is documented in
 ``docs/evaluation-predicate.md``.
 """
 
@@ -30,6 +30,8 @@ TEST_RESULT = "https://in-toto.io/attestation/test-result/v0.1"
 SCORES = "application/vnd.starfreight.scores.v1+json"
 """Media type and artifact type of ``scores.json``."""
 PREDICATE_ANNOTATION = "in-toto.io/predicate-type"
+_BUNDLE = "application/vnd.dev.sigstore.bundle"
+"""Begins the artifact type of signatures, in all versions of the format."""
 GATE_ANNOTATION = "dev.starfreight.gate"
 """On the verdict of Starfreight's own gate. ``pull`` takes it from the package's own record alone."""
 
@@ -53,7 +55,8 @@ class PackagedEvaluation:
         evaluation: the record.
         statement: the blob that holds it.
         scores: the blob with the value of each item; ``None`` if it is missing.
-        signed: true if a signature of the statement was checked; never, for now.
+        signed: true if a trusted signer signed the statement, false if none did; ``None`` if the package has
+            signatures that were not checked.
     """
 
     quantization: Quantization
@@ -61,7 +64,7 @@ class PackagedEvaluation:
     evaluation: Evaluation
     statement: Descriptor
     scores: Descriptor | None
-    signed: bool = False
+    signed: bool | None = False
 
     @property
     def ended(self) -> datetime:
@@ -176,6 +179,8 @@ def read_evaluations(folder: Path, package: Package | None = None) -> PackageEva
     problems: dict[str, None] = {}
     found: list[PackagedEvaluation] = []
     budget = MAX_READ_BYTES
+    bundles = any(each.artifact_type.startswith(_BUNDLE) for each in package.attachments)
+    signed = None if bundles else False
     for variant in package.variants:
         blobs = list(_blobs(layout, package, variant, problems))
         scores = {blob.digest: blob for kind, blob in blobs if kind == SCORES}
@@ -197,9 +202,10 @@ def read_evaluations(folder: Path, package: Package | None = None) -> PackageEva
                 continue
             evaluation = statement.predicate.evaluation
             named = evaluation.scores.digest if evaluation.scores else ""
+            role = statement.predicate.role
             here.append(
                 PackagedEvaluation(
-                    variant.quantization, statement.predicate.role, evaluation, blob, scores.get(named)
+                    variant.quantization, role, evaluation, blob, scores.get(named), signed=signed
                 )
             )
         # Digests decide between equal times, so that every reader takes the same one.

@@ -19,7 +19,7 @@ from starfreight.options import with_console
     help="Names to show of each kind of change in a source of the data.",
 )
 @click.option("--exit-code", is_flag=True, help="Exit with 3 if there is a difference.")
-@click.option("--insecure", is_flag=True, help="Use plain http for the registries.")
+@click.option("--insecure", is_flag=True, help="Use plain HTTP, for registries on this machine.")
 @with_console
 def diff_command(
     before: str, after: str, names: int, exit_code: bool, insecure: bool, console: Console

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 _MOST_LINES = 12
 """Figures of a suite in the text; ``--json`` prints all."""
+_SIGNED = {True: "signed", False: "unsigned", None: "signature not checked"}
 
 
 def evaluations_as_data(found: PackageEvaluations) -> list[dict[str, Any]]:
@@ -47,7 +48,7 @@ def evaluation_lines(package: Package, found: PackageEvaluations) -> Iterator[st
             date = packaged.ended.date().isoformat()
             contaminated = result.contamination.found if result.contamination else ()
             hits = f", in the training data: {len(contaminated)}" if contaminated else ""
-            yield f"  {model}, {result.suite} ({date}, {'signed' if packaged.signed else 'unsigned'}{hits})"
+            yield f"  {model}, {result.suite} ({date}, {_SIGNED[packaged.signed]}{hits})"
             # Those of the whole suite say most; parts alone are better than nothing.
             whole = [figure for figure in result.figures if not figure.part] or result.figures
             names = [f"{each.name} {each.part}".rstrip() for each in whole[:_MOST_LINES]]

@@ -24,7 +24,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option("--to", type=_FOLDER, help="Directory for plain files: GGUF, Modelfile, README, licenses.")
 @click.option("--variant", metavar="TYPE", help="Quantization, such as Q4_K_M. [default: the package's]")
 @click.option("--name", metavar="NAME", help="Name in Ollama. [default: REF, or the package's name]")
-@click.option("--insecure", is_flag=True, help="Use plain HTTP for the registry.")
+@click.option("--insecure", is_flag=True, help="Use plain HTTP, for a registry on this machine.")
 @click.option("--force", is_flag=True, help="Install a withdrawn release all the same.")
 @with_console
 def install_command(

@@ -27,7 +27,7 @@ _FORMS = ("eu-training-summary", "eu-model-documentation")
     type=click.Path(path_type=Path, dir_okay=False),
     help="File to write. [default: standard output]",
 )
-@click.option("--insecure", is_flag=True, help="Use plain HTTP for the registry.")
+@click.option("--insecure", is_flag=True, help="Use plain HTTP, for a registry on this machine.")
 @with_console
 def papers_command(
     package: str, form: str, kind: str | None, out: Path | None, insecure: bool, console: Console

@@ -15,7 +15,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.command("pull")
 @click.argument("reference", metavar="REF")
 @click.argument("directory", type=_FOLDER)
-@click.option("--insecure", is_flag=True, help="Use plain HTTP for the registry.")
+@click.option("--insecure", is_flag=True, help="Use plain HTTP, for a registry on this machine.")
 @click.option("--force", is_flag=True, help="Pull a withdrawn release all the same.")
 @with_console
 def pull_command(reference: str, directory: Path, insecure: bool, force: bool, console: Console) -> None:

@@ -35,7 +35,9 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option(
     "--key", "keys", metavar="FILE", type=_FILE, multiple=True, help="Public key to trust (repeatable)."
 )
-@click.option("--identity", metavar="PATTERN", help="Signer's identity to trust; needs --issuer.")
+@click.option(
+    "--identity", metavar="PATTERN", help="Signer's identity to trust, with --issuer or --trusted-root."
+)
 @click.option("--issuer", metavar="URL", help="OpenID Connect issuer of the identity.")
 @click.option(
     "--trusted-root",
@@ -45,7 +47,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     multiple=True,
     help="Trusted root of a private CA (repeatable).",
 )
-@click.option("--insecure", is_flag=True, help="Use plain HTTP for the registry.")
+@click.option("--insecure", is_flag=True, help="Use plain HTTP, for a registry on this machine.")
 @with_console
 def trace_command(
     package: str,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.option("--reason", metavar="TEXT", required=True, help="Reason, for people; part of the statement.")
 @click.option("--superseded-by", metavar="REF", help="Release to use instead.")
 @signer_options
-@click.option("--insecure", is_flag=True, help="Use plain HTTP for the registry.")
+@click.option("--insecure", is_flag=True, help="Use plain HTTP, for a registry on this machine.")
 @with_console
 def withdraw_command(
     package: str,
@@ -33,7 +33,8 @@ def withdraw_command(
 
     verify, install, pull and publish then refuse it, with the reason and the signer; install, pull and
     publish take --force. With a registry reference the statement is pushed there, and models are not
-    downloaded. Copies elsewhere and installed models are not reached.
+    downloaded. Other tags of the same manifests are withdrawn, too; copies elsewhere and installed models
+    are not reached.
 
     A withdrawal cannot be undone: publish the model again as another release. A withdrawal counts whoever
     signed it, so that everyone who can push to a repository can stop its releases.

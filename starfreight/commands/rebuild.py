@@ -66,7 +66,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
     default=None,
     help="Threads of the press; the bytes are the same. [default: one per core]",
 )
-@click.option("--insecure", is_flag=True, help="Use plain http for the registry.")
+@click.option("--insecure", is_flag=True, help="Use plain HTTP, for a registry on this machine.")
 @with_console_and_no_short_quiet
 def rebuild_command(
     package: str,

@@ -193,7 +193,7 @@ class _Stamps(BaseHTTPRequestHandler):
 def private_ca(
     require_service: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[PrivateCa]:
-    """The CA, and a signer's certificate for ten minutes."""
+    """The CA, and a signer's certificate that outlives the longest session of tests."""
     require_service("openssl")
     folder = tmp_path_factory.mktemp("ca")
     ca, stamp_root = _root("ca"), _root("tsa-root")
@@ -202,7 +202,7 @@ def private_ca(
     stamp = _leaf(stamp_root, stamp_key, _name("tsa"), ExtendedKeyUsageOID.TIME_STAMPING, long)
 
     def issue(
-        name: str = "signer.pem", valid: tuple[timedelta, timedelta] = (-_DAY, timedelta(minutes=10))
+        name: str = "signer.pem", valid: tuple[timedelta, timedelta] = (-_DAY, _DAY)
     ) -> Path:
         purpose = ExtendedKeyUsageOID.CODE_SIGNING
         path = folder / name

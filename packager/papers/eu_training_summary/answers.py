@@ -83,7 +83,7 @@ def _size(facts: Facts) -> str:
         band = "1 billion to 10 trillion tokens" if tokens < 10**13 else "More than 10 trillion tokens"
         reason = f"estimated at {_BYTES_PER_TOKEN} bytes per token"
     samples = sum(each.train.samples for each in facts.counted)
-    return f"{band}: {samples:,} texts of {size:,} bytes ({reason})."
+    return f"{band}: {samples:,} texts of {size:,} bytes, without those held out ({reason})."
 
 
 def _formats(facts: Facts) -> list[str]:

@@ -27,6 +27,7 @@ from starfreight.pages.visible_text import shortened, visible
 
 MAX_BUNDLES = 10_000
 _MAX_LISTED = 100
+_OTHER_KIND = "is of another kind of signer than the trusted ones"
 
 
 def verify_signatures(layout: ImageLayout, package: Package, trust: Trust) -> SignatureReport:
@@ -86,7 +87,8 @@ def verify_signatures(layout: ImageLayout, package: Package, trust: Trust) -> Si
         problems=_listed(problems),
         unknown=unknown,
         unsigned=tuple(tag for digest, tag in _manifests(package) if digest not in signed),
-        untrusted=_listed(untrusted),
+        # A wrong identity says more than a key among certificates.
+        untrusted=_listed(sorted(untrusted, key=lambda each: _OTHER_KIND in each)),
         unsigned_statements=tuple(
             each.predicate_type
             for each in statements
@@ -147,7 +149,7 @@ class _Reader:
         except GateError as error:
             return _Refused(f"cannot be read: {error.what}")
         wrong: _Refused | None = None
-        unknown = _Refused("is of another kind of signer than the trusted ones")
+        unknown = _Refused(_OTHER_KIND)
         for verifier in self.verifiers:
             if not verifier.accepts(bundle):
                 continue

@@ -46,8 +46,9 @@ def _data(examined: Examined) -> Iterator[str]:
 def _figures(examined: Examined) -> Iterator[str]:
     from starfreight.package_evaluations import read_evaluations
     from starfreight.packager.cli.evaluations import evaluation_lines
+    from starfreight.packager.provenance.verify.evaluations import with_signatures
 
-    found = read_evaluations(examined.folder, examined.package)
+    found = with_signatures(examined, read_evaluations(examined.folder, examined.package))
     if not found.evaluations:
         yield "none: no evaluation is attached"
     for line in evaluation_lines(examined.package, found):

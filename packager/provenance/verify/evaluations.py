@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from starfreight.evaluation_statement import FIGURES
-from starfreight.package_evaluations import MAX_STATEMENT_BYTES, PackagedEvaluation, read_evaluations
+from starfreight.package_evaluations import (
+    MAX_STATEMENT_BYTES,
+    PackagedEvaluation,
+    PackageEvaluations,
+    read_evaluations,
+)
 from starfreight.packager.evaluation.gate import check_package
 from starfreight.packager.provenance.verify.interface import Examined, Finding
 
@@ -23,9 +29,8 @@ class EvaluationsCheck:
 
     def findings(self, examined: Examined) -> Iterator[Finding]:
         """See :meth:`Check.findings`."""
-        found = read_evaluations(examined.folder, examined.package)
-        signed = _signed_predicates(examined)
-        unsigned = [each for each in found.evaluations if _predicate(examined, each) not in signed]
+        found = with_signatures(examined, read_evaluations(examined.folder, examined.package))
+        unsigned = [each for each in found.evaluations if not each.signed]
         count = len(found.evaluations)
         data = {"evaluations": count, "unsigned": len(unsigned)}
         if not count:
@@ -33,6 +38,8 @@ class EvaluationsCheck:
         elif unsigned:
             are = "evaluation is" if count == 1 else "evaluations are"
             how = "unsigned" if len(unsigned) == count else f"{len(unsigned)} of them unsigned"
+            if any(each.signed is None for each in unsigned):
+                how = "and no signature was checked"
             yield Finding("noted", f"{count} {are} attached, {how}.", data=data)
         else:
             are = "evaluation is" if count == 1 else "evaluations are"
@@ -50,6 +57,15 @@ class EvaluationsCheck:
                 f"Quality gate: {verdict.result}: {lines}.",
                 data={"quality": verdict.as_dict()},
             )
+
+
+def with_signatures(examined: Examined, found: PackageEvaluations) -> PackageEvaluations:
+    """The evaluations with ``signed`` as the check of the signatures found it, if there was one."""
+    if not examined.signatures.checked:
+        return found
+    trusted = _signed_predicates(examined)
+    marked = (replace(each, signed=_predicate(examined, each) in trusted) for each in found.evaluations)
+    return replace(found, evaluations=tuple(marked))
 
 
 def _signed_predicates(examined: Examined) -> frozenset[str]:

@@ -15,7 +15,10 @@ from starfreight.packager.provenance.verify.interface import Examined, Finding
 from starfreight.pages.visible_text import visible
 from starfreight.strict_json import strict_loads
 
-_FIX = "evaluate the package with these suites, and sign it again: starfreight jobs evaluate, package sign"
+_MEASURE = (
+    "evaluate the package with these suites, and sign it again: starfreight jobs evaluate, package sign"
+)
+_MISSED = "use a package that meets the bound, or change the policy"
 
 
 class FiguresSection:
@@ -32,11 +35,12 @@ class FiguresSection:
         )
         ignored = len(read_evaluations(examined.folder, examined.package).evaluations)
         ignored -= len(evaluations.evaluations)
-        unsigned = f" ({ignored} evaluations are not signed by a signer of the policy)" if ignored else ""
+        are = "evaluation is" if ignored == 1 else "evaluations are"
+        unsigned = f" ({ignored} {are} not signed by a signer of the policy)" if ignored else ""
         for each in verdict.outcomes:
             what = visible(f"{each.name}: {each.reason}{'' if each.measured else unsigned}.")
             if each.result == "FAILED":
-                yield refused(policy, "figures", what, _FIX)
+                yield refused(policy, "figures", what, _MISSED if each.measured else _MEASURE)
             else:
                 found = passed("figures", what)
                 yield replace(found, level="noted") if each.result == "WARNED" else found

@@ -149,12 +149,20 @@ def test_figures_of_unsigned_evaluations_do_not_count_with_signers(
     assert refusals(findings(built, figures=[{**rules[0], "at_least": 0.9}]))["figures"].startswith(
         "Q8_0: fim"
     )
+    (missed,) = (
+        each for each in findings(built, figures=[{**rules[0], "at_least": 0.9}]) if each.level == "refused"
+    )
+    assert missed.fix == "use a package that meets the bound, or change the policy"
+    (unmeasured,) = (
+        each for each in findings(built, figures=[{**rules[0], "suite": "mbpp"}]) if each.level == "refused"
+    )
+    assert unmeasured.fix is not None and unmeasured.fix.startswith("evaluate the package")
     earlier = Path(shutil.copytree(built, tmp_path / "earlier"))
     assert Package.load(earlier) == Package.load(built)
     signers = {"keys": ["acme.pub"]}
     wrong = refusals(findings(built, signers=signers, **demand))
     assert (
-        "(1 evaluations are not signed" in wrong["figures"]
+        "(1 evaluation is not signed" in wrong["figures"]
         and "no signed evaluation" in wrong["require.evaluation"]
     )
     sign_package(built, key, console)

@@ -273,6 +273,21 @@ def test_a_package_signed_with_a_certificate_verifies(
     assert not verify_signatures(layout, record, Trust()).checked
 
 
+def test_a_wrong_identity_is_named_before_signers_of_another_kind(
+    package: Path,
+    private_ca: private_ca.PrivateCa,
+    signer: CertificateSigner,
+    make_keys: Any,
+    console: Console,
+) -> None:
+    sign_package(package, make_keys().signer, console)
+    sign_package(package, signer, console)
+    trust = load_trust(trusted_roots=[private_ca.trusted_root], identity="https://github.com/other/**")
+    found = verify_signatures(ImageLayout(package), Package.load(package), trust)
+    assert "is signed by https://github.com/acme/coder/" in found.untrusted[0]
+    assert "another kind of signer" in found.untrusted[-1]
+
+
 def test_a_wrong_bundle_of_a_trusted_identity_refuses_the_package(
     package: Path,
     private_ca: private_ca.PrivateCa,

@@ -151,6 +151,22 @@ def test_something_that_is_neither_a_directory_nor_a_reference_is_one_error(
         verify_package(wrong, console)
 
 
+@pytest.mark.parametrize(
+    ("kind", "key", "figures", "finding"),
+    [
+        ("unsigned", None, "unsigned", "is attached, unsigned."),
+        ("signed", None, "signature not checked", "is attached, and no signature was checked."),
+        ("signed", "acme", "signed", "is attached and signed."),
+        ("signed", "other", "unsigned", "is attached, unsigned."),
+    ],
+)
+def test_figures_are_called_signed_only_if_a_trusted_signer_signed_them(
+    kind: str, key: str | None, figures: str, finding: str, copy_of: Copy, verify: Verify
+) -> None:
+    text = page(verify(copy_of(kind), key))
+    assert f", {figures})" in text and f"1 evaluation {finding}" in text
+
+
 def test_the_command_says_all_of_it(copy_of: Copy, keys: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = copy_of("signed")
     command = ["package", "verify", str(folder)]
