@@ -201,9 +201,7 @@ def private_ca(
     long = (-_DAY, 300 * _DAY)
     stamp = _leaf(stamp_root, stamp_key, _name("tsa"), ExtendedKeyUsageOID.TIME_STAMPING, long)
 
-    def issue(
-        name: str = "signer.pem", valid: tuple[timedelta, timedelta] = (-_DAY, _DAY)
-    ) -> Path:
+    def issue(name: str = "signer.pem", valid: tuple[timedelta, timedelta] = (-_DAY, _DAY)) -> Path:
         purpose = ExtendedKeyUsageOID.CODE_SIGNING
         path = folder / name
         path.write_bytes(_pem(_leaf(ca, key, x509.Name([]), purpose, valid, _fulcio())))
