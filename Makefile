@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # An S3 server for tests. Its libraries exclude Starfreight's, so it has an environment of its own.
 S3_SERVER := moto[server]==5.2.5
 
-.PHONY: quickstart test lint schema locks clean
+.PHONY: quickstart test lint schema docs locks clean
 
 quickstart: $(VENV)/train.stamp
 	$(BIN)/starfreight quickstart
@@ -29,6 +29,10 @@ lint: $(VENV)/dev.stamp
 schema: $(VENV)/dev.stamp
 	$(BIN)/python -m starfreight.recipe.schema docs/recipe.md
 	$(BIN)/python -m starfreight.packager.provenance.policy.schema docs/policy.md
+
+# The documentation as a site, in build/site.
+docs: $(VENV)/dev.stamp
+	$(BIN)/mkdocs build
 
 # Run after changing the dependencies. OPTIONS=--upgrade takes the newest versions.
 locks: $(VENV)/dev.stamp

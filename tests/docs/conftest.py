@@ -1,0 +1,8 @@
+"""The pages of the documentation, and their blocks."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parents[2] / "tools/docs"))

@@ -1,0 +1,87 @@
+"""The commands in the documentation exist, and the marked ones run."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from documentation import PAGES, command_lines, shell_blocks
+
+from starfreight.cli import cli
+
+NIGHTLY = bool(os.environ.get("STARFREIGHT_NIGHTLY"))
+_MARKED = [
+    page for page in PAGES if any((b.mark or "").startswith("run") for b in shell_blocks(page.read_text()))
+]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_and_every_option_in_the_docs_exists(page: Path) -> None:
+    wrong = [f"{line}: {problem}" for line in command_lines(page.read_text()) if (problem := _problem(line))]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_block_of_commands_runs_in_a_test_or_says_why_not(page: Path) -> None:
+    unmarked = [f"{page.name}:{block.line}" for block in shell_blocks(page.read_text()) if block.mark is None]
+    assert unmarked == [], "put above it: <!-- run -->, <!-- run nightly --> or <!-- not run: REASON -->"
+
+
+@pytest.mark.parametrize("page", _MARKED, ids=lambda page: page.name)
+def test_marked_blocks_run_one_after_another(page: Path, tmp_path: Path) -> None:
+    marks = {"run", "run nightly"} if NIGHTLY else {"run"}
+    blocks = [block for block in shell_blocks(page.read_text()) if block.mark in marks]
+    if not blocks:
+        pytest.skip("set STARFREIGHT_NIGHTLY=1")
+    script = "set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n"
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", script + "\n".join(block.script for block in blocks)],
+        cwd=tmp_path,
+        env={**os.environ, "PATH": path, "HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+
+
+def _problem(line: str) -> str | None:
+    """What is wrong with a call, as far as its names show it."""
+    text = re.split(r"\s(?:[|>&;]|2>|<)", line)[0]
+    try:
+        words = shlex.split(text, comments=True)[1:]
+    except ValueError:  # A quoted argument of several lines.
+        words = text.split()[1:]
+    command: click.Command = cli
+    context = click.Context(cli, info_name="starfreight")
+    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+        name = words.pop(0)
+        if name.isupper():
+            return None
+        if "|" in name:  # Alternatives.
+            unknown = [
+                each for each in name.split("|") if command.get_command(context, each.split()[0]) is None
+            ]
+            return f"no command {', '.join(unknown)}" if unknown else None
+        found = command.get_command(context, name)
+        if found is None:
+            return f"no command {name}"
+        command = found
+        context = click.Context(command, info_name=name, parent=context)
+    known = {
+        option
+        for parameter in command.get_params(context)
+        for option in (*parameter.opts, *parameter.secondary_opts)
+    }
+    options = [word.partition("=")[0] for word in words if re.match(r"--[a-z]|-[a-z]$", word)]
+    missing = [
+        option for option in options if option not in known and option not in ("--help", "-h", "--version")
+    ]
+    return f"no option {', '.join(missing)}" if missing else None
