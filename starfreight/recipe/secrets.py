@@ -9,6 +9,8 @@ from typing import Any
 from starfreight.errors import RecipeError
 
 _USER_IN_URL = re.compile(r"https?://[^/\s@]+@|[a-z][a-z0-9+.-]*://[^/\s:@]*:[^/\s@]+@", re.IGNORECASE)
+# References of images have no scheme. In image:tag@sha256:... there is no password.
+_USER_IN_REFERENCE = re.compile(r"(?!mailto:)[^/\s:@]+:[^/\s@]+@(?!sha\d+:)", re.IGNORECASE)
 _BLANK = re.compile(r"\s")
 _WHOLE_DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}|(\S+@)?sha256:[0-9a-f]{64}")
 _KEYS_OF_NAMES = ("image_pull_secrets", "pull_secret", "push_secret", "results_secret")
@@ -35,11 +37,11 @@ def refuse_secrets(data: Any, where: str) -> None:
 
 
 def _is_secret(key: str, text: str) -> bool:
+    # An address is one word. Code in a system prompt may contain postgres://user:password@host.
+    if not _BLANK.search(text) and (_USER_IN_URL.search(text) or _USER_IN_REFERENCE.match(text)):
+        return True
     if _WHOLE_DIGEST.fullmatch(text):
         return False
-    # An address is one word. Code in a system prompt may contain postgres://user:password@host.
-    if not _BLANK.search(text) and _USER_IN_URL.search(text):
-        return True
     from starfreight.secrets import find_secrets
 
     # A long path looks like a key in base64. None of its parts does.

@@ -41,6 +41,9 @@ KEY = "-----BEGIN RSA PRIVATE KEY-----\\n" + "MIIEpAIBAAKCAQEA7bq" * 4
             f"run: {{kubernetes: {{push_secret: '{AWS.lower()}', pull_secret: x}}, image: '{TOKEN}'}}",
             "run.image",
         ),
+        (f"run: {{image: 'ann:{PASSWORD}@registry.example/trainer:1'}}", "run.image"),
+        (f"run: {{image: 'ann:{PASSWORD}@registry.example/trainer@sha256:{'a' * 64}'}}", "run.image"),
+        (f"publish: {{reference: 'ann:{PASSWORD}@registry.example/acme/coder:1'}}", "publish.reference"),
     ],
 )
 def test_a_secret_anywhere_is_refused_by_its_key_and_not_repeated(
@@ -85,6 +88,9 @@ HEX = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
         HEX[:40],
         f"sha256:{HEX}",
         f"oci://registry.example/team/tokens@sha256:{HEX}",
+        f"registry.example:5000/team/trainer:1.0@sha256:{HEX}",
+        f"python:3.12@sha256:{HEX}",
+        "mailto:jane.doe@acme.com",
         f"See https://github.com/acme/x/commit/{HEX[:40]} for tokens.",
         f"The password file has the digest {HEX}.",
         "swh:1:rev:309cf2674ee7a0749978cf8265ab91a60aea0f7d",
