@@ -9,7 +9,7 @@ from starfreight.packager.cli.copy import copy_command
 from starfreight.packager.cli.delete import delete_command
 from starfreight.packager.cli.diff import diff_command
 from starfreight.packager.cli.export import export_command
-from starfreight.packager.cli.inspect import inspect_package
+from starfreight.packager.cli.inspect import inspect_command
 from starfreight.packager.cli.install import install_command
 from starfreight.packager.cli.keygen import keygen
 from starfreight.packager.cli.list import list_command
@@ -32,7 +32,7 @@ def package() -> None:
 for _command in (
     build_package_command,
     press_command,
-    inspect_package,
+    inspect_command,
     keygen,
     sign_command,
     verify_package,

@@ -3,77 +3,55 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from starfreight.console import Console, human_count
+from starfreight.console import Console
 from starfreight.options import with_console
-from starfreight.packager.cli.evaluations import evaluation_lines, evaluations_as_data
-from starfreight.packager.cli.summary import summary
 
-if TYPE_CHECKING:
-    from starfreight.package import Package
-    from starfreight.packager.provenance.duties import DutyReport
-
-_FOLDER = click.Path(path_type=Path, file_okay=False)
+_FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command("inspect")
-@click.argument("package", type=_FOLDER)
+@click.argument("package", metavar="DIR|REF")
+@click.option(
+    "--key", "keys", metavar="FILE", type=_FILE, multiple=True,
+    help="Public key of a signer to check (repeatable).",
+)  # fmt: skip
+@click.option("--identity", metavar="NAME", help="Identity in a signer's certificate, as for package verify.")
+@click.option("--issuer", metavar="URL", help="Issuer of that identity.")
+@click.option(
+    "--trusted-root", "trusted_roots", metavar="FILE", type=_FILE, multiple=True,
+    help="Root of a private CA (repeatable).",
+)  # fmt: skip
+@click.option("--insecure", is_flag=True, help="Use plain HTTP, for a registry on this machine.")
 @with_console
-def inspect_package(package: Path, console: Console) -> None:
-    """Show the contents of a PACKAGE and the figures of its evaluations, unverified (see verify)."""
-    from starfreight.package import Package
-    from starfreight.package_evaluations import read_evaluations
-    from starfreight.packager.evaluation.gate import check_package
-    from starfreight.packager.loss_check import check_in_words
-    from starfreight.packager.provenance.recorded_loss_check import recorded_loss_check
+def inspect_command(
+    package: str,
+    keys: tuple[Path, ...],
+    identity: str | None,
+    issuer: str | None,
+    trusted_roots: tuple[Path, ...],
+    insecure: bool,
+    console: Console,
+) -> None:
+    """Show a package: model, licenses, files, template, training data, provenance, signers, figures.
 
-    found = Package.load(package)
-    lines = [
-        f"{found.title} ({found.architecture}, {found.parameters:,} parameters)",
-        f"  base     {found.base.name}" + (f" at {found.base.revision}" if found.base.revision else ""),
-        f"  run      {found.run}, ended {found.created}",
-        f"  license  {', '.join(license.name for license in found.licenses)}",
-    ]
-    if found.documents:
-        lines.append(f"  with     {', '.join(document.name for document in found.documents)}")
-    duties = _duties(package, found)
-    if duties is not None:
-        lines += [f"  duties   {duties.summary}", *(f"  note     {note}" for note in duties.notes)]
-    for variant in found.variants:
-        default = " (default)" if variant.quantization == found.default else ""
-        size = human_count(variant.gguf.size, "B")
-        lines.append(f"  {variant.quantization:8} {size:>9}  {variant.gguf.digest}{default}")
-    if found.adapter is not None:
-        size = human_count(found.adapter.size, "B")
-        lines.append(f"  {'LoRA':8} {size:>9}  {found.adapter.digest} (beside the base in each of the above)")
-    checked = recorded_loss_check(package, found)
-    if checked is not None:
-        lines.append(f"  loss     {check_in_words(checked)}")
-    evaluations = read_evaluations(package, found)
-    if evaluations.evaluations or evaluations.problems:
-        lines += ["Evaluations", *evaluation_lines(found, evaluations)]
-    verdict = check_package(package, found)
-    if verdict is not None:
-        lines += [f"Quality gate: {verdict.result}", *(f"  {line}" for line in verdict.as_lines())]
-    data = {
-        **summary(found, package),
-        "license_duties": duties.as_dict() if duties else None,
-        "evaluations": evaluations_as_data(evaluations),
-        "evaluation_problems": list(evaluations.problems),
-        "quality": verdict.as_dict() if verdict else None,
-    }
-    console.result(data, "\n".join(lines))
+    The package is a directory or a release in a registry, whose models are not downloaded. A withdrawn
+    release is marked as such in the first line. Nothing is verified: these are the package's own claims (see
+    package verify). With --key or --identity, the signatures are checked.
 
+    \b
+        starfreight package inspect packages/acme-coder
+        starfreight package inspect ghcr.io/acme/coder:1.0 --key acme.pub
+        starfreight package inspect ghcr.io/acme/coder:1.0 --json
+    """
+    from starfreight.packager.inspection.inspect_package import inspect_package
 
-def _duties(folder: Path, package: Package) -> DutyReport | None:
-    """The license duties; ``None`` if a part of the package that they need is damaged."""
-    from starfreight.errors import GateError
-    from starfreight.packager.provenance.duties import package_duties
+    trust = None
+    if keys or identity is not None or issuer is not None or trusted_roots:
+        from starfreight.packager.provenance.trust import load_trust
 
-    try:
-        return package_duties(folder, package)
-    except GateError:
-        return None
+        trust = load_trust(keys=keys, identity=identity, issuer=issuer, trusted_roots=trusted_roots)
+    shown = inspect_package(package, console, trust=trust, insecure=insecure)
+    console.result(shown.data, shown.text)

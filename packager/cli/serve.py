@@ -30,6 +30,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--keys", type=_FILE, help="Serve only the holders of these Ollama public keys.")
 @click.option("--tls-cert", type=_FILE, help="Certificate chain in PEM format, to serve HTTPS.")
 @click.option("--tls-key", type=_FILE, help="Key of the certificate, unencrypted.")
+@click.option("--force", is_flag=True, help="Serve a withdrawn package, with its withdrawal.")
 @with_console
 def serve(
     packages: tuple[str, ...],
@@ -38,12 +39,14 @@ def serve(
     keys: Path | None,
     tls_cert: Path | None,
     tls_key: Path | None,
+    force: bool,
     console: Console,
 ) -> None:
     """Serve each PACKAGE to `ollama pull` straight from its directory, without a registry.
 
     The server is read-only and offers nothing but the packages' manifests and blobs. A package is named
     starfreight/ and its own name; NAMESPACE/NAME[:TAG]=PACKAGE gives it another one. Ctrl-C ends the server.
+    A withdrawn package (`package withdraw`) is refused with exit code 3.
 
     A file for --keys has a line for each person: the line of their ~/.ollama/id_ed25519.pub, a name, and
     optionally repositories=team/* and expires=2027-01-31. Changes take effect at once.
@@ -52,6 +55,7 @@ def serve(
         starfreight package serve packages/acme-coder
         starfreight package serve --listen 0.0.0.0:5080 --keys keys team/coder:1.0=packages/acme-coder
     """
+    from starfreight.packager.provenance.withdrawal.refuse import check_withdrawals
     from starfreight.packager.serve.access import Access, KeyAccess, OpenAccess
     from starfreight.packager.serve.listen_address import parse_listen
     from starfreight.packager.serve.read_only_registry import serve_packages
@@ -69,6 +73,8 @@ def serve(
     for line in warnings(address, keyed=keys is not None, encrypted=certificate is not None):
         console.note(line)
     served = [parse_served(each) for each in packages]
+    for folder, _ in served:
+        check_withdrawals(folder, console, force=force)
     with serve_packages(
         served,
         address.host,

@@ -25,6 +25,7 @@ from starfreight.options import with_console_and_no_short_quiet
 @click.option(
     "--threads", type=click.IntRange(1, 1024), help="Number of threads. [default: one per core, at most 8]"
 )
+@click.option("--force", is_flag=True, help="Use a withdrawn package all the same.")
 @with_console_and_no_short_quiet
 def serve_model(
     model: Path,
@@ -33,6 +34,7 @@ def serve_model(
     api_key: str | None,
     quantization: str | None,
     threads: int | None,
+    force: bool,
     console: Console,
 ) -> None:
     """Serve a MODEL to editors: a package, a packaged run, or a GGUF file.
@@ -40,6 +42,7 @@ def serve_model(
     Runs llama.cpp's server (/infill, /v1/completions, /v1/chat/completions, /health) with the packaged prompt
     and parameters, and prints configurations of editors. Serves this machine only, unless --host and a key
     say otherwise. Ctrl-C ends it. Needs the extra: pip install 'starfreight[llama]'.
+    A withdrawn package (`package withdraw`) is refused with exit code 3.
 
     \b
         starfreight serve-model packages/acme-coder
@@ -48,8 +51,11 @@ def serve_model(
     from starfreight.completion.model_source import find_model
     from starfreight.packager.complete.editors import EDITORS
     from starfreight.packager.complete.model_server import ServerChoices, model_server, reachable
+    from starfreight.packager.provenance.withdrawal.refuse import check_withdrawals
 
     source = find_model(model, quantization)
+    if source.package is not None:
+        check_withdrawals(source.package, console, force=force)
     # A signal may arrive at any time from here on, also while the model is being loaded.
     with (
         contextlib.suppress(KeyboardInterrupt),
@@ -70,7 +76,7 @@ def serve_model(
         }
         console.result(data, "\n".join(lines))
         if api_key:
-            console.note("Clients must send the key; docs/use-it.md names each editor's setting for it.")
+            console.note("Clients must send the key. Each editor's setting for it: starfreight docs use-it")
         console.note("Ctrl-C ends the server.")
         server.process.wait()
     console.note("Stopped.")

@@ -33,6 +33,7 @@ from starfreight.options import with_console_and_no_short_quiet
     help="Root of the repository. [default: the nearest directory with .git]",
 )  # fmt: skip
 @click.option("-q", "--quantization", metavar="TYPE", help="Variant of the package. [default: its default]")
+@click.option("--force", is_flag=True, help="Use a withdrawn package all the same.")
 @with_console_and_no_short_quiet
 def try_model(
     model: Path,
@@ -44,12 +45,14 @@ def try_model(
     context: bool | None,
     root: Path | None,
     quantization: str | None,
+    force: bool,
     console: Console,
 ) -> None:
     """Complete code with a MODEL: a package, a packaged run, or a GGUF file.
 
     Fills in at a place in a file: at the end of LINE, or in front of its COLUMN. Without a place or a prompt,
     it reads them one after another. It needs neither Ollama nor a GPU: pip install 'starfreight[llama]'.
+    A withdrawn package (`package withdraw`) is refused with exit code 3.
 
     \b
         starfreight try packages/acme-coder src/area.py:12
@@ -60,6 +63,7 @@ def try_model(
     from starfreight.completion.model_source import find_model
     from starfreight.completion.place import find_place
     from starfreight.packager.complete.interactive import converse, show
+    from starfreight.packager.provenance.withdrawal.refuse import check_withdrawals
 
     if place is not None and prompt is not None:
         raise click.UsageError("A place and --prompt exclude each other.")
@@ -67,6 +71,8 @@ def try_model(
         raise click.UsageError("--json needs a place or --prompt.")
     cursor = find_place(place) if place is not None else None
     source = find_model(model, quantization)
+    if source.package is not None:
+        check_withdrawals(source.package, console, force=force)
     choices = Choices(max_tokens, temperature, seed, context, root)
     with Completer(source, choices) as loaded:
         if cursor is None and prompt is None:

@@ -57,6 +57,8 @@ class Copied:
     bytes_sent: int
     bytes_mounted: int
     bytes_present: int
+    withdrawn: str | None = None
+    """Withdrawal of the release in words; it is copied, too."""
 
     def as_dict(self) -> dict[str, Any]:
         """The result as ``--json`` prints it."""
@@ -74,6 +76,8 @@ class Copied:
         lines = [f"Copied {self.source} to {self.target} ({counted}):"]
         lines += [f"  {tag:{width}}  {digest}" for tag, digest in self.tags.items()]
         lines.append(f"{self.attachments} attached manifests copied")
+        if self.withdrawn is not None:
+            lines.append(f"WITHDRAWN: {self.withdrawn}")
         return "\n".join(lines)
 
 
@@ -137,6 +141,9 @@ def copy_release(
     contents = _collect(reader, tuple(tagged.values()), origin)
     signatures = _cosign_tags(reader, contents, origin)
     contents.manifests.update({each.digest: each for each in signatures.values()})
+    withdrawn = _withdrawal(reader, contents, str(origin))
+    if withdrawn is not None:
+        console.note(f"Warning: {withdrawn} The withdrawal is copied along.")
     if any(each.format == "ollama" for each in tagged.values()) and (objection := ollama_objection(goal)):
         console.note(f"Warning: Ollama cannot pull from {goal.host}/{goal.repository}, because {objection}.")
 
@@ -165,6 +172,7 @@ def copy_release(
         bytes_sent=sent,
         bytes_mounted=mounted,
         bytes_present=total - sent - mounted,
+        withdrawn=withdrawn,
     )
 
 
@@ -249,6 +257,21 @@ def _cosign_tags(
             if manifest is not None and not manifest.children:
                 found[tag] = manifest
     return found
+
+
+def _withdrawal(reader: RegistryClient, contents: _Contents, where: str) -> str | None:
+    """The latest withdrawal of the release, in words."""
+    from starfreight.packager.provenance.withdrawal.read import may_withdraw, remote_withdrawals
+
+    subjects = {
+        each.subject.digest: None
+        for each in contents.attachments.values()
+        if each.subject is not None and may_withdraw(each)
+    }
+    for digest in subjects:
+        if found := remote_withdrawals(reader, digest, where):
+            return found[-1].as_sentence()
+    return None
 
 
 def _copy_blobs(

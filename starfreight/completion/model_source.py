@@ -30,6 +30,7 @@ class ModelSource:
         template: Ollama's template, as packaged; ``None`` for a file.
         system: the packaged system prompt.
         formats: formats of the training data, by the package's provenance; empty if unknown.
+        package: directory of its package; ``None`` for a file.
     """
 
     name: str
@@ -39,6 +40,7 @@ class ModelSource:
     template: str | None = None
     system: str | None = None
     formats: frozenset[str] = frozenset()
+    package: Path | None = None
 
     def number(self, name: str) -> int | None:
         """A whole number among the settings; ``None`` without one."""
@@ -117,6 +119,7 @@ def _packaged(folder: Path, package: Package, quantization: str | None) -> Model
         text("template"),
         text("system"),
         _formats(layout.read(package.provenance, _STATEMENT_LIMIT)),
+        folder,
     )
 
 

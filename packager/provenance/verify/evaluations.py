@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from starfreight.evaluation_statement import FIGURES
+from starfreight.image_layout.reader import ImageLayout
 from starfreight.package_evaluations import (
     MAX_STATEMENT_BYTES,
     PackagedEvaluation,
@@ -15,6 +16,7 @@ from starfreight.package_evaluations import (
     read_evaluations,
 )
 from starfreight.packager.evaluation.gate import check_package
+from starfreight.packager.provenance.signing.verified import SignatureReport
 from starfreight.packager.provenance.verify.interface import Examined, Finding
 
 
@@ -63,22 +65,35 @@ def with_signatures(examined: Examined, found: PackageEvaluations) -> PackageEva
     """The evaluations with ``signed`` as the check of the signatures found it, if there was one."""
     if not examined.signatures.checked:
         return found
-    trusted = _signed_predicates(examined)
-    marked = (replace(each, signed=_predicate(examined, each) in trusted) for each in found.evaluations)
+    return signed_figures(examined.signatures, examined.layout, found)
+
+
+def signed_figures(
+    report: SignatureReport, layout: ImageLayout, found: PackageEvaluations
+) -> PackageEvaluations:
+    """The evaluations with ``signed`` as a check of the signatures found it.
+
+    Args:
+        report: of a check with signers to trust.
+        layout: the package's files.
+        found: its evaluations.
+    """
+    trusted = _signed_predicates(report)
+    marked = (replace(each, signed=_predicate(layout, each) in trusted) for each in found.evaluations)
     return replace(found, evaluations=tuple(marked))
 
 
-def _signed_predicates(examined: Examined) -> frozenset[str]:
+def _signed_predicates(report: SignatureReport) -> frozenset[str]:
     """The predicates about figures that a trusted signer signed. They verified, so they are valid JSON."""
     return frozenset(
         _text(json.loads(each.payload)["predicate"])
-        for each in examined.signatures.signatures
+        for each in report.signatures
         if each.predicate_type == FIGURES
     )
 
 
-def _predicate(examined: Examined, evaluation: PackagedEvaluation) -> str:
-    data = examined.layout.read(evaluation.statement, MAX_STATEMENT_BYTES)
+def _predicate(layout: ImageLayout, evaluation: PackagedEvaluation) -> str:
+    data = layout.read(evaluation.statement, MAX_STATEMENT_BYTES)
     return _text(json.loads(data)["predicate"])
 
 

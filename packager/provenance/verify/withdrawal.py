@@ -18,10 +18,9 @@ class WithdrawalCheck:
         found = read_withdrawals(examined.package, examined.layout, examined.signatures)
         for each in found:
             instead = f"use {each.superseded_by} instead" if each.superseded_by else "use another release"
-            what = each.in_words()
             yield Finding(
                 "refused",
-                what if what.endswith((".", "!", "?")) else f"{what}.",
+                each.as_sentence(),
                 examined.where,
                 f"{instead}, and ask its maker",
                 each.as_dict(),

@@ -19,20 +19,21 @@ from starfreight.console import no_progress
 from starfreight.errors import GateError
 from starfreight.image_layout.reader import ImageLayout
 from starfreight.package import Package
-from starfreight.packager.provenance.signing.bundle import MEDIA_TYPE, Bundle, parse_bundle
+from starfreight.packager.provenance.signing.bundle import MEDIA_TYPE, parse_bundle
+from starfreight.packager.provenance.signing.claimed_signer import claimed_signer
 from starfreight.packager.provenance.withdrawal.statement import WITHDRAWAL, parse_withdrawal
-from starfreight.pages.visible_text import shortened, visible
+from starfreight.pages.visible_text import visible
 from starfreight.registry.media_types import OCI_INDEX
 from starfreight.strict_json import strict_loads
 
 if TYPE_CHECKING:
     from starfreight.packager.provenance.signing.verified import SignatureReport
+    from starfreight.packager.registry.remote_manifest import RemoteManifest
     from starfreight.registry.client import RegistryClient
 
 PREDICATE_ANNOTATION = "dev.sigstore.bundle.predicateType"
 MAX_BUNDLE_BYTES = 2 << 20
 """Of a withdrawal. Larger bundles are of other statements."""
-_LONGEST_NAME = 300
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,11 @@ class Withdrawal:
         """The withdrawal in a sentence or two."""
         by = self.signer if self.known else f"{self.signer}, whose signature was not checked"
         return f"The release was withdrawn on {self.withdrawn_on} by {by}: {self.reason}"
+
+    def as_sentence(self) -> str:
+        """:meth:`in_words` with a full stop, if the reason has none."""
+        text = self.in_words()
+        return text if text.endswith((".", "!", "?")) else f"{text}."
 
     def as_dict(self) -> dict[str, Any]:
         """For ``--json``."""
@@ -118,12 +124,10 @@ def remote_withdrawals(client: RegistryClient, digest: str, where: str) -> tuple
     found: dict[str, Withdrawal] = {}
     for candidate in _candidates(client, digest, where):
         manifest = read_remote(client, candidate, where)
-        if manifest is None or manifest.artifact_type != MEDIA_TYPE or len(manifest.layers) != 1:
+        if manifest is None or len(manifest.layers) != 1:
             continue
-        annotations = strict_loads(manifest.data).get("annotations")
-        predicate = annotations.get(PREDICATE_ANNOTATION) if isinstance(annotations, dict) else None
         blob = manifest.layers[0]
-        if predicate != WITHDRAWAL or blob.size > MAX_BUNDLE_BYTES or blob.digest in found:
+        if not may_withdraw(manifest) or blob.size > MAX_BUNDLE_BYTES or blob.digest in found:
             continue
         with tempfile.TemporaryDirectory(prefix="starfreight-") as name:
             path = Path(name) / "bundle"
@@ -132,6 +136,14 @@ def remote_withdrawals(client: RegistryClient, digest: str, where: str) -> tuple
         if withdrawal is not None:
             found[blob.digest] = withdrawal
     return _sorted(found.values())
+
+
+def may_withdraw(manifest: RemoteManifest) -> bool:
+    """True for the manifest of a bundle that is announced as a withdrawal."""
+    if manifest.artifact_type != MEDIA_TYPE:
+        return False
+    annotations = strict_loads(manifest.data).get("annotations")
+    return isinstance(annotations, dict) and annotations.get(PREDICATE_ANNOTATION) == WITHDRAWAL
 
 
 def _candidates(client: RegistryClient, digest: str, where: str) -> tuple[str, ...]:
@@ -167,31 +179,10 @@ def _withdrawal(data: bytes, digest: str, subjects: tuple[str, ...], where: str)
         reason=visible(predicate.reason),
         withdrawn_on=predicate.withdrawnOn,
         superseded_by=visible(predicate.supersededBy) if predicate.supersededBy else None,
-        signer=_claimed_signer(bundle),
+        signer=claimed_signer(bundle),
         known=False,
         bundle=digest,
     )
-
-
-def _claimed_signer(bundle: Bundle) -> str:
-    """The signer by the bundle's own account."""
-    material = bundle.signature.material
-    if material.certificate is None:
-        return f"the key with the hint {_short(material.key_hint or '')}"
-    from cryptography import x509
-    from cryptography.exceptions import UnsupportedAlgorithm
-
-    try:
-        certificate = x509.load_der_x509_certificate(material.certificate)
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        values = [str(each.value) for each in names]
-    except (ValueError, UnsupportedAlgorithm, x509.ExtensionNotFound, x509.DuplicateExtension):
-        values = []
-    return f"the certificate of {_short(values[0])}" if values else "a certificate without a name"
-
-
-def _short(text: str) -> str:
-    return shortened(visible(text), _LONGEST_NAME)
 
 
 def _with_signers(found: Iterable[Withdrawal], report: SignatureReport | None) -> Iterator[Withdrawal]:

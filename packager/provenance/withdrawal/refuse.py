@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
+from starfreight.console import Console
 from starfreight.errors import GateError
-from starfreight.packager.provenance.withdrawal.read import Withdrawal
+from starfreight.image_layout.reader import ImageLayout
+from starfreight.package import Package
+from starfreight.packager.provenance.withdrawal.read import Withdrawal, read_withdrawals
 
 
 def refuse_withdrawn(withdrawals: Sequence[Withdrawal], where: str) -> None:
@@ -24,11 +28,26 @@ def refuse_withdrawn(withdrawals: Sequence[Withdrawal], where: str) -> None:
     more = f" There are {len(withdrawals)} withdrawals." if len(withdrawals) > 1 else ""
     instead = f"use {last.superseded_by} instead" if last.superseded_by else "use another release"
     raise GateError(
-        f"{_sentence(last.in_words())}{more}",
+        f"{last.as_sentence()}{more}",
         where=where,
         fix=f"{instead}; --force uses this one all the same",
     )
 
 
-def _sentence(text: str) -> str:
-    return text if text.endswith((".", "!", "?")) else f"{text}."
+def check_withdrawals(folder: Path, console: Console, *, force: bool) -> None:
+    """Refuse to use a withdrawn package.
+
+    Args:
+        folder: its directory.
+        console: gets a note instead, if forced.
+        force: use it all the same.
+
+    Raises:
+        InputError: no package there.
+        GateError: it is withdrawn, or evidence in it is damaged.
+    """
+    found = read_withdrawals(Package.load(folder), ImageLayout(folder))
+    if not force:
+        refuse_withdrawn(found, str(folder))
+    elif found:
+        console.note(f"Warning: {found[-1].as_sentence()}")

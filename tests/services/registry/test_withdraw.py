@@ -102,3 +102,15 @@ def test_trace_and_papers_read_a_release_without_its_models(release: str, tmp_pa
     assert json.loads(traced.stdout)["answers"] == json.loads(local.stdout)["answers"]
     paper = run_command("package", "papers", release, "--form", "eu-model-documentation", "--insecure")
     assert paper.exit_code == 0 and release in paper.stdout
+
+
+def test_a_copy_carries_the_withdrawal_and_says_so(release: str, tmp_path: Path) -> None:
+    copy = ("package", "copy", release, release.replace("acme/", "mirror/"), "--insecure")
+    first = run_command(*copy, "--json")
+    assert json.loads(first.stdout)["withdrawn"] is None and REASON not in first.stderr
+    withdraw(release, tmp_path)
+    again = run_command(*copy, "--json")
+    assert again.exit_code == 0 and REASON in again.stderr
+    assert REASON in json.loads(again.stdout)["withdrawn"]
+    install = ("package", "install", copy[3], "--insecure", "--to", tmp_path / "after")
+    assert run_command(*install).exit_code == 3

@@ -118,6 +118,18 @@ def test_install_and_publish_refuse_unless_forced(
     assert run_command("publish", package, "127.0.0.1:1/acme/coder:1", "--force").exit_code == 4
 
 
+def test_commands_that_use_a_package_refuse_it_unless_forced(
+    withdraw: Callable[..., CommandResult], package: Path
+) -> None:
+    use = ("try", package, "--prompt", "x", "--max-tokens", "1")
+    assert withdraw().exit_code == 0
+    for command in (use, ("serve-model", package, "--port", "0"), ("package", "serve", package)):
+        refused = run_command(*command)
+        assert refused.exit_code == 3 and REASON in refused.stderr and "--force" in refused.stderr, command
+    forced = run_command(*use, "--force")
+    assert forced.exit_code == 0 and REASON in forced.stderr, forced.output
+
+
 @pytest.mark.parametrize("reason", ["", " \n", "x" * 2001, "\x1b[31mred", "right\u202eleft"])
 def test_a_reason_is_a_printable_text(withdraw: Callable[..., CommandResult], reason: str) -> None:
     result = withdraw(reason=reason)
