@@ -33,6 +33,9 @@ class Advance(Protocol):
 _PLAIN_INTERVAL = 10.0
 """Seconds between progress lines when standard error is not a terminal."""
 
+_BREAK = "\n"
+_INDENTED = "\n    "
+
 _TOO_SMALL = 1 << 20
 """Bytes below which no bar is shown: it would be gone before anyone could read it."""
 
@@ -82,11 +85,12 @@ class Console:
         """Render an error; errors are rendered nowhere else."""
         if self.json_output:
             print(as_json({"error": error.as_dict()}), flush=True)
-        lines = [f"Error: {error.what}"]
+        # An error may quote foreign text, whose lines must not look like the error's own.
+        lines = [f"Error: {error.what.replace(_BREAK, _INDENTED)}"]
         if error.where:
-            lines.append(f"  where: {error.where}")
+            lines.append(f"  where: {error.where.replace(_BREAK, ' ')}")
         if error.fix:
-            lines.append(f"  next:  {error.fix}")
+            lines.append(f"  next:  {error.fix.replace(_BREAK, _INDENTED)}")
         print(harmless("\n".join(lines)), file=sys.stderr, flush=True)
 
     @contextlib.contextmanager

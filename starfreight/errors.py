@@ -6,6 +6,9 @@ the exit code; exit codes are part of the public interface (see ``docs/exit-code
 
 from __future__ import annotations
 
+_LONGEST = 6000
+"""Characters of each part: an error may quote a file's text, and paths have at most 4,096 bytes."""
+
 
 class StarfreightError(Exception):
     """Base class of all errors raised on purpose.
@@ -21,10 +24,11 @@ class StarfreightError(Exception):
     def __init__(self, what: str, *, where: str | None = None, fix: str | None = None) -> None:
         if what.endswith("..") and not what.endswith("..."):
             what = what[:-1]  # It quotes another error at its end, full stop included.
+        what = _shortened(what)
         super().__init__(what)
         self.what = what
-        self.where = where
-        self.fix = fix
+        self.where = None if where is None else _shortened(where)
+        self.fix = None if fix is None else _shortened(fix)
 
     def __str__(self) -> str:
         """All three parts on one line, for logs."""
@@ -92,3 +96,7 @@ class UnexpectedError(StarfreightError):
     """A bug: an exception that no code expected. See :mod:`starfreight.unexpected`."""
 
     exit_code = 1
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 2 :]}"

@@ -54,6 +54,14 @@ SPECIAL_TOKENS = {
 NUMPY_DTYPES = {"F32": np.float32, "F16": np.float16}
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skips tests that take minutes, unless this is a nightly run."""
+    if not os.environ.get("STARFREIGHT_NIGHTLY"):
+        for item in items:
+            if item.get_closest_marker("nightly"):
+                item.add_marker(pytest.mark.skip(reason="set STARFREIGHT_NIGHTLY=1"))
+
+
 def pytest_runtest_setup() -> None:
     """Restores Ctrl-C for the processes that tests start: they inherit that a signal is ignored.
 

@@ -151,9 +151,24 @@ def test_nothing_that_is_said_steers_the_terminal(monkeypatch: pytest.MonkeyPatc
         advance(1)
     console.error(GateError(f"six{title}\nseven", where=title, fix=title))
     said = terminal.getvalue()
-    assert "one ]0;title  2J\ntwo\n" in said and "six ]0;title  2J\nseven\n" in said
+    assert "one ]0;title  2J\ntwo\n" in said and "six ]0;title  2J\n    seven\n" in said
     assert all(word in said for word in ("three", "five"))
     assert not any(bad in said for bad in ("\x1b]", "\x07", "\x9b"))
+
+
+def test_the_lines_of_a_quoted_text_do_not_look_like_the_errors_own(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    quoted = "a\nError: b\n  next:  sh"
+    Console().error(GateError(quoted, where=quoted, fix=quoted))
+    lines = capsys.readouterr().err.splitlines()
+    assert [line[:8] for line in lines if not line.startswith("    ")] == ["Error: a", "  where:", "  next: "]
+
+
+def test_an_error_that_quotes_much_is_short() -> None:
+    error = GateError("a" * 100_000 + "!", where="b" * 100_000, fix="c" * 100_000)
+    assert len(str(error)) < 20_000 and error.what.endswith("a!")
+    assert GateError("It is wrong.", where=(path := "/" + "d" * 4095)).where == path
 
 
 def test_a_file_name_that_is_no_text_can_be_told(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -16,6 +17,9 @@ from starfreight.jobs.backends.kubernetes.manifests.templates import Object
 Status = Literal["queued", "active", "stopping", "stopped", "done", "failed", "deleting"]
 
 INDEX = "batch.kubernetes.io/job-completion-index"
+
+_RANGE = re.compile(r"([0-9]{1,6})(?:-([0-9]{1,6}))?")
+"""Kubernetes allows 100,000 indexes."""
 
 _LATER_STEPS = {"fetch": "fetching", "package": "packaging", "publish": "publishing"}
 
@@ -95,9 +99,8 @@ def indexes(text: object) -> set[int]:
     """The numbers in a list of ranges, e.g. ``0,3-5``."""
     found: set[int] = set()
     for part in filter(None, str(text or "").split(",")):
-        first, _, last = part.partition("-")
-        if first.isdigit() and (last or first).isdigit():
-            found.update(range(int(first), int(last or first) + 1))
+        if (match := _RANGE.fullmatch(part)) is not None:
+            found.update(range(int(match[1]), int(match[2] or match[1]) + 1))
     return found
 
 
@@ -169,7 +172,7 @@ def variant_of(pod: Object) -> int | None:
     metadata = pod["metadata"]
     found = (metadata.get("annotations") or {}).get(INDEX) or (metadata.get("labels") or {}).get(INDEX)
     text = str(found or "")
-    return int(text) if text.isdigit() else None
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 6 else None
 
 
 def containers(pod: Object) -> list[str]:
