@@ -42,6 +42,7 @@ _COMMANDS = {
         "starfreight.commands.doctor:doctor",
         "Check this machine, or who can pull a published package.",
     ),
+    "docs": ("starfreight.commands.docs:docs", "Print a page of the documentation, or list the pages."),
     "starter": (
         "starfreight.jobs.starter.cli:starter",
         "Rebuild the small base model that ships with Starfreight.",
@@ -172,8 +173,7 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     json_output = "--json" in arguments
     try:
-        code = cli.main(args=arguments, prog_name="starfreight", standalone_mode=False)
-        return code if isinstance(code, int) else 0
+        return _run(arguments)
     except SystemExit as leaving:
         # click leaves when a pipe is closed while it prints help.
         if not leaving.code or not _closed_streams():
@@ -195,6 +195,21 @@ def main(arguments: list[str] | None = None) -> int:
         code = _render(error, json_output=json_output)
     _discard_closed_output()
     return code
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        code = cli.main(args=arguments, prog_name="starfreight", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        # A command without arguments is a question, not a mistake.
+        said = error.ctx.get_help() if error.ctx else error.format_message()
+    else:
+        return code if isinstance(code, int) else 0
+    try:
+        print(said, flush=True)
+    except BrokenPipeError as error:
+        raise _BrokenPipe(error.strerror or "Broken pipe") from error
+    return 0
 
 
 class _BrokenPipe(ConnectionError):
