@@ -6,45 +6,17 @@ Run ``python -m starfreight.recipe.schema docs/recipe.md`` after a change of the
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from starfreight.files import write_bytes, write_json
-from starfreight.recipe.data import Columns, Data, Filters, Fim, Repository
-from starfreight.recipe.evaluate import Evaluate, QualityRule, SuiteChoice
-from starfreight.recipe.kubernetes import KubernetesOptions, Toleration
-from starfreight.recipe.models import Base, Publish, Recipe, Sign, Training
-from starfreight.recipe.package import ImportanceMatrix, Merge, ModelCard, PackageOptions
-from starfreight.recipe.run import RunOptions
+from starfreight.recipe.models import Recipe
 
 SCHEMA_FILE = Path(__file__).with_name("recipe.schema.json")
-
-_SECTIONS: dict[str, type[BaseModel]] = {
-    "": Recipe,
-    "base": Base,
-    "data[]": Data,
-    "data[].columns": Columns,
-    "data[].fim": Fim,
-    "data[].repository": Repository,
-    "data[].filters": Filters,
-    "training": Training,
-    "package": PackageOptions,
-    "package.merge": Merge,
-    "package.imatrix": ImportanceMatrix,
-    "package.card": ModelCard,
-    "package.quality[]": QualityRule,
-    "evaluate": Evaluate,
-    "evaluate.suites.NAME": SuiteChoice,
-    "publish": Publish,
-    "publish.sign": Sign,
-    "run": RunOptions,
-    "run.kubernetes": KubernetesOptions,
-    "run.kubernetes.tolerations[]": Toleration,
-}
 
 
 def recipe_schema() -> dict[str, Any]:
@@ -66,14 +38,41 @@ def recipe_reference() -> str:
         "A recipe with a key, a token or a password in it is refused: it is published with the package.",
         "This page is generated from the models.",
     ]
-    return "\n".join([*lines, *reference(_SECTIONS)]) + "\n"
+    return "\n".join([*lines, *reference(Recipe)]) + "\n"
 
 
-def reference(sections: Mapping[str, type[BaseModel]]) -> Iterator[str]:
-    """Lines in Markdown about models: a table for each section, by its path of keys."""
-    for name, model in sections.items():
-        yield from ("", f"## `{name}`" if name else "## Top level", "", *_about(model))
-        yield from ("| key | default | meaning |", "|---|---|---|", *_rows(model))
+def reference(model: type[BaseModel]) -> Iterator[str]:
+    """Lines in Markdown about a model and all models in it: a table for each, by its path of keys."""
+    for name, part in sections(model):
+        yield from ("", f"## `{name}`" if name else "## Top level", "", *_about(part))
+        yield from ("| key | default | meaning |", "|---|---|---|", *_rows(part))
+
+
+def sections(model: type[BaseModel], path: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
+    """A model and all models in its fields, at any depth, each by its path of keys.
+
+    A path goes through lists as ``key[]`` and through maps as ``key.NAME``; the outermost one is empty.
+    """
+    yield path, model
+    for key, field in model.model_fields.items():
+        for suffix, part in _models_in(field.annotation):
+            yield from sections(part, f"{path}.{key}{suffix}".removeprefix("."))
+
+
+def _models_in(annotation: Any) -> Iterator[tuple[str, type[BaseModel]]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield "", annotation
+        return
+    parts = get_args(annotation)
+    origin = get_origin(annotation)
+    step = ""
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        parts, step = parts[1:], ".NAME"
+    elif isinstance(origin, type) and issubclass(origin, Sequence):
+        step = "[]"
+    for part in parts:
+        for suffix, found in _models_in(part):
+            yield step + suffix, found
 
 
 def _about(model: type[BaseModel]) -> list[str]:

@@ -23,7 +23,7 @@ from starfreight.cli import cli, main
 RunCli = Callable[..., subprocess.CompletedProcess[str]]
 COMMANDS = (
     "quickstart", "init", "plan", "run", "data", "jobs", "images", "package", "try", "serve-model", "publish",
-    "gateway", "doctor", "starter",
+    "gateway", "doctor", "docs", "starter",
 )  # fmt: skip
 HEAVY = (
     "torch", "transformers", "peft", "bitsandbytes", "datasets", "docker", "kubernetes", "numpy", "pydantic",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -76,3 +78,35 @@ def test_the_schema_refuses_the_same_recipes_as_the_models(
 def test_keys_have_their_descriptions_in_the_schema(validator: Any) -> None:
     described = validator.schema["$defs"]["Data"]["properties"]
     assert "directory of code" in described["source"]["description"]
+
+
+def test_the_reference_has_every_key_of_the_schema_under_its_path() -> None:
+    tables = dict(re.findall(r"^## (\S+|Top level)\n(.*?)(?=^## |\Z)", recipe_reference(), re.M | re.S))
+    keys = list(_keys(recipe_schema(), ""))
+    assert len(keys) > 150
+    assert {
+        ("`data[].filters`", "secrets"),
+        ("`data[]`", "columns"),
+        ("`evaluate.suites.NAME`", "limit"),
+    } <= {*keys}
+    assert [key for key in keys if f"\n| `{key[1]}` |" not in tables.get(key[0], "")] == []
+
+
+def _keys(schema: dict[str, Any], path: str) -> Iterator[tuple[str, str]]:
+    """Each key with the heading of the table that has to hold it."""
+
+    def walk(part: dict[str, Any], path: str) -> Iterator[tuple[str, str]]:
+        if "$ref" in part:
+            yield from walk(schema["$defs"][part["$ref"].rpartition("/")[2]], path)
+        for option in part.get("anyOf", ()):
+            yield from walk(option, path)
+        for key, value in part.get("properties", {}).items():
+            yield f"`{path}`" if path else "Top level", key
+            yield from walk(value, f"{path}.{key}".removeprefix("."))
+        if isinstance(part.get("items"), dict):
+            yield from walk(part["items"], f"{path}[]")
+        for named in (part.get("additionalProperties"), *part.get("patternProperties", {}).values()):
+            if isinstance(named, dict):
+                yield from walk(named, f"{path}.NAME")
+
+    yield from walk(schema, path)

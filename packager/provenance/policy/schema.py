@@ -9,34 +9,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
-
 from starfreight.files import write_bytes, write_json
-from starfreight.packager.provenance.policy.models import (
-    BaseModelRule,
-    Builder,
-    DataRules,
-    Identity,
-    Licenses,
-    PolicyFile,
-    Required,
-    Signers,
-)
+from starfreight.packager.provenance.policy.models import PolicyFile
 from starfreight.recipe.schema import reference
 
 SCHEMA_FILE = Path(__file__).with_name("policy.schema.json")
 HEADING = "## Reference"
-
-_SECTIONS: dict[str, type[BaseModel]] = {
-    "": PolicyFile,
-    "signers": Signers,
-    "signers.identities[]": Identity,
-    "bases[]": BaseModelRule,
-    "licenses": Licenses,
-    "builders[]": Builder,
-    "data": DataRules,
-    "require": Required,
-}
 
 
 def policy_schema() -> dict[str, Any]:
@@ -51,7 +29,7 @@ def policy_schema() -> dict[str, Any]:
 def policy_reference() -> str:
     """The reference in Markdown: each key with its default and its meaning."""
     lines = [HEADING, "", "Generated from the models."]
-    lines += [f"#{line}" if line.startswith("#") else line for line in reference(_SECTIONS)]
+    lines += [f"#{line}" if line.startswith("#") else line for line in reference(PolicyFile)]
     return "\n".join(lines) + "\n"
 
 
