@@ -27,6 +27,9 @@ from starfreight.packager.layout.write_package import PackageContents
 from starfreight.packager.model_description import LicenseText, ModelDescription
 from starfreight.quantization import Quantization
 
+# Plans in tests measure nothing, unless they are about measuring.
+os.environ.setdefault("STARFREIGHT_NO_MEASURE", "1")
+
 pytest_plugins = [
     "command_line",
     "installations",

@@ -39,6 +39,18 @@ def list_gpus() -> list[Gpu]:
     return read_list(done.stdout)
 
 
+def gpu_name() -> str | None:
+    """The name of the first GPU that ``nvidia-smi`` lists, such as ``NVIDIA H100 80GB HBM3``."""
+    command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=_PATIENCE, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return next(iter(done.stdout.splitlines()), None)
+
+
 def read_list(text: str) -> list[Gpu]:
     """The GPUs in the output of ``nvidia-smi``. A GPU without ECC has ``[N/A]`` errors."""
     found = []

@@ -16,6 +16,7 @@ from starfreight.recipe import Data, Recipe
 if TYPE_CHECKING:
     from starfreight.data_manifest import SourceSummary
     from starfreight.jobs.data.sources import Sample, Unusable
+    from starfreight.jobs.planning.token_count import TextSize, TokenCount
 
 
 @dataclass(frozen=True)
@@ -97,11 +98,13 @@ class DataLook:
         sources: in the order of the recipe.
         error: the reason for which a run stops, if the data seen suffice to know it.
         warnings: reasons for which a run may stop; only parts of the sources were read.
+        tokens: of a pass over the training data; ``None`` if they cannot be counted here.
     """
 
     sources: tuple[SourceLook, ...]
     error: InputError | None
     warnings: tuple[str, ...]
+    tokens: TokenCount | None = None
 
 
 def look_at_data(
@@ -131,7 +134,9 @@ def look_at_data(
     from starfreight.jobs.data.manifest.writer import summary_of
     from starfreight.jobs.data.sources import Unusable, naming_source, open_source
     from starfreight.jobs.planning.first_examples import FirstTexts
+    from starfreight.jobs.planning.token_count import TokenSample
 
+    drawn = TokenSample(recipe, base)
     first = FirstTexts(recipe, base)
     parts = [_Part(bounds) for _ in recipe.data]
     with (
@@ -148,6 +153,7 @@ def look_at_data(
                         else:
                             catalogue.add(number, pipeline.run(found))
                             first.add(number, found)
+                            drawn.add(number, found)
                         advance(1)
         catalogue.split([_has_records(data, path) for data, path in zip(recipe.data, paths, strict=True)])
         summaries = [summary_of(catalogue, number, data) for number, data in enumerate(recipe.data)]
@@ -164,6 +170,7 @@ def look_at_data(
         )
         for number, data in enumerate(recipe.data)
     )
+    tokens = None
     error, warnings = _judge(recipe, looks, summaries)
     if error is None:
         error = first.check(kept, whole=all(look.whole for look in looks))
@@ -172,7 +179,13 @@ def look_at_data(
             for data, path in zip(recipe.data, paths, strict=True)
         ]
         looks = tuple(replace(look, dialect=found) for look, found in zip(looks, dialects, strict=True))
-    return DataLook(looks, error, warnings)
+        if error is None:
+            sizes = [
+                _training_text(data, path, part, summary.train.bytes)
+                for data, path, part, summary in zip(recipe.data, paths, parts, summaries, strict=True)
+            ]
+            tokens = drawn.count(kept, sizes)
+    return DataLook(looks, error, warnings, tokens)
 
 
 def _judge(
@@ -201,24 +214,37 @@ def _judge(
     return None, tuple(warnings)
 
 
+def _training_text(data: Data, path: Path | None, part: _Part, kept: int) -> TextSize | None:
+    """The size of a source's training texts, ``kept`` bytes of which are in the part that was read."""
+    from starfreight.jobs.planning.source_size import source_size
+    from starfreight.jobs.planning.token_count import TextSize
+
+    if path is None:
+        return None
+    if part.whole:
+        return TextSize(kept, True)
+    size = source_size(data, path)
+    return TextSize(size * kept / part.size, False) if size is not None and part.size else None
+
+
 class _Part:
     """The bounded part of one source."""
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
         self.whole = True
+        self.size = 0
 
     def read(self, samples: Iterator[Sample | Unusable]) -> Iterator[Sample | Unusable]:
         """Yield samples until a bound is reached."""
-        size = 0
         end = None
         for texts, each in enumerate(samples):
             # From the first sample on: a dataset's reader takes seconds to start.
             end = end or time.monotonic() + self._bounds.seconds
-            if texts >= self._bounds.texts or size >= self._bounds.size or time.monotonic() > end:
+            if texts >= self._bounds.texts or self.size >= self._bounds.size or time.monotonic() > end:
                 self.whole = False
                 return
-            size += getattr(each, "size", 0)
+            self.size += getattr(each, "size", 0)
             yield each
 
 

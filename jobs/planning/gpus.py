@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from starfreight.errors import RecipeError
+from starfreight.jobs.gpu.devices import gpu_name
 from starfreight.recipe.units import parse_memory
 
 
@@ -43,6 +44,16 @@ GPUS = {
     "b200": Gpu("B200", 178 * _GIB, 2250 * _TERA),
 }
 """GPUs by the names accepted by ``--gpu``. Peaks: NVIDIA's data sheets, dense."""
+
+
+def gpu_here() -> Gpu | None:
+    """The first GPU of this machine; ``None`` without one, or if it is not in the table."""
+    name = gpu_name()
+    if name is None:
+        return None
+    words = name.upper().replace("-", " ").split()
+    known = [gpu for gpu in GPUS.values() if set(gpu.name.upper().split()) <= set(words)]
+    return max(known, key=lambda gpu: len(gpu.name), default=None)
 
 
 def find_gpu(text: str) -> Gpu:

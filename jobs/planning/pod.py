@@ -152,12 +152,19 @@ def _memory(recipe: Recipe, shape: ModelShape, gpus: int, cpus: int) -> float:
         # The base model takes no memory: its file is mapped and copied to the GPU tensor by tensor.
         needed = training_memory(shape, training)
         return gpus * (_LIBRARIES + _CUDA + adapter * _ADAM_BYTES) + workers + needed.embeddings
+    return workers + training_memory_on_cpu(recipe, shape)
+
+
+def training_memory_on_cpu(recipe: Recipe, shape: ModelShape) -> float:
+    """Return the bytes of memory of a process that trains without a GPU."""
+    training = recipe.training
     if training.gradient_checkpointing == "auto":
         training = training.model_copy(update={"gradient_checkpointing": False})
     needed = training_memory(shape, training)
     # On a CPU activations and logits are in float32, twice as large.
-    kept = needed.weights + needed.embeddings + needed.adapter + adapter * _ADAM_BYTES
-    return _LIBRARIES + workers + kept + 2 * (needed.activations + needed.logits)
+    optimizer = adapter_parameters(shape, training) * _ADAM_BYTES
+    kept = needed.weights + needed.embeddings + needed.adapter + optimizer
+    return _LIBRARIES + kept + 2 * (needed.activations + needed.logits)
 
 
 def _ephemeral_storage(recipe: Recipe, folder: Path, shape: ModelShape | None) -> int:

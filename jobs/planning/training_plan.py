@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 
 from starfreight.checkpoint import ModelShape
@@ -51,7 +52,8 @@ class TrainingPlan:
         gpu_memory: memory needed on one GPU.
         gpu: GPU to fit the training in; ``None`` if neither given nor in the recipe.
         largest_batch: largest batch for ``gpu``; ``None`` without a GPU or if no block fits.
-        tokens: tokens trained on; ``None`` if set by the data.
+        tokens: tokens trained on; ``None`` if set by data that were not counted.
+        steps: of training; ``None`` as well.
         tokens_per_second: estimate for ``gpu``; ``None`` if its peak is unknown.
         disk: bytes on disk.
     """
@@ -63,6 +65,7 @@ class TrainingPlan:
     gpu: Gpu | None
     largest_batch: BatchSettings | None
     tokens: int | None
+    steps: int | None
     tokens_per_second: float | None
     disk: TrainingDisk
 
@@ -72,13 +75,16 @@ class TrainingPlan:
         return self.tokens / self.tokens_per_second if self.tokens and self.tokens_per_second else None
 
 
-def plan_training(recipe: Recipe, shape: ModelShape, card: Gpu | None = None) -> TrainingPlan:
+def plan_training(
+    recipe: Recipe, shape: ModelShape, card: Gpu | None = None, blocks: int | None = None
+) -> TrainingPlan:
     """Compute the cost of one variant without weights, data or a GPU.
 
     Args:
         recipe: a recipe without a sweep.
         shape: of its base model.
         card: the GPU to fit the training in; default: ``run.gpu_memory``.
+        blocks: of one pass over the data; ``None`` if they were not counted.
     """
     from starfreight.jobs.planning.gpu_memory import adapter_parameters, training_memory
     from starfreight.jobs.planning.largest_batch import largest_batch
@@ -89,8 +95,11 @@ def plan_training(recipe: Recipe, shape: ModelShape, card: Gpu | None = None) ->
     if card is None and recipe.run.gpu_memory is not None:
         card = Gpu("run.gpu_memory", recipe.run.gpu_memory, None)
     adapter = adapter_parameters(shape, training)
-    per_step = training.batch_size * training.gradient_accumulation * training.sequence_length
-    tokens = per_step * training.steps if training.steps else None
+    blocks_in_step = training.batch_size * training.gradient_accumulation
+    steps = training.steps
+    if steps is None and blocks is not None:
+        steps = math.ceil(blocks * (training.epochs or 1.0) / blocks_in_step)
+    tokens = blocks_in_step * training.sequence_length * steps if steps else None
     return TrainingPlan(
         shape=shape,
         adapter_parameters=adapter,
@@ -99,6 +108,7 @@ def plan_training(recipe: Recipe, shape: ModelShape, card: Gpu | None = None) ->
         gpu=card,
         largest_batch=largest_batch(shape, training, card) if card else None,
         tokens=tokens,
+        steps=steps,
         tokens_per_second=tokens_per_second(shape, training, card) if card else None,
         disk=TrainingDisk(
             base=_DTYPE_BYTES[shape.dtype] * shape.parameters,

@@ -32,7 +32,7 @@ def load_on_device(run: Run, base: Path, processes: ProcessGroup) -> Any:
 
     transformers.utils.logging.set_verbosity_error()
     # A resumed run keeps its number of threads: the last bits of a sum depend on it.
-    torch.set_num_threads(run.machine.threads if run.machine else _thread_count(run.recipe.run.threads))
+    torch.set_num_threads(run.machine.threads if run.machine else thread_count(run.recipe.run.threads))
     device = choose_device(processes.local_rank)
     return load_model(base, run.base.architecture, run.recipe.training, device)
 
@@ -58,7 +58,8 @@ def record_machine(run: Run, device: Any, processes: ProcessGroup) -> Run:
     return run.model_copy(update={"versions": versions, "machine": machine, "image": image_digest()})
 
 
-def _thread_count(chosen: int | None) -> int:
+def thread_count(chosen: int | None) -> int:
+    """The number of threads of a training process; ``chosen`` by the recipe."""
     # One core is left free: a small model slows down tenfold when another process takes a core from
     # one of the threads, since the threads wait for each other.
     return chosen or max(1, (os.cpu_count() or 2) - 1)

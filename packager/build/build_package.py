@@ -33,6 +33,7 @@ from starfreight.packager.file_names import model_stem
 from starfreight.packager.layout import verify_layout
 from starfreight.packager.layout.write_package import PackageContents, write_package
 from starfreight.packager.loss_check import NOT_INSTALLED
+from starfreight.packager.model_license import with_data_terms
 from starfreight.packager.press import LoraRequest, PressRequest, press, press_lora
 from starfreight.packager.press.open_base import open_checked
 from starfreight.packager.press.press import LoadDtype
@@ -91,6 +92,7 @@ def build_package(
         run.recipe.package, run.base.license, base_folder, read_from_run(run.recipe.package, folder)
     )
     sentences = shipped_notices(run.base.license, run.license)
+    licenses = with_data_terms(licenses, run, manifest)
     documents = with_notices(document_texts(base_folder, console), sentences, licenses)
     checkpoint = open_checked(base_folder)
     model = describe(run, checkpoint.shape, licenses, quantizations)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from starfreight.base_model import known_license, public_name
 from starfreight.data_manifest import public_source
+from starfreight.licenses.data_terms import joint_license
 from starfreight.packager.build.templates import chat_template
+from starfreight.packager.model_license import model_license
 from starfreight.packager.press import ModelIdentity, ModelOrigin
 from starfreight.recipe import Recipe
 from starfreight.run import Run
@@ -27,17 +29,19 @@ def tuned_identity(run: Run, manifest: Mapping[str, Any]) -> ModelIdentity:
     """
     sources = [(source["source"], source["revision"]) for source in manifest["sources"]]
     base = run.base
-    return _identity(run.recipe, base.model, base.revision, base.digest, run.license, sources)
+    license_name = model_license(run, manifest)
+    return _identity(run.recipe, base.model, base.revision, base.digest, license_name, sources)
 
 
-def recorded_identity(recipe: Recipe, base_digest: str) -> ModelIdentity:
+def recorded_identity(recipe: Recipe, base_digest: str, terms: Sequence[str] = ()) -> ModelIdentity:
     """The same metadata, from the parts that a package's statement records.
 
     Args:
         recipe: in the statement.
         base_digest: digest of the list of the base model's files.
+        terms: licenses of the data that the package names beside the base's.
     """
-    license_name = recipe.package.license or known_license(recipe.base) or ""
+    license_name = recipe.package.license or joint_license(known_license(recipe.base) or "", terms)
     sources = [(public_source(data.source), data.revision) for data in recipe.data]
     base = recipe.base
     return _identity(recipe, base.model, base.revision, base_digest, license_name, sources)

@@ -23,19 +23,20 @@ _NOT_IN_TAG = re.compile(r"[^a-z0-9+#.]+")
 _MOST_LANGUAGES = 10
 
 
-def front_matter(model: ModelDescription, run: Run, data: TrainingData) -> str:
+def front_matter(model: ModelDescription, run: Run, data: TrainingData, license: str) -> str:
     """The lines between the dashes.
 
     Args:
         model: the model's description.
         run: the finished run.
         data: the training data.
+        license: of the model.
     """
     recipe = run.recipe
     languages = [tag for row in data.languages[:_MOST_LANGUAGES] if (tag := _tag(row.name))]
     tags = ["code", "fill-in-the-middle", "gguf", TRAINING_METHODS[recipe.training.method].tag, "starfreight"]
     values: dict[str, Any] = {
-        **_license(run.license),
+        **_license(license),
         **(_base(model, recipe.package.ship) if run.base.revision is not None else {}),
         "datasets": _datasets(source.source for source in recipe.data),
         "library_name": "gguf",

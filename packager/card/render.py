@@ -15,6 +15,7 @@ from starfreight.packager.card.training_data import training_data
 from starfreight.packager.hashed_file import HashedFile, QuantizedFile
 from starfreight.packager.loss_check import LossCheck
 from starfreight.packager.model_description import ModelDescription
+from starfreight.packager.model_license import model_license, own_terms
 from starfreight.packager.training_method import TRAINING_METHODS
 from starfreight.recipe import Recipe
 from starfreight.run import Run
@@ -66,15 +67,17 @@ def render_card(
     )
     doi = card.doi and f"https://doi.org/{card.doi}"
     data = training_data(data_manifest)
+    license = model_license(run, data_manifest)
     formats = {source.format for source in recipe.data}
     text: str = template.render(
-        front_matter=front_matter(model, run, data),
+        front_matter=front_matter(model, run, data, license),
         model=model,
         card=card,
         links=[link for link in (card.url, card.repository, doi) if link],
-        license=run.license,
-        license_url=license_address(run.license),
+        license=license,
+        license_url=license_address(license),
         base_license=run.base.license,
+        terms=own_terms(run, data_manifest),
         restrictions=restrictions(run.base.license, run.license),
         notices=notices(run.base.license, run.license),
         documents=documents,

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from starfreight.data_manifest import DataManifest
     from starfreight.recipe import Recipe
 
+_MOST_LICENSES = 20_000
 _DATA_FILE = re.compile(r"data/[0-9]+/")
 WITHOUT_CLAIMS = b'{"_type":"https://in-toto.io/Statement/v1","subject":[]}'
 MADE_UP_RECIPE = "sha256:" + "1" * 64
@@ -154,7 +156,8 @@ def _differences(statement: _Statement, package: Package, sources: PackageSource
     if isinstance(recipe, str):
         yield recipe
     else:
-        for field, expected, found in recipe_values(recipe, package, sources):
+        licenses = partial(_data_licenses, statement)
+        for field, expected, found in recipe_values(recipe, package, sources, licenses):
             if expected != found:
                 yield f"has a recipe with another {field} than the package"
 
@@ -182,6 +185,22 @@ def _of_its_version(
         from starfreight.packager.provenance.compare_v2 import problems_of_v2
 
         yield from problems_of_v2(data, statement, package, recipe, training)
+
+
+def _data_licenses(statement: _Statement) -> frozenset[str]:
+    """The licenses of the data in a statement of either version; none of too many to be real."""
+    dependencies = statement.at("predicate", "buildDefinition", "resolvedDependencies")
+    found: set[str] = set()
+    for each in dependencies if isinstance(dependencies, list) else ():
+        if not isinstance(each, dict) or not str(each.get("name")).startswith("data/"):
+            continue
+        notes = each.get("annotations")
+        notes = notes if isinstance(notes, dict) else {}
+        counts = notes.get("licenses", {notes.get("license"): None})
+        found |= {name for name in counts if isinstance(name, str)} if isinstance(counts, dict) else set()
+        if len(found) > _MOST_LICENSES:
+            return frozenset()
+    return frozenset(found)
 
 
 def _repeated_names(dependencies: Any) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from starfreight.base_model import known_license, public_name
@@ -31,9 +31,16 @@ class PackageSources:
 
 
 def recipe_values(
-    recipe: Recipe, package: Package, sources: PackageSources
+    recipe: Recipe, package: Package, sources: PackageSources, data_licenses: Callable[[], Iterable[str]]
 ) -> Iterator[tuple[str, object, object]]:
-    """Each value that the recipe determines: its name, by the recipe, and in the package."""
+    """Each value that the recipe determines: its name, by the recipe, and in the package.
+
+    Args:
+        recipe: in the statement.
+        package: the record.
+        sources: other parts of the package.
+        data_licenses: the licenses of the data in the statement; called if they matter.
+    """
     from starfreight.packager.build.dataset_urls import dataset_urls
     from starfreight.packager.build.templates import possible_settings, possible_templates
 
@@ -49,7 +56,7 @@ def recipe_values(
     yield "base model", public_name(recipe.base.model), package.base.name
     if recipe.base.revision is not None:
         yield "revision of the base model", recipe.base.revision, package.base.revision
-    yield "license", *_licenses(recipe, package)
+    yield "license", *_licenses(recipe, package, data_licenses)
     yield "way to ship the adapter", options.ship, "merged" if package.adapter is None else "adapter"
     yield (
         "default quantization",
@@ -64,14 +71,19 @@ def recipe_values(
     yield "parameters", _one_of((canonical_json(dict(each)) for each in possible), parameters), parameters
 
 
-def _licenses(recipe: Recipe, package: Package) -> tuple[object, object]:
-    """Names of the package's licenses as the recipe allows them, and as they are."""
+def _licenses(
+    recipe: Recipe, package: Package, data_licenses: Callable[[], Iterable[str]]
+) -> tuple[object, object]:
+    """Names of the package's licenses as recipe and data allow them, and as they are."""
+    from starfreight.licenses.data_terms import data_terms, in_conjunction
     from starfreight.licenses.expression import license_names
 
     base = known_license(recipe.base) or ""
     stated = recipe.package.license or base
     possible = {base, stated, *license_names(base)}
     found = [each.name for each in package.licenses]
+    if recipe.package.license is None and not possible.issuperset(found):
+        possible |= {in_conjunction(base), *data_terms(data_licenses(), base)}
     return [name if name in possible else stated for name in found], found
 
 

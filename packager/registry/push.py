@@ -94,7 +94,8 @@ def publish(
     _check_formats(package, chosen, package_dir)
     plain = choose_variant(package, default, str(package_dir))
     verdict = check_gate(package_dir, package, default=plain.quantization)
-    check_license_gate(package_dir, package)
+    for note in check_license_gate(package_dir, package).notes:
+        console.note(f"License: {note}")
     if not force:
         refuse_withdrawn(read_withdrawals(package, layout), str(package_dir))
     if sign is not None:

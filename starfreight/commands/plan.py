@@ -20,12 +20,23 @@ from starfreight.options import little_data_option, with_console
     default=None,
     help="GPU to train on: a model (a100-80gb, rtx4090 ...) or its memory (24GB). [default: run.gpu_memory]",
 )
+@click.option(
+    "--no-measure",
+    is_flag=True,
+    envvar="STARFREIGHT_NO_MEASURE",
+    help="Do not measure training on this machine's processors, which takes about 20 seconds.",
+)
 @little_data_option
 @with_console
-def plan(recipe: Path, gpu: str | None, allow_little_data: bool | None, console: Console) -> None:
+def plan(
+    recipe: Path, gpu: str | None, no_measure: bool, allow_little_data: bool | None, console: Console
+) -> None:
     """Check RECIPE, and predict memory, disk, file sizes, time and license duties, without a GPU.
 
-    With --gpu, also shows the largest batch to fit in its memory and, for a known model, the training time.
+    With --gpu, or a known GPU in this machine, also shows the largest batch to fit in its memory and the
+    training time. Without a GPU, measures a few steps of training on this machine's processors.
+
+    Counts the tokens of the data with the tokenizer of the base model; of large data, those of a sample.
 
     Makes the checks of starfreight run, with the same errors, and looks at the data on this machine.
     Fetches no data and no weights; checks of inputs that are not here yet are named.
@@ -35,21 +46,29 @@ def plan(recipe: Path, gpu: str | None, allow_little_data: bool | None, console:
     of the licenses is not met.
 
     \b
-        starfreight plan examples/starcoder2-15b.yaml
-        starfreight plan examples/starcoder2-7b.yaml --gpu rtx4090
+        starfreight plan recipe.yaml
+        starfreight plan recipe.yaml --gpu rtx4090
     """
+    from starfreight.commands.plan_checks import check_around_training
+    from starfreight.commands.plan_duration import durations
     from starfreight.commands.publish_checks import check_references, last_step_in_cluster
-    from starfreight.jobs.planning.gpus import find_gpu
+    from starfreight.jobs.planning.gpus import find_gpu, gpu_here
     from starfreight.jobs.planning.run_checks import check_like_run
     from starfreight.recipe import expand, load_recipe
 
     file = load_recipe(recipe).with_run_options(allow_little_data=allow_little_data)
+    run = file.recipe.run
     card = find_gpu(gpu) if gpu else None
+    if card is None and run.gpu_memory is None and run.where != "kubernetes":
+        card = gpu_here()
     check_references(file.recipe)
+    around = check_around_training(file, console)
     variants = expand(file.recipe)
     checked = check_like_run(file, variants, last_step_in_cluster(file.recipe), console)
-    plans = [plan_variant(each, card, file.folder) for each in checked]
+    plans = [plan_variant(each, card, file.folder, around) for each in checked]
     refusal = _refusal(plans, recipe)
+    if refusal is None:
+        plans = durations(plans, checked, console, measure=not no_measure)
     console.result(
         {
             "variants": [each.as_dict() for each in plans],

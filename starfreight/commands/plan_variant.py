@@ -12,6 +12,7 @@ from starfreight.console import human_count
 if TYPE_CHECKING:
     from starfreight.jobs.planning import TrainingPlan
     from starfreight.jobs.planning.data_look import DataLook
+    from starfreight.jobs.planning.duration import Duration
     from starfreight.jobs.planning.gpus import Gpu
     from starfreight.jobs.planning.run_checks import CheckedVariant
     from starfreight.packager.build.package_plan import PackagePlan
@@ -31,6 +32,10 @@ class VariantPlan:
         publishes: true if the recipe publishes the package.
         look: at the data that are here.
         not_checked: checks of a run that need something that is not here.
+        base_is_here: true if the base model needs no more disk.
+        warnings: about this machine.
+        duration: of training; ``None`` if it is unknown.
+        steps_are_given: true if the recipe has their number.
     """
 
     name: str
@@ -41,6 +46,16 @@ class VariantPlan:
     publishes: bool
     look: DataLook
     not_checked: tuple[str, ...]
+    base_is_here: bool = False
+    warnings: tuple[str, ...] = ()
+    duration: Duration | None = None
+    steps_are_given: bool = False
+
+    @property
+    def tokens_are_estimated(self) -> bool:
+        """True if the number of steps follows from a sample of the data."""
+        counted = self.look.tokens
+        return counted is not None and counted.about and not self.steps_are_given
 
     @property
     def disk(self) -> dict[str, int]:
@@ -69,27 +84,34 @@ class VariantPlan:
             "tokens": training.tokens,
             "tokens_per_second": training.tokens_per_second,
             "seconds": training.seconds,
+            "steps": training.steps,
+            "duration": self.duration.as_dict() if self.duration else None,
+            "data_tokens": self.look.tokens.as_dict() if self.look.tokens else None,
             "files": dict(package.files),
             "disk": self.disk,
             "license": {
-                "name": package.license,
+                "name": package.license and self.duties.license,
                 "duty": next((each.how for each in self.duties.unmet), None),
                 **self.duties.as_dict(),
             },
             "notes": list(package.notes),
             "data": [source.as_dict() for source in self.look.sources],
             "data_warnings": list(self.look.warnings),
+            "warnings": list(self.warnings),
             "not_checked": list(self.not_checked),
         }
 
 
-def plan_variant(checked: CheckedVariant, gpu: Gpu | None, folder: Path) -> VariantPlan:
+def plan_variant(
+    checked: CheckedVariant, gpu: Gpu | None, folder: Path, not_checked: tuple[str, ...] = ()
+) -> VariantPlan:
     """Compute the cost of one variant.
 
     Args:
         checked: a variant that a run accepts.
         gpu: the GPU to fit the training in; default: ``run.gpu_memory``.
         folder: the directory where the recipe's relative paths start.
+        not_checked: further checks that were not made.
 
     Raises:
         InputError: ``publish.reference`` is not a valid reference.
@@ -99,7 +121,8 @@ def plan_variant(checked: CheckedVariant, gpu: Gpu | None, folder: Path) -> Vari
     from starfreight.packager.provenance.duties import planned_duties
 
     recipe = checked.recipe
-    training = plan_training(recipe, checked.shape, gpu)
+    counted = checked.look.tokens
+    training = plan_training(recipe, checked.shape, gpu, counted.blocks if counted else None)
     package = plan_package(recipe, training.shape, training.adapter_parameters)
     return VariantPlan(
         name=recipe.name,
@@ -109,7 +132,9 @@ def plan_variant(checked: CheckedVariant, gpu: Gpu | None, folder: Path) -> Vari
         duties=planned_duties(recipe, folder, checked.base_folder, checked.data_licenses),
         publishes=recipe.publish is not None,
         look=checked.look,
-        not_checked=checked.not_checked,
+        not_checked=(*checked.not_checked, *not_checked),
+        base_is_here=checked.base_folder is not None,
+        steps_are_given=recipe.training.steps is not None,
     )
 
 
@@ -132,14 +157,15 @@ def variant_text(plan: VariantPlan, *, with_data: bool = True) -> str:
             else f"    largest batch: {fits.batch_size}, with gradient_accumulation "
             f"{fits.gradient_accumulation}: {_size(fits.gpu_memory).strip()}"
         )
-    lines += ["  time", *_time(training), f"  disk                    {_size(disk['total'])}"]
+    lines += ["  time", *_time(plan), f"  disk                    {_size(disk['total'])}"]
     lines += [*_parts(disk), "  files to ship", *_parts(package.files)]
-    lines.append(f"  license  {package.license or 'unknown; set base.license'}")
+    lines.append(f"  license  {(package.license and plan.duties.license) or 'unknown; set base.license'}")
     lines += [f"    {line}" for line in plan.duties.as_lines()]
     lines += [f"  note: {note}" for note in package.notes]
     if with_data:
         lines += ["  data", *(f"    {source.as_text()}" for source in plan.look.sources)]
         lines += [f"    warning: {warning}" for warning in plan.look.warnings]
+    lines += [f"  warning: {each}" for each in plan.warnings]
     lines += [f"  not checked: {each}" for each in plan.not_checked]
     return "\n".join(lines)
 
@@ -150,21 +176,24 @@ def _window(tokens: int | None) -> list[str]:
     return [f"  attention window        {tokens:,} tokens; llama.cpp ignores it, so num_ctx defaults to it"]
 
 
-def _time(training: TrainingPlan) -> list[str]:
-    tokens, rate, seconds = training.tokens, training.tokens_per_second, training.seconds
-    lines = [f"    {tokens:,} tokens to train on" if tokens else "    number of tokens: set by the data"]
-    if rate is None:
-        lines.append("    add --gpu NAME for an estimate")
+def _time(plan: VariantPlan) -> list[str]:
+    training, counted, duration = plan.training, plan.look.tokens, plan.duration
+    lines = []
+    if counted is not None:
+        about = "about " if counted.about else ""
+        lines.append(f"    {about}{counted.tokens:,} tokens in the data, {counted.blocks:,} blocks a pass")
+    if training.tokens is None:
+        lines.append("    number of tokens: set by the data, which are not here yet")
     else:
-        whole = f", {_duration(seconds)} in total" if seconds else ""
-        lines.append(f"    about {rate:,.0f} tokens/s{whole}   (assuming 35% of the GPU's peak)")
+        about = "about " if plan.tokens_are_estimated else ""
+        lines.append(f"    {about}{training.tokens:,} tokens to train on, in {training.steps:,} steps")
+    if training.tokens_per_second is not None:
+        lines.append(f"    about {training.tokens_per_second:,.0f} tokens/s")
+    if duration is not None:
+        lines.append(f"    training: {duration.as_text()}")
+    elif training.gpu is None:
+        lines.append("    add --gpu NAME for an estimate")
     return lines
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{max(1, seconds):.0f} s"
-    return f"{seconds / 60:.0f} minutes" if seconds < 2 * 3600 else f"{seconds / 3600:,.1f} hours"
 
 
 def _parts(amounts: Mapping[str, int]) -> list[str]:

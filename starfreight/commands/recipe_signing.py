@@ -16,32 +16,37 @@ if TYPE_CHECKING:
 _ADDRESS = re.compile(r"[a-z][a-z0-9]*:")
 
 
-def recipe_signer(sign: Sign, folder: Path) -> Signer:
+def is_address(key: str) -> bool:
+    """True for a key in a token or a service, rather than a file."""
+    return _ADDRESS.match(key) is not None
+
+
+def recipe_signer(sign: Sign, folder: Path, ask: Callable[[str], str] | None = None) -> Signer:
     """Opens a recipe's signer. A password is taken from the environment, or asked for.
 
     Args:
         sign: the recipe's choice.
         folder: the recipe's directory, where its relative paths start.
+        ask: asks for a password instead; the argument names it.
 
     Raises:
         InputError: the key, the certificate or the identity cannot be used, or a library is missing.
         ServiceError: a token or a service does not answer.
     """
     from starfreight.packager.cli.signer_options import open_chosen
-    from starfreight.packager.provenance.signing.choose_signer import SignerChoice
+    from starfreight.packager.provenance.signing.choose_signer import SignerChoice, open_signer
 
     key = sign.key
-    if key is not None and not _ADDRESS.match(key):
+    if key is not None and not is_address(key):
         key = str(folder / Path(key).expanduser())
-    return open_chosen(
-        SignerChoice(
-            key,
-            folder / sign.certificate if sign.certificate else None,
-            sign.timestamps,
-            sign.keyless,
-            folder / sign.trust_config if sign.trust_config else None,
-        )
+    choice = SignerChoice(
+        key,
+        folder / sign.certificate if sign.certificate else None,
+        sign.timestamps,
+        sign.keyless,
+        folder / sign.trust_config if sign.trust_config else None,
     )
+    return open_chosen(choice) if ask is None else open_signer(choice, ask)
 
 
 def recipe_signing(sign: Sign, signer: Signer, package: Path, console: Console) -> Callable[[str], object]:

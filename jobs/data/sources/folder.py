@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -121,6 +122,13 @@ class FolderSource:
                 license=license_name,
                 conversion=found.conversion,
             )
+
+    def sizes(self) -> Iterator[int]:
+        """Yield the size of each selected file, without reading any."""
+        for _, path, reason in self._walk():
+            if reason is None:
+                with contextlib.suppress(OSError):
+                    yield path.lstat().st_size
 
     def _license(self, repository: str) -> str | None:
         if self._license_of is not None:

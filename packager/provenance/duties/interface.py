@@ -50,6 +50,7 @@ class Material:
         planned: true before the package is built.
         base_here: true if the files of the base model are known.
         earlier: true for a package built before packages held documents.
+        terms: licenses of the data that the package names, or will name, beside the base's.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Material:
     planned: bool = False
     base_here: bool = True
     earlier: bool = False
+    terms: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

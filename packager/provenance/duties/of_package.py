@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from starfreight.base_documents import packaged_name
@@ -20,6 +21,7 @@ from starfreight.image_layout.reader import ImageLayout
 from starfreight.licenses.training_use import DataLicense, data_licenses
 from starfreight.package import Descriptor, Package
 from starfreight.package_training_data import read_training_data
+from starfreight.packager.model_license import recorded_terms
 from starfreight.packager.provenance.duties.interface import Material, ShippedText
 from starfreight.packager.provenance.duties.report import DutyReport, judge_duties
 from starfreight.packager.provenance.recorded import MAX_STATEMENT_BYTES, Provenance, read_provenance
@@ -60,7 +62,17 @@ def judge_package(
         GateError: a text of it is missing, damaged or too large.
     """
     material = package_material(layout, package, provenance)
+    if not material.chosen:
+        found = _data_license_names(provenance, data)
+        material = replace(material, terms=recorded_terms(package, found, material.base_license))
     return judge_duties(material, licenses_of_data(data) if data is not None else ())
+
+
+def _data_license_names(provenance: Provenance | None, data: DataManifest | None) -> set[str]:
+    """The licenses of the data, from the data manifest, or without one from the statement."""
+    if data is not None:
+        return {name for source in data.sources for name in source.licenses}
+    return {name for source in provenance.sources for name in source.licenses} if provenance else set()
 
 
 def licenses_of_data(data: DataManifest) -> tuple[DataLicense, ...]:

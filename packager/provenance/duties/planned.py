@@ -8,6 +8,7 @@ Parts that only a built package has, such as the model card, are left for later.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from starfreight.base_documents import MAX_DOCUMENTS, base_documents
@@ -16,6 +17,7 @@ from starfreight.checkpoint.files import inside
 from starfreight.errors import InputError
 from starfreight.files import read_limited, sha256_bytes
 from starfreight.license_files import find_license_texts, read_beside_recipe
+from starfreight.licenses.data_terms import data_terms
 from starfreight.licenses.training_use import DataLicense
 from starfreight.packager.provenance.duties.interface import Material, ShippedText
 from starfreight.packager.provenance.duties.of_package import is_notice
@@ -35,7 +37,11 @@ def planned_duties(
         base: the base model's directory; ``None`` if it is not here.
         data: the licenses of its data, as far as they are known.
     """
-    return judge_duties(planned_material(recipe, folder, base), data, shared=recipe.publish is not None)
+    material = planned_material(recipe, folder, base)
+    if not material.chosen:
+        terms = data_terms((each.license for each in data), material.base_license)
+        material = replace(material, terms=terms)
+    return judge_duties(material, data, shared=recipe.publish is not None)
 
 
 def planned_material(recipe: Recipe, folder: Path, base: Path | None) -> Material:

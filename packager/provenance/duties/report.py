@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from starfreight.licenses import Duty, TrainingUse, canonical_name, find_license
+from starfreight.licenses.data_terms import data_terms, joint_license
 from starfreight.licenses.expression import evaluate, license_names
 from starfreight.licenses.training_use import DataLicense, ModelUse, forbids
 from starfreight.packager.provenance.duties.interface import FOR_THE_PUBLISHER, Material, Outcome, State
@@ -123,10 +124,12 @@ class DutyReport:
     Attributes:
         results: those of the base's license, in its order, and then those of the data.
         notes: on the model's license, one sentence each.
+        license: of the model.
     """
 
     results: tuple[DutyResult, ...]
     notes: tuple[str, ...] = ()
+    license: str = ""
 
     @property
     def unmet(self) -> tuple[DutyResult, ...]:
@@ -180,7 +183,11 @@ def judge_duties(material: Material, data: Sequence[DataLicense] = (), *, shared
     """
     base = evaluate(material.base_license, lambda name: _of_license(name, material), _all, _mildest)
     use = ModelUse(material.license, material.chosen, shared)
-    return DutyReport((*base, *_of_data(data, use)), tuple(_notes(material, data)))
+    return DutyReport((*base, *_of_data(data, use)), tuple(_notes(material, data)), _license(material))
+
+
+def _license(material: Material) -> str:
+    return joint_license(material.license, () if material.chosen else material.terms)
 
 
 def _of_license(name: str, material: Material) -> tuple[DutyResult, ...]:
@@ -261,12 +268,24 @@ def _notes(material: Material, data: Sequence[DataLicense]) -> list[str]:
     """Notes on the model's license: its text, and data that the base model's license says nothing about."""
     if material.chosen:
         return _missing_texts(material)
-    own = list(dict.fromkeys(each.license for each in data if each.use == "unknown"))
+    notes = []
+    if material.terms:
+        is_under = "would be" if material.planned else "is"
+        notes.append(
+            f"Training data are under {', '.join(material.terms)}: the model {is_under} under "
+            f"{_license(material)}, and nobody has stated if it may be passed on. Decide by package.license."
+        )
+    unknown = dict.fromkeys(each.license for each in data if each.use == "unknown")
+    if material.terms:  # They cover all but those without a name.
+        own = [each for each in unknown if not data_terms((each,), material.base_license)]
+    else:
+        own = list(unknown)
     if not own:
-        return []
+        return notes
     named = ", ".join(name[:100] for name in own[:_SHOWN]) + (", ..." if len(own) > _SHOWN else "")
     named = named.replace("NOASSERTION", "an unknown license")
     return [
+        *notes,
         f"Training data are under {named}, and the model gets the base model's license, "
-        f"{material.license}. Set package.license if it is to have another one."
+        f"{material.license}. Set package.license if it is to have another one.",
     ]

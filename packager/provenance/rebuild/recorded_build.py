@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from starfreight.base_model import known_license
 from starfreight.errors import GateError
 from starfreight.image_layout.reader import ImageLayout
 from starfreight.package import Descriptor, Package
 from starfreight.packager.build.identity import SHARED_BASE, recorded_identity
 from starfreight.packager.file_names import lora_name, model_stem
+from starfreight.packager.model_license import recorded_terms
 from starfreight.packager.provenance.compare import is_about
 from starfreight.packager.provenance.recorded import MAX_STATEMENT_BYTES, Provenance, read_provenance
 from starfreight.quantization import Quantization
@@ -108,8 +110,16 @@ def read_recorded_build(opened: Opened) -> RecordedBuild:
         package=package,
         provenance=provenance,
         files=tuple(files),
-        identity=recorded_identity(provenance.recipe, package.base.digest),
+        identity=recorded_identity(provenance.recipe, package.base.digest, _terms(package, provenance)),
         merge_base=provenance.recipe.package.merge.base,
         # As in the build: jobs load the base in bfloat16 on a GPU, in float32 on a CPU.
         load_dtype="F32" if not machine or machine.get("device") == "cpu" else "BF16",
     )
+
+
+def _terms(package: Package, provenance: Provenance) -> tuple[str, ...]:
+    """The licenses of the data that the package's files name."""
+    if provenance.recipe.package.license is not None:
+        return ()
+    names = (name for source in provenance.sources for name in source.licenses)
+    return recorded_terms(package, names, known_license(provenance.recipe.base) or "")

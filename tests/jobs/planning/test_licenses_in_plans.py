@@ -136,6 +136,7 @@ def test_a_plan_tells_of_data_under_a_license_of_ones_own(
     keys = {"base": {"model": "./base", "license": "MIT"}, "data": SOURCE | {"license": "LicenseRef-Acme"}}
     assert main(["plan", str(write_job(**keys))]) == 0
     shown = " ".join(capsys.readouterr().out.split())
-    assert "data are under LicenseRef-Acme, and the model gets the base model's license, MIT" in shown
+    assert "license MIT AND LicenseRef-Acme" in shown
+    assert "Training data are under LicenseRef-Acme: the model would be under MIT AND LicenseRef" in shown
     assert main(["plan", str(write_job(**keys, package={"license": "LicenseRef-Acme"}))]) == 0
-    assert "gets the base model's license" not in capsys.readouterr().out
+    assert "Training data are under" not in capsys.readouterr().out

@@ -64,7 +64,12 @@ BROKEN: dict[str, dict[str, Any]] = {
     "opt-out list missing": {"data": SOURCE | {"filters": {"opt_out": "./list.txt"}}},
     "evaluation set missing": {"data": SOURCE | {"filters": {"evaluation_sets": ["./evaluation"]}}},
     "nothing to hold out": {"data": SOURCE | {"include": ["basket_1.py"]}},
+    "unknown suite": {"evaluate": {"suites": {"fmi": {}}}},
+    "the same completion twice": {"evaluate": {"suites": {"fim": {"samples": 2}}}},
+    "rule of an unknown suite": {"package": {"quality": ["fmi/exact_match >= 1%"]}},
+    "template that Ollama refuses": {"package": {"template": "{{ .Prompt"}},
 }
+"""Refusals of ``run`` that a plan can know: each key of a recipe that needs more than the recipe's schema."""
 
 
 @pytest.mark.parametrize("name", BROKEN)
@@ -196,3 +201,52 @@ def test_a_tokenizer_in_the_hubs_cache_is_checked(
     tokenizer.write_text(tokenizer.read_text().replace("<fim_middle>", "<something>"))
     code, error = error_of("plan", str(recipe))
     assert code == 2 and "middle" in error["what"]
+
+
+@pytest.mark.parametrize("key", ["another file", "encrypted", "not here", "of a token", "keyless"])
+def test_a_signer_is_checked_without_a_password_and_without_a_connection(
+    key: str, base: Path, write_job: Callable[..., Path], tmp_path: Path,
+    error_of: Callable[..., tuple[int, Any]], capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    from starfreight.packager.provenance.signing.local_key import generate_key
+
+    monkeypatch.delenv("STARFREIGHT_KEY_PASSWORD", raising=False)
+    sign: dict[str, Any] = {"key": "pkcs11:token=release;id=%02" if key == "of a token" else "acme.key"}
+    if key == "another file":
+        (tmp_path / "acme.key").write_text("-----BEGIN PRIVATE KEY-----\nnothing\n")
+    elif key == "encrypted":
+        generate_key(tmp_path / "acme.key", tmp_path / "acme.pub", b"secret")
+    elif key == "keyless":
+        sign = {"keyless": True}
+    recipe = write_job(
+        base={"model": "./base", "license": "MIT"}, data=SOURCE,
+        publish={"reference": "localhost:1/acme/coder:1", "sign": sign},
+    )  # fmt: skip
+    if key == "another file":
+        planned = error_of("plan", str(recipe))
+        assert planned == error_of("run", str(recipe), "--publish", "--runs", str(tmp_path / "runs"))
+        assert planned[0] == 2 and "acme.key" in planned[1]["where"]
+        return
+    assert main(["plan", str(recipe), "--json"]) == 0
+    (variant,) = json.loads(capsys.readouterr().out)["variants"]
+    words = {"encrypted": "password", "not here": "not here", "of a token": "connect", "keyless": "identity"}
+    assert any(words[key] in each for each in variant["not_checked"])
+
+
+def test_a_plan_warns_of_a_machine_that_is_too_small(
+    base: Path, write_job: Callable[..., Path], capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    from collections import namedtuple
+
+    usage = namedtuple("usage", "total used free")
+    recipe = write_job(base={"model": "./base", "license": "MIT"}, data=SOURCE)
+    assert main(["plan", str(recipe), "--json"]) == 0
+    assert not json.loads(capsys.readouterr().out)["variants"][0]["warnings"]
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage(1, 1, 1000))
+    monkeypatch.setattr("starfreight.machine_limits.available_memory", lambda: 1 << 20)
+    assert main(["plan", str(recipe)]) == 0
+    told = capsys.readouterr().out
+    assert "of disk; the current directory's has 1.0 kB free" in told
+    assert "of memory; 1.0 MB is available" in told

@@ -1,0 +1,61 @@
+"""Licenses of data that bind the users of a model beside its base's license."""
+
+from __future__ import annotations
+
+import pytest
+
+from starfreight.licenses.data_terms import TRAINING_DATA, data_terms, joint_license
+from starfreight.licenses.spdx import is_license
+
+
+@pytest.mark.parametrize(
+    ("license", "terms"),
+    [
+        ("MIT", ()),
+        ("GPL-3.0-only", ()),
+        ("Artistic-2.0", ()),
+        ("NOASSERTION", ()),
+        ("unknown", ()),
+        ("", ()),
+        ("LicenseRef-scancode-public-domain", ()),
+        ("LicenseRef-scancode-unknown", ()),
+        ("LicenseRef-Acme", ("LicenseRef-Acme",)),
+        ("Proprietary", ("LicenseRef-Proprietary",)),
+        ("All rights reserved!", ("LicenseRef-All-rights-reserved",)),
+        ("LicenseRef-scancode-proprietary-license", ("LicenseRef-scancode-proprietary-license",)),
+        ("BUSL-1.1", ("BUSL-1.1",)),
+        ("cc-by-nc-4.0", ("CC-BY-NC-4.0",)),
+        ("CC-BY-ND-4.0", ("CC-BY-ND-4.0",)),
+        ("MIT OR LicenseRef-Acme", ()),
+        ("MIT AND LicenseRef-Acme", ("LicenseRef-Acme",)),
+        ("(GPL-2.0-only OR LicenseRef-A) AND LicenseRef-B", ("LicenseRef-B",)),
+        ("\x1b[31m", ("LicenseRef-31m",)),
+        ("../../etc", ("LicenseRef-etc",)),
+    ],
+)
+def test_terms_are_licenses_that_bind_whoever_uses_the_model(license: str, terms: tuple[str, ...]) -> None:
+    assert data_terms([license], "MIT") == terms
+    assert is_license(joint_license("MIT", terms))
+
+
+def test_the_order_and_the_spelling_of_the_data_do_not_matter() -> None:
+    one = data_terms(["LicenseRef-B", "LicenseRef-A", "licenseref-a"], "MIT")
+    assert one == data_terms(["LicenseRef-A", "LicenseRef-B"], "MIT") == ("LicenseRef-A", "LicenseRef-B")
+
+
+def test_the_terms_of_the_base_are_not_repeated() -> None:
+    assert data_terms(["bigcode-openrail-m"], "LicenseRef-BigCode-OpenRAIL-M") == ()
+    assert data_terms(["LicenseRef-Acme"], "MIT AND LicenseRef-Acme") == ()
+    assert data_terms(["LicenseRef-Acme"], "MIT OR LicenseRef-Acme") == ("LicenseRef-Acme",)
+
+
+def test_a_choice_of_the_base_stays_a_choice() -> None:
+    assert joint_license("MIT OR Apache-2.0", ("LicenseRef-A",)) == "(MIT OR Apache-2.0) AND LicenseRef-A"
+    assert joint_license("MIT OR Apache-2.0", ()) == "MIT OR Apache-2.0"
+    assert joint_license("", ("LicenseRef-A",)) == "LicenseRef-A"
+
+
+def test_too_many_terms_have_one_name() -> None:
+    assert data_terms([f"LicenseRef-Department-{number}" for number in range(1000)], "MIT") == (
+        TRAINING_DATA,
+    )
