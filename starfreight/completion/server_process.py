@@ -40,6 +40,9 @@ def make_params(xllamacpp: Any, settings: dict[str, Any]) -> Any:
 
 def main() -> None:
     """Serve until standard input ends."""
+    from starfreight.gguf.openmp import load_openmp
+
+    load_openmp()
     import xllamacpp
 
     params = make_params(xllamacpp, json.loads(sys.stdin.readline()))

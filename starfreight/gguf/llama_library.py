@@ -20,6 +20,7 @@ from typing import Any
 
 from starfreight.errors import InputError
 from starfreight.gguf.keys import Scalar, read_scalars
+from starfreight.gguf.openmp import load_openmp, loading_fix
 
 BATCH = 512
 """Tokens of one batch, as in llama.cpp's own tools: the size changes the last bits of the logits."""
@@ -275,13 +276,14 @@ def _load_library() -> Any:
             where="xllamacpp",
             fix="pip install 'starfreight[llama]'",
         )
+    load_openmp()
     files = [file for folder in folders for end in ("so", "pyd") for file in Path(folder).glob(f"*.{end}")]
     for file in files:
         try:
             library = ctypes.CDLL(str(file))
         except OSError as error:
             raise UnusableLibraryError(
-                f"llama.cpp cannot be loaded: {error}.", where=str(file), fix="install xllamacpp again"
+                f"llama.cpp cannot be loaded: {error}.", where=str(file), fix=loading_fix(error)
             ) from error
         if hasattr(library, "llama_decode"):
             break

@@ -204,15 +204,22 @@ class LocalModel:
 
 
 def llama_cpp() -> Any:
-    """The library, or an :class:`InputError` that names its extra."""
+    """The library, or an :class:`InputError` that names its extra or the library that it misses."""
+    from starfreight.gguf.openmp import load_openmp, loading_fix
+
+    load_openmp()
     try:
         import xllamacpp
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise InputError(
             "Running a GGUF file needs llama.cpp, which is not installed here.",
             where=str(error.name),
             fix="pip install 'starfreight[llama]'",
         ) from None
+    except ImportError as error:
+        raise InputError(
+            f"llama.cpp cannot be loaded: {error}.", where="xllamacpp", fix=loading_fix(error)
+        ) from error
     return xllamacpp
 
 
