@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md"])
 
 _BASH = re.compile(r"^( *)```(?:bash|sh|console)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
-_MARK = re.compile(r"<!-- (run|run nightly|not run: [^\n]+) -->\n\s*\Z")
+_MARK = re.compile(r"<!-- (run|run nightly|run newcomer|not run: [^\n]+) -->\n\s*\Z")
 _INDENTED = re.compile(r"(?:^|\n\n)((?:    [^\n]*\n?)+)")
 
 
@@ -21,7 +21,8 @@ class Block:
 
     Args:
         line: of the opening fence.
-        mark: of the comment above: ``run``, ``run nightly``, or ``not run: REASON``; None without one.
+        mark: of the comment above: ``run``, ``run nightly``, ``run newcomer`` (only in tests/newcomer), or
+            ``not run: REASON``; None without one.
         script: the commands.
     """
 

@@ -25,6 +25,7 @@ def test_the_readme_has_these_commands_and_no_others() -> None:
     assert _commands() == [
         "make quickstart",
         "make test",
+        ". .venv/bin/activate",
         "starfreight init my-model",
         "starfreight plan my-model/recipe.yaml",
         "starfreight run my-model/recipe.yaml",
@@ -56,7 +57,7 @@ def test_the_steps_of_using_it_run_one_after_another(
     tmp_path: Path,
 ) -> None:
     init, plan, run, evaluate, verify, complete, publish, install = (
-        shlex.split(line)[1:] for line in _commands()[2:]
+        shlex.split(line)[1:] for line in _commands()[3:]
     )
     starfreight(*init, cwd=tmp_path)
     starfreight(*plan, cwd=tmp_path)

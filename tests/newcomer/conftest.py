@@ -1,0 +1,8 @@
+"""The way of a newcomer: README.md and the tutorial, followed literally."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parent))
