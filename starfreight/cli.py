@@ -12,9 +12,13 @@ from collections.abc import Mapping
 from types import FrameType
 
 import click
+from click.shell_completion import CompletionItem
 
 from starfreight import __version__
 from starfreight.exit_codes import INTERRUPTED, OUTPUT_CLOSED, leave_with
+
+COMPLETION_VARIABLE = "_STARFREIGHT_COMPLETE"
+"""Set by a shell that asks for completions."""
 
 _COMMANDS = {
     "quickstart": (
@@ -24,6 +28,7 @@ _COMMANDS = {
     "init": ("starfreight.commands.init:init", "Write a commented recipe and sample data."),
     "plan": ("starfreight.commands.plan:plan", "Estimate the cost of a recipe, and check that it fits."),
     "run": ("starfreight.commands.run:run", "Plan, train and package a recipe, and publish it on request."),
+    "runs": ("starfreight.commands.runs:runs", "Show all runs everywhere, with progress and time left."),
     "data": (
         "starfreight.jobs.data.cli:data",
         "Inspect a recipe's data, or push it to a registry.",
@@ -43,6 +48,10 @@ _COMMANDS = {
         "Check this machine, or who can pull a published package.",
     ),
     "docs": ("starfreight.commands.docs:docs", "Print a page of the documentation, or list the pages."),
+    "completion": (
+        "starfreight.commands.shell.completion:completion",
+        "Print the completion script for bash, zsh or fish.",
+    ),
     "starter": (
         "starfreight.jobs.starter.cli:starter",
         "Rebuild the small base model that ships with Starfreight.",
@@ -89,6 +98,15 @@ class LazyGroup(click.Group):
         command = _import(_COMMANDS[cmd_name][0])
         joined = _JOINED.get(cmd_name)
         return _JoinedGroup(command, joined) if joined and isinstance(command, click.Group) else command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The names and summaries, without importing the commands."""
+        names = [
+            CompletionItem(name, help=line)
+            for name, (_, line) in _COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def invoke(self, ctx: click.Context) -> object:
         """Runs the command. click would end the process without a word if a connection broke."""
@@ -141,6 +159,10 @@ class _JoinedGroup(click.Group):
 def _import(path: str) -> click.Command:
     module, attribute = path.split(":")
     command: click.Command = getattr(importlib.import_module(module), attribute)
+    if COMPLETION_VARIABLE in os.environ:
+        from starfreight.commands.shell.values import complete_parameters
+
+        complete_parameters(command)
     return command
 
 
@@ -160,7 +182,7 @@ def cli() -> None:
     71 a GPU failed, 75 a job stopped with its checkpoint written, 130 interrupted, 141 output closed,
     1 anything else.
 
-    Shell completion: eval "$(_STARFREIGHT_COMPLETE=bash_source starfreight)", or zsh_source, fish_source.
+    Shell completion: starfreight completion bash, or zsh, fish.
     """
 
 

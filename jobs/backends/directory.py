@@ -11,9 +11,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 
-from starfreight.console import Console, printable
-from starfreight.directories import refuse_link
-from starfreight.errors import InputError, RecipeError, ServiceError, StarfreightError
+from starfreight.console import Console
+from starfreight.errors import InputError, RecipeError, ServiceError
+from starfreight.jobs.backends.directory_list import from_each, job_directories
 from starfreight.jobs.backends.directory_status import (
     JobState,
     JobStatus,
@@ -35,8 +35,8 @@ from starfreight.jobs.backends.interface import (
 )
 from starfreight.jobs.backends.run_directories import check_runs, find_directory
 from starfreight.jobs.disk import disk_use
-from starfreight.jobs.kinds.interface import Job, JobKind
-from starfreight.jobs.kinds.table import all_kinds, load_job
+from starfreight.jobs.kinds.interface import Figures, Job, JobKind
+from starfreight.jobs.kinds.table import load_job
 from starfreight.jobs.protocol.record import JobRecord
 from starfreight.jobs.prune.rules import PruneRules
 from starfreight.recipe import expand
@@ -184,16 +184,12 @@ class DirectoryBackend(ABC):
         """All jobs in the directory of runs, of any backend of this machine."""
         runs = self.location.runs
         check_runs(runs)
-        found = {path.parent for kind in all_kinds() for path in runs.glob(f"*/{kind.record_file}")}
-        listed = []
-        for directory in sorted(found):
-            try:
-                refuse_link(directory, below=runs)
-                status = self._status(directory)
-                listed.append((status, status.job.kind.headline(directory)))
-            except (StarfreightError, OSError) as error:  # One bad directory must not hide the others.
-                what = error.what if isinstance(error, StarfreightError) else error.strerror or str(error)
-                console.note(f"{directory} is left out: {printable(what)}")
+
+        def read(directory: Path) -> tuple[JobStatus, Figures]:
+            status = self._status(directory)
+            return status, status.job.kind.headline(directory)
+
+        listed = from_each(job_directories(runs), read, console)
         disk = disk_use(runs)
         if disk is not None and disk.nearly_full:
             console.note(

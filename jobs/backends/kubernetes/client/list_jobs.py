@@ -24,10 +24,7 @@ from starfreight.jobs.backends.kubernetes.client.watch import pages
 
 def list_jobs(cluster: Cluster, console: Console) -> Report:
     """A table of the jobs of the namespace, the newest last."""
-    found = [job for kind in KINDS for job in _jobs_of_kind(cluster, kind, console)]
-    if not found:
-        check_namespace(cluster)
-    found.sort(key=lambda one: (one.created or "", one.name))
+    found = find_jobs(cluster, console)
     now = cluster.now()
     width = max((len(one.name) for one in found), default=0)
     lines = [f"{'JOB':{width}}  {'STATUS':8}  {'PODS':7}  {'AGE':>4}"] if found else []
@@ -41,6 +38,19 @@ def list_jobs(cluster: Cluster, console: Console) -> Report:
         {"jobs": [one.as_dict() for one in found]},
         "\n".join(lines) or f"No jobs in the namespace {cluster.namespace}.",
     )
+
+
+def find_jobs(cluster: Cluster, console: Console) -> list[JobView]:
+    """The jobs of the namespace, the newest last.
+
+    Raises:
+        InputError: the namespace does not exist.
+        ServiceError: the server refuses, or does not answer.
+    """
+    found = [job for kind in KINDS for job in _jobs_of_kind(cluster, kind, console)]
+    if not found:
+        check_namespace(cluster)
+    return sorted(found, key=lambda one: (one.created or "", one.name))
 
 
 def _jobs_of_kind(cluster: Cluster, kind: ObjectKind, console: Console) -> list[JobView]:
