@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 import pytest
-from documentation import PAGES, command_lines, shell_blocks
+from documentation import PAGES, command_lines, inline_calls, shell_blocks
 
 from starfreight.cli import cli
 
@@ -23,7 +23,9 @@ _MARKED = [
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_command_and_every_option_in_the_docs_exists(page: Path) -> None:
-    wrong = [f"{line}: {problem}" for line in command_lines(page.read_text()) if (problem := _problem(line))]
+    text = page.read_text()
+    wrong = [f"{line}: {problem}" for line in command_lines(text) if (problem := _problem(line))]
+    wrong += [f"{line}: {problem}" for line in inline_calls(text) if (problem := _problem(line, whole=False))]
     assert wrong == []
 
 
@@ -52,8 +54,13 @@ def test_marked_blocks_run_one_after_another(page: Path, tmp_path: Path) -> None
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 
 
-def _problem(line: str) -> str | None:
-    """What is wrong with a call, as far as its names show it."""
+def _problem(line: str, *, whole: bool = True) -> str | None:
+    """What is wrong with a call, as far as its names and the number of its arguments show it.
+
+    Args:
+        line: the call.
+        whole: required arguments must not be missing.
+    """
     text = re.split(r"\s(?:[|>&;]|2>|<)", line)[0]
     try:
         words = shlex.split(text, comments=True)[1:]
@@ -84,4 +91,23 @@ def _problem(line: str) -> str | None:
     missing = [
         option for option in options if option not in known and option not in ("--help", "-h", "--version")
     ]
-    return f"no option {', '.join(missing)}" if missing else None
+    if missing:
+        return f"no option {', '.join(missing)}"
+    if (
+        isinstance(command, click.Group)
+        or {"--help", "-h", "--version"} & {*words}
+        or re.search(r"[\[|]|\.\.\.", text)
+    ):
+        return None
+    try:
+        given, extra, _ = command.make_parser(context).parse_args(list(words))
+    except click.UsageError as error:
+        return error.format_message()
+    if extra:
+        return f"unexpected {' '.join(extra)}"
+    lacking = [
+        parameter.human_readable_name
+        for parameter in command.params
+        if parameter.required and not isinstance(given.get(parameter.name or ""), str | tuple | list)
+    ]
+    return f"missing {', '.join(lacking)}" if whole and lacking else None

@@ -27,19 +27,20 @@ def command_reference(root: click.Command, name: str = "starfreight") -> str:
         "Generated from the commands. Every command also has `--help`.",
         "[Exit codes](exit-codes.md) are the same for all.",
     ]
-    for path, context in _walk(root, name, None):
+    for path, context in walk_commands(root, name):
         lines += ["", f"## {path}", "", *_command(path, context)]
     return "\n".join(lines) + "\n"
 
 
 def command_paths(root: click.Command, name: str = "starfreight") -> list[str]:
     """All commands and groups by their full names, in the reference's order."""
-    return [path for path, _ in _walk(root, name, None)]
+    return [path for path, _ in walk_commands(root, name)]
 
 
-def _walk(
-    command: click.Command, name: str, parent: click.Context | None
+def walk_commands(
+    command: click.Command, name: str, parent: click.Context | None = None
 ) -> Iterator[tuple[str, click.Context]]:
+    """A command and all below it: full name and context of each, in the order of the help."""
     context = click.Context(
         command, info_name=name, parent=parent, terminal_width=_WIDTH, max_content_width=_WIDTH
     )
@@ -48,7 +49,7 @@ def _walk(
         for child in command.list_commands(context):
             found = command.get_command(context, child)
             if found is not None and not found.hidden:
-                yield from _walk(found, child, context)
+                yield from walk_commands(found, child, context)
 
 
 def _command(path: str, context: click.Context) -> Iterator[str]:

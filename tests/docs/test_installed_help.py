@@ -1,0 +1,85 @@
+"""Help and errors name nothing that only a checkout has; ``starfreight docs`` prints each page they name."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from command_reference import command_reference
+from documentation import ROOT
+
+from starfreight.cli import cli, main
+
+_IN_A_CHECKOUT = re.compile(
+    r"\bdocs/[\w-]+\.md|\b(?:examples|tests|tools|benchmarks)/[\w-]+[./]|CONTRIBUTING\.md"
+    rf"|\bkubernetes/(?:{'|'.join(path.stem for path in (ROOT / 'kubernetes').iterdir())})\b"
+)
+_WRITTEN_BY = "starfreight docs --to DIR"
+_PAGE = re.compile(r"starfreight docs ([a-z][a-z-]*)")
+
+
+def test_no_message_and_no_help_names_a_path_of_a_checkout() -> None:
+    texts = _texts()
+    assert len(texts) > 5000
+    wrong = [
+        (where, found[0])
+        for where, text in texts
+        if _WRITTEN_BY not in text and (found := _IN_A_CHECKOUT.search(text)) is not None
+    ]
+    assert wrong == []
+
+
+def test_each_page_named_in_a_message_exists(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["docs", "--json"]) == 0
+    pages = {each["page"] for each in json.loads(capsys.readouterr().out)["pages"]}
+    named = {name for _, text in _texts() for name in _PAGE.findall(text)}
+    assert len(named) > 5
+    assert named <= pages
+
+
+def test_a_page_is_printed_by_its_name_and_by_its_path(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("policy", "docs/policy.md"):
+        assert main(["docs", name]) == 0
+        assert capsys.readouterr().out.rstrip("\n") == (ROOT / "docs/policy.md").read_text().rstrip("\n")
+    for name in ("../pyproject", "nope", "/etc/passwd"):
+        assert main(["docs", name]) == 2
+        assert "no such page" in capsys.readouterr().err
+
+
+def test_all_pages_and_manifests_are_written_and_nothing_is_overwritten(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["docs", "--to", str(tmp_path / "manual")]) == 0
+    written = {path.relative_to(tmp_path / "manual").as_posix() for path in (tmp_path / "manual").rglob("*")}
+    pages = {f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")}
+    assert pages | {"kubernetes/base/kustomization.yaml", "kubernetes/job/job.yaml"} <= written
+    assert not [name for name in written if name.endswith(".py")]
+    (tmp_path / "manual/docs/data.md").write_text("mine")
+    assert main(["docs", "--to", str(tmp_path / "manual")]) == 2
+    assert (tmp_path / "manual/docs/data.md").read_text() == "mine"
+
+
+@functools.cache
+def _texts() -> list[tuple[str, str]]:
+    samples = [
+        (path.name, path.read_text()) for path in (ROOT / "starfreight/commands/sample").glob("*.yaml")
+    ]
+    return [*_messages(), ("--help", command_reference(cli)), *samples]
+
+
+def _messages() -> Iterator[tuple[str, str]]:
+    """All string literals of the code that are not documentation of it."""
+    for room in ("starfreight", "jobs", "packager", "images"):
+        for path in (ROOT / room).rglob("*.py"):
+            if path.name == "docs.py" or "sample" in path.parts or "starter" in path.parts:
+                continue
+            tree = ast.parse(path.read_text())
+            silent = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+            for node in ast.walk(tree):
+                if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in silent:
+                    yield f"{path.relative_to(ROOT)}:{node.lineno}", node.value
