@@ -49,7 +49,8 @@ def test_export_names_its_files(
 ) -> None:
     assert main(["package", "export", str(package_folder), str(tmp_path / "files"), "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
-    assert set(result["files"]) == {each.name for each in (tmp_path / "files").iterdir()}
+    written = (each for each in (tmp_path / "files").rglob("*") if each.is_file())
+    assert set(result["files"]) == {each.relative_to(tmp_path / "files").as_posix() for each in written}
 
 
 def test_export_of_something_else_is_exit_code_2(tmp_path: Path) -> None:
