@@ -44,7 +44,16 @@ def _is_expression(text: str) -> bool:
 
     try:
         tree = Licensing().parse(text, simple=True)
-    except (ExpressionError, AttributeError, RecursionError, ValueError, TypeError):
+    # The parser has errors of its own, and fails on parentheses without contents: "()", "( AND MIT".
+    except (
+        ExpressionError,
+        AssertionError,
+        AttributeError,
+        LookupError,
+        RecursionError,
+        ValueError,
+        TypeError,
+    ):
         return False
     parts = (
         [part for symbol in tree.symbols for part in symbol.render().split(" WITH ")]

@@ -17,7 +17,16 @@ def parse_license(expression: str) -> Any | None:
 
     try:
         tree = licensing().parse(expression)
-    except (ExpressionError, AttributeError, RecursionError, ValueError, TypeError):
+    # The parser has errors of its own, and fails on parentheses without contents: "()", "( AND MIT".
+    except (
+        ExpressionError,
+        AssertionError,
+        AttributeError,
+        LookupError,
+        RecursionError,
+        ValueError,
+        TypeError,
+    ):
         return None
     # The library accepts several words as one name: "MIT or so they say".
     if tree is None or any(
