@@ -1,6 +1,6 @@
 """The value of an importance matrix: quantizations with and without the run's own, on held-out data.
 
-    python benchmarks/imatrix.py RUN [-q Q4_K_M -q Q2_K ...]
+    python benchmarks/imatrix.py RUN [--quantize Q4_K_M --quantize Q2_K ...]
 
 RUN is a finished run of a recipe with ``package.imatrix``. Its merged model in F32 is the reference. KL is
 the divergence of the quantised model's predictions from the reference's in nats per token; loss is over the
@@ -38,7 +38,7 @@ def main() -> None:
     """Measures."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("run", type=Path)
-    parser.add_argument("-q", "--quantize", action="append")
+    parser.add_argument("--quantize", action="append")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     folder: Path = arguments.run

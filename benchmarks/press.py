@@ -1,7 +1,7 @@
 """The press against the usual chain, side by side: time, memory, and bytes read and written, as ratios.
 
     python benchmarks/press.py                       # two layers of StarCoder2-3B, to Q4_K_M and Q8_0
-    python benchmarks/press.py --model 7b --layers 4 -q Q4_K_M -q Q5_K_M -q Q8_0
+    python benchmarks/press.py --model 7b --layers 4 --quantize Q4_K_M --quantize Q5_K_M --quantize Q8_0
     python benchmarks/press.py --converter llama.cpp/convert_hf_to_gguf.py
 
 The usual chain: peft merges the adapter in float32 and saves a copy of the model, llama.cpp's converter
@@ -101,7 +101,7 @@ def main() -> None:
         "--vocabulary", type=int, default=8192, help="size of the vocabulary; 49152 in StarCoder2"
     )
     parser.add_argument("--rank", type=int, default=16, help="rank of the adapter")
-    parser.add_argument("-q", "--quantize", action="append", help="default: Q4_K_M and Q8_0")
+    parser.add_argument("--quantize", action="append", help="default: Q4_K_M and Q8_0")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--converter", type=Path, help="llama.cpp's convert_hf_to_gguf.py")
     parser.add_argument("--only-press", action="store_true", help="skip the chain")

@@ -1,7 +1,7 @@
 """Memory, bytes and time of pressing a model of real size, with nothing on the disk but its files.
 
     python benchmarks/press_memory.py                          # StarCoder2's 3B and 7B, to Q4_K_M
-    python benchmarks/press_memory.py --model 3b -q Q4_K_M -q Q8_0 --threads 2 --work /some/large/disk
+    python benchmarks/press_memory.py --model 3b --quantize Q8_0 --threads 2 --work /some/large/disk
 
 Each model has all layers, the whole vocabulary, random bfloat16 weights and an adapter for every linear
 layer: 6 and 14 GB on the disk, and 2 and 5 GB more for each file. The command ``starfreight package press``
@@ -68,7 +68,7 @@ def press(work: Path, quantizations: list[str], threads: int | None) -> Figures:
         sys.executable, "-m", "starfreight", "package", "press", str(work / "base"),
         "--adapter", str(work / "adapter"), "--out", str(out), "--name", "m", "--json",
     ]  # fmt: skip
-    command += [word for kind in quantizations for word in ("-q", kind)]
+    command += [word for kind in quantizations for word in ("--quantize", kind)]
     command += ["--threads", str(threads)] if threads else []
     for folder in (work / "base", work / "adapter"):
         forget(folder)
@@ -123,7 +123,7 @@ def main() -> None:
     """Makes each model, presses it, and prints the measurements."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--model", action="append", choices=list(LAYERS), help="default: 3b and 7b")
-    parser.add_argument("-q", "--quantize", action="append", help="default: Q4_K_M")
+    parser.add_argument("--quantize", action="append", help="default: Q4_K_M")
     parser.add_argument("--threads", type=int, help="default: one per core")
     parser.add_argument("--vocabulary", type=int, default=49152)
     parser.add_argument("--rank", type=int, default=16, help="rank of the adapter")

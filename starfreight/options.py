@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import itertools
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -10,26 +12,37 @@ import click
 
 from starfreight.console import Console
 
+_QUANTIZATION = re.compile(r"I?Q[0-9]\w*|B?F(?:16|32)", re.IGNORECASE)
+"""Like the name of a quantization."""
+
 
 def with_console(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add ``--json`` and ``--quiet``, and pass a :class:`Console` as ``console``."""
-    return _with_console(command, "-q", "--quiet")
+    """Add ``--json`` and ``-q``/``--quiet``, and pass a :class:`Console` as ``console``."""
 
-
-def with_console_and_no_short_quiet(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Like :func:`with_console`, for a command with another meaning of ``-q``."""
-    return _with_console(command, "--quiet")
-
-
-def _with_console(command: Callable[..., Any], *quiet_names: str) -> Callable[..., Any]:
     @click.option("--json", "json_output", is_flag=True, help="Print the result as JSON.")
-    @click.option(*quiet_names, is_flag=True, help="Print only the result and errors.")
+    @click.option("-q", "--quiet", is_flag=True, help="Print only the result and errors.")
     @functools.wraps(command)
     def wrapped(*arguments: Any, json_output: bool, quiet: bool, **options: Any) -> Any:
         console = Console(json_output=json_output, quiet=quiet)
         return command(*arguments, console=console, **options)
 
     return wrapped
+
+
+class QuantizationCommand(click.Command):
+    """A command whose ``-q`` selected a quantization before it meant ``--quiet`` everywhere."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuse the old meaning, which would otherwise be another argument."""
+        for flag, word in itertools.pairwise([*args, ""]):
+            name = word if flag == "-q" else flag[2:] if flag.startswith("-q") else ""
+            if _QUANTIZATION.fullmatch(name):
+                long = next(each for each in ("--quantize", "--quantization") if each in self._names())
+                raise click.UsageError(f"-q means --quiet. To choose a quantization: {long} {name}", ctx)
+        return super().parse_args(ctx, args)
+
+    def _names(self) -> set[str]:
+        return {name for parameter in self.params for name in parameter.opts}
 
 
 def little_data_option(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -107,7 +107,9 @@ def press_files(request: PressFilesRequest, console: Console) -> tuple[HashedFil
 def _checked(request: PressFilesRequest) -> tuple[Quantization, ...]:
     """The quantizations of a request whose options fit together."""
     if not request.quantize and not request.lora:
-        raise RecipeError("No file is requested.", fix="add -q with one of " + ", ".join(Quantization))
+        raise RecipeError(
+            "No file is requested.", fix="add --quantize with one of " + ", ".join(Quantization)
+        )
     if request.lora and request.adapter is None:
         raise RecipeError("--lora needs an adapter.", fix="name its directory with --adapter")
     if request.merge_base != "original" and request.adapter is None:
@@ -116,7 +118,9 @@ def _checked(request: PressFilesRequest) -> tuple[Quantization, ...]:
             fix="name its directory with --adapter, or leave --merge-base out",
         )
     if request.imatrix is not None and not request.quantize:
-        raise RecipeError("--imatrix has no effect without -q.", fix="add -q, or leave --imatrix out")
+        raise RecipeError(
+            "--imatrix has no effect without --quantize.", fix="add --quantize, or leave --imatrix out"
+        )
     return tuple(Quantization.parse(item) for item in request.quantize)
 
 

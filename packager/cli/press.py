@@ -8,16 +8,15 @@ from typing import Any
 import click
 
 from starfreight.console import Console, human_count
-from starfreight.options import with_console_and_no_short_quiet
+from starfreight.options import QuantizationCommand, with_console
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
-@click.command("press")
+@click.command("press", cls=QuantizationCommand)
 @click.argument("base")
 @click.option("--adapter", type=_FOLDER, default=None, help="LoRA adapter directory, to merge in.")
 @click.option(
-    "-q",
     "--quantize",
     multiple=True,
     metavar="TYPE",
@@ -59,13 +58,13 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
     default=None,
     help="Number of threads. [default: one per core]",
 )
-@with_console_and_no_short_quiet
+@with_console
 def press_command(console: Console, **options: Any) -> None:
     """Merge, convert and quantise a BASE model (a directory, or builtin:starter) in one pass.
 
     \b
-        starfreight package press starcoder2-3b -q Q4_K_M -q Q8_0 --out gguf
-        starfreight package press starcoder2-3b --adapter runs/acme/adapter -q Q4_K_M --lora --out gguf
+        starfreight package press starcoder2-3b --quantize Q4_K_M --quantize Q8_0 --out gguf
+        starfreight package press starcoder2-3b --adapter runs/a/adapter --quantize Q4_K_M --lora --out gguf
     """
     from starfreight.packager.build.press_files import PressFilesRequest, press_files
     from starfreight.packager.hashed_file import QuantizedFile

@@ -8,10 +8,10 @@ from pathlib import Path
 import click
 
 from starfreight.console import Console
-from starfreight.options import with_console_and_no_short_quiet
+from starfreight.options import QuantizationCommand, with_console
 
 
-@click.command("serve-model")
+@click.command("serve-model", cls=QuantizationCommand)
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--host", metavar="HOST", default="127.0.0.1", show_default=True, help="Address to listen at.")
 @click.option(
@@ -21,12 +21,12 @@ from starfreight.options import with_console_and_no_short_quiet
     "--api-key", metavar="KEY", envvar="STARFREIGHT_MODEL_API_KEY",
     help="Key that clients must send. Safer in STARFREIGHT_MODEL_API_KEY, which other users cannot see.",
 )  # fmt: skip
-@click.option("-q", "--quantization", metavar="TYPE", help="Variant of the package. [default: its default]")
+@click.option("--quantization", metavar="TYPE", help="Variant of the package. [default: its default]")
 @click.option(
     "--threads", type=click.IntRange(1, 1024), help="Number of threads. [default: one per core, at most 8]"
 )
 @click.option("--force", is_flag=True, help="Use a withdrawn package all the same.")
-@with_console_and_no_short_quiet
+@with_console
 def serve_model(
     model: Path,
     host: str,

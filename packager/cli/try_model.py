@@ -8,10 +8,10 @@ from typing import Any
 import click
 
 from starfreight.console import Console
-from starfreight.options import with_console_and_no_short_quiet
+from starfreight.options import QuantizationCommand, with_console
 
 
-@click.command("try")
+@click.command("try", cls=QuantizationCommand)
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("place", metavar="[FILE:LINE[:COLUMN]]", required=False)
 @click.option("--prompt", metavar="TEXT", help="Text to complete, or an instruction.")
@@ -32,9 +32,9 @@ from starfreight.options import with_console_and_no_short_quiet
     "--root", type=click.Path(path_type=Path, file_okay=False, exists=True),
     help="Root of the repository. [default: the nearest directory with .git]",
 )  # fmt: skip
-@click.option("-q", "--quantization", metavar="TYPE", help="Variant of the package. [default: its default]")
+@click.option("--quantization", metavar="TYPE", help="Variant of the package. [default: its default]")
 @click.option("--force", is_flag=True, help="Use a withdrawn package all the same.")
-@with_console_and_no_short_quiet
+@with_console
 def try_model(
     model: Path,
     place: str | None,

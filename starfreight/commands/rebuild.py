@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from starfreight.console import Console
-from starfreight.options import with_console_and_no_short_quiet
+from starfreight.options import QuantizationCommand, with_console
 
 if TYPE_CHECKING:
     from starfreight.packager.registry.open_package import Opened
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
-@click.command("rebuild")
+@click.command("rebuild", cls=QuantizationCommand)
 @click.argument("package", metavar="PACKAGE|REF")
 @click.option(
     "--base",
@@ -48,7 +48,6 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 )
 @click.option("--force", is_flag=True, help="With --train: also if training cannot give the same bits here.")
 @click.option(
-    "-q",
     "--quantize",
     multiple=True,
     metavar="TYPE",
@@ -67,7 +66,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
     help="Threads of the press; the bytes are the same. [default: one per core]",
 )
 @click.option("--insecure", is_flag=True, help="Use plain HTTP, for a registry on this machine.")
-@with_console_and_no_short_quiet
+@with_console
 def rebuild_command(
     package: str,
     base: Path | None,

@@ -118,7 +118,7 @@ def test_plan_run_and_press_refuse_a_doubtful_base_with_the_same_error(
     for words in (
         ("plan", str(recipe)),
         ("jobs", "run", str(recipe), "--runs", str(tmp_path / "runs")),
-        ("package", "press", str(folder), "--name", "x", "-q", "F16", "--out", str(tmp_path / "out")),
+        ("package", "press", str(folder), "--name", "x", "--quantize", "F16", "--out", str(tmp_path / "out")),
     ):
         assert main([*words, "--json"]) == 2
         errors.append(json.loads(capsys.readouterr().out)["error"])

@@ -38,7 +38,7 @@ def adapter(make_adapter: Callable[..., Path], tmp_path: Path) -> Path:
 def test_it_writes_one_file_for_each_quantization(base: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / ".partial-left").write_text("by a killed process")
-    result = run(base, "-q", "q4_k_m", "-q", "Q8_0", "--out", tmp_path / "out", "--json")
+    result = run(base, "--quantize", "q4_k_m", "--quantize", "Q8_0", "--out", tmp_path / "out", "--json")
     assert result.exit_code == 0, result.output
     files = json.loads(result.stdout)["files"]
     assert [file["kind"] for file in files] == ["Q4_K_M", "Q8_0"]
@@ -50,7 +50,7 @@ def test_it_writes_one_file_for_each_quantization(base: Path, tmp_path: Path) ->
 
 def test_it_merges_an_adapter_and_writes_it_as_a_lora_file(base: Path, adapter: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    given = (base, "--adapter", adapter, "-q", "Q8_0", "--out", out, "--lora")
+    given = (base, "--adapter", adapter, "--quantize", "Q8_0", "--out", out, "--lora")
     result = run(*given)
     assert result.exit_code == 0, result.output
     plain = sha256_file(out / "acme-1f2e-Q8_0.gguf")
@@ -67,12 +67,12 @@ def test_an_importance_matrix_can_be_given(
     imatrix, out = make_imatrix(base, tmp_path / "imatrix.gguf"), tmp_path / "out"
     digests = []
     for options in ((), ("--imatrix", imatrix)):
-        result = run(base, "-q", "Q4_K_M", "--out", out, *options)
+        result = run(base, "--quantize", "Q4_K_M", "--out", out, *options)
         assert result.exit_code == 0, result.output
         digests.append(sha256_file(out / "small-coder-Q4_K_M.gguf"))
     assert digests[0] != digests[1]
     imatrix.write_bytes(b"GGUF")
-    result = run(base, "-q", "Q4_K_M", "--out", out, "--imatrix", imatrix)
+    result = run(base, "--quantize", "Q4_K_M", "--out", out, "--imatrix", imatrix)
     assert isinstance(result.exception, InputError)
     assert result.exception.where == str(imatrix)
     assert sha256_file(out / "small-coder-Q4_K_M.gguf") == digests[1]
@@ -82,11 +82,14 @@ def test_an_importance_matrix_can_be_given(
     ("options", "what"),
     [
         ((), "No file is requested"),
-        (("-q", "Q9"), "Unknown quantization 'Q9'"),
+        (("--quantize", "Q9"), "Unknown quantization 'Q9'"),
         (("--lora",), "--lora needs an adapter"),
-        (("-q", "Q8_0", "--merge-base", "nf4_roundtrip"), "--merge-base nf4_roundtrip needs an adapter"),
-        (("--lora", "--adapter", "a", "--imatrix", "i.gguf"), "--imatrix has no effect without -q"),
-        (("-q", "Q8_0", "--name", "a/b"), "not a valid file name"),
+        (
+            ("--quantize", "Q8_0", "--merge-base", "nf4_roundtrip"),
+            "--merge-base nf4_roundtrip needs an adapter",
+        ),
+        (("--lora", "--adapter", "a", "--imatrix", "i.gguf"), "--imatrix has no effect without --quantize"),
+        (("--quantize", "Q8_0", "--name", "a/b"), "not a valid file name"),
     ],
 )
 def test_what_makes_no_sense_is_refused(
@@ -99,7 +102,7 @@ def test_what_makes_no_sense_is_refused(
 
 def test_a_gpu_can_be_left_alone_and_one_that_is_missing_is_named(base: Path, tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
-    given = (base, "-q", "Q4_K_M", "--out", tmp_path / "out")
+    given = (base, "--quantize", "Q4_K_M", "--out", tmp_path / "out")
     result = run(*given, "--device", "cpu")
     assert result.exit_code == 0, result.output
     if torch.cuda.is_available():
@@ -111,11 +114,11 @@ def test_a_gpu_can_be_left_alone_and_one_that_is_missing_is_named(base: Path, tm
 
 
 def test_a_base_that_is_none_is_named_as_what_it_is(base: Path, tmp_path: Path) -> None:
-    result = run("builtin:nope", "-q", "Q8_0", "--out", tmp_path / "out")
+    result = run("builtin:nope", "--quantize", "Q8_0", "--out", tmp_path / "out")
     assert isinstance(result.exception, RecipeError)
     assert result.exception.what == "There is no built-in model 'builtin:nope'."
     assert result.exception.fix == "use builtin:starter"
-    result = run("bigcode/starcoder2-3b", "-q", "Q8_0", "--out", tmp_path / "out")
+    result = run("bigcode/starcoder2-3b", "--quantize", "Q8_0", "--out", tmp_path / "out")
     assert isinstance(result.exception, InputError)
     assert "'bigcode/starcoder2-3b' is not a directory" in result.exception.what
     assert not (tmp_path / "out").exists()
@@ -125,11 +128,11 @@ def test_a_base_that_is_none_is_named_as_what_it_is(base: Path, tmp_path: Path) 
 def test_a_folder_without_an_adapter_is_named_as_that(
     missing: str, base: Path, adapter: Path, tmp_path: Path
 ) -> None:
-    result = run(base, "--adapter", adapter.parent, "-q", "Q8_0", "--out", tmp_path / "out")
+    result = run(base, "--adapter", adapter.parent, "--quantize", "Q8_0", "--out", tmp_path / "out")
     assert isinstance(result.exception, InputError)
     assert result.exception.fix == f"name {adapter}"
     (adapter / missing).unlink()
-    result = run(base, "--adapter", adapter, "-q", "Q8_0", "--out", tmp_path / "out")
+    result = run(base, "--adapter", adapter, "--quantize", "Q8_0", "--out", tmp_path / "out")
     assert isinstance(result.exception, InputError)
     assert result.exception.what == f"The directory is not an adapter: it has no {missing}."
     assert result.exception.where == str(adapter)
@@ -140,7 +143,8 @@ def test_the_adapter_of_a_run_is_merged_into_that_runs_base_only(
 ) -> None:
     folder = make_run(tmp_path)
     weights = tmp_path / "base" / "model.safetensors"
-    given = (tmp_path / "base", "--adapter", folder / "adapter", "-q", "Q8_0", "--out", tmp_path / "out")
+    files = ("--adapter", folder / "adapter", "--out", tmp_path / "out")
+    given = (tmp_path / "base", *files, "--quantize", "Q8_0")
     assert run(*given).exit_code == 0
     recorded = sha256_file(weights)
     data = bytearray(weights.read_bytes())
@@ -154,7 +158,8 @@ def test_the_adapter_of_a_run_is_merged_into_that_runs_base_only(
         assert recorded in refused.what and sha256_file(weights) in refused.what
     # An adapter that was taken out of its run tells nothing of its base but shapes.
     (folder / "adapter").rename(tmp_path / "loose")
-    given = (tmp_path / "base", "--adapter", tmp_path / "loose", "-q", "Q8_0", "--out", tmp_path / "out")
+    files = ("--adapter", tmp_path / "loose", "--out", tmp_path / "out")
+    given = (tmp_path / "base", *files, "--quantize", "Q8_0")
     assert run(*given).exit_code == 0
 
 
@@ -163,7 +168,7 @@ def test_a_folder_in_which_another_process_is_pressing_is_refused(base: Path, tm
     out.mkdir()
     with (out / ".lock").open("a+b") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        result = run(base, "-q", "Q8_0", "--out", out)
+        result = run(base, "--quantize", "Q8_0", "--out", out)
     assert isinstance(result.exception, InputError)
     assert "already pressing" in result.exception.what
     assert [path.name for path in out.iterdir()] == [".lock"]
@@ -172,6 +177,17 @@ def test_a_folder_in_which_another_process_is_pressing_is_refused(base: Path, tm
 def test_the_base_model_is_opened_once_for_all_files(
     base: Path, adapter: Path, tmp_path: Path, config_reads: list[Path]
 ) -> None:
-    result = run(base, "--adapter", adapter, "-q", "Q8_0", "-q", "F16", "--lora", "--out", tmp_path / "out")
+    result = run(
+        base,
+        "--adapter",
+        adapter,
+        "--quantize",
+        "Q8_0",
+        "--quantize",
+        "F16",
+        "--lora",
+        "--out",
+        tmp_path / "out",
+    )
     assert result.exit_code == 0, result.output
     assert config_reads == [base / "config.json"]

@@ -128,7 +128,7 @@ def test_a_package_brings_its_template_its_context_and_its_formats(
         said(package, "--prompt", "x", "--max-tokens", "120")
     assert refused.value.fix == "lower --max-tokens to 96 or less"
     with pytest.raises(InputError, match="has no Q4_K_M") as refused:
-        said(package, "--prompt", "x", "-q", "q4_k_m")
+        said(package, "--prompt", "x", "--quantization", "q4_k_m")
     assert refused.value.fix == "choose from Q8_0"
 
 

@@ -118,7 +118,7 @@ def test_an_export_has_every_variant_and_the_modelfile_of_the_default(
     package_folder: Path, tmp_path: Path, console: Console
 ) -> None:
     export_package(package_folder, tmp_path / "files", (), console)
-    assert names(tmp_path / "files") == FILES | {"tiny-coder-Q8_0.gguf"}
+    assert names(tmp_path / "files") == FILES | {"tiny-coder-Q8_0.gguf", "record"}
     assert b"FROM ./tiny-coder-Q4_K_M.gguf" in (tmp_path / "files/Modelfile").read_bytes()
 
 

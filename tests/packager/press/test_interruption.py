@@ -39,7 +39,7 @@ def start(base: Path, out: Path, *program: str) -> subprocess.Popen[str]:
     """The command in a process of its own, whose temporary folder is ``tmp`` beside ``out``."""
     temporary = out.parent / "tmp"
     temporary.mkdir(exist_ok=True)
-    kinds = [word for kind in KINDS for word in ("-q", kind)]
+    kinds = [word for kind in KINDS for word in ("--quantize", kind)]
     return subprocess.Popen(
         [
             sys.executable, *(program or ("-m", "starfreight")), "package", "press", str(base), *kinds,

@@ -331,7 +331,7 @@ def test_the_command_exits_with_3_and_tells_where(
         (["--adapter", "RUN/adapter", "--recipe-folder", "RUN"], 2, "with --base"),
         (["--adapter", "RUN", "--base", "BASE"], 2, "but holds one"),
         (["--run", "BASE"], 2, "run does not exist"),
-        (["--run", "RUN", "-q", "Q9"], 2, "Q9"),
+        (["--run", "RUN", "--quantize", "Q9"], 2, "Q9"),
     ],
 )
 def test_contradicting_or_missing_options_are_refused(
