@@ -98,7 +98,6 @@ def missing_tools() -> list[str]:
 @contextmanager
 def clean_machine(checkout: Path, *, keep: bool = False) -> Iterator[Machine]:
     """Makes a machine with a clone of the checkout in the account's home, and removes it."""
-    wheels = make_wheels(checkout)
     folder = Path(tempfile.mkdtemp(prefix="newcomer-"))
     folder.chmod(0o755)
     try:
@@ -108,8 +107,9 @@ def clean_machine(checkout: Path, *, keep: bool = False) -> Iterator[Machine]:
         # Changed lines of the base: the account, pip's index, the registry's name.
         subprocess.run(["chroot", root, "useradd", "--create-home", "--shell", "/bin/bash", USER], check=True)
         (root / "wheels").mkdir()
+        wheels = make_wheels(checkout, root / "project")
         (root / "etc/pip.conf").write_text(
-            "[global]\nno-index = true\nfind-links = /wheels\ndisable-pip-version-check = true\n"
+            "[global]\nno-index = true\nfind-links = /wheels /project\ndisable-pip-version-check = true\n"
         )
         (root / "etc/hosts").write_text(f"127.0.0.1 localhost {REGISTRY}\n")
         (root / "etc/resolv.conf").write_text("")
@@ -124,29 +124,35 @@ def clean_machine(checkout: Path, *, keep: bool = False) -> Iterator[Machine]:
             shutil.rmtree(folder)
 
 
-def make_wheels(checkout: Path) -> Path:
-    """A directory with a wheel of the checkout, and those of everything that `starfreight[train]` needs."""
+def make_wheels(checkout: Path, own: Path) -> Path:
+    """Makes a wheel of the checkout, and fetches all that it needs.
+
+    Args:
+        checkout: the checkout.
+        own: directory for its wheel.
+
+    Returns:
+        The directory of all other wheels, kept between runs.
+    """
     wheels = CACHE / "newcomer-wheels"
     wheels.mkdir(parents=True, exist_ok=True)
-    for old in wheels.glob("starfreight-*.whl"):
-        old.unlink()
     pip = [sys.executable, "-m", "pip"]
     project = tomllib.loads((checkout / "pyproject.toml").read_text())
     with tempfile.TemporaryDirectory(prefix="newcomer-wheel-") as scratch:
         # Setuptools builds in the source directory.
-        copy_checkout(checkout, Path(scratch) / "source")
-        subprocess.run(
-            [*pip, "wheel", "--quiet", "--no-deps", "--wheel-dir", wheels, Path(scratch) / "source"],
-            check=True,
-        )
+        source = Path(scratch) / "source"
+        copy_checkout(checkout, source)
+        subprocess.run([*pip, "wheel", "--quiet", "--no-deps", "--wheel-dir", own, source], check=True)
     subprocess.run(
         [
             *pip, "download", "--quiet", "--quiet", "--only-binary", ":all:", "--dest", wheels,
-            "--find-links", wheels, "--find-links", CACHE / "wheelhouse",
+            "--find-links", own, "--find-links", wheels, "--find-links", CACHE / "wheelhouse",
             _torch(checkout), "starfreight[train]", *project["build-system"]["requires"],
         ],
         check=True,
     )  # fmt: skip
+    for copy in wheels.glob("starfreight-*.whl"):
+        copy.unlink()
     return wheels
 
 

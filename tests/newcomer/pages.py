@@ -70,8 +70,11 @@ class Answer:
 
 
 ANSWERS = (
+    Answer(r"\[[^\]\n]+\]: ?\Z", "", "press Enter"),  # A default is shown.
     Answer(r"Directory of your code \(empty for sample data\)[^\n]*: ?\Z", "", "press Enter"),
-    Answer(r"(?i)password[^\n]*: ?\Z", "correct horse battery staple", "password"),
+    Answer(
+        r"(?i)(?:password[^\n]*|repeat for confirmation): ?\Z", "correct horse battery staple", "password"
+    ),
 )
 
 

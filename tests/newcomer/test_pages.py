@@ -50,7 +50,7 @@ def test_nothing_is_left_for_a_reader_to_guess(page: Path) -> None:
 def test_the_model_is_called_in_every_step_as_it_was_in_the_first() -> None:
     for page in PAGES:
         text = "".join(step.typed for step in steps_of(page) if step.left_out is None)
-        (name,) = set(re.findall(r"starfreight init (\S+)", text))
+        (name,) = set(re.findall(r"starfreight init (\w\S*)$", text, re.MULTILINE))
         sample = (ROOT / "starfreight/commands/sample/recipe.yaml").read_text()
         assert re.search(rf"^name: {name}$", sample, re.MULTILINE)
         assert set(re.findall(r"packages/(?:\"\$\(basename packages/)?([\w-]+)-\*", text)) == {name}
@@ -58,7 +58,7 @@ def test_the_model_is_called_in_every_step_as_it_was_in_the_first() -> None:
 
 def test_each_question_that_is_answered_is_one_that_a_command_asks() -> None:
     code = "".join(path.read_text() for room in ("starfreight", "packager") for path in _modules(room))
-    first, second = (answer.prompt for answer in ANSWERS)
+    _, first, second = (answer.prompt for answer in ANSWERS)
     assert re.search(r"(.*?)\[\^", first)[1].replace("\\", "") in code  # type: ignore[index]
     assert "password" in second and "hide_input=True" in code
 
