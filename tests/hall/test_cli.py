@@ -22,8 +22,8 @@ from starfreight.cli import cli, main
 
 RunCli = Callable[..., subprocess.CompletedProcess[str]]
 COMMANDS = (
-    "quickstart", "init", "plan", "run", "data", "jobs", "images", "package", "try", "serve-model", "publish",
-    "gateway", "doctor", "docs", "starter",
+    "quickstart", "init", "plan", "run", "runs", "data", "jobs", "images", "package", "try", "serve-model",
+    "publish", "gateway", "doctor", "docs", "completion", "starter",
 )  # fmt: skip
 HEAVY = (
     "torch", "transformers", "peft", "bitsandbytes", "datasets", "docker", "kubernetes", "numpy", "pydantic",
@@ -230,3 +230,13 @@ def test_an_unreadable_record_does_not_hide_the_other_runs(
     said = capsys.readouterr()
     assert json.loads(said.out)["runs"] == []
     assert "bad is left out" in said.err
+
+
+@pytest.mark.parametrize("group", [[], ["jobs"]])
+def test_a_group_whose_reader_has_gone_ends_like_any_command(group: list[str]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-P", "-m", "starfreight", *group]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
