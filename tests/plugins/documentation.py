@@ -41,6 +41,13 @@ def shell_blocks(page: str) -> list[Block]:
     return blocks
 
 
+def inline_calls(page: str) -> Iterator[str]:
+    """Each call of ``starfreight`` inside a line of text, which may lack its arguments."""
+    text = re.sub(r"```.*?```", "", page, flags=re.DOTALL)
+    for match in re.finditer(r"(?<!`)`(starfreight [^`]+)`", text):
+        yield " ".join(match[1].replace("\\|", "|").split())
+
+
 def command_lines(page: str) -> Iterator[str]:
     """Each call of ``starfreight`` in fenced and indented blocks, with its continued lines joined."""
     texts = [block.script for block in shell_blocks(page)]

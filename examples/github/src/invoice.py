@@ -1,0 +1,36 @@
+"""Invoices, their lines and their totals."""
+
+from dataclasses import dataclass, field
+
+from money import Money
+
+
+@dataclass
+class Line:
+    """One line of an invoice."""
+
+    text: str
+    price: Money
+    count: int = 1
+
+    @property
+    def total(self) -> Money:
+        return Money(self.price.cents * self.count, self.price.currency)
+
+
+@dataclass
+class Invoice:
+    """What a customer owes."""
+
+    number: int
+    lines: list[Line] = field(default_factory=list)
+
+    def add(self, text: str, price: Money, count: int = 1) -> None:
+        self.lines.append(Line(text, price, count))
+
+    @property
+    def total(self) -> Money:
+        amount = Money(0)
+        for line in self.lines:
+            amount = amount + line.total
+        return amount
