@@ -67,7 +67,7 @@ def build(name: str, push: str | None, insecure: bool, console: Console, **asked
         starfreight images build trainer --push ghcr.io/acme/trainer:1.0
 
     Behind a proxy with its own certificate: --ca FILE. Without a network: --wheelhouse DIR with the
-    wheels from the lock files (see docs/images.md), and a base image that has the Debian packages.
+    wheels from the lock files (see `starfreight docs images`), and a base image that has the Debian packages.
     """
     from starfreight.images.build import BuildRequest, build_image
 

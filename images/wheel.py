@@ -34,7 +34,10 @@ _EARLIEST = 315532800
 _ROOMS = ("images", "jobs", "packager")
 """Directories that are packages inside ``starfreight``, where a checkout has symbolic links to them."""
 
-_PACKAGED = ("pyproject.toml", "README.md", "LICENSE", "starfreight", *_ROOMS)
+_LINKED = (*_ROOMS, "docs", "kubernetes")
+"""All directories inside ``starfreight`` to which a checkout has symbolic links."""
+
+_PACKAGED = ("pyproject.toml", "README.md", "LICENSE", "starfreight", *_LINKED)
 """The sources of a wheel; the rest of a checkout does not change it."""
 
 _COMMAND = "starfreight/bin/starfreight"
@@ -154,8 +157,8 @@ def _setuptools_version() -> str:
 def _build(root: Path, sources: list[str], out: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="starfreight-wheel-") as folder:
         for name in sources:
-            # Each room is copied to where the checkout has a link to it.
-            target = Path(folder, "starfreight" if name.split("/")[0] in _ROOMS else "", name)
+            # Each directory is copied to where the checkout has a link to it.
+            target = Path(folder, "starfreight" if name.split("/")[0] in _LINKED else "", name)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(root / name, target)
             # The wheel must not depend on the umask at checkout.

@@ -53,7 +53,7 @@ def inspect_data(recipe: Path, html: Path | None, examples: int, console: Consol
               near_duplicates: false
               licenses: [MIT, LGPL-3.0-only]
 
-    The filters are described in docs/data.md. A run writes the same figures, and the name and
+    `starfreight docs data` describes the filters. A run writes the same figures, and the name and
     digest of every file, to data/manifest.json and data/left_out.jsonl.
     """
     from starfreight.files import write_bytes

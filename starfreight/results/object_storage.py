@@ -181,7 +181,7 @@ class ObjectStorageResults:
             if refused or any(word in said.lower() for word in _OF_CREDENTIALS):
                 fix = (
                     "set the credentials of the storage in the environment or in the Secret of the job "
-                    "(run.kubernetes.results_secret); see docs/kubernetes.md"
+                    "(run.kubernetes.results_secret); see: starfreight docs kubernetes"
                 )
             elif "builder error" in said:  # The HTTP client refuses the address.
                 fix = "check the endpoint; for plain http, set AWS_ALLOW_HTTP=true"

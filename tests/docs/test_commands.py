@@ -102,7 +102,7 @@ def _problem(line: str, *, whole: bool = True) -> str | None:
     try:
         given, extra, _ = command.make_parser(context).parse_args(list(words))
     except click.UsageError as error:
-        return error.format_message()
+        return error.format_message() if whole else None
     if extra:
         return f"unexpected {' '.join(extra)}"
     lacking = [
@@ -111,3 +111,18 @@ def _problem(line: str, *, whole: bool = True) -> str | None:
         if parameter.required and not isinstance(given.get(parameter.name or ""), str | tuple | list)
     ]
     return f"missing {', '.join(lacking)}" if whole and lacking else None
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("starfreight package trace REF FILE", "unexpected FILE"),
+        ("starfreight publish packages/NAME", "missing REF"),
+        ("starfreight plan recipe.yaml --gpus 4", "no option --gpus"),
+        ("starfreight package sing packages/NAME", "no command sing"),
+        ("starfreight publish packages/NAME HOST/NAMESPACE/NAME:TAG --insecure", None),
+    ],
+)
+def test_wrong_calls_are_found(line: str, problem: str | None) -> None:
+    found = _problem(line)
+    assert found == problem or (found is not None and problem is not None and found.startswith(problem[:8]))

@@ -55,7 +55,7 @@ def test_every_command_with_json_is_described() -> None:
         "package verify PACKAGE",
         "package export PACKAGE files",
         "package papers PACKAGE --form eu-training-summary",
-        "package trace PACKAGE model/code/money.py",
+        "package trace PACKAGE --file model/code/money.py",
         "package diff PACKAGE PACKAGE",
     ],
 )

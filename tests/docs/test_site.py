@@ -71,7 +71,7 @@ def test_the_reference_has_every_command_and_every_option() -> None:
 def test_prose_of_a_help_text_is_prose_and_its_examples_are_blocks() -> None:
     page = command_reference(cli)
     assert "\nTurns a recipe (one YAML file) into a quantised model that people install" in page
-    assert "```text\n    starfreight quickstart " in page
+    assert "```text\nstarfreight quickstart " in page
 
 
 def _commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:

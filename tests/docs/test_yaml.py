@@ -28,9 +28,8 @@ def _recipes() -> Iterator[Any]:
         text = page.read_text()
         for match in _BLOCK.finditer(text):
             block = re.sub(rf"^{match[1]}", "", match[2], flags=re.MULTILINE)
-            if set(re.findall(r"^([a-z]\w*):", block, re.MULTILINE)) <= set(Recipe.model_fields) - {
-                "version"
-            }:
+            keys = set(re.findall(r"^([\w-]+):", block, re.MULTILINE))
+            if keys and keys < set(Recipe.model_fields) and not block.startswith((" ", "-")):
                 line = text.count("\n", 0, match.start()) + 1
                 yield pytest.param(page, block, id=f"{page.name}:{line}")
 

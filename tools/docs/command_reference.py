@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import textwrap
 from collections.abc import Iterator
 
 import click
@@ -81,7 +82,7 @@ def _description(text: str) -> Iterator[str]:
         as_it_is = lines[0].strip() == "\b"
         lines = lines[1:] if as_it_is else lines
         if as_it_is or all(line.startswith("    ") for line in lines):
-            yield from ("```text", *lines, "```", "")
+            yield from ("```text", *textwrap.dedent("\n".join(lines)).splitlines(), "```", "")
         else:
             yield from (_prose(" ".join(line.strip() for line in lines)), "")
 

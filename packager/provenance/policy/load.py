@@ -56,7 +56,7 @@ def validate_policy(data: Any, where: str) -> PolicyFile:
     """
     if not isinstance(data, dict):
         raise RecipeError(
-            "The policy is not a mapping of keys to values.", where=where, fix="see docs/policy.md"
+            "The policy is not a mapping of keys to values.", where=where, fix="see: starfreight docs policy"
         )
     version = data.get("version")
     if isinstance(version, int) and version > NEWEST_VERSION:

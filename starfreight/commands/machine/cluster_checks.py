@@ -44,6 +44,7 @@ def check_cluster() -> Finding:
         return Finding(
             "warning",
             f"{text}; missing rights: {', '.join(lacking)}",
-            "have an admin apply kubernetes/base, and bind you to its role starfreight-submitter",
+            "have an admin apply kubernetes/base (written by: starfreight docs --to DIR), and bind you to "
+            "its role starfreight-submitter",
         )
     return Finding("ok", text)

@@ -37,7 +37,8 @@ def warnings_before(cluster: Cluster, options: KubernetesOptions, pods: int) -> 
         if claim == {}:
             yield (
                 f"The namespace {cluster.namespace} has no PersistentVolumeClaim {name!r} "
-                f"(run.kubernetes.{key}): the job waits until there is one. See kubernetes/README.md."
+                f"(run.kubernetes.{key}): the job waits until there is one. "
+                "See: starfreight docs kubernetes-admin"
             )
         elif claim and pods > 1 and set(claim["spec"].get("accessModes", ())) <= _ONE_NODE:
             yield (
@@ -62,7 +63,8 @@ def _check_priority(cluster: Cluster, options: KubernetesOptions) -> None:
             f"The PriorityClass {name!r} has the negative value {found['value']}, which JobSet cannot use: "
             "it becomes a label, and the API server refuses the pods.",
             where="key run.kubernetes.priority_class",
-            fix="use a class with a value from 0 on, as in kubernetes/base/priority-classes.yaml",
+            fix="use a class with a value from 0 on, as in kubernetes/base/priority-classes.yaml "
+            "(written by: starfreight docs --to DIR)",
         )
 
 

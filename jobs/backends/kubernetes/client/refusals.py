@@ -64,7 +64,8 @@ def refusal(status: int, answer: bytes, method: str, path: str, origin: Origin) 
             return InputError(
                 f"The namespace {origin.namespace} does not exist.",
                 where=where,
-                fix="name another one with --namespace, or ask an admin to apply kubernetes/base",
+                fix="name another one with --namespace, or ask an admin to apply kubernetes/base "
+                "(written by: starfreight docs --to DIR)",
             )
         return InputError(
             f"The API server does not find it: {message or 'no such path'}.",
@@ -99,7 +100,8 @@ def _forbidden(message: str, action: str, where: str) -> StarfreightError:
         return ServiceError(
             f"You may not {action}: {message}",
             where=where,
-            fix="ask an admin to bind the Role starfreight-submitter (kubernetes/base) to you",
+            fix="ask an admin to bind the Role starfreight-submitter to you; it is in kubernetes/base "
+            "(written by: starfreight docs --to DIR)",
         )
     return ServiceError(
         f"The API server refuses to {action}: {message}",

@@ -227,6 +227,7 @@ def _check_kind(cluster: Cluster, kind: ObjectKind) -> None:
         raise ServiceError(
             f"The cluster does not have {kind.name}s.",
             where=f"{cluster.server}/{kind.group}",
-            fix="ask an admin to install them (kubernetes/README.md), or set run.kubernetes.nodes to 1",
+            fix="ask an admin to install them (starfreight docs kubernetes-admin), "
+            "or set run.kubernetes.nodes to 1",
         )
     check_namespace(cluster)

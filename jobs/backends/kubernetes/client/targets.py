@@ -240,7 +240,8 @@ def check_namespace(cluster: Cluster) -> None:
         raise InputError(
             f"The namespace {cluster.namespace} does not exist.",
             where=f"context {cluster.context}, {cluster.server}",
-            fix="name another one with --namespace, or ask an admin to apply kubernetes/base",
+            fix="name another one with --namespace, or ask an admin to apply kubernetes/base "
+            "(written by: starfreight docs --to DIR)",
         )
 
 

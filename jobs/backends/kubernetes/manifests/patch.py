@@ -258,4 +258,4 @@ def _fix(field: str) -> str:
     for name, key in _KEYS_OF_THE_RECIPE.items():
         if last == name or field.endswith(f".{name}"):
             return f"remove it, and set {key} in the recipe"
-    return "see docs/kubernetes.md for the fields of a patch"
+    return "the fields of a patch are in: starfreight docs kubernetes"
