@@ -20,7 +20,7 @@ import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
-from starfreight.errors import StarfreightError
+from starfreight.errors import JobStopped, StarfreightError
 
 
 class Advance(Protocol):
@@ -35,6 +35,9 @@ _PLAIN_INTERVAL = 10.0
 
 _BREAK = "\n"
 _INDENTED = "\n    "
+
+_PLAIN_LONGEST = 300.0
+"""The same in steps that take hours."""
 
 _TOO_SMALL = 1 << 20
 """Bytes below which no bar is shown: it would be gone before anyone could read it."""
@@ -86,7 +89,9 @@ class Console:
         if self.json_output:
             print(as_json({"error": error.as_dict()}), flush=True)
         # An error may quote foreign text, whose lines must not look like the error's own.
-        lines = [f"Error: {error.what.replace(_BREAK, _INDENTED)}"]
+        # A wanted stop is no error.
+        word = "" if isinstance(error, JobStopped) else "Error: "
+        lines = [f"{word}{error.what.replace(_BREAK, _INDENTED)}"]
         if error.where:
             lines.append(f"  where: {error.where.replace(_BREAK, ' ')}")
         if error.fix:
@@ -94,49 +99,62 @@ class Console:
         print(harmless("\n".join(lines)), file=sys.stderr, flush=True)
 
     @contextlib.contextmanager
-    def progress(self, what: str, *, total: float | None, unit: str = "") -> Iterator[Advance]:
+    def progress(
+        self, what: str, *, total: float | None, unit: str = "", done: float = 0
+    ) -> Iterator[Advance]:
         """Show progress: a bar on a terminal, occasional lines in a log, nothing if quiet or tiny.
 
         Args:
             what: the step, in a word or two.
             total: number of units, ``None`` if unknown.
             unit: ``"B"`` for bytes, otherwise a plural noun (``"steps"``).
+            done: number of units done before, which do not count for the speed.
         """
         if unit == "B" and total is not None and total < _TOO_SMALL:
             yield no_progress
         elif self.interactive:
-            with _bar(what, total, unit) as advance:
+            with _bar(what, total, unit, done) as advance:
                 yield advance
         elif self.quiet:
             yield no_progress
         else:
-            yield _PlainProgress(self.note, what, total, unit)
+            yield _PlainProgress(self.note, what, total, unit, done)
 
 
 @contextlib.contextmanager
-def _bar(what: str, total: float | None, unit: str) -> Iterator[Advance]:
+def _bar(what: str, total: float | None, unit: str, done: float) -> Iterator[Advance]:
     from rich.console import Console as Rich
     from rich.progress import (
         BarColumn,
         Progress,
         ProgressColumn,
+        Task,
         TextColumn,
-        TimeRemainingColumn,
         TransferSpeedColumn,
     )
+    from rich.text import Text
+
+    class Left(ProgressColumn):
+        """The time left, as everywhere; rich's own column has seconds in hours."""
+
+        max_refresh = 0.5
+
+        def render(self, task: Task) -> Text:
+            left = task.time_remaining
+            return Text("" if left is None or task.finished else f"{time_in_words(left)} left", "cyan")
 
     counts: list[ProgressColumn] = [TextColumn("{task.fields[amount]}", markup=False)]
     if unit == "B":
         counts.append(TransferSpeedColumn())
-    done = 0.0
     with Progress(
         # Show other programs' output verbatim, square brackets included.
-        TextColumn("{task.description}", markup=False), BarColumn(), *counts, TimeRemainingColumn(),
+        TextColumn("{task.description}", markup=False), BarColumn(), *counts, Left(),
         console=Rich(stderr=True), transient=False,
         # The time left needs two steps in this period, and a step may take minutes.
         speed_estimate_period=30 if unit == "B" else 3600,
     ) as progress:  # fmt: skip
-        task = progress.add_task(harmless(what), total=total, amount=_amount(0, total, unit))
+        amount = _amount(done, total, unit)
+        task = progress.add_task(harmless(what), total=total, completed=int(done), amount=amount)
 
         def advance(amount: float, what: str | None = None) -> None:
             nonlocal done
@@ -190,21 +208,30 @@ def _as_utf8(text: str) -> str:
 
 
 class _PlainProgress:
-    """Progress in a log: a line every ten seconds, none for shorter steps."""
+    """Progress in a log: a line every ten seconds, none for shorter steps, fewer in long ones."""
 
-    def __init__(self, note: Callable[[str], None], what: str, total: float | None, unit: str) -> None:
+    def __init__(
+        self, note: Callable[[str], None], what: str, total: float | None, unit: str, done: float
+    ) -> None:
         self._note, self._what, self._total, self._unit = note, what, total, unit
-        self._done = 0.0
+        self._done = done
         self._began = time.monotonic()
         self._next = self._began + _PLAIN_INTERVAL
+        self._calls = 0
+        self._since: tuple[float, float] = (self._began, done)
+        """Time and amount after the first advance: it may include a slow start."""
 
     def __call__(self, amount: float, what: str | None = None) -> None:
         self._done += amount
         self._what = what or self._what
         now = time.monotonic()
+        if amount:
+            self._calls += 1
+            if self._calls == 1:
+                self._since = now, self._done
         if now >= self._next:
-            self._next = now + _PLAIN_INTERVAL
-            self._note(f"{self._what}: {self._amount()}{self._left(now - self._began)}")
+            self._next = now + min(_PLAIN_LONGEST, max(_PLAIN_INTERVAL, (now - self._began) / 20))
+            self._note(f"{self._what}: {self._amount()}{self._left(now)}")
 
     def _amount(self) -> str:
         if not self._total or self._done > self._total:
@@ -212,11 +239,13 @@ class _PlainProgress:
         done = human_count(self._done, self._unit) if self._unit == "B" else f"{self._done:,.0f}"
         return f"{done} of {human_count(self._total, self._unit)}"
 
-    def _left(self, elapsed: float) -> str:
-        """The time left at the mean speed so far."""
-        if not self._total or not 0 < self._done < self._total:
+    def _left(self, now: float) -> str:
+        """The time left at the mean speed since the first advance, from the third one on."""
+        began, before = self._since
+        if not self._total or self._calls < 3 or not before < self._done < self._total:
             return ""
-        return f", {time_in_words(elapsed * (self._total - self._done) / self._done)} left"
+        seconds = (now - began) * (self._total - self._done) / (self._done - before)
+        return f", {time_in_words(seconds)} left"
 
 
 def human_count(amount: float, unit: str) -> str:
@@ -231,9 +260,16 @@ def human_count(amount: float, unit: str) -> str:
 
 
 def time_in_words(seconds: float) -> str:
-    """Format a duration: ``42`` as ``42 s``, ``3700`` as ``1 h 1 min``."""
-    minutes, rest = divmod(max(0, round(seconds)), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours:,} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    """Format a duration: ``42`` as ``42 s``, ``75`` as ``1:15 min``, ``3700`` as ``1:02 h``."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3570:
+        return f"{whole // 60}:{whole % 60:02} min"
+    minutes = round(whole / 60)
+    return f"{minutes // 60:,}:{minutes % 60:02} h"
+
+
+def age_in_words(seconds: float) -> str:
+    """Format the time since an event: as :func:`time_in_words`, but whole days from the second on."""
+    return f"{int(seconds // 86_400):,} d" if seconds >= 2 * 86_400 else time_in_words(seconds)

@@ -39,6 +39,7 @@ from starfreight.jobs.kinds.interface import Figures, Job, JobKind
 from starfreight.jobs.kinds.table import load_job
 from starfreight.jobs.protocol.record import JobRecord
 from starfreight.jobs.prune.rules import PruneRules
+from starfreight.labelled_console import for_variant
 from starfreight.recipe import expand
 from starfreight.recipe.run import RunOptions
 
@@ -121,8 +122,9 @@ class DirectoryBackend(ABC):
             # Fail before the data is examined. A job that exists already may be finished.
             self.check(kind, file.recipe.run)
         directories = kind.prepare(variants, file.folder, runs, console, self._is_active, ship=request.ship)
-        for directory in directories:
-            self._run_job(directory, console, detach=request.detach)
+        for number, (variant, directory) in enumerate(zip(variants, directories, strict=True)):
+            named = for_variant(console, variant.name, number, len(variants))
+            self._run_job(directory, named, detach=request.detach)
         return Submitted(tuple(str(each) for each in directories), ran_report(self._statuses(directories)))
 
     def state(self, name: str, console: Console) -> Report:

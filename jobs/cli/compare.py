@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from starfreight.console import Console
 from starfreight.options import with_console
-
-if TYPE_CHECKING:
-    from starfreight.jobs.report.compare import Table
 
 _PLAIN_WIDTH = 140
 """Characters of a line where standard output is no terminal."""
@@ -105,7 +101,7 @@ def compare_models(
             console.note(f"{count} charts written to {plots}.")
     width = shutil.get_terminal_size().columns if console.interactive else _PLAIN_WIDTH
     texts = [
-        _as_text(table(rows)) if len(rows) > 1 else "",
+        table(rows).as_text() if len(rows) > 1 else "",
         models_text(comparison, width),
         f"Chosen: {choice.reason}" if choice else "",
     ]
@@ -115,16 +111,3 @@ def compare_models(
         "choice": choice.as_dict() if choice else None,
     }
     console.result(data, "\n\n".join(filter(None, texts)))
-
-
-def _as_text(shown: Table) -> str:
-    """The table as text, with the columns after the first one right-aligned."""
-    lines = [list(shown.head), *(list(row) for row in shown.rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if number == 0 else cell.rjust(width)
-            for number, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )

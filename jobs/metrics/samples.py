@@ -102,7 +102,7 @@ def samples_of_output(lines: Iterable[str], labels: Mapping[str, str]) -> Iterat
             continue
         if kind == "run":
             known |= {"run": event["id"], "recipe": event["id"].rpartition("-")[0]}
-        elif kind == "plan":
+        elif kind == "plan" and not event.get("aside"):
             last |= {"steps": event["steps"], "step": event["done"]}
         elif kind == "step":
             last |= {key: float(event[key]) for key in ("step", "loss", "tokens_per_second")}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from starfreight.console import printable, time_in_words
+from starfreight.console import age_in_words, printable, time_in_words
 
 ACTIVE = ("running", "waiting", "queued", "stopping")
 """States of jobs that have not ended."""
@@ -64,7 +64,7 @@ class RunRow:
             self._progress(),
             "-" if self.loss is None else f"{self.loss:.3f}",
             "-" if self.seconds_left is None or not self.active else time_in_words(self.seconds_left),
-            "-" if age is None else _age_in_words(age),
+            "-" if age is None else age_in_words(age),
         )
 
     def _progress(self) -> str:
@@ -101,8 +101,3 @@ def table(rows: Sequence[RunRow], now: datetime.datetime) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in cells
     )
-
-
-def _age_in_words(seconds: float) -> str:
-    days = int(seconds // 86_400)
-    return f"{days} d" if days >= 2 else time_in_words(seconds)

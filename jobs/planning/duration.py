@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from starfreight.console import time_in_words
 from starfreight.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -87,13 +88,7 @@ class Duration:
 
 def clock(seconds: float) -> str:
     """Format a duration: ``5400`` as ``1:30 h``, ``75`` as ``1:15 min``; days are counted in hours."""
-    seconds = max(1, round(seconds))
-    if seconds < 60:
-        return f"{seconds} s"
-    if seconds < 3570:
-        return f"{seconds // 60}:{seconds % 60:02} min"
-    minutes = round(seconds / 60)
-    return f"{minutes // 60:,}:{minutes % 60:02} h"
+    return time_in_words(max(1.0, seconds))
 
 
 def _estimate(seconds: float, source: str) -> Duration:

@@ -14,6 +14,7 @@ from starfreight.checkpoint import (
     checkpoint_files,
     open_checkpoint,
 )
+from starfreight.console import Console
 from starfreight.errors import InputError, RecipeError
 from starfreight.files import canonical_json, sha256_bytes, sha256_file
 from starfreight.recipe import Base
@@ -40,16 +41,19 @@ class OpenedBase:
         """The local directory of the model."""
         return self.checkpoint.folder
 
-    def hash_files(self) -> BaseInput:
-        """Reads all files of the model and describes it for ``run.json``."""
-        files = tuple(
-            FileDigest(
-                path=path.relative_to(self.folder).as_posix(),
-                digest=sha256_file(path),
-                size=path.stat().st_size,
+    def hash_files(self, console: Console) -> BaseInput:
+        """Reads all files of the model and describes it for ``run.json``; ``console`` shows progress."""
+        paths = tuple(checkpoint_files(self.folder))
+        total = sum(path.stat().st_size for path in paths)
+        with console.progress("Hashing the base model", total=total, unit="B") as advance:
+            files = tuple(
+                FileDigest(
+                    path=path.relative_to(self.folder).as_posix(),
+                    digest=sha256_file(path, advance),
+                    size=path.stat().st_size,
+                )
+                for path in paths
             )
-            for path in checkpoint_files(self.folder)
-        )
         return BaseInput(
             model=self.base.model,
             revision=self.base.revision,

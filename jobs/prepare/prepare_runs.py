@@ -112,7 +112,7 @@ def _check_recipes(
         licenses.append(check_recipe(recipe, shape, base.license, base.folder, folder, ship=ship))
     hashed: dict[Base, BaseInput] = {}
     for key, base in opened.items():
-        hashed[key] = record = base.hash_files()
+        hashed[key] = record = base.hash_files(console)
         console.note(f"  {record.model}: {record.architecture}, {len(record.files)} files, {record.license}")
     origin = find_origin(folder) if recipes else None
     return [

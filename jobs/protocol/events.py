@@ -28,6 +28,10 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str)
 
 
+def _is_flag(value: object) -> bool:
+    return isinstance(value, bool)
+
+
 def _is_count(value: object) -> bool:
     return type(value) is int and 0 <= value < _LARGEST
 
@@ -63,7 +67,9 @@ _FIELDS: dict[str, dict[str, Callable[[object], bool]]] = {
     "error": {"what": _is_text},
 }  # fmt: skip
 """Required fields of each kind of event."""
-_OPTIONAL: dict[str, dict[str, Callable[[object], bool]]] = {"plan": {"text": _is_text, "unit": _is_text}}
+_OPTIONAL: dict[str, dict[str, Callable[[object], bool]]] = {
+    "plan": {"text": _is_text, "unit": _is_text, "aside": _is_flag}
+}
 """Fields that an event may lack."""
 _DEEPEST = 8
 """Most levels of a value: printing it again recurses as deep."""
@@ -82,7 +88,8 @@ def send(kind: Kind, /, **fields: Any) -> None:
     Args:
         kind: ``phase`` (text), ``note`` (text), ``run`` (id), ``read`` (bytes since the last one, whole),
             ``blocks`` (as :func:`starfreight.jobs.data.blocks.block_file.summary`), ``plan`` (steps, done;
-            for another activity than training also text and unit), ``step`` (step, loss, tokens_per_second),
+            for another activity than training also text and unit, and aside for work besides the job's
+            steps), ``step`` (step, loss, tokens_per_second),
             ``advance`` (count, text), ``measured`` (when, loss, exact_match), ``checkpoint`` (step),
             ``disk`` (total and free bytes of the volume of the runs) or ``error`` (as
             :meth:`StarfreightError.as_dict`).

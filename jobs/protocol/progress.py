@@ -41,9 +41,10 @@ def watch(lines: Iterable[str], console: Console) -> StarfreightError | None:
                 bars.close()
                 console.note(_blocks(event))
             elif kind == "plan":
-                advance = bars.open(event.get("text", "Training"), event["steps"], event.get("unit", "steps"))
+                title, unit = event.get("text", "Training"), event.get("unit", "steps")
+                advance = bars.open(title, event["steps"], unit, event["done"])
                 if event["done"]:
-                    advance(event["done"], f"Resuming after step {event['done']}")
+                    advance(0, f"Resuming after step {event['done']}")
             elif kind == "step" and bars.advance is not None:
                 bars.advance(1, f"loss {event['loss']:.3f}, {event['tokens_per_second']:,.0f} tokens/s")
             elif kind == "advance" and bars.advance is not None:
@@ -75,10 +76,12 @@ class _Bars:
         """Moves the open bar; ``None`` without one."""
         self._read = self._whole = 0
 
-    def open(self, title: str, total: float, unit: str) -> Advance:
-        """Opens a bar in place of the open one."""
+    def open(self, title: str, total: float, unit: str, done: float = 0) -> Advance:
+        """Opens a bar in place of the open one, with the units that are ``done`` already."""
         self.close()
-        self.advance = self._stack.enter_context(self._console.progress(title, total=total, unit=unit))
+        self.advance = self._stack.enter_context(
+            self._console.progress(title, total=total, unit=unit, done=done)
+        )
         return self.advance
 
     def close(self) -> None:

@@ -29,6 +29,18 @@ class Table:
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
 
+    def as_text(self) -> str:
+        """The table as text, with the columns after the first one right-aligned."""
+        lines = [list(self.head), *(list(row) for row in self.rows)]
+        widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+        return "\n".join(
+            "  ".join(
+                cell.ljust(width) if number == 0 else cell.rjust(width)
+                for number, (cell, width) in enumerate(zip(line, widths, strict=True))
+            ).rstrip()
+            for line in lines
+        )
+
 
 @dataclass(frozen=True)
 class Compared:
@@ -76,12 +88,10 @@ def compare(folders: Sequence[Path]) -> tuple[Compared, ...]:
         InputError: one of them is not a run.
     """
     runs = [Run.load(folder) for folder in folders]
-    settings = [_flat(run.recipe) for run in runs]
-    names = sorted({name for each in settings for name in each})
-    different = [name for name in names if len({str(each.get(name)) for each in settings}) > 1]
+    settings = _different([_flat(run.recipe) for run in runs])
     data = [read_run_data(folder, run) for folder, run in zip(folders, runs, strict=True)]
     rows = [
-        _row(run, {name: each.get(name) for name in different}, found.relation_to(data[0]))
+        _row(run, each, found.relation_to(data[0]))
         for run, each, found in zip(runs, settings, data, strict=True)
     ]
     return tuple(sorted(rows, key=lambda row: (row.held_out_loss is None, row.held_out_loss or 0.0, row.run)))
@@ -108,6 +118,26 @@ def _row(run: Run, differs: Mapping[str, Any], data: DataRelation) -> Compared:
 def _rate(tokens: int, seconds: float) -> float | None:
     """Tokens per second; ``None`` if the record has no such figures: others can write records, too."""
     return tokens / seconds if 0 <= tokens < _LARGEST and seconds > 0 else None
+
+
+def _different(settings: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The settings that not all share. A source that only some of them have is one setting, its name."""
+    counts = [len({name.partition(".")[0] for name in each if name.startswith("data[")}) for each in settings]
+    shared = min(counts, default=0)
+    shortened = []
+    for each in settings:
+        found = {}
+        for name, value in each.items():
+            source, _, key = name.partition(".")
+            if source.startswith("data[") and int(source[5:-1]) >= shared:
+                if key == "source":
+                    found[source] = value
+            else:
+                found[name] = value
+        shortened.append(found)
+    names = sorted({name for each in shortened for name in each})
+    different = [name for name in names if len({str(each.get(name)) for each in shortened}) > 1]
+    return [{name: each.get(name) for name in different} for each in shortened]
 
 
 def _flat(recipe: Recipe) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from starfreight.console import Console
+from starfreight.console import Console, time_in_words
 from starfreight.directories import discard, refuse_links_in
 from starfreight.directory_lock import only_one
 from starfreight.errors import InputError
@@ -129,7 +129,7 @@ def _pretrain(trainer: Trainer, schedule: Schedule, work: Path, console: Console
                 noted = time.monotonic()
                 console.note(
                     f"step {now.step:,} of {schedule.steps:,}, loss {now.loss:.3f}, "
-                    f"{now.tokens_per_second:,.0f} tokens/s, {now.seconds_left / 60:.1f} min left"
+                    f"{now.tokens_per_second:,.0f} tokens/s, {time_in_words(now.seconds_left)} left"
                 )
 
         trainer.train(work, schedule, stop, tick)

@@ -27,6 +27,7 @@ def measure(
     probes: Sequence[Probe],
     check: Callable[[], None],
     processes: ProcessGroup = SINGLE_PROCESS,
+    advance: Callable[[int], None] = lambda count: None,
 ) -> Measurement | None:
     """Measure the model in its current state, with dropout off.
 
@@ -36,6 +37,7 @@ def measure(
         probes: lines to complete.
         check: called between batches; may raise to stop, but only in a single process.
         processes: processes sharing the work. All must call this, and all get the same result.
+        advance: called with the number of blocks and probes done, by all processes at the speed of this one.
 
     Returns:
         ``None`` when there are no blocks.
@@ -48,8 +50,12 @@ def measure(
     model.eval()
     try:
         with torch.no_grad():
-            loss, tokens = _loss(model, processes.shard(blocks), check)
-            matches = float(sum(_completes(model, probe, check) for probe in processes.shard(probes)))
+            shared = processes.count
+            loss, tokens = _loss(model, processes.shard(blocks), check, lambda count: advance(shared * count))
+            matches = 0.0
+            for probe in processes.shard(probes):
+                matches += _completes(model, probe, check)
+                advance(shared)
     finally:
         model.train(was_training)
     loss, tokens, matches = processes.sum([loss, tokens, matches])
@@ -90,7 +96,9 @@ def token_losses(
         model.train(was_training)
 
 
-def _loss(model: Any, blocks: Sequence[Block], check: Callable[[], None]) -> tuple[float, float]:
+def _loss(
+    model: Any, blocks: Sequence[Block], check: Callable[[], None], advance: Callable[[int], None]
+) -> tuple[float, float]:
     """The summed loss over all tokens with a label, and their number."""
     import torch
 
@@ -101,6 +109,7 @@ def _loss(model: Any, blocks: Sequence[Block], check: Callable[[], None]) -> tup
         )
         total += losses.item()
         tokens += int((labels[:, 1:] != IGNORED).sum())
+        advance(len(labels))
     return total, tokens
 
 

@@ -14,6 +14,7 @@ from starfreight.files import sha256_file
 from starfreight.jobs.data.blocks.block_file import summary
 from starfreight.jobs.data.blocks.training_data import Corpus, TrainingData, make_blocks
 from starfreight.jobs.protocol import events
+from starfreight.jobs.protocol.side_progress import side_progress
 from starfreight.jobs.protocol.stop_request import StopRequest
 from starfreight.jobs.train.process_group import ProcessGroup
 from starfreight.run import DATA_MANIFEST, Inputs, Run
@@ -45,7 +46,8 @@ def read_inputs(
     size = human_count(sum(file.size for file in run.base.files), "B")
     events.send("phase", text=f"Checking the {size} of the base model")
     if processes.is_first:
-        _check_base(base, run)
+        with side_progress("Checking", sum(file.size for file in run.base.files), "B") as advance:
+            _check_base(base, run, advance, stop)
     events.send("phase", text="Preparing the data")
     if processes.is_first:
         data = _read_data(folder, run, inputs, base, stop)
@@ -56,9 +58,14 @@ def read_inputs(
     return base, data
 
 
-def _check_base(base: Path, run: Run) -> None:
+def _check_base(base: Path, run: Run, advance: Callable[[int], None], stop: StopRequest) -> None:
     """Check that the files which training reads are those which were hashed, unchanged."""
     recorded = {file.path: file.digest for file in run.base.files}
+
+    def read(size: int) -> None:
+        stop.check()
+        advance(size)
+
     for name in deciding_files(base):
         if name not in recorded:
             raise InputError(
@@ -67,7 +74,7 @@ def _check_base(base: Path, run: Run) -> None:
                 fix="remove it, or start a new run",
             )
     for name, digest in recorded.items():
-        if sha256_file(base / name) != digest:
+        if sha256_file(base / name, read) != digest:
             raise InputError(
                 "A file of the base model has changed since the run was prepared.",
                 where=str(base / name),

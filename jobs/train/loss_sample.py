@@ -79,6 +79,7 @@ def measure_sample(
     training: Iterable[Block],
     size: SampleSize,
     check: Callable[[], None],
+    advance: Callable[[int], None] = lambda tokens: None,
 ) -> LossSample | None:
     """Choose a sample and measure it with and without the adapter, with dropout off.
 
@@ -88,6 +89,7 @@ def measure_sample(
         training: the training blocks, used if the held-out blocks have too few tokens.
         size: bounds of the sample.
         check: called between batches; may raise to stop.
+        advance: called with the number of tokens done, which may exceed those of ``size``.
 
     Returns:
         ``None`` if no token counts.
@@ -99,9 +101,19 @@ def measure_sample(
     if not chosen:
         return None
     blocks = [block for block, _ in chosen]
-    tuned = list(token_losses(model, blocks, check))
+    # Twice all blocks, as a part of the tokens of the sample.
+    share = size.tokens / (2 * len(blocks))
+
+    def losses() -> Iterator[NDArray[np.float32]]:
+        done = 0.0
+        for each in token_losses(model, blocks, check):
+            yield each
+            advance(round(done + share) - round(done))
+            done += share
+
+    tuned = list(losses())
     with model.disable_adapter():
-        base = list(token_losses(model, blocks, check))
+        base = list(losses())
     documents = tuple(
         SampleDocument(
             ids=tuple(block.ids[place.start : place.end].tolist()),

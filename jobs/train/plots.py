@@ -63,7 +63,7 @@ def charts(curves: Curves) -> dict[str, LineChart]:
     for stem, title, name, unit, scale in (
         ("learning_rate", "Learning rate", "learning_rate", "learning rate", 1.0),
         ("throughput", "Throughput", "tokens_per_second", "tokens per second", 1.0),
-        ("memory", "Memory", "memory", "GiB", 2.0**30),
+        ("memory", "Memory", "memory", "GB", 1e9),
         ("gradient_norm", "Gradient norm", "gradient_norm", "norm before clipping", 1.0),
     ):
         points = curves.figures.get(name)

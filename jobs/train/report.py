@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from starfreight.base_model import public_name
+from starfreight.console import time_in_words
 from starfreight.jobs.report.page import Values, write_page
 from starfreight.jobs.train.completions import Completions
 from starfreight.jobs.train.plots import charts, read_curves, write_plots
@@ -31,7 +32,7 @@ def write_report(run: Run, folder: Path) -> None:
         ("steps", f"{outcome.steps:,}"),
         ("adapter", f"of step {outcome.kept_step:,}" if outcome.kept_step else "of the last step"),
         ("tokens", f"{outcome.tokens:,}"),
-        ("time", f"{outcome.seconds:,.0f} s in the last attempt"),
+        ("time", f"{time_in_words(outcome.seconds)} in the last attempt"),
         *_measured("before training", outcome.before),
         *_measured("after training", outcome.after),
     ]

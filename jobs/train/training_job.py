@@ -15,6 +15,7 @@ from starfreight.errors import JobFailed, JobStopped
 from starfreight.files import read_json, sha256_bytes, write_bytes, write_json
 from starfreight.jobs.data.blocks.training_data import TrainingData
 from starfreight.jobs.protocol import events
+from starfreight.jobs.protocol.side_progress import side_progress
 from starfreight.jobs.protocol.stop_request import StopRequest
 from starfreight.jobs.train.checkpoints import newest_step
 from starfreight.jobs.train.inputs import read_inputs
@@ -83,11 +84,11 @@ def _say_what_is_kept(error: JobStopped, folder: Path) -> None:
     """Completes the error of a stopped job with its checkpoint: a stop before the first step has none."""
     step = newest_step(folder / _CHECKPOINTS)
     if step is None:
-        error.what = "The job stopped on request, before its first checkpoint."
-        error.fix = "run the same command again: it starts at the first step"
+        error.what = "Stopped before the first checkpoint."
+        error.fix = "the same command starts at the first step"
     else:
-        error.what = f"The job stopped on request. Its checkpoint of step {step:,} is kept."
-        error.fix = "run the same command again to resume"
+        error.what = f"Stopped at step {step:,}; its checkpoint is kept."
+        error.fix = "the same command continues from there"
 
 
 def _train(folder: Path, run: Run, inputs: Inputs | None, stop: StopRequest, processes: ProcessGroup) -> None:
@@ -111,7 +112,9 @@ def _train(folder: Path, run: Run, inputs: Inputs | None, stop: StopRequest, pro
     check = stop.check if processes.count == 1 else _do_not_stop
 
     def measure_now() -> Measurement | None:
-        return measure(model, data.held_out, data.probes, check, processes)
+        count = len(data.held_out) + (len(data.probes) if data.held_out else 0)
+        with side_progress("Measuring", count, "blocks and lines") as advance:
+            return measure(model, data.held_out, data.probes, check, processes, advance)
 
     def held_out_loss() -> float | None:
         measured = measure(model, data.held_out, (), _do_not_stop, processes)
@@ -168,7 +171,8 @@ def _sample(folder: Path, base: Path, model: Any, data: TrainingData) -> SampleR
 
     events.send("phase", text="Measuring a sample for the check of the package")
     size = sample_size(open_checkpoint(base).shape)
-    sample = measure_sample(model, data.held_out, data.blocks, size, _do_not_stop)
+    with side_progress("Measuring", size.tokens, "tokens") as advance:
+        sample = measure_sample(model, data.held_out, data.blocks, size, _do_not_stop, advance)
     return sample.save(folder) if sample is not None else None
 
 
@@ -179,6 +183,7 @@ def _complete_places(folder: Path, base: Path, model: Any, data: TrainingData) -
 
     if not data.probes:
         return
+    events.send("phase", text="Completing a few held-out places for the report")
     completions = complete_places(model, data.probes, Encoder(base))
     if completions is not None:
         completions.save(folder)

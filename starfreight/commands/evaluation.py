@@ -117,7 +117,7 @@ def check_evaluation(file: RecipeFile, location: Location, console: Console) -> 
 
 
 def evaluate_package(
-    file: RecipeFile, package: Path, location: Location, console: Console
+    file: RecipeFile, package: Path, location: Location, console: Console, run: Path | None = None
 ) -> tuple[Path, ...]:
     """Evaluates a package as a recipe says; returns the directories of the evaluations.
 
@@ -126,6 +126,7 @@ def evaluate_package(
         package: its directory.
         location: the directory of all runs.
         console: shows progress.
+        run: the directory of its run; found beside the package if ``None``.
 
     Raises:
         StarfreightError: the reason for stopping; the same call resumes.
@@ -138,7 +139,7 @@ def evaluate_package(
     quantizations: tuple[str | None, ...] = (None,)
     if asked.quantizations == "all":
         quantizations = tuple(str(each.quantization) for each in Package.load(package).variants)
-    subject = Subject(str(package.absolute()))
+    subject = Subject(str(package.absolute()), run=run and run.absolute())
     request = EvaluationRequest(file, subject, quantizations, asked.baselines, location, package)
     return run_evaluations(request, console)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from starfreight.commands.publish_checks import last_step_in_cluster
 from starfreight.console import Console
+from starfreight.labelled_console import for_variant
 from starfreight.package import Package
 from starfreight.recipe import RecipeFile, expand
 from starfreight.run import Run
@@ -84,8 +85,17 @@ def run_pipeline(
         backend.fetch(name, location.runs, console, packages if last_step else None)
         for name in submitted.results
     ]
-    shipped = [_ship(each, packages, console, published=last_step == "publish") for each in fetched]
-    return tuple(_evaluate(each, file, location, console) for each in shipped)
+    consoles = [
+        for_variant(console, Run.load(each.directory).recipe.name, number, len(fetched))
+        for number, each in enumerate(fetched)
+    ]
+    shipped = [
+        _ship(each, packages, named, published=last_step == "publish")
+        for each, named in zip(fetched, consoles, strict=True)
+    ]
+    return tuple(
+        _evaluate(each, file, location, named) for each, named in zip(shipped, consoles, strict=True)
+    )
 
 
 def _evaluate(shipped: Shipped, file: RecipeFile, location: Location, console: Console) -> Shipped:
@@ -104,7 +114,7 @@ def _evaluate(shipped: Shipped, file: RecipeFile, location: Location, console: C
         local = variant.run.model_copy(update={"where": "local"})
         variant = variant.model_copy(update={"run": local})
     one = RecipeFile(variant.model_copy(update={"sweep": {}}), file.folder)
-    directories = evaluate_package(one, shipped.package_folder, location, console)
+    directories = evaluate_package(one, shipped.package_folder, location, console, run=shipped.run_folder)
     # With the recipe's rules of today, for its own problems and options: publishing refuses by them.
     verdict = set_rules(shipped.package_folder, variant.package.quality, console, directories)
     package = Package.load(shipped.package_folder)

@@ -120,10 +120,10 @@ def machine_warnings(plan: VariantPlan, recipe: Recipe) -> tuple[str, ...]:
         warnings.append(f"run.processes is {wanted}, a GPU for each; this machine has {gpus}")
     memory = available_memory()
     if gpus == 0 and plan.training.gpu is None and memory is not None:
-        needed = training_memory_on_cpu(recipe, plan.training.shape)
-        if needed > memory:
+        held = training_memory_on_cpu(recipe, plan.training.shape)
+        if held > memory:
             warnings.append(
-                f"training on this machine's processors needs {human_count(needed, 'B')} of memory; "
+                f"training on this machine's processors needs {human_count(held, 'B')} of memory; "
                 f"{human_count(memory, 'B')} is available"
             )
     return tuple(warnings)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from starfreight.console import Console
+from starfreight.console import Console, time_in_words
 from starfreight.options import with_console
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def quickstart(out: Path, console: Console) -> None:
                 "The quantised files          base    tuned",
                 *_figure_lines(evaluations),
                 "",
-                f"Done in {seconds:.0f} seconds. Files:",
+                f"Done in {time_in_words(seconds)}. Files:",
                 f"  recipe     {recipe}",
                 f"  run        {shipped.run_folder}",
                 f"  loss plot  {plot}",

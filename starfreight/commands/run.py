@@ -75,6 +75,7 @@ def run(
     from starfreight.commands.pipeline import run_pipeline
     from starfreight.commands.publish_checks import check_duties, check_references
     from starfreight.commands.recipe_signing import recipe_signer
+    from starfreight.commands.sweep_summary import sweep_summary
     from starfreight.errors import RecipeError
     from starfreight.recipe import load_recipe
 
@@ -101,9 +102,16 @@ def run(
     chosen = None
     if choose is not None:
         chosen = choose_release([(each.run.recipe.name, each.package_folder) for each in shipped], by)
-    results = [_result(each, file, push, signer, chosen, console) for each in shipped]
+    sweep = len(shipped) > 1
+    results = [_result(each, file, push, signer, chosen, console, sweep=sweep) for each in shipped]
     data: dict[str, Any] = {"variants": [data for data, _ in results]}
     lines = [text for _, text in results]
+    if sweep:
+        compared, text = sweep_summary(
+            shipped, file.recipe, recipe, console, chosen=push or chosen is not None
+        )
+        data["comparison"] = compared
+        lines += ["", text]
     if chosen is not None:
         data["chosen"] = chosen.as_dict()
         lines.append(chosen.as_text())
@@ -117,6 +125,8 @@ def _result(
     signer: Signer | None,
     chosen: ChosenRelease | None,
     console: Console,
+    *,
+    sweep: bool,
 ) -> tuple[dict[str, Any], str]:
     """The result of a variant for machines and for people, after publishing it on request."""
     from starfreight.commands.evaluation import load_evaluations
@@ -125,7 +135,8 @@ def _result(
     from starfreight.packager.registry import publish
 
     data: dict[str, Any] = {"run": str(shipped.run_folder), "package": str(shipped.package_folder)}
-    lines = [f"Run written to {shipped.run_folder}.", f"Package written to {shipped.package_folder}."]
+    lines = [shipped.run.recipe.name] if sweep else []
+    lines += [f"Run written to {shipped.run_folder}.", f"Package written to {shipped.package_folder}."]
     if shipped.evaluations:
         evaluations = load_evaluations(shipped.evaluations)
         data |= evaluations_data(evaluations, shipped.evaluations)
@@ -156,7 +167,7 @@ def _result(
         )
         data["published"] = published.as_dict()
         lines.append(published.as_text())
-    elif chosen is None or chosen.package == shipped.package_folder:
+    elif not sweep or (chosen is not None and chosen.package == shipped.package_folder):
         package = shlex.quote(str(shipped.package_folder))
         default = f" --default {chosen.quantization}" if chosen is not None else ""
         lines.append(f"Next: starfreight publish {package} HOST/NAMESPACE/NAME:TAG{default}")

@@ -9,8 +9,9 @@ import sys
 
 import pytest
 
-from starfreight.console import Console, human_count
-from starfreight.errors import GateError
+from starfreight.console import Console, human_count, time_in_words
+from starfreight.errors import GateError, JobStopped
+from starfreight.labelled_console import for_variant
 
 
 def test_a_pipe_sees_results_only(capsys: pytest.CaptureFixture[str]) -> None:
@@ -63,6 +64,59 @@ def test_a_log_gets_a_line_now_and_then_and_not_for_every_step(
     assert lines == ["loss 100: 101 of 300 steps, 20 s left", "loss 200: 201 of 300 steps, 10 s left"]
 
 
+@pytest.mark.parametrize("done", [0, 200])
+def test_the_time_left_counts_neither_a_slow_start_nor_steps_that_were_done_before(
+    done: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("starfreight.console.time.monotonic", lambda: now)
+    with Console().progress("Training", total=done + 10, unit="steps", done=done) as advance:
+        for seconds in (600, 60, 60, 60):
+            now += seconds
+            advance(1)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.partition(", ")[2] for line in lines] == ["", "", "7:00 min left", "6:00 min left"]
+
+
+def test_a_log_of_many_hours_is_not_flooded(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("starfreight.console.time.monotonic", lambda: now)
+    with Console().progress("Training", total=36_000, unit="steps") as advance:
+        for _ in range(36_000):
+            now += 1
+            advance(1)
+    assert 50 < len(capsys.readouterr().err.splitlines()) < 200
+
+
+def test_a_wanted_stop_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:
+    stopped = JobStopped("Stopped at step 7; its checkpoint is kept.", fix="the same command continues")
+    Console().error(stopped)
+    assert capsys.readouterr().err.splitlines() == [
+        "Stopped at step 7; its checkpoint is kept.", "  next:  the same command continues"
+    ]  # fmt: skip
+    Console(json_output=True).error(stopped)
+    assert json.loads(capsys.readouterr().out)["error"]["kind"] == "JobStopped"
+
+
+def test_a_variant_of_a_sweep_is_named_in_headings_and_progress(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    console = Console()
+    assert for_variant(console, "acme", 0, 1) is console
+    now = 0.0
+    monkeypatch.setattr("starfreight.console.time.monotonic", lambda: now)
+    named = for_variant(console, "acme-rank8", 1, 3)
+    named.heading("Training")
+    with named.progress("Training", total=2, unit="steps") as advance:
+        now = 11
+        advance(1, "loss 2")
+    assert capsys.readouterr().err.splitlines() == [
+        "acme-rank8 (2 of 3): Training", "acme-rank8 (2 of 3): loss 2: 1 of 2 steps"
+    ]  # fmt: skip
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
@@ -96,7 +150,7 @@ def test_the_time_left_is_shown_for_steps_of_a_minute(monkeypatch: pytest.Monkey
             advance(1, "")
     last = terminal.getvalue().rpartition("Training")[2]
     assert "4/10 steps" in last and "3/10" not in last
-    assert "0:06:06" in terminal.getvalue()
+    assert "6:06 min left" in terminal.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -220,3 +274,14 @@ def test_json_is_json_on_a_stream_without_the_characters(
     Console(json_output=True).result({"name": "grün 模型"}, "")
     stream.seek(0)
     assert json.loads(stream.read()) == {"name": "grün 模型"}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (-3, "0 s"), (0.4, "0 s"), (42, "42 s"), (59.6, "1:00 min"), (75, "1:15 min"), (3569, "59:29 min"),
+        (3590, "1:00 h"), (3700, "1:02 h"), (400_000, "111:07 h"),
+    ],
+)  # fmt: skip
+def test_durations_are_in_hours_and_minutes(seconds: float, said: str) -> None:
+    assert time_in_words(seconds) == said

@@ -63,7 +63,7 @@ class DockerBackend(DirectoryBackend):
 
     def run(self, directory: Path, console: Console) -> None:
         """See :meth:`DirectoryBackend.run`."""
-        with forward_interrupts() as interrupts:
+        with forward_interrupts(console) as interrupts:
             found = self._start_or_find(directory, console)
             if found is None:  # It has ended in the meantime, and its results have been collected.
                 return
@@ -79,6 +79,8 @@ class DockerBackend(DirectoryBackend):
         if error is not None:
             error.where = plan_mounts(job).host_path(error.where)
             raise error
+        if interrupts.requested:  # Too late for the job, but not for later steps and variants.
+            raise KeyboardInterrupt
 
     def start(self, directory: Path, console: Console) -> None:
         """See :meth:`DirectoryBackend.start`."""

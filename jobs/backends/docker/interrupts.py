@@ -9,8 +9,10 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
+from starfreight.console import Console
 from starfreight.docker_engine import connect, engine_errors
 from starfreight.errors import ServiceError
+from starfreight.jobs.backends.stop_answers import StopAnswers
 
 _PAUSE = 0.5
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -20,14 +22,22 @@ class Interrupts:
     """Records requests to stop this process, and forwards them to the container once it exists.
 
     A signal handler may do very little, so a thread talks to the engine.
+
+    Args:
+        console: shows an answer at once.
     """
 
-    def __init__(self) -> None:
-        self.requested = False
+    def __init__(self, console: Console) -> None:
+        self.answers = StopAnswers(console)
         self._container: str | None = None
         self._closed = threading.Event()
         self._lock = threading.Lock()
         self._read, self._write = os.pipe()
+
+    @property
+    def requested(self) -> bool:
+        """True if this process was asked to stop."""
+        return self.answers.count > 0
 
     def follow(self, container: str) -> None:
         """Sets the container to forward to; an earlier request is forwarded now."""
@@ -38,7 +48,7 @@ class Interrupts:
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         """Signal handler."""
-        self.requested = True
+        self.answers.add()
         with contextlib.suppress(OSError):
             os.write(self._write, b"!")
 
@@ -83,9 +93,14 @@ def terminate(container: str) -> None:
 
 
 @contextlib.contextmanager
-def forward_interrupts() -> Iterator[Interrupts]:
-    """Handles SIGINT and SIGTERM until the block ends."""
-    interrupts = Interrupts()
+def forward_interrupts(console: Console) -> Iterator[Interrupts]:
+    """Handles SIGINT and SIGTERM until the block ends; ``console`` shows an answer at once."""
+    interrupts = Interrupts(console)
+    with interrupts.answers.running():
+        yield from _handling(interrupts)
+
+
+def _handling(interrupts: Interrupts) -> Iterator[Interrupts]:
     earlier = {number: signal.signal(number, interrupts.handle) for number in _SIGNALS}
     thread = threading.Thread(target=interrupts.forward, daemon=True)
     thread.start()

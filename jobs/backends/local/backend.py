@@ -18,10 +18,19 @@ from starfreight.console import Console
 from starfreight.errors import InputError, RecipeError, ServiceError
 from starfreight.jobs.backends.directory import DirectoryBackend
 from starfreight.jobs.backends.directory_status import JobState
-from starfreight.jobs.backends.endings import AGAIN, Advice, Ending, describe, error_of
+from starfreight.jobs.backends.endings import (
+    AGAIN,
+    KILLED,
+    STOPPED_AT_ONCE,
+    Advice,
+    Ending,
+    describe,
+    error_of,
+)
 from starfreight.jobs.backends.local.environment import job_environment
 from starfreight.jobs.backends.local.gpus import without_sick_gpus
 from starfreight.jobs.backends.local.process import is_alive, open_process, process_identity
+from starfreight.jobs.backends.stop_answers import StopAnswers
 from starfreight.jobs.kinds.interface import Job, JobKind
 from starfreight.jobs.kinds.table import load_job
 from starfreight.jobs.protocol.log import LOG_FILE, log_size, open_log, read_log
@@ -30,6 +39,8 @@ from starfreight.jobs.protocol.record import JobRecord, now
 from starfreight.recipe.run import RunOptions
 
 _PAUSE = 0.05
+_AT_ONCE = 2.0
+"""Seconds that a job has to end after a second request to stop."""
 _RECORDING = 3.0
 """Seconds within which the command that started a job records its end."""
 
@@ -63,7 +74,7 @@ class LocalBackend(DirectoryBackend):
                 fix="follow it with starfreight jobs logs -f, or stop it with starfreight jobs cancel",
             )
         job = load_job(directory)
-        with open_log(directory, write=True) as written, _forward_signals() as signals:
+        with open_log(directory, write=True) as written, _forward_signals(console) as signals:
             begins = log_size(directory)
             process = signals.process = subprocess.Popen(
                 # -P: the current directory must not shadow the job's modules.
@@ -90,11 +101,13 @@ class LocalBackend(DirectoryBackend):
                 assert process.stdout is not None
                 failure = watch(_lines(process.stdout, written), console)
                 code = process.wait()
-        ending = _ending(code)
+        ending = _ending(code, killed=signals.killed)
         record.ended(ending.exit_code, ending.what).save(directory)
         error = error_of(ending, failure, _advice(job))
         if error is not None:
             raise error
+        if signals.requested:  # Too late for the job, but not for later steps and variants.
+            raise KeyboardInterrupt
 
     def start(self, directory: Path, console: Console) -> None:
         """See :meth:`DirectoryBackend.start`."""
@@ -147,9 +160,16 @@ class LocalBackend(DirectoryBackend):
         return self.job_state(directory)
 
 
-def _ending(code: int) -> Ending:
-    """The end of a process from its return code; a negative one is a signal, as in :mod:`subprocess`."""
+def _ending(code: int, *, killed: bool = False) -> Ending:
+    """The end of a process from its return code; a negative one is a signal, as in :mod:`subprocess`.
+
+    Args:
+        code: the return code.
+        killed: true if it was killed on request.
+    """
     exit_code = code if code >= 0 else 128 - code
+    if killed and exit_code == KILLED:
+        exit_code = STOPPED_AT_ONCE
     return Ending(exit_code, describe(exit_code))
 
 
@@ -166,16 +186,27 @@ def _lines(stream: IO[str], log: IO[bytes]) -> Iterator[str]:
 
 
 class _Signals:
-    """Forwards requests to stop this process to the job, as SIGTERM."""
+    """Forwards requests to stop this process to the job, as SIGTERM; the second one ends the job.
 
-    def __init__(self) -> None:
-        self.requested = False
+    Args:
+        console: shows an answer at once.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.answers = StopAnswers(console, self._end)
+        self.killed = False
+        """True if the job was killed, because it did not end at once."""
         self._sent = False
         self.process: subprocess.Popen[str] | None = None
 
+    @property
+    def requested(self) -> bool:
+        """True if this process was asked to stop."""
+        return self.answers.count > 0
+
     def handle(self, number: int, frame: FrameType | None) -> None:
         """Signal handler."""
-        self.requested = True
+        self.answers.add()
         self._send()
 
     def catch_up(self) -> None:
@@ -189,13 +220,29 @@ class _Signals:
             with contextlib.suppress(ProcessLookupError):
                 self.process.send_signal(signal.SIGTERM)
 
+    def _end(self, count: int) -> None:
+        """Kills the job after the second request: in the middle of a long operation it sees no signal."""
+        process = self.process
+        if count < 2 or process is None:
+            return
+        end = time.monotonic() + (_AT_ONCE if count == 2 else 0)
+        while process.returncode is None and time.monotonic() < end:
+            time.sleep(_PAUSE)
+        if process.returncode is None:
+            self.killed = True
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
 
 @contextlib.contextmanager
-def _forward_signals() -> Iterator[_Signals]:
-    signals = _Signals()
-    earlier = {number: signal.signal(number, signals.handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield signals
-    finally:
-        for number, handler in earlier.items():
-            signal.signal(number, handler)
+def _forward_signals(console: Console) -> Iterator[_Signals]:
+    signals = _Signals(console)
+    with signals.answers.running():
+        earlier = {
+            number: signal.signal(number, signals.handle) for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            yield signals
+        finally:
+            for number, handler in earlier.items():
+                signal.signal(number, handler)

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, cast
 
+from starfreight.console import human_count
 from starfreight.errors import InputError, StarfreightError
 from starfreight.jobs.data.rows.process import END, ERROR, FRAME, MAX_FRAME, ROW, ROW_WITH_OTHERS
 
@@ -64,7 +65,7 @@ def _serve(name: str, memory: int, path: Path, split: str, output: IO[bytes]) ->
         raise
     except MemoryError:
         raise InputError(
-            f"The data needs more than {memory >> 20:,} MiB of memory to be read.",
+            f"The data needs more than {human_count(memory, 'B')} of memory to be read.",
             where=f"{place}, row {number + 1} or soon after",
             fix="write the file again in smaller row groups, or as JSONL",
         ) from None

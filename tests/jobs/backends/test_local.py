@@ -18,6 +18,8 @@ import pytest
 from starfreight.cli import main
 from starfreight.console import Console
 from starfreight.errors import InputError
+from starfreight.jobs.backends.interface import Location
+from starfreight.jobs.backends.local.backend import LocalBackend
 from starfreight.jobs.protocol.log import LOG_FILE
 from starfreight.jobs.protocol.progress import watch
 from starfreight.jobs.train import checkpoints
@@ -70,7 +72,19 @@ def wait_until(true: Callable[[], Any], what: str) -> Any:
 def child_of(process: subprocess.Popen[str]) -> int:
     """The training process of a command."""
     path = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    return int(wait_until(lambda: path.read_text().split(), "a training process")[0])
+
+    def find() -> list[str]:
+        # git runs for a moment, too.
+        return [child for child in path.read_text().split() if "starfreight.jobs.train" in _command(child)]
+
+    return int(wait_until(find, "a training process")[0])
+
+
+def _command(process: str) -> str:
+    try:
+        return Path(f"/proc/{process}/cmdline").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def has_ended(process: int) -> bool:
@@ -157,6 +171,38 @@ def test_a_stop_before_the_job_can_listen_is_a_stop_and_no_failure(start: Comman
     out, err = process.communicate(timeout=60)
     assert process.returncode == 75, err
     assert json.loads(out)["error"]["kind"] == "JobStopped"
+
+
+def test_ctrl_c_is_answered_at_once_and_a_wanted_stop_is_no_error(start: Command, recipe: Path) -> None:
+    process = start()
+    job = child_of(process)
+    os.kill(job, signal.SIGSTOP)  # As in the middle of a long operation.
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    began = time.monotonic()
+    lines = iter(process.stderr.readline, "")
+    assert any("Stopping: the job finishes this step" in line for line in lines)
+    assert not has_ended(job)
+    process.send_signal(signal.SIGINT)
+    assert any("Stopping now" in line for line in lines)
+    out, err = process.communicate(timeout=60)
+    assert time.monotonic() - began < 30
+    assert process.returncode == 75, err
+    assert json.loads(out)["error"]["kind"] == "JobStopped"
+    assert "Error:" not in err and "stopped on request" in err
+    assert has_ended(job)
+
+
+def test_a_stop_that_comes_too_late_for_the_job_stops_the_command(
+    recipe: Path, prepare: Callable[[Path], Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    run = prepare(recipe)
+    script = tmp_path / "python"
+    script.write_text(f"#!/bin/sh\ntrap '' TERM\nkill -INT {os.getpid()}\nsleep 0.3\nexit 0\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(script))
+    with pytest.raises(KeyboardInterrupt):
+        LocalBackend(Location(run.parent)).run(run, Console(quiet=True))
 
 
 def test_a_job_that_dies_is_a_failure_that_names_its_log(start: Command, recipe: Path) -> None:

@@ -86,8 +86,10 @@ class Recorder(Console):
         assert self.open == 0, "a heading inside a bar"
 
     @contextlib.contextmanager
-    def progress(self, what: str, *, total: float | None, unit: str = "") -> Iterator[Advance]:
-        bar = [what, total, 0.0]
+    def progress(
+        self, what: str, *, total: float | None, unit: str = "", done: float = 0
+    ) -> Iterator[Advance]:
+        bar = [what, total, done]
         self.shown.append(bar)
         assert self.open == 0, "two bars at once"
         self.open += 1

@@ -220,12 +220,12 @@ def test_a_stopped_job_says_which_checkpoint_it_keeps_and_what_it_is_doing(
     run = prepare(write_job(run={"time_limit": "1s"}, training={"steps": 500, "checkpoint_every": 1}))
     stop = StopRequest()
     stop.limit(0)
-    with pytest.raises(JobStopped, match="before its first checkpoint") as early:
+    with pytest.raises(JobStopped, match="Stopped before the first checkpoint") as early:
         run_job(run, stop)
     assert "first step" in str(early.value.fix)
-    with pytest.raises(JobStopped, match=r"Its checkpoint of step [0-9]+ is kept") as late:
+    with pytest.raises(JobStopped, match=r"Stopped at step [0-9]+; its checkpoint is kept") as late:
         run_job(run, StopRequest())
-    assert checkpoints.newest_step(run / "checkpoints") == int(late.value.what.split()[-3])
+    assert checkpoints.newest_step(run / "checkpoints") == int(late.value.what.split()[3].rstrip(";"))
     phases = [
         event["text"]
         for line in capsys.readouterr().out.splitlines()

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from starfreight.console import age_in_words
 from starfreight.jobs.backends.endings import KILLED, Ending, describe, out_of_memory
 from starfreight.jobs.backends.kubernetes.client.labels import PAUSED
 from starfreight.jobs.backends.kubernetes.manifests.names import ANNOTATION_RECIPE, LABEL_QUEUE
@@ -296,11 +297,7 @@ def describe_pod(pod: Object) -> str:
 
 
 def age(created: str | None, now: datetime.datetime) -> str:
-    """Time since the creation of an object: ``2d``, ``3h``, ``5m`` or ``12s``."""
+    """Time since the creation of an object: ``2 d``, ``3:05 h``, ``5:10 min`` or ``12 s``."""
     if not created:
         return "?"
-    seconds = max(0, int((now - datetime.datetime.fromisoformat(created)).total_seconds()))
-    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds // length}{unit}"
-    return f"{seconds}s"
+    return age_in_words((now - datetime.datetime.fromisoformat(created)).total_seconds())

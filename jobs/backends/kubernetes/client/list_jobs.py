@@ -27,12 +27,12 @@ def list_jobs(cluster: Cluster, console: Console) -> Report:
     found = find_jobs(cluster, console)
     now = cluster.now()
     width = max((len(one.name) for one in found), default=0)
-    lines = [f"{'JOB':{width}}  {'STATUS':8}  {'PODS':7}  {'AGE':>4}"] if found else []
+    lines = [f"{'JOB':{width}}  {'STATUS':8}  {'PODS':7}  {'AGE':>9}"] if found else []
     for one in found:
         share = f"{one.done}/{one.pods}" if one.pods > 1 else ""
         what = f"  {one.what}" if one.what else ""
         lines.append(
-            f"{one.name:{width}}  {one.status:8}  {share:7}  {age(one.created, now):>4}{what}".rstrip()
+            f"{one.name:{width}}  {one.status:8}  {share:7}  {age(one.created, now):>9}{what}".rstrip()
         )
     return Report(
         {"jobs": [one.as_dict() for one in found]},

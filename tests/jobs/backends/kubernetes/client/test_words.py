@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Any
 
 import pytest
@@ -194,5 +195,7 @@ def test_the_indexes_of_a_sweep() -> None:
 
 def test_an_age_is_never_negative(cluster: Cluster) -> None:
     now = cluster.now()
-    assert age("2099-01-01T00:00:00Z", now) == "0s"
+    assert age("2099-01-01T00:00:00Z", now) == "0 s"
+    assert age((now - datetime.timedelta(days=3)).isoformat(), now) == "3 d"
+    assert age((now - datetime.timedelta(minutes=185)).isoformat(), now) == "3:05 h"
     assert age(None, now) == "?"
