@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import ast
 import functools
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from command_reference import command_reference
-from documentation import ROOT
+from documentation import ROOT, messages
 
 from starfreight.cli import cli, main
 
@@ -25,7 +23,7 @@ _PAGE = re.compile(r"starfreight docs ([a-z][a-z-]*)")
 
 def test_no_message_and_no_help_names_a_path_of_a_checkout() -> None:
     texts = _texts()
-    assert len(texts) > 5000
+    assert len(texts) > 500
     wrong = [
         (where, found[0])
         for where, text in texts
@@ -66,20 +64,12 @@ def test_all_pages_and_manifests_are_written_and_nothing_is_overwritten(
 
 @functools.cache
 def _texts() -> list[tuple[str, str]]:
+    found = [
+        (where, text)
+        for where, text in messages(re.compile(f"{_IN_A_CHECKOUT.pattern}|{_PAGE.pattern}"))
+        if "commands/docs.py" not in where
+    ]
     samples = [
         (path.name, path.read_text()) for path in (ROOT / "starfreight/commands/sample").glob("*.yaml")
     ]
-    return [*_messages(), ("--help", command_reference(cli)), *samples]
-
-
-def _messages() -> Iterator[tuple[str, str]]:
-    """All string literals of the code that are not documentation of it."""
-    for room in ("starfreight", "jobs", "packager", "images"):
-        for path in (ROOT / room).rglob("*.py"):
-            if path.name == "docs.py" or "sample" in path.parts or "starter" in path.parts:
-                continue
-            tree = ast.parse(path.read_text())
-            silent = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-            for node in ast.walk(tree):
-                if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in silent:
-                    yield f"{path.relative_to(ROOT)}:{node.lineno}", node.value
+    return [*found, ("--help", command_reference(cli)), *samples]

@@ -43,6 +43,8 @@ def test_the_data_files_are_in_it(names: set[str]) -> None:
         "starfreight/commands/sample/quickstart.yaml",
         "starfreight/commands/sample/pairs.jsonl",
         "starfreight/commands/sample/code/money.py",
+        "starfreight/docs/json-outputs.json",
+        "starfreight/docs/tutorial.md",
         "starfreight/images/trainer/Dockerfile",
         "starfreight/images/trainer/requirements.txt",
         "starfreight/images/packager/Dockerfile",
@@ -52,6 +54,8 @@ def test_the_data_files_are_in_it(names: set[str]) -> None:
         "starfreight/py.typed",
         "starfreight/jobs/backends/kubernetes/manifests/templates/job.yaml",
         "starfreight/jobs/backends/kubernetes/manifests/templates/recipe.yaml",
+        "starfreight/kubernetes/README.md",
+        "starfreight/kubernetes/base/kustomization.yaml",
     } <= names
     folder = ROOT / "starfreight" / "starter"
     assert {f"starfreight/starter/{path.name}" for path in folder.iterdir()} <= names

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -56,3 +57,21 @@ def command_lines(page: str) -> Iterator[str]:
         for line in re.sub(r"\\\n\s*", " ", text).splitlines():
             if (found := re.match(r"\s*(?:\$ )?(?:[A-Z_]+=\S* )*(starfreight(?: .*|$))", line)) is not None:
                 yield found[1].strip()
+
+
+def messages(mentioning: re.Pattern[str]) -> Iterator[tuple[str, str]]:
+    """String literals of the code, parts of f-strings too, with file and line; docstrings are left out.
+
+    Args:
+        mentioning: only of files in which it is found, since reading all takes seconds.
+    """
+    for room in ("starfreight", "jobs", "packager", "images"):
+        for path in sorted((ROOT / room).rglob("*.py")):
+            text = path.read_text()
+            if mentioning.search(text) is None or {"sample", "starter"} & {*path.parts}:
+                continue
+            tree = ast.parse(text)
+            silent = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+            for node in ast.walk(tree):
+                if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in silent:
+                    yield f"{path.relative_to(ROOT)}:{node.lineno}", node.value
