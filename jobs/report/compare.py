@@ -88,7 +88,7 @@ def compare(folders: Sequence[Path]) -> tuple[Compared, ...]:
         InputError: one of them is not a run.
     """
     runs = [Run.load(folder) for folder in folders]
-    settings = _different([_flat(run.recipe) for run in runs])
+    settings = differing([_flat(run.recipe) for run in runs])
     data = [read_run_data(folder, run) for folder, run in zip(folders, runs, strict=True)]
     rows = [
         _row(run, each, found.relation_to(data[0]))
@@ -120,8 +120,14 @@ def _rate(tokens: int, seconds: float) -> float | None:
     return tokens / seconds if 0 <= tokens < _LARGEST and seconds > 0 else None
 
 
-def _different(settings: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The settings that not all share. A source that only some of them have is one setting, its name."""
+def differing(settings: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The settings that not all runs share.
+
+    A source of data that only some of them have counts as one setting, its name.
+
+    Args:
+        settings: of each run, by key path.
+    """
     counts = [len({name.partition(".")[0] for name in each if name.startswith("data[")}) for each in settings]
     shared = min(counts, default=0)
     shortened = []

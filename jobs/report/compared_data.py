@@ -15,7 +15,6 @@ from starfreight.run import DATA_MANIFEST, Run
 
 DataRelation = Literal[
     "same data",
-    "same data, other seed",
     "other training data",
     "held-out data cut otherwise",
     "other held-out data",
@@ -23,7 +22,7 @@ DataRelation = Literal[
 ]
 """The data of a run compared with another one's; ``other data`` if a manifest is missing."""
 
-COMPARABLE: tuple[DataRelation, ...] = ("same data", "same data, other seed", "other training data")
+COMPARABLE: tuple[DataRelation, ...] = ("same data", "other training data")
 """Relations in which both losses are of the same held-out texts."""
 
 
@@ -60,7 +59,7 @@ class RunData:
             return "held-out data cut otherwise"
         if self.manifest != other.manifest and self.train != other.train:
             return "other training data"
-        return "same data" if self.seed == other.seed else "same data, other seed"
+        return "same data"  # Another seed makes other examples of the same texts.
 
 
 def read_run_data(folder: Path, run: Run) -> RunData:

@@ -13,6 +13,7 @@ import pytest
 from small_jobs import ALL_ALIKE
 
 from starfreight.cli import main
+from starfreight.jobs.report.compare import differing
 from starfreight.jobs.report.compared_data import RunData
 
 
@@ -121,14 +122,14 @@ def test_fewer_than_two_runs_cannot_be_compared(tmp_path: Path, names: list[str]
     assert main(["jobs", "compare", *(str(tmp_path / name) for name in names)]) == 2
 
 
-def test_a_source_that_only_some_runs_have_is_one_setting(
-    write_job: Callable[..., Path], prepare: Callable[[Path], Path], compared: Callable[..., str]
-) -> None:
-    source = {"source": "./code", "license": "MIT", "filters": ALL_ALIKE}
-    one, two = prepare(write_job(data=source)), prepare(write_job(data=[source, source | {"weight": 2}]))
-    rows = {row["run"]: row for row in json.loads(compared(str(one), str(two), "--json"))["runs"]}
-    assert rows[one.name]["differs"] == {"data[1]": None}
-    assert rows[two.name]["differs"] == {"data[1]": "./code"}
+def test_a_source_that_only_some_runs_have_is_one_setting() -> None:
+    one = {"data[0].source": "./code", "data[0].weight": 1.0, "training.seed": 42}
+    two = one | {"data[0].weight": 2.0, "data[1].source": "./more", "data[1].weight": 1.0}
+    assert differing([one, two]) == [
+        {"data[0].weight": 1.0, "data[1]": None},
+        {"data[0].weight": 2.0, "data[1]": "./more"},
+    ]
+    assert differing([one]) == [{}] and differing([]) == []
 
 
 def test_each_cell_of_the_page_has_its_label_for_phones(
