@@ -29,13 +29,20 @@ USER = "newcomer"
 TOOLS = ("debootstrap", "git", "unshare", "ip", "pivot_root", "docker-registry")
 """Programs that making a machine takes, beside root's rights."""
 
-# Runs as root in new namespaces: the registry first, then the account's shell in the machine's root.
-_ENTER = """
+# Runs as root in new namespaces. The registry stays in the first mount namespace: pivot_root moves all
+# processes of its own one.
+_START = """
 set -eu
-root=$1 wheels=$2 registry=$3 shell=$4
 PATH=$PATH:/usr/sbin:/sbin
 ip link set lo up
-docker-registry serve "$registry/config.yml" >"$registry/log" 2>&1 </dev/null &
+docker-registry serve "$1/config.yml" >"$1/log" 2>&1 </dev/null &
+shift
+exec unshare --mount sh -c "$@"
+"""
+# Then the account's shell, in the machine's root.
+_ENTER = """
+set -eu
+root=$1 wheels=$2 shell=$3
 mount --bind "$root" "$root"
 mount -t proc proc "$root/proc"
 mount --rbind /dev "$root/dev"
@@ -83,8 +90,8 @@ class Machine:
         """The command line that runs a script of :meth:`write_script` as the account."""
         return [
             "unshare", "--mount", "--net", "--pid", "--fork", "--kill-child",
-            "sh", "-c", _ENTER.replace("USER", USER), "sh",
-            str(self.root), str(self.wheels), str(self.registry), script,
+            "sh", "-c", _START, "sh", str(self.registry),
+            _ENTER.replace("USER", USER), "sh", str(self.root), str(self.wheels), script,
         ]  # fmt: skip
 
 
