@@ -77,5 +77,6 @@ def _in_words(event: dict[str, Any]) -> str:
     from starfreight.jobs.protocol.progress import in_words
 
     if event["event"] == "error" and event.get("kind") == "JobStopped":
-        return f"Stopped: {error_from(event)}"
+        text = str(error_from(event))
+        return text if text.startswith("Stopped ") else f"Stopped: {text}"
     return in_words(event)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from starfreight.console import time_in_words
+from starfreight.console import time_in_words
 from starfreight.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -83,12 +84,7 @@ class Duration:
             "steps": "on this machine's processors, measured over a few steps",
             "products": "on this machine's processors, from the speed of matrix products: a rough estimate",
         }[self.source]
-        return f"about {clock(self.seconds)} ({clock(self.least)} to {clock(self.most)}), {how}"
-
-
-def clock(seconds: float) -> str:
-    """Format a duration: ``5400`` as ``1:30 h``, ``75`` as ``1:15 min``; days are counted in hours."""
-    return time_in_words(max(1.0, seconds))
+        return f"about {time_in_words(self.seconds)} ({time_in_words(self.least)} to {time_in_words(self.most)}), {how}"
 
 
 def _estimate(seconds: float, source: str) -> Duration:

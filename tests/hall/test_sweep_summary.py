@@ -44,7 +44,9 @@ def test_variants_are_compared_and_the_next_command_is_named(shipped: list[Shipp
 @pytest.mark.parametrize("publishes", [True, False])
 def test_an_evaluated_sweep_goes_on_by_choosing_the_best(publishes: bool, shipped: list[Shipped]) -> None:
     publish = Publish(reference="localhost:1/acme/coder:1") if publishes else None
-    recipe = shipped[0].run.recipe.model_copy(update={"evaluate": Evaluate(suites={"fim": {}}), "publish": publish})
+    recipe = shipped[0].run.recipe.model_copy(
+        update={"evaluate": Evaluate(suites={"fim": {}}), "publish": publish}
+    )
     data, _ = sweep_summary(shipped, recipe, Path("my recipe.yaml"), Console(quiet=True), chosen=False)
     assert data["next"] == "starfreight run 'my recipe.yaml' --choose best" + " --publish" * publishes
     data, text = sweep_summary(shipped, recipe, Path("recipe.yaml"), Console(quiet=True), chosen=True)

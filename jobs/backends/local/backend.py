@@ -15,7 +15,7 @@ from types import FrameType
 from typing import IO
 
 from starfreight.console import Console
-from starfreight.errors import InputError, RecipeError, ServiceError
+from starfreight.errors import InputError, JobStopped, RecipeError, ServiceError
 from starfreight.jobs.backends.directory import DirectoryBackend
 from starfreight.jobs.backends.directory_status import JobState
 from starfreight.jobs.backends.endings import (
@@ -104,6 +104,11 @@ class LocalBackend(DirectoryBackend):
         ending = _ending(code, killed=signals.killed)
         record.ended(ending.exit_code, ending.what).save(directory)
         error = error_of(ending, failure, _advice(job))
+        if ending.exit_code == STOPPED_AT_ONCE and signals.answers.count > 1:
+            kept = dict(job.kind.progress(directory, active=False).rows).get("kept")
+            error = JobStopped(
+                "Stopped at once." + (f" Kept: {kept}." if kept else ""), fix="the same command continues"
+            )
         if error is not None:
             raise error
         if signals.requested:  # Too late for the job, but not for later steps and variants.

@@ -189,7 +189,7 @@ def test_ctrl_c_is_answered_at_once_and_a_wanted_stop_is_no_error(start: Command
     assert time.monotonic() - began < 30
     assert process.returncode == 75, err
     assert json.loads(out)["error"]["kind"] == "JobStopped"
-    assert "Error:" not in err and "stopped on request" in err
+    assert "Error:" not in err and "Stopped at once. Kept: no checkpoint yet." in err
     assert has_ended(job)
 
 

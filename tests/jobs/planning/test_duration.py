@@ -9,20 +9,23 @@ from pathlib import Path
 
 import pytest
 
-from starfreight.jobs.planning.duration import Speed, clock, duration_here, duration_on_gpu, measure_speed
+from starfreight.jobs.planning.duration import (
+    Duration,
+    Speed,
+    duration_here,
+    duration_on_gpu,
+    measure_speed,
+)
 from starfreight.jobs.planning.gpus import GPUS, gpu_here
 from starfreight.jobs.planning.model_shapes import base_shape
 from starfreight.jobs.planning.training_plan import plan_training
 from starfreight.recipe import Recipe, load_recipe
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.2, "1 s"), (59.4, "59 s"), (75, "1:15 min"), (3569, "59:29 min"), (3590, "1:00 h"), (5400, "1:30 h"),
-     (400_000, "111:07 h")],
-)  # fmt: skip
-def test_a_duration_is_written_as_on_a_clock(seconds: float, text: str) -> None:
-    assert clock(seconds) == text
+def test_a_duration_is_told_with_its_range_and_its_source() -> None:
+    told = Duration(5400, 4320, 8100, "steps").as_text()
+    assert told.startswith("about 1:30 h (1:12 h to 2:15 h), ") and "measured" in told
+    assert "rough" in Duration(5400, 4320, 8100, "products").as_text()
 
 
 @pytest.fixture
