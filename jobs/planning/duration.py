@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from starfreight.console import time_in_words
-from starfreight.console import time_in_words
 from starfreight.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -84,7 +83,8 @@ class Duration:
             "steps": "on this machine's processors, measured over a few steps",
             "products": "on this machine's processors, from the speed of matrix products: a rough estimate",
         }[self.source]
-        return f"about {time_in_words(self.seconds)} ({time_in_words(self.least)} to {time_in_words(self.most)}), {how}"
+        about, least, most = map(time_in_words, (self.seconds, self.least, self.most))
+        return f"about {about} ({least} to {most}), {how}"
 
 
 def _estimate(seconds: float, source: str) -> Duration:
