@@ -28,6 +28,7 @@ who may use the model, and whether it may be passed on. Ask the publisher.
 The license of the base model, {base}, applies as well.
 """
 _MOST_SOURCES = 100
+_MOST_LICENSES = 20_000
 
 
 def model_license(run: Run, manifest: Mapping[str, Any]) -> str:
@@ -56,8 +57,11 @@ def recorded_terms(package: Package, licenses: Iterable[str], base: str) -> tupl
         licenses: of its data.
         base: license of the base model.
     """
-    named = {each.name for each in package.licenses}
-    return tuple(term for term in data_terms(licenses, base) if term in named)
+    named = {each.name for each in package.licenses} - {base, in_conjunction(base)}
+    found = set(licenses) if named else set()
+    if len(found) > _MOST_LICENSES:  # Too many to be real, and to be parsed.
+        return ()
+    return tuple(term for term in data_terms(found, base) if term in named)
 
 
 def with_data_terms(

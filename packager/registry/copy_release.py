@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from starfreight.console import Console, human_count
 from starfreight.errors import GateError, InputError, ServiceError
 from starfreight.package import Attachment, Descriptor
+from starfreight.packager.provenance.withdrawal.read import latest_withdrawal
 from starfreight.packager.registry.release_tags import (
     is_evidence_tag,
     missing_tag,
@@ -141,7 +142,7 @@ def copy_release(
     contents = _collect(reader, tuple(tagged.values()), origin)
     signatures = _cosign_tags(reader, contents, origin)
     contents.manifests.update({each.digest: each for each in signatures.values()})
-    withdrawn = _withdrawal(reader, contents, str(origin))
+    withdrawn = latest_withdrawal(reader, contents.attachments.values(), str(origin))
     if withdrawn is not None:
         console.note(f"Warning: {withdrawn} The withdrawal is copied along.")
     if any(each.format == "ollama" for each in tagged.values()) and (objection := ollama_objection(goal)):
@@ -257,21 +258,6 @@ def _cosign_tags(
             if manifest is not None and not manifest.children:
                 found[tag] = manifest
     return found
-
-
-def _withdrawal(reader: RegistryClient, contents: _Contents, where: str) -> str | None:
-    """The latest withdrawal of the release, in words."""
-    from starfreight.packager.provenance.withdrawal.read import may_withdraw, remote_withdrawals
-
-    subjects = {
-        each.subject.digest: None
-        for each in contents.attachments.values()
-        if each.subject is not None and may_withdraw(each)
-    }
-    for digest in subjects:
-        if found := remote_withdrawals(reader, digest, where):
-            return found[-1].as_sentence()
-    return None
 
 
 def _copy_blobs(

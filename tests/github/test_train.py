@@ -156,7 +156,7 @@ def test_a_training_longer_than_four_parts_continues_in_another_run(machine: Mac
 
 
 @pytest.mark.nightly
-def test_the_time_limit_stops_a_training_with_its_checkpoint(machine: Machine) -> None:
+def test_the_time_limit_stops_a_training(machine: Machine) -> None:
     shutil.rmtree(machine.source)
     training = {"sequence_length": 128, "gradient_accumulation": 1, "steps": 1_000_000}
     write_caller(machine.source, training=training)
@@ -167,4 +167,6 @@ def test_the_time_limit_stops_a_training_with_its_checkpoint(machine: Machine) -
     results = run_workflow(machine, path, inputs, "train", permissions)
     assert results["part"].outputs["state"] == "stopped", machine.log
     (run,) = (machine.artifacts / "n-state-1" / "runs").iterdir()
-    assert list((run / "checkpoints").iterdir()) and not (machine.artifacts / "n-packages").exists()
+    assert not (machine.artifacts / "n-packages").exists()
+    # A slow machine may be stopped before the first step.
+    assert not (run / "metrics.jsonl").exists() or list((run / "checkpoints").iterdir())

@@ -117,7 +117,8 @@ def figure_tables(compared: dict[str, Any]) -> Iterator[str]:
                 if rows > _ROWS:
                     break
                 best = comparison.get("significant") and comparison.get("best") == model["model"]
-                interval = f"{number(model['low'])} to {number(model['high'])}"
+                known = model.get("method") != "none"
+                interval = f"{number(model['low'])} to {number(model['high'])}" if known else "–"
                 name = cell(f"{each['suite']}/{each['figure']}")
                 value = number(model["value"])
                 yield f"| {name} | {model['model']} | {value} | {interval} | {'best' if best else ''} |"

@@ -61,11 +61,12 @@ def judge_package(
     Raises:
         GateError: a text of it is missing, damaged or too large.
     """
+    of_data = licenses_of_data(data) if data is not None else ()
     material = package_material(layout, package, provenance)
     if not material.chosen:
         found = _data_license_names(provenance, data)
         material = replace(material, terms=recorded_terms(package, found, material.base_license))
-    return judge_duties(material, licenses_of_data(data) if data is not None else ())
+    return judge_duties(material, of_data)
 
 
 def _data_license_names(provenance: Provenance | None, data: DataManifest | None) -> set[str]:

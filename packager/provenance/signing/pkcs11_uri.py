@@ -50,7 +50,10 @@ def parse_pkcs11_uri(uri: str) -> Pkcs11Uri:
             raise _refused("holds a PIN", "leave it out: the PIN is asked for, or STARFREIGHT_KEY_PASSWORD")
         if not equals or name in found or name not in ("token", "id", "module-path", *_IGNORED):
             raise _refused("has a part that is not supported, or the same one twice", f"write {_EXAMPLE}")
-        found[name] = unquote_to_bytes(value)
+        try:
+            found[name] = unquote_to_bytes(value)
+        except UnicodeEncodeError:
+            raise _refused("is not UTF-8", f"write {_EXAMPLE}") from None
     key = found.get("id", b"")
     if not key or key[0] == 0 or len(key) > 8:
         raise _refused("does not name the key by an id of one to eight bytes", f"write {_EXAMPLE}")

@@ -21,7 +21,7 @@ def about(examined: Examined) -> About:
         "package": (f"{package.name} of the run {package.run}, which ended {package.created}",),
         "base": (base.name + at,),
         "data": _shortened(_data(examined)),
-        "licenses": (", ".join(license.name for license in package.licenses) or "none named",),
+        "licenses": (", ".join(dict.fromkeys(each.name for each in package.licenses)) or "none named",),
         "models": tuple(_models(package)),
         "figures": _shortened(_figures(examined)),
     }

@@ -127,7 +127,7 @@ def remote_withdrawals(client: RegistryClient, digest: str, where: str) -> tuple
         if manifest is None or len(manifest.layers) != 1:
             continue
         blob = manifest.layers[0]
-        if not may_withdraw(manifest) or blob.size > MAX_BUNDLE_BYTES or blob.digest in found:
+        if not _may_withdraw(manifest) or blob.size > MAX_BUNDLE_BYTES or blob.digest in found:
             continue
         with tempfile.TemporaryDirectory(prefix="starfreight-") as name:
             path = Path(name) / "bundle"
@@ -138,7 +138,25 @@ def remote_withdrawals(client: RegistryClient, digest: str, where: str) -> tuple
     return _sorted(found.values())
 
 
-def may_withdraw(manifest: RemoteManifest) -> bool:
+def latest_withdrawal(client: RegistryClient, attached: Iterable[RemoteManifest], where: str) -> str | None:
+    """The latest withdrawal among manifests attached to a release, in a sentence; ``None`` without one.
+
+    Args:
+        client: reads the repository.
+        attached: those manifests.
+        where: the reference, for errors.
+
+    Raises:
+        GateError, ServiceError: as for :func:`remote_withdrawals`.
+    """
+    subjects = {each.subject.digest: None for each in attached if each.subject and _may_withdraw(each)}
+    for digest in subjects:
+        if found := remote_withdrawals(client, digest, where):
+            return found[-1].as_sentence()
+    return None
+
+
+def _may_withdraw(manifest: RemoteManifest) -> bool:
     """True for the manifest of a bundle that is announced as a withdrawal."""
     if manifest.artifact_type != MEDIA_TYPE:
         return False

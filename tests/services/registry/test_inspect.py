@@ -1,4 +1,4 @@
-"""``package inspect`` of a release reads everything but its models."""
+"""``package inspect`` and ``package export --only-record`` of a release read everything but its models."""
 
 from __future__ import annotations
 
@@ -40,3 +40,6 @@ def test_a_release_shows_what_its_directory_shows(
     remote = inspect(reference, "--insecure")
     assert remote["withdrawn"] and remote["withdrawals"][0]["reason"] == "Leaks test data."
     assert remote["signatures"]["claimed"] and inspect(folder)["withdrawn"] is False
+    export = ("package", "export", reference, tmp_path / "record", "--only-record", "--insecure")
+    assert run_command(*export).exit_code == 0
+    assert "WITHDRAWN" in (tmp_path / "record/README.md").read_text()
