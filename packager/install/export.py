@@ -11,6 +11,7 @@ from starfreight.files import disk_errors, write_bytes
 from starfreight.image_layout.reader import ImageLayout
 from starfreight.package import Package
 from starfreight.packager.install.folder import (
+    RECORD,
     SIGNATURE_FILE,
     WrittenFolder,
     folder_files,
@@ -24,7 +25,7 @@ from starfreight.quantization import Quantization
 
 
 def export_package(folder: Path, to: Path, variants: Sequence[str], console: Console) -> WrittenFolder:
-    """Write a package's variants as plain files.
+    """Write a package's variants and its record as plain files.
 
     Args:
         folder: the package's directory.
@@ -41,7 +42,28 @@ def export_package(folder: Path, to: Path, variants: Sequence[str], console: Con
     source = PackageSource(folder)
     models = package_models(package, variants, source)
     written = write_folder(models, to, source, console)
-    return replace(written, names=(*written.names, *_signature(package, models, to, folder, console)))
+    signature = _signature(package, models, to, folder, console)
+    return replace(
+        written, names=(*written.names, *signature, *_record(package, to, folder, signature, console))
+    )
+
+
+def _record(
+    package: Package, to: Path, folder: Path, signature: tuple[str, ...], console: Console
+) -> tuple[str, ...]:
+    """Writes the package's record beside the models, unless a model signature allows no further file."""
+    from starfreight.directories import delete
+    from starfreight.packager.record.write_record import write_record
+
+    if not signature:
+        return tuple(f"{RECORD}/{name}" for name in write_record(folder, package, to / RECORD))
+    with disk_errors(to):
+        delete(to / RECORD, below=to)
+    console.note(
+        f"{RECORD}/ is not written: {SIGNATURE_FILE} allows no further files. Write it elsewhere: "
+        "starfreight package export PACKAGE DIRECTORY --only-record"
+    )
+    return ()
 
 
 def _signature(

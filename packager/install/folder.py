@@ -27,6 +27,8 @@ from starfreight.packager.manifests.flat_names import document_names, license_na
 MODELFILE = "Modelfile"
 SIGNATURE_FILE = "model.sig"
 """An OpenSSF model signature over the other files; of a package that has one."""
+RECORD = "record"
+"""Directory of a package's record, which ``package export`` adds."""
 README = "README.md"
 PROVENANCE = "provenance.intoto.json"
 BOM = "bom.cdx.json"
@@ -102,7 +104,7 @@ def write_folder(models: Sequence[Model], folder: Path, source: Source, console:
     files = folder_files(models)
     modelfile = modelfile_of(models, source).encode()
     _check_provenance(models, source)
-    own = {*files, MODELFILE, SIGNATURE_FILE}
+    own = {*files, MODELFILE, SIGNATURE_FILE, RECORD}
     refuse_other_contents(folder, own, "this model", "choose an empty directory")
     size = sum(blob.size for blob in files.values())
     present = 0
