@@ -41,4 +41,6 @@ def printable_name(name: str) -> str:
 
 def _matches(path: str, patterns: Sequence[str]) -> bool:
     name = path.rsplit("/", 1)[-1]
+    # A `*` matches slashes, too, so that `**/` differs only in matching no directory at all.
+    patterns = [each for pattern in patterns for each in {pattern, pattern.replace("**/", "")}]
     return any(fnmatch.fnmatchcase(path, each) or fnmatch.fnmatchcase(name, each) for each in patterns)
