@@ -15,6 +15,7 @@ class Line:
 
     @property
     def total(self) -> Money:
+        """Price of all pieces."""
         return Money(self.price.cents * self.count, self.price.currency)
 
 
@@ -26,10 +27,12 @@ class Invoice:
     lines: list[Line] = field(default_factory=list)
 
     def add(self, text: str, price: Money, count: int = 1) -> None:
+        """Append a line."""
         self.lines.append(Line(text, price, count))
 
     @property
     def total(self) -> Money:
+        """Sum of the lines."""
         amount = Money(0)
         for line in self.lines:
             amount = amount + line.total

@@ -156,6 +156,6 @@ def _descriptor(layer: dict[str, Any], where: str) -> Descriptor:
 def _refused(
     what: str,
     where: str,
-    fix: str = "name an artifact of files, as made by oras push; the supported layouts: starfreight docs data",
+    fix: str = "name an artifact of files, as made by oras push; layouts: starfreight docs data",
 ) -> InputError:
     return InputError(f"The artifact's manifest {what}.", where=where, fix=fix)
