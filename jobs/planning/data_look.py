@@ -157,10 +157,11 @@ def look_at_data(
                         advance(1)
         catalogue.split([_has_records(data, path) for data, path in zip(recipe.data, paths, strict=True)])
         summaries = [summary_of(catalogue, number, data) for number, data in enumerate(recipe.data)]
-        kept = [
-            {entry.name for entry in catalogue.kept(number) if not entry.held_out}
-            for number in range(len(recipe.data))
-        ]
+        kept: list[set[str]] = [set() for _ in recipe.data]
+        held_out: list[set[str]] = [set() for _ in recipe.data]
+        for number in range(len(recipe.data)):
+            for entry in catalogue.kept(number):
+                (held_out if entry.held_out else kept)[number].add(entry.name)
     looks = tuple(
         SourceLook(
             source=data.source,
@@ -173,7 +174,7 @@ def look_at_data(
     tokens = None
     error, warnings = _judge(recipe, looks, summaries)
     if error is None:
-        error = first.check(kept, whole=all(look.whole for look in looks))
+        error = first.check(kept, held_out, whole=all(look.whole for look in looks))
         dialects = [
             describe_dialect(data, folder) if path else None
             for data, path in zip(recipe.data, paths, strict=True)
@@ -185,6 +186,7 @@ def look_at_data(
                 for data, path, part, summary in zip(recipe.data, paths, parts, summaries, strict=True)
             ]
             tokens = drawn.count(kept, sizes)
+            error = tokens.error(recipe) if tokens else None
     return DataLook(looks, error, warnings, tokens)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,8 @@ from starfreight.errors import InputError
 from starfreight.recipe import Recipe
 
 if TYPE_CHECKING:
+    from starfreight.jobs.data.blocks.example_worker import ExampleBatch, ExampleTask
+    from starfreight.jobs.data.manifest.samples import Split
     from starfreight.jobs.data.sources import Sample
 
 _BYTES_OF_A_TOKEN = 16
@@ -42,15 +44,18 @@ class FirstTexts:
         if self._sizes[number] <= self._room or len(self._texts[number]) < _LEAST:
             self._texts[number].append(sample)
 
-    def check(self, kept: Sequence[set[str]], *, whole: bool) -> InputError | None:
+    def check(
+        self, kept: Sequence[set[str]], held_out: Sequence[set[str]], *, whole: bool
+    ) -> InputError | None:
         """Make the examples of the first pass as a run makes them.
 
         Args:
             kept: for each source the names of the texts to train on.
+            held_out: for each source the names of the texts held out.
             whole: true if all sources were read to their end.
 
         Returns:
-            the error of data that do not fill a block.
+            the error of data that do not fill a block, or of held-out texts without an example.
 
         Raises:
             InputError: a text does not follow its format.
@@ -60,26 +65,41 @@ class FirstTexts:
             return None
         if importlib.util.find_spec("tokenizers") is None:
             return None
-        from starfreight.jobs.data.blocks.enough_data import require_examples
-        from starfreight.jobs.data.blocks.example_worker import (
-            ExampleTask,
-            groups,
-            make_example_worker,
-            seeds,
+        from starfreight.jobs.data.blocks.enough_data import require_examples, require_held_out
+        from starfreight.jobs.data.blocks.example_worker import make_example_worker
+
+        make = make_example_worker(self._recipe.data, str(base), self._length, 4)
+        allow_little = self._recipe.run.allow_little_data
+        tokens = self._tokens(make, "train", kept)
+        out = self._tokens(make, "held_out", held_out)
+        try:
+            if whole and self._has_all(kept):
+                require_examples(tokens, self._length, allow_little=allow_little)
+            if whole and any(held_out) and self._has_all(held_out):
+                require_held_out(out, self._length, allow_little=allow_little)
+        except InputError as error:
+            return error
+        return None
+
+    def _has_all(self, names: Sequence[set[str]]) -> bool:
+        """True if no text of these names is missing here."""
+        return all(
+            wanted <= {sample.name for sample in texts}
+            for wanted, texts in zip(names, self._texts, strict=True)
         )
 
-        data = self._recipe.data
-        make = make_example_worker(data, str(base), self._length, 4)
+    def _tokens(
+        self, make: Callable[[ExampleTask], ExampleBatch], side: Split, names: Sequence[set[str]]
+    ) -> int:
+        """The tokens of the examples of the texts of these names."""
+        from starfreight.jobs.data.blocks.example_worker import ExampleTask, groups, seeds
+
         tokens = 0
-        for number, source in enumerate(data):
-            texts = [sample for sample in self._texts[number] if sample.name in kept[number]]
+        for number, source in enumerate(self._recipe.data):
+            texts = [sample for sample in self._texts[number] if sample.name in names[number]]
+            weight = source.weight if side == "train" else 1.0
             for samples in groups(texts, whole_repositories=source.format == "repository"):
-                key = f"train {self._recipe.training.seed} 0 {number} {samples[0].name}"
-                found = seeds(key, source.weight, (0.0, 1.0))
+                key = f"{side} {self._recipe.training.seed} 0 {number} {samples[0].name}"
+                found = seeds(key, weight, (0.0, 1.0))
                 tokens += sum(make(ExampleTask(number, samples, found, False)).lengths)
-        if whole and all(size <= self._room for size in self._sizes):
-            try:
-                require_examples(tokens, self._length, allow_little=self._recipe.run.allow_little_data)
-            except InputError as error:
-                return error
-        return None
+        return tokens

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from starfreight.errors import InputError
 from starfreight.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -52,6 +53,20 @@ class TokenCount:
     def as_dict(self) -> dict[str, Any]:
         """The count for ``--json``."""
         return {"tokens": self.tokens, "blocks": self.blocks, "about": self.about}
+
+    def error(self, recipe: Recipe) -> InputError | None:
+        """The error of data that do not fill a block, if all of them were counted."""
+        from starfreight.jobs.data.blocks.enough_data import require_examples
+
+        if self.about:
+            return None
+        try:
+            require_examples(
+                self.tokens, recipe.training.sequence_length, allow_little=recipe.run.allow_little_data
+            )
+        except InputError as error:
+            return error
+        return None
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ def explain(error: ValidationError, data: Any, where: str, model: type[BaseModel
         model: of the whole file.
         kind: its name in sentences, such as ``recipe``.
     """
-    problems = error.errors(include_url=False)
+    problems = _without_consequences(error.errors(include_url=False))
     first = problems[0]
     location = first["loc"]
     keys = [_key_path(each["loc"], data, kind, missing=each["type"] == "missing") for each in problems]
@@ -45,6 +45,17 @@ def explain(error: ValidationError, data: Any, where: str, model: type[BaseModel
     return RecipeError(
         f"The key {key!r} {what}{more}.", where=f"{where}, key {key}", fix=f"correct that key in the {kind}"
     )
+
+
+def _without_consequences(problems: list[ErrorDetails]) -> list[ErrorDetails]:
+    """The problems without those of lists called too short, because pydantic does not count invalid items."""
+    places = [each["loc"] for each in problems]
+    return [
+        each
+        for each in problems
+        if each["type"] != "too_short"
+        or not any(place[: len(each["loc"])] == each["loc"] != place for place in places)
+    ]
 
 
 def _in_words(problem: ErrorDetails) -> str:

@@ -206,3 +206,17 @@ def test_with_json_an_error_is_one_object_on_standard_output(
     assert error["exit_code"] == 2
     assert error["where"] == f"{path}, key run.time_limit"
     assert error["next"]
+
+
+def test_an_invalid_item_of_a_list_is_one_problem(tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        "version: 1\nname: a\nbase: {model: builtin:starter}\n"
+        "data: [{source: a, held_out: 20}]\npackage: {quantizations: [Q9]}\n"
+    )
+    with pytest.raises(RecipeError) as raised:
+        load_recipe(recipe)
+    assert (
+        raised.value.what
+        == "The key 'data[0].held_out' is not valid: is outside 0% to 100% (1 more after it)."
+    )

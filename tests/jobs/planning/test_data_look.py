@@ -157,3 +157,28 @@ def test_less_than_one_block_is_refused_unless_allowed(
     assert main(["plan", str(recipe), "--allow-little-data"]) == 0
     capsys.readouterr()
     assert plan(write(source))["data"][0]["texts"] == 5
+
+
+def test_texts_that_are_held_out_do_not_count_for_a_block(
+    write: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_code(tmp_path, 1)
+    for number in range(200):
+        (tmp_path / f"code/short_{number}.py").write_text(f"x = {number}\n")
+    source = {"source": "./code", "license": "MIT", "include": ["short*"], "filters": ALL_ALIKE}
+    assert main(["plan", str(write(source | {"held_out": 0.99})), "--json"]) == 2
+    assert "less than one block of 64" in json.loads(capsys.readouterr().out)["error"]["what"]
+
+
+def test_held_out_texts_without_an_example_are_refused(
+    write: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, length in (("short", 3), ("long", 200)):
+        texts = [f"Count {number} {' and'.join(['one'] * length)}" for number in range(8)]
+        rows = [json.dumps({"prompt": text, "completion": "2"}) + "\n" for text in texts]
+        (tmp_path / f"{name}.jsonl").write_text("".join(rows))
+    source = {"format": "instruct", "license": "MIT", "filters": ALL_ALIKE}
+    short = source | {"source": "./short.jsonl", "held_out": 0}
+    long = source | {"source": "./long.jsonl", "held_out": 0.5}
+    assert main(["plan", str(write(short, long)), "--json"]) == 2
+    assert "held-out texts give no example" in json.loads(capsys.readouterr().out)["error"]["what"]
