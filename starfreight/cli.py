@@ -25,7 +25,7 @@ def cli() -> None:
     Start with:
 
     \b
-        starfreight quickstart      run the whole line, offline, in about two minutes
+        starfreight quickstart      run the whole line, offline, in two to three minutes
         starfreight init my-model   write a recipe of your own
 
     Exit codes: 0 done, 2 usage or recipe error, 3 refused by a gate, 4 an outside service failed,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,19 +71,14 @@ def collect(
         part.start()
     others = [each for each in directories if each not in set(asking)]
     rows = directory_rows(others, Engines().state_of, console)
-    limit = threading.Event()
-    timer = threading.Timer(patience, limit.set)
-    timer.daemon = True
-    timer.start()
+    ends = time.monotonic() + patience
     for where, part in parts.items():
-        while part.is_alive() and not limit.is_set():
-            part.join(0.1)
+        part.join(max(0.0, ends - time.monotonic()))
         found = part.rows
         if found is None:
             unreachable[where] = part.error or f"no answer in {patience:.0f} s"
             found = directory_rows(asking, no_answer, Console(quiet=True)) if where == "docker" else []
         rows += found
-    timer.cancel()
     unreachable |= engines.silent
     return Overview(tuple(order(rows)), unreachable, datetime.datetime.now(datetime.UTC))
 

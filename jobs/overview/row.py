@@ -13,6 +13,7 @@ ACTIVE = ("running", "waiting", "queued", "stopping")
 """States of jobs that have not ended."""
 
 _HEADER = ("RUN", "WHERE", "STATE", "PROGRESS", "LOSS", "LEFT", "AGE")
+_LEAST_NAME = 12
 
 
 @dataclass(frozen=True)
@@ -83,21 +84,36 @@ class RunRow:
             return None
 
 
-def header() -> tuple[str, ...]:
-    """Titles of the columns."""
-    return _HEADER
-
-
 def order(rows: Sequence[RunRow]) -> list[RunRow]:
     """Active runs last, next to the prompt; among each other by their start."""
     return sorted(rows, key=lambda row: (row.active, row.started or "", row.name))
 
 
-def table(rows: Sequence[RunRow], now: datetime.datetime) -> str:
-    """The rows as lines with aligned columns."""
+def table(rows: Sequence[RunRow], now: datetime.datetime, width: int | None = None) -> str:
+    """The rows as lines with aligned columns.
+
+    Args:
+        rows: in their order.
+        now: for their age.
+        width: of a terminal, in columns; longer lines lose the middle of their names.
+    """
     cells = [_HEADER, *(row.cells(now) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    if width is not None:
+        excess = sum(widths) + 2 * (len(widths) - 1) - width
+        widths[0] = min(widths[0], max(_LEAST_NAME, widths[0] - excess))
     return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        "  ".join(
+            cell.ljust(width)
+            for cell, width in zip((_shortened(line[0], widths[0]), *line[1:]), widths, strict=True)
+        ).rstrip()
         for line in cells
     )
+
+
+def _shortened(name: str, width: int) -> str:
+    """The name without its middle: variants of a sweep differ at their ends."""
+    if len(name) <= width:
+        return name
+    end = (width - 1) * 2 // 3
+    return f"{name[: width - 1 - end]}…{name[-end:]}"

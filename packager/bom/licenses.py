@@ -11,6 +11,7 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
+from starfreight.licenses.spdx import parse_with
 from starfreight.packager.bom.values import line
 
 _LONGEST_EXPRESSION = 200
@@ -40,21 +41,9 @@ def _is_expression(text: str) -> bool:
     """True for several licenses of SPDX's list, or ``LicenseRef-`` names, joined by operators."""
     if len(text) > _LONGEST_EXPRESSION or " " not in text:
         return False
-    from license_expression import ExpressionError, Licensing
+    from license_expression import Licensing
 
-    try:
-        tree = Licensing().parse(text, simple=True)
-    # The parser has errors of its own, and fails on parentheses without contents: "()", "( AND MIT".
-    except (
-        ExpressionError,
-        AssertionError,
-        AttributeError,
-        LookupError,
-        RecursionError,
-        ValueError,
-        TypeError,
-    ):
-        return False
+    tree = parse_with(Licensing(), text, simple=True)
     parts = (
         [part for symbol in tree.symbols for part in symbol.render().split(" WITH ")]
         if tree is not None

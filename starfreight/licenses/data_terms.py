@@ -55,7 +55,12 @@ def joint_license(base: str, terms: Sequence[str]) -> str:
 
 def in_conjunction(license: str) -> str:
     """A license as part of an expression with ``AND``."""
-    return f"({license})" if " OR " in license and not license.startswith("(") else license
+    depth = 0
+    for word in re.findall(r"[()]|[^\s()]+", license):
+        depth += {"(": 1, ")": -1}.get(word, 0)
+        if depth == 0 and word.upper() == "OR":
+            return f"({license})"
+    return license
 
 
 def _terms(name: str) -> tuple[str, ...]:

@@ -13,10 +13,27 @@ def parse_license(expression: str) -> Any | None:
     """Return the parsed expression, as the library's tree, or ``None`` if it is invalid."""
     if len(expression) > LONGEST_EXPRESSION:
         return None
+    tree = parse_with(licensing(), expression)
+    # The library accepts several words as one name: "MIT or so they say".
+    if tree is None or any(
+        " " in part for symbol in tree.symbols for part in symbol.render().split(" WITH ")
+    ):
+        return None
+    return tree
+
+
+def parse_with(library: Any, expression: str, **options: Any) -> Any | None:
+    """Return the tree of an expression; ``None`` if it is empty or invalid.
+
+    Args:
+        library: a ``license_expression.Licensing``.
+        expression: of bounded length.
+        options: of its method ``parse``.
+    """
     from license_expression import ExpressionError
 
     try:
-        tree = licensing().parse(expression)
+        return library.parse(expression, **options)
     # The parser has errors of its own, and fails on parentheses without contents: "()", "( AND MIT".
     except (
         ExpressionError,
@@ -28,12 +45,6 @@ def parse_license(expression: str) -> Any | None:
         TypeError,
     ):
         return None
-    # The library accepts several words as one name: "MIT or so they say".
-    if tree is None or any(
-        " " in part for symbol in tree.symbols for part in symbol.render().split(" WITH ")
-    ):
-        return None
-    return tree
 
 
 @lru_cache(maxsize=1)

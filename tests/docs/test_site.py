@@ -54,6 +54,23 @@ def test_pages_load_nothing_from_outside(site: Path) -> None:
         if "rel=canonical" not in match[0] and 'rel="canonical"' not in match[0]
     ]
     assert outside == []
+    # The theme's script asks api.github.com about the repository that such an element names.
+    asks = re.compile(r"data-md-component=\"?source\b")
+    assert [path.name for path in site.glob("*.html") if asks.search(path.read_text())] == []
+
+
+def test_lists_are_read_alike_by_github_and_mkdocs() -> None:
+    # Python-Markdown takes less than four spaces for the end of a list, and code within one has to be fenced.
+    breaks = re.compile(r"^\n {1,3}(?=\S)|^\d+\. [^\n]*\n\n {5,}(?=\S)", re.MULTILINE)
+    for path in PAGES:
+        page = re.sub(r"^( *)```.*?^\1```", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+        assert (path.name, breaks.findall(page)) == (path.name, [])
+
+
+def test_searches_find_options(site: Path) -> None:
+    script = "search_options.js"
+    assert f'src="{script}"' in (site / "index.html").read_text()
+    assert "postMessage" in (site / script).read_text()
 
 
 def test_the_reference_has_every_command_and_every_option() -> None:

@@ -32,6 +32,9 @@ def main() -> None:
     parser.add_argument("--tag", help="the tag to release: v and the version. Default: no check")
     parser.add_argument("--root", type=Path, default=Path(__file__).parents[2], help="the checkout")
     parser.add_argument("--out", type=Path, default=Path("release"), help="directory to write; new or empty")
+    parser.add_argument(
+        "--only-archives", action="store_true", help="no bill of materials; needs setuptools alone"
+    )
     options = parser.parse_args()
     version = read_version(options.root)
     if options.tag is not None:
@@ -41,12 +44,13 @@ def main() -> None:
     epoch = commit_time(options.root)
     built = build(options.root, options.out / "dist", epoch)
     check_repeats(options.root, built, epoch)
-    from bill_of_materials import write_bom
+    files = [built.wheel, built.sdist]
+    if not options.only_archives:
+        from bill_of_materials import write_bom
 
-    bom = options.out / f"starfreight-{version}.cdx.json"
-    archives = (built.wheel, built.sdist)
-    write_bom(archives, version, extras=_EXTRAS, epoch=epoch, path=bom)
-    sums = "".join(f"{_sha256(each)}  {each.relative_to(options.out)}\n" for each in (*archives, bom))
+        files.append(options.out / f"starfreight-{version}.cdx.json")
+        write_bom(files[:2], version, extras=_EXTRAS, epoch=epoch, path=files[-1])
+    sums = "".join(f"{_sha256(each)}  {each.relative_to(options.out)}\n" for each in files)
     (options.out / "SHA256SUMS").write_text(sums)
     print(f"Starfreight {version}, built twice with the same bytes:\n{sums}", end="")
 

@@ -11,6 +11,7 @@ from starfreight.errors import InputError
 
 UNKNOWN = "unknown"
 _TEXTS = (None, "Markdown", "reStructuredText", "Text", "Text only")
+"""Languages of a license's text; ``None`` without a suffix."""
 
 
 def is_license_text(name: str) -> bool:
@@ -18,13 +19,7 @@ def is_license_text(name: str) -> bool:
     from starfreight.jobs.data.languages import language_of
     from starfreight.jobs.data.repository_license import is_license_file
 
-    return is_license_file(name) and language_of(name) in (
-        None,
-        "Markdown",
-        "Text",
-        "Text only",
-        "reStructuredText",
-    )
+    return is_license_file(name) and language_of(name) in _TEXTS
 
 
 def license_of_code(folder: Path, root: Path | None, headers: Counter[str]) -> tuple[str | None, str | None]:
