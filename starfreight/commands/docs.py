@@ -58,8 +58,14 @@ def docs(page: str | None, folder: Path | None, console: Console) -> None:
         return
     name = page.removeprefix("docs/").removesuffix(".md")
     if name not in pages:
+        import difflib
+
+        near = difflib.get_close_matches(name, pages, n=1)
         raise InputError(
-            "There is no such page.", where=page, fix="for a list of the pages: starfreight docs"
+            "There is no such page.",
+            where=page,
+            fix=(f"did you mean {near[0]!r}? Otherwise, " if near else "")
+            + "for a list of the pages: starfreight docs",
         )
     text = pages[name].read_text(encoding="utf-8")
     console.result({"page": name, "title": _title(pages[name]), "text": text}, text.rstrip("\n"))

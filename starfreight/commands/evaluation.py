@@ -11,7 +11,7 @@ from starfreight.console import Console
 from starfreight.errors import InputError
 from starfreight.evaluation import Evaluation
 from starfreight.package import PACKAGE_FILE, Package
-from starfreight.recipe import RecipeFile
+from starfreight.recipe import RecipeFile, expand
 
 if TYPE_CHECKING:
     from starfreight.jobs.backends.interface import Location
@@ -85,13 +85,14 @@ def check_evaluation(file: RecipeFile, location: Location, console: Console) -> 
     Rules that the recipe's own evaluation leaves unmeasured are a warning: others may measure them.
 
     Raises:
-        RecipeError: a suite is unknown, or its options contradict each other.
-        InputError: a library or an image is missing.
+        RecipeError: a suite is unknown, its options contradict each other, or no suite can be run.
+        InputError: a file of problems, a library or an image is missing.
     """
     from starfreight.jobs.backends.directory import DirectoryBackend
     from starfreight.jobs.backends.table import open_backend
     from starfreight.jobs.evaluate.kind import EVALUATE
     from starfreight.jobs.evaluate.prepare import suite_options
+    from starfreight.jobs.evaluate.suite_inputs import check_suite_inputs
     from starfreight.jobs.evaluate.suites.table import check_suite_name
 
     asked, run = file.recipe.evaluate, file.recipe.run
@@ -111,6 +112,8 @@ def check_evaluation(file: RecipeFile, location: Location, console: Console) -> 
     for name, choice in asked.suites.items():
         check_suite_name(name, f"key evaluate.suites.{name}")
         suite_options(name, choice, asked)
+    for variant in expand(file.recipe):
+        check_suite_inputs(variant, file.folder, console)
     backend = open_backend("local" if run.where == "kubernetes" else run.where, location)
     if isinstance(backend, DirectoryBackend):
         backend.check(EVALUATE, run)

@@ -74,12 +74,12 @@ def runs(
     console.result(overview.as_dict(), _text(overview, places))
 
 
-def _text(overview: Overview, places: Sequence[Path]) -> str:
+def _text(overview: Overview, places: Sequence[Path], width: int | None = None) -> str:
     from starfreight.jobs.overview.row import table
 
     if not overview.rows:
         return f"No runs in {', '.join(map(str, places))}. To start one: starfreight run RECIPE"
-    return table(overview.rows, overview.now)
+    return table(overview.rows, overview.now, width)
 
 
 def _unreachable(overview: Overview) -> list[str]:
@@ -100,7 +100,7 @@ def _watch(places: Sequence[Path], cluster: Location) -> None:
     ):
         while True:
             overview = collect(places, cluster, Console(quiet=True))
-            header, *lines = _text(overview, places).splitlines()
+            header, *lines = _text(overview, places, rich.width).splitlines()
             notes = _unreachable(overview)
             room = max(1, rich.height - len(notes) - 3)
             hidden = len(lines) - room

@@ -89,7 +89,13 @@ def test_a_recipe_with_suites_is_evaluated_once_and_the_package_has_the_figures(
 
 @pytest.mark.parametrize(
     ("suites", "words"),
-    [("{humanevall: {}}", "humaneval"), ("{humaneval: {samples: 5}}", "temperature 0")],
+    [
+        ("{humanevall: {}}", "humaneval"),
+        ("{humaneval: {samples: 5}}", "temperature 0"),
+        ("{mbpp: {}, custom: {}}", "No suite can be run"),
+        ("{speed: {}, mbpp: {file: problems.jsonl}}", "no problems at 'problems.jsonl'"),
+        ("{custom: {file: tasks}}", "no problems at 'tasks'"),
+    ],
 )
 def test_a_wrong_suite_is_noticed_before_training(
     cluster: type[Cluster], suites: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -97,6 +103,18 @@ def test_a_wrong_suite_is_noticed_before_training(
     assert run(tmp_path, more=f"evaluate: {{suites: {suites}}}\n") == 2
     assert words in capsys.readouterr().err
     assert cluster.last_steps == []
+
+
+@pytest.mark.parametrize("others", ["", ", speed: {}"])
+def test_suites_without_held_out_files_are_noticed_before_training(
+    others: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = (GOLDEN / "inputs" / "fim.yaml").read_text().replace("held_out: 25%", "held_out: 0")
+    path = tmp_path / "recipe.yaml"
+    path.write_text(recipe + f"evaluate: {{suites: {{fim: {{}}, perplexity: {{}}{others}}}}}\n")
+    with contextlib.nullcontext() if others else pytest.raises(RecipeError, match="No suite can be run"):
+        check_evaluation(load_recipe(path), Location(tmp_path / "runs"), Console())
+    assert capsys.readouterr().err.count("will be skipped: no source of code") == (2 if others else 0)
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,11 @@ class ProblemFiles:
     paths: tuple[Path, ...]
 
 
+def is_hub_address(text: str) -> bool:
+    """True for a data set of the hub at a commit."""
+    return _HUB.fullmatch(text) is not None
+
+
 def find_problem_files(preparation: Preparation, example: str) -> ProblemFiles:
     """Finds the files of a suite's option ``file``.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from starfreight.licenses.data_terms import TRAINING_DATA, data_terms, joint_license
+from starfreight.licenses.expression import includes
 from starfreight.licenses.spdx import is_license
 
 
@@ -52,6 +53,11 @@ def test_the_terms_of_the_base_are_not_repeated() -> None:
 def test_a_choice_of_the_base_stays_a_choice() -> None:
     assert joint_license("MIT OR Apache-2.0", ("LicenseRef-A",)) == "(MIT OR Apache-2.0) AND LicenseRef-A"
     assert joint_license("MIT OR Apache-2.0", ()) == "MIT OR Apache-2.0"
+    for base in ("(MIT) OR (Apache-2.0)", "(MIT AND ISC) OR Apache-2.0", "mit or apache-2.0"):
+        assert joint_license(base, ("LicenseRef-A",)) == f"({base}) AND LicenseRef-A"
+        assert includes(joint_license(base, ("LicenseRef-A",)), "LicenseRef-A")
+    for base in ("(MIT OR Apache-2.0)", "(MIT OR ISC) AND BSD-3-Clause"):
+        assert joint_license(base, ("LicenseRef-A",)) == f"{base} AND LicenseRef-A"
     assert joint_license("", ("LicenseRef-A",)) == "LicenseRef-A"
 
 
