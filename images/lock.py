@@ -2,7 +2,8 @@
 
 Every package has one version and the digests of all its files. The build of torch is chosen when an image is
 built, so it has files of its own: ``torch-cuda.txt`` (PyPI's build with NVIDIA's libraries) and
-``torch-cpu.txt``. ``requirements.txt`` holds everything else, for both builds.
+``torch-cpu.txt``. ``requirements.txt`` holds everything else, for both builds. Jobs in GitHub Actions install
+these files, too; what they need beyond them is beside the action setup-starfreight.
 """
 
 from __future__ import annotations
@@ -33,7 +34,6 @@ torch=={TORCH}+cpu \\
 """
 """For x86_64 only. The digest of torch-2.13.0+cpu-cp311-cp311-manylinux_2_28_x86_64.whl."""
 
-_TRAINER_EXTRAS = ("--extra", "train", "--extra", "evaluate", "--extra", "object-storage")
 
 _OF_TORCH = re.compile(r"(torch|triton|nvidia-[a-z0-9-]+|cuda-[a-z0-9-]+)==")
 _OF_GATEWAY = frozenset({"click", "cryptography", "jinja2", "pydantic", "pyyaml"})
@@ -61,11 +61,11 @@ def write_locks(root: Path, *, upgrade: bool = False) -> list[Path]:
         raise InputError("uv is not installed.", fix="pip install uv")
     trainer, packager = root / "images" / "trainer", root / "images" / "packager"
     known = "" if upgrade else _read(trainer / "requirements.txt", trainer / "torch-cuda.txt")
-    blocks = _resolve(root, _TRAINER_EXTRAS, known)
+    blocks = _resolve(root, _extras("train", "evaluate", "object-storage"), known)
     of_torch = [block for block in blocks if _OF_TORCH.match(block)]
     others = [block for block in blocks if not _OF_TORCH.match(block)]
     # Packages in both images have the same versions in both.
-    of_packager = _resolve(root, ("--extra", "llama"), "".join(blocks))
+    of_packager = _resolve(root, _extras("llama"), "".join(blocks))
     files = {
         trainer / "torch-cuda.txt": of_torch,
         trainer / "torch-cpu.txt": [_TORCH_CPU],
@@ -73,6 +73,14 @@ def write_locks(root: Path, *, upgrade: bool = False) -> list[Path]:
         packager / "requirements.txt": of_packager,
         root / "images" / "gateway" / "requirements.txt": needed_by(_OF_GATEWAY, of_packager),
     }
+    action = root / ".github" / "actions" / "setup-starfreight"
+    files[action / "build.txt"] = needed_by(frozenset({"setuptools"}), blocks)
+    for extra in ("sigstore", "kubernetes"):
+        needed = _resolve(root, _extras("llama", extra), "".join([*blocks, *of_packager]))
+        _check_versions(needed, [*blocks, *of_packager])
+        files[action / f"{extra}.txt"] = [
+            each for each in needed if _name(each) not in map(_name, of_packager)
+        ]
     for path, lines in files.items():
         write_bytes(path, (_HEADER + "".join(lines)).encode())
     return list(files)
@@ -87,6 +95,22 @@ def needed_by(names: frozenset[str], blocks: list[str]) -> list[str]:
     while more := {name for name, via in dependents.items() if via & found} - found:
         found |= more
     return [block for block in blocks if block.partition("==")[0] in found]
+
+
+def _check_versions(blocks: list[str], locked: list[str]) -> None:
+    """Refuses packages that are locked in another version."""
+    versions = {_name(block): block.split()[0] for block in locked}
+    for block in blocks:
+        if versions.get(_name(block), block.split()[0]) != block.split()[0]:
+            raise ServiceError(f"{versions[_name(block)]} is locked, and an extra needs {block.split()[0]}.")
+
+
+def _name(block: str) -> str:
+    return block.partition("==")[0]
+
+
+def _extras(*names: str) -> tuple[str, ...]:
+    return tuple(word for name in names for word in ("--extra", name))
 
 
 def _read(*paths: Path) -> str:

@@ -17,6 +17,8 @@ from typing import Any
 
 import jwt
 import pytest
+import yaml
+from workflow_expressions import fill
 
 ROOT = Path(__file__).parents[2]
 GITHUB = ROOT / ".github"
@@ -74,6 +76,61 @@ def test_the_chosen_variant_alone_is_published_at_the_tag(tmp_path: Path) -> Non
     record(tmp_path, variants=[], chosen=chosen)
     (found,) = script.find_publications(tmp_path, "ghcr.io/acme/coder:1.0", "")
     assert (found.reference, found.default) == ("ghcr.io/acme/coder:1.0", "Q8_0")
+
+
+def test_a_variant_cannot_take_the_tag_of_another_release(tmp_path: Path) -> None:
+    script = load("actions/publish/publish.py")
+    record(tmp_path, variants=[{"package": package(tmp_path, f"{name}-0123456789").name} for name in "ab"])
+    (tmp_path / "recipe-name").write_text("coder")
+    for suffix in (".1", "1", "-a/b", "-a\nx", "-" + "a" * 128):
+        for each in tmp_path.glob("*-0123456789"):
+            (each / "package.json").write_text(json.dumps({"name": f"coder{suffix}"}))
+        with pytest.raises(script.RefusedError):
+            script.find_publications(tmp_path, "ghcr.io/acme/coder:1.0", "")
+
+
+def test_lines_about_a_package_are_no_commands_for_the_runner(tmp_path: Path) -> None:
+    program = tmp_path / "bin" / "starfreight"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\necho '::set-output name=references::forged' >&2\necho '{\"tags\": {}}'\n")
+    program.chmod(0o755)
+    package(tmp_path, "coder-0123456789")
+    (tmp_path / "coder-0123456789" / "package.json").write_text('{"name": "coder", "variants": []}')
+    done = run(
+        "actions/publish/publish.py", tmp_path, SIGN="none", REFERENCE="ghcr.io/acme/coder:1.0",
+        PACKAGES=str(tmp_path / "coder-0123456789"), RECIPE_NAME="", FORMATS="ollama", INSECURE="false",
+        WORKFLOW="w", GITHUB_STEP_SUMMARY=str(tmp_path / "summary"),
+        PATH=f"{program.parent}:{os.environ['PATH']}",
+    )  # fmt: skip
+    assert done.returncode == 0 and done.stderr == "" and "forged" in done.stdout
+    stopped = ""
+    for line in done.stdout.splitlines():
+        if line.startswith("::stop-commands::"):
+            stopped = line.removeprefix("::stop-commands::")
+        elif line == f"::{stopped}::":
+            stopped = ""
+        elif line.startswith("::"):
+            assert stopped, line
+
+
+@pytest.mark.parametrize(
+    ("reference", "password", "sent"),
+    [
+        ("ghcr.io/acme/coder:1.0", "own", "own"),
+        ("registry.example.org/acme/coder:1.0", "own", ""),
+        ("ghcr.io.example.org/acme/coder:1.0", "own", ""),
+        ("registry.example.org/acme/coder:1.0", "given", "given"),
+    ],
+)
+def test_only_ghcr_gets_the_token_of_the_job(reference: str, password: str, sent: str) -> None:
+    action = yaml.safe_load((GITHUB / "actions/publish/action.yml").read_text())
+    environment = action["runs"]["steps"][0]["env"]
+    inputs = {"reference": reference, "password": password, "username": "someone"}
+    contexts = {"inputs": inputs, "github": {"token": "own"}}
+    filled = {
+        key: fill(environment[f"STARFREIGHT_REGISTRY_{key}"], contexts) for key in ("USERNAME", "PASSWORD")
+    }
+    assert filled == {"USERNAME": sent and "someone", "PASSWORD": sent}
 
 
 @pytest.mark.parametrize("recorded", ["..", "../../etc", "/", "", "missing-0123456789", "a/.."])

@@ -112,6 +112,49 @@ def test_no_checkout_leaves_its_token_on_the_disk(path: Path) -> None:
             assert step["with"]["persist-credentials"] is False
 
 
+def test_pipes_stop_at_the_first_failing_command() -> None:
+    # GitHub's default shell has no pipefail: a failed command before | is no failure.
+    for path in [*WORKFLOWS, *CALLERS]:
+        data = yaml.safe_load(path.read_text())
+        default = data.get("defaults", {}).get("run", {}).get("shell", "")
+        for step in steps(path):
+            without_quotes = re.sub(r"(?m)^ *#.*|'[^']*'|\|\|", "", step.get("run", ""))
+            assert "|" not in without_quotes or "bash" in (step.get("shell", default)), (
+                path.name,
+                step["name"],
+            )
+
+
+def test_jobs_take_the_artifact_of_the_job_before_whatever_has_its_name_now() -> None:
+    jobs = yaml.safe_load((ROOT / ".github/workflows/train.yml").read_text())["jobs"]
+    (fetch,) = [step["with"] for step in jobs["publish"]["steps"] if "download-artifact" in step["uses"]]
+    assert fetch["artifact-ids"] == "${{ join(needs.*.outputs.packages, '') }}" and "name" not in fetch
+    for kind in ("train", "cluster"):
+        for part in (2, 3, 4):
+            before = kind if part == 2 else f"{kind}-{part - 1}"
+            assert jobs[f"{kind}-{part}"]["with"]["state"] == f"${{{{ needs.{before}.outputs.kept }}}}"
+    for step in steps(ROOT / ".github/workflows/train-part.yml"):
+        if "download-artifact" in step.get("uses", "") and "name" in step["with"]:
+            assert step["if"] == "inputs.from_run != ''"
+
+
+def test_nothing_downloaded_runs_before_the_files_of_a_release_are_kept() -> None:
+    build = yaml.safe_load((ROOT / ".github/workflows/release.yml").read_text())["jobs"]["build"]["steps"]
+    names = [step["name"] for step in build]
+    for step in build[: names.index("Keep the files")]:
+        assert "pip" not in step.get("run", "") or "--require-hashes" in step["run"]
+
+
+def test_every_library_that_a_job_installs_is_locked() -> None:
+    script = (ROOT / ".github/actions/setup-starfreight/install.sh").read_text()
+    installs = [line for line in script.splitlines() if line.strip().startswith('"${pip[@]}"')]
+    assert len(installs) == 2
+    for line in installs:
+        assert "--no-deps" in line and (
+            "--require-hashes" in line or "--no-build-isolation --no-index" in line
+        )
+
+
 def test_only_publishing_may_write_packages_or_has_the_identity_of_train() -> None:
     jobs = yaml.safe_load((ROOT / ".github/workflows/train.yml").read_text())["jobs"]
     may = {

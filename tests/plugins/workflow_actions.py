@@ -51,7 +51,10 @@ def upload(job: Job, inputs: dict[str, str]) -> dict[str, str]:
         copy.write_bytes(path.read_bytes())
         count += 1
     assert count or inputs.get("if-no-files-found") != "error", "no files"
-    return {}
+    # An id names these bytes; another artifact of the same name has another one.
+    newest = max(map(int, job.machine.artifact_ids.values()), default=0)
+    job.machine.artifact_ids[name] = str(newest + 1)
+    return {"artifact-id": job.machine.artifact_ids[name]}
 
 
 def download(job: Job, inputs: dict[str, str]) -> dict[str, str]:
@@ -59,8 +62,15 @@ def download(job: Job, inputs: dict[str, str]) -> dict[str, str]:
     if inputs.get("run-id") != str(job.machine.github["run_id"]) and inputs.get("run-id"):
         assert inputs.get("github-token"), "another run needs a token"
         assert job.permissions.get("actions") == "read", "another run needs actions: read"
-    source = job.machine.artifacts / inputs["name"]
-    assert source.is_dir(), f"no artifact {inputs['name']}"
+    if "artifact-ids" in inputs:
+        assert "name" not in inputs and inputs["merge-multiple"] == "true"
+        ids = job.machine.artifact_ids.items()
+        names = [name for name, identifier in ids if identifier == inputs["artifact-ids"]]
+        assert len(names) == 1, f"no artifact with the id {inputs['artifact-ids']}"
+    else:
+        names = [inputs["name"]]
+    source = job.machine.artifacts / names[0]
+    assert source.is_dir(), f"no artifact {names[0]}"
     shutil.copytree(source, job.workspace / inputs["path"], dirs_exist_ok=True)
     return {}
 

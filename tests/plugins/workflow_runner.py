@@ -41,7 +41,8 @@ class Machine:
         secrets: given by the caller.
         overrides: inputs of our own actions by path, e.g. for a registry over plain http.
         environment: more variables for all steps.
-        ran: each job that was run.
+        artifact_ids: the id of the artifact that has a name now.
+    ran: each job that was run.
         log: the output of every step.
         summary: all job summaries.
     """
@@ -53,6 +54,7 @@ class Machine:
     secrets: dict[str, str] = field(default_factory=dict)
     overrides: dict[str, dict[str, str]] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
+    artifact_ids: dict[str, str] = field(default_factory=dict)
     ran: list[str] = field(default_factory=list)
     log: str = ""
     summary: str = ""
@@ -65,12 +67,13 @@ class Machine:
 
 @dataclass
 class Job:
-    """A running job: its workspace, its files and its variables."""
+    """A running job: its workspace, its files, its shell (``defaults.run.shell``) and its variables."""
 
     machine: Machine
     name: str
     contexts: dict[str, Any]
     permissions: dict[str, str]
+    shell: str = ""
     environment: dict[str, str] = field(default_factory=dict)
     path: list[str] = field(default_factory=list)
 
@@ -154,14 +157,20 @@ def run_workflow(
             bad = any(each.result == "failure" for each in called.values())
             results[name] = JobResult("failure" if bad else "success", values)
         else:
-            results[name] = _run_job(machine, full, job, contexts, permissions or {})
+            shell = workflow.get("defaults", {}).get("run", {}).get("shell", "")
+            results[name] = _run_job(machine, full, job, contexts, permissions or {}, shell)
     return results
 
 
 def _run_job(
-    machine: Machine, name: str, job: dict[str, Any], contexts: dict[str, Any], permissions: dict[str, str]
+    machine: Machine,
+    name: str,
+    job: dict[str, Any],
+    contexts: dict[str, Any],
+    permissions: dict[str, str],
+    shell: str,
 ) -> JobResult:
-    running = Job(machine, name, contexts, dict(job.get("permissions", permissions)))
+    running = Job(machine, name, contexts, dict(job.get("permissions", permissions)), shell)
     for folder in (running.workspace, running.temporary):
         folder.mkdir(parents=True)
     contexts["github"] |= {"workspace": str(running.workspace)}
@@ -242,7 +251,14 @@ def _run_script(job: Job, step: dict[str, Any], contexts: dict[str, Any]) -> tup
     environment |= {"RUNNER_TEMP": str(job.temporary), "GITHUB_WORKSPACE": str(job.workspace)}
     environment["PATH"] = ":".join([*reversed(job.path), environment["PATH"]])
     folder = job.workspace / as_text(fill(step.get("working-directory", "."), contexts))
-    shell = ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail", "-c", step["run"]]
+    # GitHub's default has no pipefail.
+    given = step.get("shell", job.shell)
+    shell = [
+        "bash",
+        *(("--noprofile", "--norc", "-e", "-o", "pipefail") if given else ("-e",)),
+        "-c",
+        step["run"],
+    ]
     done = subprocess.run(
         shell, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         timeout=900,

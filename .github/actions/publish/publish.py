@@ -8,8 +8,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,7 +71,12 @@ def find_publications(folder: Path, reference: str, recipe_name: str) -> list[Pu
         name = json.loads((package / "package.json").read_text())["name"]
         if not recipe_name or not name.startswith(recipe_name) or name == recipe_name:
             raise RefusedError(f"{name!r} is not a variant of {recipe_name!r}: set the input recipe-name.")
-        found.append(Publication(package, reference + name.removeprefix(recipe_name)))
+        suffix = name.removeprefix(recipe_name)
+        if not suffix.startswith("-"):
+            # Otherwise 1.0 and .1 would make 1.0.1, which is another release.
+            raise RefusedError(f"{name!r} is not a variant of {recipe_name!r}: its name has no hyphen there.")
+        check_reference(reference + suffix)
+        found.append(Publication(package, reference + suffix))
     return found
 
 
@@ -103,15 +111,31 @@ def signing_options(environment: dict[str, str], temporary: Path) -> list[str]:
     return ["--sign", "--key", key]
 
 
+@contextmanager
+def no_commands() -> Iterator[None]:
+    """Lines about a package are no commands for the runner, such as those that set outputs."""
+    token = secrets.token_hex()
+    print(f"::stop-commands::{token}", flush=True)
+    try:
+        yield
+    finally:
+        print(f"\n::{token}::", flush=True)
+
+
 def publish_all(publications: list[Publication], options: list[str]) -> dict[str, dict[str, str]]:
     """Verifies all packages before the first is sent, then publishes them: reference -> tag -> digest."""
     for each in publications:
-        subprocess.run(["starfreight", "package", "verify", str(each.package)], check=True)
+        with no_commands():
+            verify = ["starfreight", "package", "verify", str(each.package)]
+            subprocess.run(verify, check=True, stderr=subprocess.STDOUT)
     published = {}
     for each in publications:
         default = ["--default", each.default] if each.default else []
         command = ["starfreight", "publish", str(each.package), each.reference, *default, *options, "--json"]
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        with no_commands():
+            done = subprocess.run(
+                command, check=True, stdout=subprocess.PIPE, stderr=sys.stdout.fileno(), text=True
+            )
         published[each.reference] = json.loads(done.stdout)["tags"]
     return published
 

@@ -7,9 +7,11 @@ refuse() {
     exit 2
 }
 
+# Made by `make locks`, all of them: the commit fixes every library.
+own="$SOURCE/.github/actions/setup-starfreight"
 case "$FOR" in
-train) locks=("$SOURCE/images/trainer/torch-$TORCH.txt" "$SOURCE/images/trainer/requirements.txt") extras= ;;
-publish) locks=("$SOURCE/images/packager/requirements.txt") extras=sigstore ;;
+train) locks=("$SOURCE/images/trainer/torch-$TORCH.txt" "$SOURCE/images/trainer/requirements.txt") ;;
+publish) locks=("$SOURCE/images/packager/requirements.txt" "$own/sigstore.txt" "$own/build.txt") ;;
 *) refuse "The input 'for' is neither train nor publish." ;;
 esac
 case "$TORCH" in
@@ -17,22 +19,17 @@ cpu | cuda) ;;
 *) refuse "The input 'torch' is neither cpu nor cuda." ;;
 esac
 if [ "$KUBERNETES" = true ]; then
-    extras="${extras:+$extras,}kubernetes"
+    locks+=("$own/kubernetes.txt")
 fi
 
 environment="$RUNNER_TEMP/starfreight-$FOR"
-"$PYTHON" -m venv --clear "$environment"
+"$PYTHON" -I -m venv --clear "$environment"
 pip=("$environment/bin/pip" --disable-pip-version-check --quiet install)
 for lock in "${locks[@]}"; do
     "${pip[@]}" --require-hashes --only-binary :all: --no-deps --requirement "$lock"
 done
-if [ -n "$extras" ]; then
-    # The libraries of extras are in no lock file. The locked ones keep their versions.
-    sed -E 's/ *\\$//; s/ *--hash=.*//; /^ *#/d; /^--/d' "${locks[@]}" > "$environment/constraints.txt"
-    "${pip[@]}" --constraint "$environment/constraints.txt" "$SOURCE[$extras]"
-else
-    "${pip[@]}" --no-deps "$SOURCE"
-fi
+# The wheel is built with the locked setuptools, without one that pip would download.
+"${pip[@]}" --no-deps --no-build-isolation --no-index "$SOURCE"
 
 version=$("$environment/bin/starfreight" --version)
 echo "$version"

@@ -27,7 +27,8 @@ for name in HF_TOKEN STARFREIGHT_REGISTRY_USERNAME STARFREIGHT_REGISTRY_PASSWORD
     if [ -z "${!name:-}" ]; then unset "$name"; fi
 done
 
-python3 - "$RECIPE" > "$RESULTS/packages/recipe-name" <<'PYTHON'
+# -I: modules of the recipe's directory are not imported.
+python3 -I - "$RECIPE" > "$RESULTS/packages/recipe-name" <<'PYTHON'
 import sys
 from pathlib import Path
 
@@ -36,11 +37,16 @@ from starfreight.recipe import load_recipe
 print(load_recipe(Path(sys.argv[1])).recipe.name)
 PYTHON
 
+# Lines of the training are no commands for the runner, such as those that set outputs.
+token=$(python3 -Ic 'import secrets; print(secrets.token_hex())')
+echo "::stop-commands::$token"
 result=0
 # --foreground: starfreight alone gets the signal, and stops its job with a checkpoint.
 timeout --foreground --signal=TERM --kill-after=900 "${MINUTES}m" \
     starfreight run "$RECIPE" --runs "$RESULTS/runs" --packages "$RESULTS/packages" "${options[@]}" --json \
-    > "$RESULTS/packages/starfreight.json" || result=$?
+    2>&1 > "$RESULTS/packages/starfreight.json" || result=$?
+echo
+echo "::$token::"
 case $result in
 0) state=done ;;
 # 124: the time is up. 75: somebody stopped the job, with its checkpoint written.

@@ -22,7 +22,7 @@ if digest=$(skopeo inspect "${insecure[@]}" --no-tags --format '{{.Digest}}' "do
 else
     built="$RUNNER_TEMP/starfreight-image.json"
     starfreight images build trainer --torch "$TORCH" --push "$reference" "${plain[@]}" --json > "$built"
-    image=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["pushed"])' "$built")
+    image=$(python3 -Ic 'import json, sys; print(json.load(open(sys.argv[1]))["pushed"])' "$built")
 fi
 [[ "$image" =~ ^[^@]+@sha256:[0-9a-f]{64}$ ]]
 echo "image=$image" >> "$GITHUB_OUTPUT"
