@@ -36,8 +36,10 @@ The files are those of the record (Linux; on macOS, `shasum -a 256 -c`):
 
 The package itself, a directory or a release, shows if they belong together and who signed them:
 
-    starfreight package verify DIRECTORY_OR_REFERENCE --key signer.pub
-
+    starfreight package verify DIRECTORY_OR_REFERENCE{key}
+{without_starfreight}{signed}
+"""
+_WITHOUT_STARFREIGHT = """
 Without Starfreight, a signature is checked as a Sigstore bundle about one of the manifests. With a key:
 
     cosign verify-blob-attestation --key signer.pub --insecure-ignore-tlog --check-claims \\
@@ -47,7 +49,6 @@ With a certificate, of a workflow on GitHub for example:
 
     gh attestation verify manifests/{manifest} --bundle signatures/provenance-1.sigstore.json --owner OWNER
 
-{signed}
 """
 _UNSIGNED = "This package is not signed: nothing here proves who made it."
 _SIGNED = "The signatures are listed above. Only those of signers whom you trust prove anything."
@@ -61,7 +62,8 @@ def readme(package: Package, files: Sequence[RecordFile], withdrawals: Sequence[
         files: of the directory.
         withdrawals: of the release.
     """
-    signed = any(each.name.startswith("signatures/") for each in files)
+    # A withdrawal or a bill of materials can be signed where the package is not.
+    signed = any(each.name.startswith("signatures/provenance-") for each in files)
     models = [
         (str(variant.quantization), variant.gguf.size, variant.gguf.digest) for variant in package.variants
     ]
@@ -77,7 +79,10 @@ def readme(package: Package, files: Sequence[RecordFile], withdrawals: Sequence[
         files="".join(f"| `{each.name}` | {each.what} |\n" for each in files),
         checksums=CHECKSUMS,
         models="".join(f"| {name} | {size} | `{digest[7:]}` |\n" for name, size, digest in models),
-        manifest=first.removeprefix("manifests/"),
+        key=" --key signer.pub" if signed else "",
+        without_starfreight=(
+            _WITHOUT_STARFREIGHT.format(manifest=first.removeprefix("manifests/")) if signed else "\n"
+        ),
         signed=_SIGNED if signed else _UNSIGNED,
     )
 

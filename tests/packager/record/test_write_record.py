@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -47,7 +49,8 @@ def test_a_record_has_every_part_under_its_name_and_checksum(package: Path, tmp_
     assert set(sums) == set(files) - {"SHA256SUMS"}
     assert all(hashlib.sha256(files[name]).hexdigest() == digest for name, digest in sums.items())
     assert all(f"`{name}`" in files["README.md"].decode() for name in set(files) - {"README.md"})
-    assert "not signed" in files["README.md"].decode()
+    text = files["README.md"].decode()
+    assert "not signed" in text and "signatures/" not in text and "signer.pub" not in text
 
 
 def test_signatures_and_a_withdrawal_are_in_it_and_equal_packages_give_equal_records(
@@ -65,7 +68,15 @@ def test_signatures_and_a_withdrawal_are_in_it_and_equal_packages_give_equal_rec
     assert {"signatures/provenance-1.sigstore.json", "signatures/withdrawal-1.sigstore.json"} < set(files)
     bundle = json.loads(files["signatures/provenance-1.sigstore.json"])
     assert bundle["mediaType"].startswith("application/vnd.dev.sigstore.bundle")
-    assert "**WITHDRAWN.**" in files["README.md"].decode()
+    text = files["README.md"].decode()
+    assert "**WITHDRAWN.**" in text and "not signed" not in text
+    # Every file that a command of it names is there.
+    named = set(re.findall(r"(?:signatures|manifests)/[\w.-]+", text))
+    assert "signatures/provenance-1.sigstore.json" in named and named <= set(files)
+    subjects = json.loads(base64.b64decode(bundle["dsseEnvelope"]["payload"]))["subject"]
+    manifest = re.findall(r"gh attestation verify (\S+)", text)[0]
+    digest = hashlib.sha256(files[manifest]).hexdigest()
+    assert digest in {each["digest"]["sha256"] for each in subjects}
     copied = Path(shutil.copytree(package, tmp_path / "copied"))
     write_record(copied, Package.load(copied), tmp_path / "again")
     assert tree(tmp_path / "again") == files
