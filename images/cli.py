@@ -115,6 +115,10 @@ def list_all(console: Console) -> None:
     """List the images built on this machine.
 
     Shows their ids, sizes and registry references, and whether the engine still has them.
+
+    \b
+        starfreight images list
+        starfreight images list --json | jq
     """
     from starfreight.docker_engine import connect
     from starfreight.errors import ServiceError
@@ -144,6 +148,9 @@ def sbom(name: str, output: Path | None, console: Console) -> None:
     """Print the software bill of materials of the image NAME.
 
     It lists the Python and Debian packages as CycloneDX JSON.
+
+    \b
+        starfreight images sbom trainer --output trainer.cdx.json
     """
     from starfreight.docker_engine import connect
     from starfreight.files import sha256_bytes, write_bytes

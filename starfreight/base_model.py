@@ -74,6 +74,13 @@ def local_base(base: Base, folder: Path) -> Path | None:
     local = folder / base.model
     if local.is_dir():
         return local.resolve()
+    model, at, commit = base.model.rpartition("@")
+    if at and _HUB_ID.fullmatch(model):
+        raise RecipeError(
+            f"The base model {base.model!r} has its revision in its name.",
+            where="key base.model",
+            fix=f"write model: {model}, and the commit (40 hex digits) under base.revision",
+        )
     if base.model.startswith((".", "/", "~")) or not _HUB_ID.fullmatch(base.model):
         raise RecipeError(
             f"The base model {base.model!r} is not a directory.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import click
 from click.shell_completion import CompletionItem
@@ -104,6 +104,25 @@ class LazyGroup(click.Group):
         ]
         return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Finds the command; for an unknown one, names similar commands, also those of groups."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError:
+            if not (near := _near(args[0], _COMMANDS) or self._in_groups(ctx, args[0])):
+                raise
+            raise _unknown(args[0], near, ctx) from None
+
+    def _in_groups(self, ctx: click.Context, name: str) -> list[str]:
+        groups = {each: self.get_command(ctx, each) for each in _COMMANDS}
+        return [
+            f"{each} {name}"
+            for each, group in groups.items()
+            if isinstance(group, click.Group) and name in group.list_commands(ctx)
+        ]
+
     def invoke(self, ctx: click.Context) -> object:
         """Runs the command. click would end the process without a word if a connection broke."""
         try:
@@ -139,6 +158,17 @@ class _JoinedGroup(click.Group):
         joined = self._joined.get(cmd_name)
         return _import(joined[0]) if joined else super().get_command(ctx, cmd_name)
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Finds the command; for an unknown one, names similar commands."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError:
+            if not (near := _near(args[0], self.list_commands(ctx))):
+                raise
+            raise _unknown(args[0], near, ctx) from None
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Lists the commands without importing the hall's."""
         rows = []
@@ -150,6 +180,17 @@ class _JoinedGroup(click.Group):
                 rows.append((name, command.get_short_help_str(formatter.width - len(name) - 10)))
         with formatter.section("Commands"):
             formatter.write_dl(rows)
+
+
+def _near(name: str, known: Iterable[str]) -> list[str]:
+    import difflib
+
+    return difflib.get_close_matches(name, known, n=1)
+
+
+def _unknown(name: str, near: list[str], ctx: click.Context) -> click.UsageError:
+    guesses = " or ".join(map(repr, near))
+    return click.UsageError(f"No such command {name!r}. Did you mean {guesses}?", ctx)
 
 
 def _import(path: str) -> click.Command:

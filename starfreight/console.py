@@ -132,6 +132,7 @@ def _bar(what: str, total: float | None, unit: str, done: float) -> Iterator[Adv
         TextColumn,
         TransferSpeedColumn,
     )
+    from rich.table import Column
     from rich.text import Text
 
     class Left(ProgressColumn):
@@ -148,7 +149,8 @@ def _bar(what: str, total: float | None, unit: str, done: float) -> Iterator[Adv
         counts.append(TransferSpeedColumn())
     with Progress(
         # Show other programs' output verbatim, square brackets included.
-        TextColumn("{task.description}", markup=False), BarColumn(), *counts, Left(),
+        TextColumn("{task.description}", markup=False), BarColumn(), *counts,
+        Left(Column(no_wrap=True)),  # A second line, of a narrow terminal, would be left behind.
         console=Rich(stderr=True), transient=False,
         # The time left needs two steps in this period, and a step may take minutes.
         speed_estimate_period=30 if unit == "B" else 3600,

@@ -23,6 +23,10 @@ def cancel_job(run: str, patience: str, where: str | None, location: Location, c
     """Stop the job of RUN, and wait for its checkpoint.
 
     `starfreight jobs resume RUN` continues from the checkpoint.
+
+    \b
+        starfreight jobs cancel runs/acme-coder-0123456789
+        starfreight jobs cancel acme-coder-0123456789 --on kubernetes --timeout 30m
     """
     from starfreight.errors import RecipeError
     from starfreight.recipe.units import parse_duration

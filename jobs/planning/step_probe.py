@@ -28,7 +28,7 @@ _UNMEASURED = 2
 
 
 def main() -> int:
-    """Answer the question on standard input: see :func:`starfreight.jobs.planning.measure_steps`."""
+    """Answer the question of :func:`starfreight.jobs.planning.duration.measure_speed`."""
     asked = json.load(sys.stdin)
     answer: dict[str, Any] = {"step": None, "block": None, "probe": None}
     import torch

@@ -75,8 +75,10 @@ class _Bars:
         self.advance: Advance | None = None
         """Moves the open bar; ``None`` without one."""
         self._read = self._whole = 0
+        self._passes_of: int | None = None
+        """Bytes of a pass, if the open bar is that of many passes."""
 
-    def open(self, title: str, total: float, unit: str, done: float = 0) -> Advance:
+    def open(self, title: str, total: float | None, unit: str, done: float = 0) -> Advance:
         """Opens a bar in place of the open one, with the units that are ``done`` already."""
         self.close()
         self.advance = self._stack.enter_context(
@@ -89,12 +91,18 @@ class _Bars:
         self._stack.close()
         self.advance = None
         self._read = self._whole = 0
+        self._passes_of = None
 
     def read(self, size: int, whole: int) -> None:
         """Shows that ``size`` more bytes of a pass over ``whole`` bytes have been read.
 
-        A pass may turn out to need more of the data, and other passes follow: each total has its own bar.
+        A pass may turn out to need more of the data, and other passes follow: each total has its own bar. Of
+        little data there are several passes in one event; all of them have one bar.
         """
+        if size > whole > 0 or self._passes_of == whole:
+            self._read_passes(size, whole)
+            return
+        self._passes_of = None
         if self.advance is None or whole != self._whole or self._read + size > whole:
             continued = self._read if self._read < self._whole < whole else 0
             advance = self.open("Making examples", whole, "B")
@@ -104,6 +112,15 @@ class _Bars:
             size = min(size, whole - self._read)  # The rest belongs to the pass before.
             self._read += size
             self.advance(size)
+
+    def _read_passes(self, size: int, whole: int) -> None:
+        if self._passes_of != whole:
+            read = self._read
+            self.open("Making examples", None, "B")
+            self._read, self._passes_of = read, whole
+        self._read += size
+        if self.advance is not None:
+            self.advance(size, f"Making examples, pass {self._read // whole:,} over the data")
 
 
 def _blocks(event: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 _SPACE = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
-_INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+_INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]")
 """Characters that reorder a line or take no room in it."""
 
 _SPECIAL = re.compile(r"[\\`*\[\]<>|]|&(?=#?\w+;)|:(?=//)|(?<=www)\.", re.IGNORECASE | re.ASCII)

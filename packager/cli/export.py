@@ -56,7 +56,10 @@ def export_command(
     if is_reference(package):
         raise click.UsageError("Pull the release first: starfreight package pull; or add --only-record.")
     from starfreight.packager.install.export import export_package
+    from starfreight.packager.provenance.withdrawal.refuse import check_withdrawals
 
+    # The files may be wanted for an examination: a warning, and record/README.md begins with it.
+    check_withdrawals(Path(package), console, force=True)
     written = export_package(Path(package), directory, variants, console)
     console.result(
         {"directory": str(directory), "files": list(written.names), "size": written.size},

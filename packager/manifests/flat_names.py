@@ -41,12 +41,16 @@ def license_names(licenses: tuple[LicenseFile, ...]) -> list[tuple[str, Descript
     """
     named: list[tuple[str, Descriptor]] = []
     taken: set[str] = set()
+    # Where the search for a free number goes on: from 2 each time, thousands of equal names take minutes.
+    numbers: dict[str, int] = {}
     for license in licenses:
-        name = LICENSE if not named else f"{LICENSE}-{_safe(license.name)}.txt"
-        count = 2
+        safe = _safe(license.name)
+        name = LICENSE if not named else f"{LICENSE}-{safe}.txt"
+        number = numbers.get(safe.casefold(), 2)
         while name.casefold() in taken:
-            name = f"{LICENSE}-{_safe(license.name)}-{count}.txt"
-            count += 1
+            name = f"{LICENSE}-{safe}-{number}.txt"
+            number += 1
+        numbers[safe.casefold()] = number
         taken.add(name.casefold())
         named.append((name, license.text))
     return named

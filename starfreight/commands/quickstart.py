@@ -56,6 +56,10 @@ def quickstart(out: Path, console: Console) -> None:
     converts and quantises it, packages it with a digest of every input, evaluates the packaged file beside
     the base model, and lets it fill in a line. Takes two to three minutes on two cores. The model is far too
     small to be useful; it demonstrates the workflow.
+
+    \b
+        starfreight quickstart
+        starfreight quickstart --out /tmp/demo
     """
     from starfreight.commands.evaluation import load_evaluations
     from starfreight.commands.evaluation_table import evaluations_data

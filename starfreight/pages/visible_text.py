@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 _NOT_SHOWN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff\U000e0000-\U000e007f]"
 )
-"""Control characters, those that change the direction of writing, and zero-width ones."""
+"""Control characters, those that change the direction of writing, and those without a width, tags too."""
 
 
 def visible(text: str) -> str:

@@ -47,6 +47,8 @@ def test_a_page_is_printed_by_its_name_and_by_its_path(capsys: pytest.CaptureFix
     for name in ("../pyproject", "nope", "/etc/passwd"):
         assert main(["docs", name]) == 2
         assert "no such page" in capsys.readouterr().err
+    assert main(["docs", "troubleshoot"]) == 2
+    assert "did you mean 'troubleshooting'?" in capsys.readouterr().err
 
 
 def test_all_pages_and_manifests_are_written_and_nothing_is_overwritten(

@@ -7,12 +7,14 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
@@ -143,6 +145,26 @@ def test_nothing_downloaded_runs_before_the_files_of_a_release_are_kept() -> Non
     names = [step["name"] for step in build]
     for step in build[: names.index("Keep the files")]:
         assert "pip" not in step.get("run", "") or "--require-hashes" in step["run"]
+
+
+def locked(*paths: str) -> dict[str, str]:
+    text = "".join((ROOT / path).read_text() for path in paths)
+    return dict(re.findall(r"(?m)^([a-z0-9.-]+)==(\S+)", text))
+
+
+@pytest.mark.parametrize("extra", ["sigstore", "kubernetes"])
+def test_the_locks_of_extras_follow_from_the_project_and_agree_with_those_of_the_images(extra: str) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    trainer = locked("images/trainer/requirements.txt", "images/trainer/torch-cuda.txt")
+    packager = locked("images/packager/requirements.txt")
+    have = locked(f".github/actions/setup-starfreight/{extra}.txt")
+    for need in map(Requirement, project["optional-dependencies"][extra]):
+        assert need.specifier.contains(have[need.name]), "run make locks"
+    for images in (trainer, packager):
+        assert {name: images[name] for name in have.keys() & images.keys()} == {
+            name: have[name] for name in have.keys() & images.keys()
+        }
+    assert locked(".github/actions/setup-starfreight/build.txt")["setuptools"] == trainer["setuptools"]
 
 
 def test_every_library_that_a_job_installs_is_locked() -> None:

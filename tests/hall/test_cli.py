@@ -81,6 +81,7 @@ def test_every_command_explains_itself_and_its_options(words: tuple[str, ...]) -
             assert parameter.help, f"{words}: {parameter.name} has no help"
     if not isinstance(command, click.Group):
         assert "--json" in result.output
+        assert f"        starfreight {' '.join(words)}" in command.help, "no example"
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -119,6 +120,26 @@ def test_a_wrong_command_line_is_exit_code_2(
     assert out == ""
     assert "Error: " in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "guess"),
+    [
+        (["plann"], "'plan'"),
+        (["inspect"], "'data inspect' or 'package inspect'"),
+        (["jobs", "resum"], "'resume'"),
+        (["package", "verfy"], "'verify'"),
+        (["fly"], None),
+    ],
+    ids=str,
+)
+def test_an_unknown_command_is_answered_with_the_ones_like_it(
+    arguments: list[str], guess: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    first = capsys.readouterr().err.splitlines()[0]
+    guesses = f" Did you mean {guess}?" if guess else ""
+    assert first == f"Error: No such command {arguments[-1]!r}.{guesses}"
 
 
 def test_what_the_operating_system_refuses_is_exit_code_4_and_no_traceback(

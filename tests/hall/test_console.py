@@ -153,6 +153,19 @@ def test_the_time_left_is_shown_for_steps_of_a_minute(monkeypatch: pytest.Monkey
     assert "6:06 min left" in terminal.getvalue()
 
 
+def test_a_bar_stays_one_line_of_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setattr("rich.console.monotonic", lambda: now)
+    with Console().progress("Training", total=4000, unit="steps") as advance:
+        for _ in range(4):
+            now += 61
+            advance(1, "loss 2.632, 389 tokens/s")
+    assert terminal.getvalue().count("\n") == 1 and "\x1b[1A" not in terminal.getvalue()
+
+
 @pytest.mark.parametrize(
     ("total", "unit", "amount", "shown"),
     [

@@ -92,6 +92,7 @@ def test_a_base_model_is_described_and_its_license_read_from_its_card(
         (["--code", "src", "--base", "org/name"], "no revision"),
         (["--code", "src", "--base", "org/name@main"], "'main' is not a commit"),
         (["--code", "src", "--base", "src/module_0.py"], "is a file"),
+        (["--code", "src", "--base", "nowhere@1"], "hub id as ORG/NAME@COMMIT"),
         (
             ["--code", "src", "--base", f"oci://ghcr.io/a/b@sha256:{'0' * 64}"],
             "license of the base model was",
@@ -179,5 +180,6 @@ def test_a_terminal_is_asked_and_may_correct_each_answer(tmp_path: Path) -> None
 def test_ctrl_c_at_a_question_writes_nothing(tmp_path: Path) -> None:
     code, shown = at_a_terminal(tmp_path, b"\x03")
     assert code == 130, shown
+    assert "\r\nInterrupted." in shown
     assert "Traceback" not in shown
     assert not (tmp_path / "new").exists()

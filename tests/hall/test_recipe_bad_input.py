@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from starfreight.base_model import local_base
 from starfreight.errors import RecipeError
 from starfreight.recipe import load_recipe
+from starfreight.recipe.models import Base
 
 WriteRecipe = Callable[..., Path]
 
@@ -220,3 +222,9 @@ def test_an_invalid_item_of_a_list_is_one_problem(tmp_path: Path) -> None:
         raised.value.what
         == "The key 'data[0].held_out' is not valid: is outside 0% to 100% (1 more after it)."
     )
+
+
+def test_a_commit_in_the_name_of_a_hub_model_belongs_under_revision(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError) as raised:
+        local_base(Base(model=f"org/name@{'0' * 40}"), tmp_path)
+    assert raised.value.fix is not None and "base.revision" in raised.value.fix

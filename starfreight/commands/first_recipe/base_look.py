@@ -74,6 +74,8 @@ def look_at_base(name: str) -> BaseLook:
         except RecipeError as error:
             if "revision" in error.what:
                 error.fix = f"add the commit, 40 hex digits: --base {name}@COMMIT; a branch or a tag can move"
+            else:
+                error.fix = "correct the path, or write a hub id as ORG/NAME@COMMIT"
             error.where = f"--base {name}"
             raise
         if found is None:

@@ -75,9 +75,13 @@ def ask(question: str, default: str | None, check: Callable[[str], None]) -> str
             raise click.UsageError(harmless(f"{error.what} Next: {error.fix}.")) from None
         return text.strip()
 
-    answer: str = click.prompt(
-        question, default=default, show_default=bool(default), err=True, value_proc=checked
-    )
+    try:
+        answer: str = click.prompt(
+            question, default=default, show_default=bool(default), err=True, value_proc=checked
+        )
+    except click.Abort:
+        click.echo(err=True)  # The answer's line has not ended.
+        raise
     return answer
 
 

@@ -151,10 +151,6 @@ def _licenses(ctx: click.Context, incomplete: str) -> Iterable[str]:
     return sorted(path.stem for path in folder.glob("*.yaml"))
 
 
-def _base_models(ctx: click.Context, incomplete: str) -> Iterable[str]:
-    return ["builtin:starter"]
-
-
 _ARGUMENTS: dict[str, Values] = {
     "recipe": _recipes,
     "run": _runs,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import pty
@@ -22,7 +23,7 @@ from starfreight.jobs.backends.interface import Location
 from starfreight.jobs.backends.local.process import process_identity
 from starfreight.jobs.overview.cluster_rows import progress_in
 from starfreight.jobs.overview.collect import collect
-from starfreight.jobs.overview.row import RunRow
+from starfreight.jobs.overview.row import RunRow, table
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "finished-runs" / "golden-fim-de8303b786"
 
@@ -152,3 +153,17 @@ def test_watching_shows_the_table_until_ctrl_c(tmp_path: Path) -> None:
     finally:
         process.kill()
         os.close(ours)
+
+
+def test_long_names_leave_room_for_the_other_columns_of_a_terminal() -> None:
+    now = datetime.datetime.fromisoformat("2026-01-01T00:01:00+00:00")
+    rows = [
+        RunRow(f"acme-coder-python-rank-8-learning-rate-0.000{end}-7cf9aa822{end}", "local", "running",
+               "2026-01-01T00:00:00Z", 250, 1000, loss=0.741, seconds_left=366)
+        for end in (1, 2)
+    ]  # fmt: skip
+    whole, fits, narrow = (table(rows, now, width).splitlines() for width in (None, 80, 40))
+    assert rows[0].name in whole[1]
+    assert {len(line) for line in fits[1:]} == {80} and fits[1].endswith("6:06 min  1:00 min")
+    assert fits[1].startswith("acme-co") and "…" in fits[1] and fits[1] != fits[2]
+    assert [line.split()[1:] for line in narrow] == [line.split()[1:] for line in whole]

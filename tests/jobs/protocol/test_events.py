@@ -109,6 +109,13 @@ def test_each_pass_over_the_data_has_a_bar_that_ends_at_its_total() -> None:
     assert [bar[1:] for bar in console.shown] == [[10, 6], [16, 16], [16, 16], [5, 3], [5, 4]]
 
 
+def test_many_passes_over_little_data_have_one_bar() -> None:
+    read = [(10, 40), (400, 40), (30, 40), (90, 40), (3, 5)]
+    console = Recorder()
+    watch([f'{{"event": "read", "bytes": {size}, "whole": {whole}}}' for size, whole in read], console)
+    assert [bar[1:] for bar in console.shown] == [[40, 10], [None, 520], [5, 3]]
+
+
 def test_a_phase_ends_the_bar_before_it() -> None:
     console = Recorder()
     watch(

@@ -104,6 +104,17 @@ def test_a_withdrawal_by_an_unknown_signer_counts_beside_trusted_signatures(
     assert not found["findings"][0]["data"]["signer_known"]
 
 
+def test_the_hub_gets_no_withdrawn_release_and_an_export_is_warned_of_it(
+    withdraw: Callable[..., CommandResult], package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
+    assert withdraw().exit_code == 0
+    refused = run_command("package", "push-hub", package, "acme/coder")
+    assert refused.exit_code == 3 and REASON in refused.stderr and "--force" in refused.stderr
+    exported = run_command("package", "export", package, tmp_path / "exported")
+    assert exported.exit_code == 0 and "Warning: The release was withdrawn" in exported.stderr
+
+
 def test_install_and_publish_refuse_unless_forced(
     withdraw: Callable[..., CommandResult], package: Path, tmp_path: Path
 ) -> None:
