@@ -74,7 +74,7 @@ def local_base(base: Base, folder: Path) -> Path | None:
     local = folder / base.model
     if local.is_dir():
         return local.resolve()
-    model, at, commit = base.model.rpartition("@")
+    model, at, _ = base.model.rpartition("@")
     if at and _HUB_ID.fullmatch(model):
         raise RecipeError(
             f"The base model {base.model!r} has its revision in its name.",

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from importlib.resources import files
 from pathlib import Path
 
@@ -160,6 +161,7 @@ def at_a_terminal(folder: Path, typed: bytes) -> tuple[int, str]:
         except OSError:
             break
         if b"Directory of your code" in shown + piece and typed:
+            time.sleep(0.5)  # A signal between the question and the read would wait for the next key.
             os.write(ours, typed)
             typed = b""
         shown += piece
