@@ -55,9 +55,9 @@ class Pace:
         if self._left < 0:
             # Not retried: a server can do the same again, and the command would take minutes to fail.
             raise ServiceError(
-                f"The registry answers at less than {LEAST_PACE:,} bytes a second.",
+                f"The server answers at less than {LEAST_PACE:,} bytes a second.",
                 where=self._where,
-                fix="check the network and the registry, then run the same command again",
+                fix="check the network and the server, then run the same command again",
             )
 
 
@@ -123,9 +123,9 @@ class _PacedReader(io.RawIOBase):
         self._left -= received
         if self._allowed is not None and self._left < 0:
             raise ServiceError(
-                f"The registry's answer is larger than {self._allowed:,} bytes.",
+                f"The server's answer is larger than {self._allowed:,} bytes.",
                 where=self._where,
-                fix="check that the address belongs to a registry",
+                fix="check the address",
             )
         return received
 

@@ -66,9 +66,10 @@ class TimestampAuthority:
 
     def _ask(self, query: bytes) -> bytes:
         import requests
-        from requests.adapters import HTTPAdapter
         from urllib3.exceptions import HTTPError
         from urllib3.util import Retry
+
+        from starfreight.registry.pace import PacedAdapter, limit_answer
 
         with requests.Session() as session:
             session.auth = _nobody
@@ -78,7 +79,7 @@ class TimestampAuthority:
                 respect_retry_after_header=False,
             )  # fmt: skip
             for scheme in ("http://", "https://"):
-                session.mount(scheme, HTTPAdapter(max_retries=retries))
+                session.mount(scheme, PacedAdapter(max_retries=retries))
             try:
                 with session.post(
                     self.address,
@@ -90,6 +91,7 @@ class TimestampAuthority:
                 ) as answer:
                     if answer.status_code != 200:
                         raise self._failed(f"answers {answer.status_code}")
+                    limit_answer(answer, _LIMIT)
                     data: bytes = answer.raw.read(_LIMIT + 1, decode_content=True)
             except (requests.RequestException, HTTPError, OSError) as error:
                 raise self._failed("does not answer") from error

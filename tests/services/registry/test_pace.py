@@ -68,6 +68,8 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Drip]:
     drip = Drip(0.05)
     with drip.listener:
         yield drip
+        # Wakes accept: a signal would restart it later, with a number that another socket may have by then.
+        drip.listener.shutdown(socket.SHUT_RDWR)
 
 
 def one_by_one(data: bytes) -> Pieces:

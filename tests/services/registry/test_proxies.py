@@ -119,5 +119,7 @@ def test_through_a_proxy_credentials_travel_over_tls(
         monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{tunnel.listener.getsockname()[1]}")
         reference = f"{locked_registry.host}/{repository}:1.0"
         assert publish(package_folder, reference, insecure=False, console=console).bytes_sent > 0
+        # Wakes accept: a signal would restart it later, with a number that another socket may have by then.
+        tunnel.listener.shutdown(socket.SHUT_RDWR)
     assert tunnel.seen.startswith(f"CONNECT {locked_registry.host}".encode())
     assert b"uthorization" not in tunnel.seen

@@ -140,6 +140,25 @@ def test_an_answer_that_breaks_off_is_an_error(head: bytes) -> None:
         TimestampAuthority(address).stamp(b"signature")
 
 
+def test_an_endless_answer_is_an_error() -> None:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n")
+            with contextlib.suppress(OSError):
+                while True:
+                    self.wfile.write(b"X-Header: x\r\n" * 1000)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(ServiceError, match="larger than"):
+            TimestampAuthority(f"http://127.0.0.1:{server.server_port}/").stamp(b"signature")
+        server.shutdown()
+
+
 def test_no_credentials_are_sent_and_no_one_else_says_how_long_to_wait(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
