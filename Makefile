@@ -12,12 +12,15 @@ S3_SERVER := moto[server]==5.2.5
 quickstart: $(VENV)/train.stamp
 	$(BIN)/starfreight quickstart
 
-# These use all cores, or one Docker Engine. All other tests run side by side, a file at a time.
-ALONE := tests/containers tests/cluster tests/jobs/train tests/packager/press tests/services/line
+# HEAVY ones train or press, two files at a time; ALONE ones share one Docker Engine or cluster. All other tests run
+# side by side, a file at a time.
+HEAVY := tests/jobs/train tests/packager/press tests/services/line
+ALONE := tests/containers tests/cluster
 
 test: $(VENV)/dev.stamp
-	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile $(ALONE:%=--ignore=%) $(PYTEST_OPTIONS) tests; \
-	first=$$?; $(BIN)/pytest $(PYTEST_OPTIONS) $(ALONE) && exit $$first
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile $(HEAVY:%=--ignore=%) $(ALONE:%=--ignore=%) $(PYTEST_OPTIONS) tests; \
+	first=$$?; $(BIN)/pytest -n 2 --dist loadfile $(PYTEST_OPTIONS) $(HEAVY); \
+	second=$$?; $(BIN)/pytest $(PYTEST_OPTIONS) $(ALONE) && exit $$((first + second))
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
