@@ -31,7 +31,7 @@ def copy_command(
 
     Copies the tag and those of its variants and formats (TAG-q8_0, TAG-oci ...), their files, and the
     evidence attached to them. Files that the target has are not sent again; within one registry they are
-    mounted. A withdrawn release is copied with its withdrawal, and a warning says so. SOURCE may also be
+    mounted. A withdrawn release is copied with its withdrawal and a warning. SOURCE may also be
     HOST/NAMESPACE/NAME@sha256:..., for one manifest.
 
     STARFREIGHT_REGISTRY_USERNAME and STARFREIGHT_REGISTRY_PASSWORD are for the target, unless

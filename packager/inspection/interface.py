@@ -58,6 +58,6 @@ class Section(Protocol):
         """Read the part.
 
         Raises:
-            GateError: it is missing or damaged; the caller says so in its place.
+            GateError: it is missing or damaged; the caller shows the error in its place.
         """
         ...

@@ -41,7 +41,7 @@ def license_names(licenses: tuple[LicenseFile, ...]) -> list[tuple[str, Descript
     """
     named: list[tuple[str, Descriptor]] = []
     taken: set[str] = set()
-    # Where the search for a free number goes on: from 2 each time, thousands of equal names take minutes.
+    # The next number to try. Searching from 2 each time, thousands of equal names take minutes.
     numbers: dict[str, int] = {}
     for license in licenses:
         safe = _safe(license.name)

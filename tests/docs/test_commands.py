@@ -55,7 +55,7 @@ def test_marked_blocks_run_one_after_another(page: Path, tmp_path: Path) -> None
 
 
 def _problem(line: str, *, whole: bool = True) -> str | None:
-    """What is wrong with a call, as far as its names and the number of its arguments show it.
+    """Errors in the names and the number of arguments of a call.
 
     Args:
         line: the call.

@@ -98,7 +98,7 @@ def test_a_refusal(status: int, data: bytes, wait: str) -> None:
 
 @pytest.fixture(scope="module")
 def helpers(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A helper that says what its file says, alone on the path."""
+    """A credential helper, alone on the path, with a given output."""
     folder = tmp_path_factory.mktemp("bin")
     program = folder / "docker-credential-here"
     program.write_text(f"#!/bin/sh\nexec /bin/cat {folder}/answer\n")

@@ -25,7 +25,7 @@ from terminal import Done, type_steps
 
 HOUR = 3600.0
 DIRECTORIES = {"README.md": "starfreight"}
-"""Where a page's reader starts: README.md in a clone; the other pages in an empty directory."""
+"""Start directory by page: README.md in a clone; the other pages in an empty directory."""
 
 
 def follow(pages: Sequence[Path], checkout: Path, *, keep: bool) -> list[str]:
@@ -50,7 +50,7 @@ def follow(pages: Sequence[Path], checkout: Path, *, keep: bool) -> list[str]:
 
 
 def problems_of(page: Path, wanted: Sequence[Step], typed: Sequence[Done]) -> list[str]:
-    """What a reader of the page would complain of."""
+    """Complaints of a reader of the page."""
     finished = [each for each in typed if each.finished]
     if len(finished) < len(wanted):
         failed = wanted[len(finished)]

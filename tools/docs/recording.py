@@ -38,7 +38,7 @@ _Frame = tuple[float, tuple[str, ...]]
 
 
 def record(commands: Sequence[str], folder: Path) -> list[_Event]:
-    """What a terminal shows of the commands: pieces of output with their time in seconds.
+    """Output of the commands in a terminal: pieces of output with their time in seconds.
 
     Questions are answered with the Enter key.
 

@@ -21,7 +21,7 @@ class Line:
 
 @dataclass
 class Invoice:
-    """What a customer owes."""
+    """An amount due from a customer."""
 
     number: int
     lines: list[Line] = field(default_factory=list)

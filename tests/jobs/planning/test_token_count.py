@@ -1,4 +1,4 @@
-"""``plan`` counts tokens as a run does, and says so where it only estimates."""
+"""``plan`` counts tokens as a run does, and marks estimates."""
 
 from __future__ import annotations
 
