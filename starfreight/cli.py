@@ -15,6 +15,9 @@ from starfreight import __version__
 from starfreight.command_table import BrokenOutput, LazyGroup
 from starfreight.exit_codes import INTERRUPTED, OUTPUT_CLOSED, leave_with
 
+# Bytes. On two processors `plan` needs 239 MB, most of it reserved by numpy's threads and never used.
+_LEAST_ADDRESS_SPACE = 300_000_000
+
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="starfreight")
@@ -45,6 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     json_output = "--json" in arguments
     try:
+        _refuse_small_address_space()
         return _run(arguments)
     except SystemExit as leaving:
         # click leaves when a pipe is closed while it prints help.
@@ -67,6 +71,22 @@ def main(arguments: list[str] | None = None) -> int:
         code = _render(error, json_output=json_output)
     _discard_closed_output()
     return code
+
+
+def _refuse_small_address_space() -> None:
+    """Refuses a limit under which libraries in C and Rust abort the process, each in its own way."""
+    import resource
+
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit == resource.RLIM_INFINITY or limit >= _LEAST_ADDRESS_SPACE:
+        return
+    from starfreight.errors import ServiceError
+
+    raise ServiceError(
+        f"The limit on this process's memory (ulimit -v) is {limit // 10**6} MB, which is not enough.",
+        where="ulimit -v",
+        fix="raise the limit, such as with ulimit -v unlimited, then run the same command again",
+    )
 
 
 def _run(arguments: list[str]) -> int:

@@ -132,7 +132,7 @@ def test_what_changes_with_each_commit_is_small_and_lies_on_top(
 ) -> None:
     project, starter, *_ = [layer for layer in engine.images.get(image.id).history() if layer["Size"]]
     assert "/out/project/" in project["CreatedBy"] and "/out/starter/" in starter["CreatedBy"]
-    assert project["Size"] < 13_000_000
+    assert project["Size"] < 16_000_000  # The code twice, as text and as bytecode: 13.4 MB in November 2026.
     assert starter["Size"] < 6_000_000
 
 
