@@ -83,6 +83,8 @@ class Duration:
             "steps": "on this machine's processors, measured over a few steps",
             "products": "on this machine's processors, from the speed of matrix products: a rough estimate",
         }[self.source]
+        if self.most < 60:
+            return f"under a minute, {how}"
         about, least, most = map(time_in_words, (self.seconds, self.least, self.most))
         return f"about {about} ({least} to {most}), {how}"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from starfreight.console import Advance, Console, human_count
@@ -12,12 +12,15 @@ from starfreight.jobs.disk import DiskUse
 from starfreight.jobs.protocol.events import error_from, receive
 
 
-def watch(lines: Iterable[str], console: Console) -> StarfreightError | None:
+def watch(
+    lines: Iterable[str], console: Console, in_step: Callable[[bool], None] = lambda running: None
+) -> StarfreightError | None:
     """Shows a job's events until its output ends.
 
     Args:
         lines: the job's standard output.
         console: shows them.
+        in_step: called with true when training begins its steps, and with false when they are done.
 
     Returns:
         the error that the job reported, if any.
@@ -31,6 +34,7 @@ def watch(lines: Iterable[str], console: Console) -> StarfreightError | None:
                 continue
             kind = event["event"]
             if kind == "phase":
+                in_step(False)
                 bars.close()
                 console.heading(event["text"])
             elif kind == "note":
@@ -43,6 +47,8 @@ def watch(lines: Iterable[str], console: Console) -> StarfreightError | None:
             elif kind == "plan":
                 title, unit = event.get("text", "Training"), event.get("unit", "steps")
                 advance = bars.open(title, event["steps"], unit, event["done"])
+                if "unit" not in event:
+                    in_step(event["done"] < event["steps"])
                 if event["done"]:
                     advance(0, f"Resuming after step {event['done']}")
             elif kind == "step" and bars.advance is not None:
@@ -126,8 +132,8 @@ class _Bars:
 def _blocks(event: Mapping[str, Any]) -> str:
     left_out = "".join(f"; left out {count:,}: {reason}" for reason, count in event["left_out"].items())
     return (
-        f"  {event['blocks']:,} blocks of {event['examples']:,} examples, {event['tokens']:,} tokens, "
-        f"{event['fill']:.1%} full{left_out}"
+        f"  {human_count(event['blocks'], 'blocks')} of {human_count(event['examples'], 'examples')}, "
+        f"{event['tokens']:,} tokens, {event['fill']:.1%} full{left_out}"
     )
 
 
@@ -148,7 +154,7 @@ def in_words(event: Mapping[str, Any]) -> str:
     if kind == "blocks":
         return _blocks(event)
     if kind == "plan":
-        return f"{event['steps']:,} steps, {event['done']:,} of them done"
+        return f"{human_count(event['steps'], 'steps')}, {event['done']:,} of them done"
     if kind == "step":
         return f"step {event['step']:,}: loss {event['loss']:.3f}, {event['tokens_per_second']:,.0f} tokens/s"
     if kind == "advance":

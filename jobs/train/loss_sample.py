@@ -7,7 +7,7 @@ of processes. The model sees them as in training, in packed blocks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -73,43 +73,46 @@ class _Place:
     counted: NDArray[np.int64]
 
 
-def measure_sample(
-    model: Any,
-    held_out: Iterable[Block],
-    training: Iterable[Block],
-    size: SampleSize,
-    check: Callable[[], None],
-    advance: Callable[[int], None] = lambda tokens: None,
-) -> LossSample | None:
-    """Choose a sample and measure it with and without the adapter, with dropout off.
+ChosenBlock = tuple[Block, list[_Place]]
+"""A block, with the documents chosen from it."""
+
+
+def choose_sample(
+    held_out: Iterable[Block], training: Iterable[Block], size: SampleSize
+) -> list[ChosenBlock]:
+    """The documents of a sample; none if no token counts.
 
     Args:
-        model: a PEFT model with its final adapter.
         held_out: the held-out blocks.
         training: the training blocks, used if the held-out blocks have too few tokens.
         size: bounds of the sample.
-        check: called between batches; may raise to stop.
-        advance: called with the number of tokens done, which may exceed those of ``size``.
+    """
+    return list(_choose(chain(held_out, training), size))
 
-    Returns:
-        ``None`` if no token counts.
+
+def measure_sample(
+    model: Any,
+    chosen: Sequence[ChosenBlock],
+    check: Callable[[], None],
+    advance: Callable[[int], None] = lambda blocks: None,
+) -> LossSample:
+    """Measure a sample with and without the adapter, with dropout off.
+
+    Args:
+        model: a PEFT model with its final adapter.
+        chosen: at least one block.
+        check: called between batches; may raise to stop.
+        advance: called with the number of blocks done, each of which is measured twice.
 
     Raises:
         JobFailed: a loss is not finite.
     """
-    chosen = list(_choose(chain(held_out, training), size))
-    if not chosen:
-        return None
     blocks = [block for block, _ in chosen]
-    # Twice all blocks, as a part of the tokens of the sample.
-    share = size.tokens / (2 * len(blocks))
 
     def losses() -> Iterator[NDArray[np.float32]]:
-        done = 0.0
         for each in token_losses(model, blocks, check):
             yield each
-            advance(round(done + share) - round(done))
-            done += share
+            advance(1)
 
     tuned = list(losses())
     with model.disable_adapter():
@@ -127,7 +130,7 @@ def measure_sample(
     return LossSample(version=NEWEST_VERSION, documents=documents)
 
 
-def _choose(blocks: Iterable[Block], size: SampleSize) -> Iterator[tuple[Block, list[_Place]]]:
+def _choose(blocks: Iterable[Block], size: SampleSize) -> Iterator[ChosenBlock]:
     """The first blocks, each with the documents chosen from it, until there are enough tokens."""
     counted = tokens = 0
     for block in blocks:

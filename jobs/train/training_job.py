@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from starfreight.base_model import public_name
+from starfreight.console import human_count
 from starfreight.directory_lock import only_one
 from starfreight.errors import JobFailed, JobStopped
 from starfreight.files import read_json, sha256_bytes, write_bytes, write_json
@@ -167,13 +168,15 @@ def _train(folder: Path, run: Run, inputs: Inputs | None, stop: StopRequest, pro
 def _sample(folder: Path, base: Path, model: Any, data: TrainingData) -> SampleRecord | None:
     """Write the losses that ``package build`` compares the finished file with."""
     from starfreight.checkpoint import open_checkpoint
-    from starfreight.jobs.train.loss_sample import measure_sample, sample_size
+    from starfreight.jobs.train.loss_sample import choose_sample, measure_sample, sample_size
 
+    chosen = choose_sample(data.held_out, data.blocks, sample_size(open_checkpoint(base).shape))
+    if not chosen:
+        return None
     events.send("phase", text="Measuring a sample for the check of the package")
-    size = sample_size(open_checkpoint(base).shape)
-    with side_progress("Measuring", size.tokens, "tokens") as advance:
-        sample = measure_sample(model, data.held_out, data.blocks, size, _do_not_stop, advance)
-    return sample.save(folder) if sample is not None else None
+    with side_progress("Measuring", 2 * len(chosen), "blocks") as advance:
+        sample = measure_sample(model, chosen, _do_not_stop, advance)
+    return sample.save(folder)
 
 
 def _complete_places(folder: Path, base: Path, model: Any, data: TrainingData) -> None:
@@ -191,8 +194,8 @@ def _complete_places(folder: Path, base: Path, model: Any, data: TrainingData) -
 
 def _extent(data: TrainingData) -> str:
     """The work of a measurement, in words."""
-    lines = f" and {len(data.probes):,} lines" if data.probes else ""
-    return f"{len(data.held_out):,} held-out blocks{lines}"
+    lines = f" and {human_count(len(data.probes), 'lines')}" if data.probes else ""
+    return f"{human_count(len(data.held_out), 'held-out blocks')}{lines}"
 
 
 def _calibrate_later(folder: Path, run: Run, inputs: Inputs | None, stop: StopRequest) -> None:

@@ -25,11 +25,20 @@ from starfreight.jobs.backends.docker.find_container import (
 from starfreight.jobs.backends.docker.finished_container import collect, remove_collected
 from starfreight.jobs.backends.docker.gpus import find_gpu_support, gpu_request
 from starfreight.jobs.backends.docker.image import find_job_image
-from starfreight.jobs.backends.docker.interrupts import Interrupts, forward_interrupts, terminate
+from starfreight.jobs.backends.docker.interrupts import Interrupts, forward_interrupts, send_signal
 from starfreight.jobs.backends.docker.mounts import plan_mounts
 from starfreight.jobs.backends.docker.start_container import start_container
-from starfreight.jobs.backends.endings import AGAIN, Advice, error_of, recorded_ending
+from starfreight.jobs.backends.endings import (
+    AGAIN,
+    KILLED,
+    STOPPED_AT_ONCE,
+    Advice,
+    describe,
+    error_of,
+    recorded_ending,
+)
 from starfreight.jobs.backends.interface import Location
+from starfreight.jobs.backends.stop_answers import stopped_at_once
 from starfreight.jobs.kinds.interface import Job, JobKind
 from starfreight.jobs.kinds.table import load_job
 from starfreight.jobs.protocol.log import LOG_FILE, as_text, error_in, lines_of, read_log
@@ -69,13 +78,15 @@ class DockerBackend(DirectoryBackend):
                 return
             interrupts.follow(found.id)
             lines = follow(self._connected(), found.id, console, give_up=lambda: interrupts.requested)
-            failure = watch(lines, console)
+            failure = watch(lines, console, interrupts.answers.set_in_step)
             end = self._wait_for_end(directory, console, interrupts)
         record = JobRecord.find(directory)
         if failure is None and end.exit_code != 0 and record is not None:
             failure = error_in(read_log(directory, record.log_begins))
         job = load_job(directory)
         error = error_of(recorded_ending(end.exit_code, end.what), failure, _advice(job))
+        if end.exit_code == STOPPED_AT_ONCE and interrupts.answers.count > 1:
+            error = stopped_at_once(job)
         if error is not None:
             error.where = plan_mounts(job).host_path(error.where)
             raise error
@@ -131,7 +142,7 @@ class DockerBackend(DirectoryBackend):
                 "No job of this run is running.", where=str(directory), fix="see starfreight jobs status"
             )
         console.note(f"Asked container {found.short} to stop; waiting for its checkpoint.")
-        terminate(found.id)
+        send_signal(found.id, "SIGTERM")
         limit = time.monotonic() + patience
         while (state := self.job_state(directory)).running:
             if time.monotonic() > limit:
@@ -195,6 +206,11 @@ class DockerBackend(DirectoryBackend):
                 self._engine = wait_for_engine(console, lambda: interrupts.requested)
                 found = record = None
             if found is None and record is not None and record.end is not None:
+                if interrupts.killed and record.end.exit_code == KILLED:
+                    record = record.ended(STOPPED_AT_ONCE, describe(STOPPED_AT_ONCE))
+                    with job_lock(directory):
+                        record.save(directory)
+                    continue
                 return record.end
             time.sleep(_PAUSE)
 

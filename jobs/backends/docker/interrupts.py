@@ -1,4 +1,4 @@
-"""Forwards SIGINT and SIGTERM of this process to the container it follows."""
+"""Forwards SIGINT and SIGTERM of this process to the container it follows; the second one ends it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from types import FrameType
 from starfreight.console import Console
 from starfreight.docker_engine import connect, engine_errors
 from starfreight.errors import ServiceError
-from starfreight.jobs.backends.stop_answers import StopAnswers
+from starfreight.jobs.backends.stop_answers import AT_ONCE, StopAnswers
 
 _PAUSE = 0.5
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -28,7 +28,9 @@ class Interrupts:
     """
 
     def __init__(self, console: Console) -> None:
-        self.answers = StopAnswers(console)
+        self.answers = StopAnswers(console, self._end)
+        self.killed = False
+        """True if the container was killed, because it did not end at once."""
         self._container: str | None = None
         self._closed = threading.Event()
         self._lock = threading.Lock()
@@ -55,14 +57,24 @@ class Interrupts:
     def forward(self) -> None:
         """Body of the thread: sends SIGTERM for each request, and repeats it until the engine accepts it."""
         while os.read(self._read, 1) == b"!":
-            with self._lock:
-                container = self._container
-            while container is not None and not self._closed.is_set():
-                try:
-                    terminate(container)
-                    break
-                except ServiceError:
-                    self._closed.wait(_PAUSE)
+            self._send("SIGTERM")
+
+    def _end(self, count: int) -> None:
+        """Kills the container after a second request: in the middle of a long operation it sees no signal."""
+        if count < 2 or self._closed.wait(AT_ONCE if count == 2 else 0):
+            return
+        self.killed = True
+        self._send("SIGKILL")
+
+    def _send(self, name: str) -> None:
+        with self._lock:
+            container = self._container
+        while container is not None and not self._closed.is_set():
+            try:
+                send_signal(container, name)
+                break
+            except ServiceError:
+                self._closed.wait(_PAUSE)
 
     def close(self) -> None:
         """Ends the thread."""
@@ -75,8 +87,8 @@ class Interrupts:
         os.close(self._write)
 
 
-def terminate(container: str) -> None:
-    """Sends SIGTERM to a container if it is running.
+def send_signal(container: str, name: str) -> None:
+    """Sends a signal, e.g. ``SIGTERM``, to a container if it is running.
 
     Raises:
         ServiceError: the engine does not answer.
@@ -86,7 +98,7 @@ def terminate(container: str) -> None:
     engine = connect()
     with contextlib.suppress(docker.errors.NotFound), engine_errors():
         try:
-            engine.api.kill(container, signal="SIGTERM")
+            engine.api.kill(container, signal=name)
         except docker.errors.APIError as error:
             if "is not running" not in str(error.explanation):
                 raise

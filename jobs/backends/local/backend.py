@@ -15,7 +15,7 @@ from types import FrameType
 from typing import IO
 
 from starfreight.console import Console
-from starfreight.errors import InputError, JobStopped, RecipeError, ServiceError
+from starfreight.errors import InputError, RecipeError, ServiceError
 from starfreight.jobs.backends.directory import DirectoryBackend
 from starfreight.jobs.backends.directory_status import JobState
 from starfreight.jobs.backends.endings import (
@@ -30,7 +30,7 @@ from starfreight.jobs.backends.endings import (
 from starfreight.jobs.backends.local.environment import job_environment
 from starfreight.jobs.backends.local.gpus import without_sick_gpus
 from starfreight.jobs.backends.local.process import is_alive, open_process, process_identity
-from starfreight.jobs.backends.stop_answers import StopAnswers
+from starfreight.jobs.backends.stop_answers import AT_ONCE, StopAnswers, stopped_at_once
 from starfreight.jobs.kinds.interface import Job, JobKind
 from starfreight.jobs.kinds.table import load_job
 from starfreight.jobs.protocol.log import LOG_FILE, log_size, open_log, read_log
@@ -39,8 +39,6 @@ from starfreight.jobs.protocol.record import JobRecord, now
 from starfreight.recipe.run import RunOptions
 
 _PAUSE = 0.05
-_AT_ONCE = 2.0
-"""Seconds that a job has to end after a second request to stop."""
 _RECORDING = 3.0
 """Seconds within which the command that started a job records its end."""
 
@@ -99,16 +97,13 @@ class LocalBackend(DirectoryBackend):
                 )
                 record.save(directory)
                 assert process.stdout is not None
-                failure = watch(_lines(process.stdout, written), console)
+                failure = watch(_lines(process.stdout, written), console, signals.answers.set_in_step)
                 code = process.wait()
         ending = _ending(code, killed=signals.killed)
         record.ended(ending.exit_code, ending.what).save(directory)
         error = error_of(ending, failure, _advice(job))
         if ending.exit_code == STOPPED_AT_ONCE and signals.answers.count > 1:
-            kept = dict(job.kind.progress(directory, active=False).rows).get("kept")
-            error = JobStopped(
-                "Stopped at once." + (f" Kept: {kept}." if kept else ""), fix="the same command continues"
-            )
+            error = stopped_at_once(job)
         if error is not None:
             raise error
         if signals.requested:  # Too late for the job, but not for later steps and variants.
@@ -230,7 +225,7 @@ class _Signals:
         process = self.process
         if count < 2 or process is None:
             return
-        end = time.monotonic() + (_AT_ONCE if count == 2 else 0)
+        end = time.monotonic() + (AT_ONCE if count == 2 else 0)
         while process.returncode is None and time.monotonic() < end:
             time.sleep(_PAUSE)
         if process.returncode is None:

@@ -26,6 +26,8 @@ def test_a_duration_is_told_with_its_range_and_its_source() -> None:
     told = Duration(5400, 4320, 8100, "steps").as_text()
     assert told.startswith("about 1:30 h (1:12 h to 2:15 h), ") and "measured" in told
     assert "rough" in Duration(5400, 4320, 8100, "products").as_text()
+    assert Duration(0.2, 0.1, 0.3, "peak").as_text() == "under a minute, assuming 35% of the GPU's peak"
+    assert Duration(50, 35, 70, "peak").as_text().startswith("about 50 s (35 s to 1:10 min), ")
 
 
 @pytest.fixture

@@ -46,3 +46,20 @@ def test_the_steps_of_the_job_stay_its_own(
     lines = ['{"event": "plan", "steps": 7, "done": 2}', *_lines(capsys, monkeypatch)]
     values = {sample.family.name: sample.value for sample in samples_of_output(lines, {})}
     assert 7 in values.values() and 100 not in values.values()
+
+
+def test_the_job_is_at_a_step_from_the_plan_of_its_steps_to_the_next_phase(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aside = _lines(capsys, monkeypatch)
+    said: list[bool] = []
+    loading = '{"event": "phase", "text": "Loading"}'
+    step = '{"event": "step", "step": 3, "loss": 1.5, "tokens_per_second": 100}'
+    watch([loading, *aside], Console(), said.append)
+    assert not any(said)
+    watch(['{"event": "plan", "steps": 7, "done": 2}', step, *aside], Console(), said.append)
+    assert said[-1]
+    watch([loading, *aside], Console(), said.append)
+    assert not said[-1]
+    watch(['{"event": "plan", "steps": 7, "done": 7}'], Console(), said.append)
+    assert not said[-1]

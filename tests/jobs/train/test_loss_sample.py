@@ -13,8 +13,9 @@ from starfreight.checkpoint import open_checkpoint
 from starfreight.console import Console
 from starfreight.jobs.data.blocks.block_file import Block
 from starfreight.jobs.data.formats import IGNORED, Example
+from starfreight.jobs.protocol.events import receive
 from starfreight.jobs.protocol.stop_request import StopRequest
-from starfreight.jobs.train.loss_sample import SampleSize, measure_sample, sample_size
+from starfreight.jobs.train.loss_sample import SampleSize, choose_sample, measure_sample, sample_size
 from starfreight.jobs.train.training_job import run_job
 from starfreight.loss_sample import LossSample
 from starfreight.run import Run
@@ -48,8 +49,10 @@ def blocks(pack: Pack) -> list[Block]:
 
 
 def test_a_sample_has_the_losses_of_its_documents_alone(model: Any, blocks: list[Block]) -> None:
-    sample = measure_sample(model, blocks, [], SMALL, lambda: None)
-    assert sample is not None
+    done: list[int] = []
+    chosen = choose_sample(blocks, [], SMALL)
+    sample = measure_sample(model, chosen, lambda: None, done.append)
+    assert sum(done) == 2 * len(chosen)
     assert len(sample.documents) >= 5
     for document in sample.documents:
         assert len(document.ids) <= SMALL.longest and 1 <= len(document.counted) <= SMALL.each
@@ -70,8 +73,10 @@ def test_a_sample_has_the_losses_of_its_documents_alone(model: Any, blocks: list
 
 def test_held_out_documents_come_first_and_training_fills_up(model: Any, blocks: list[Block]) -> None:
     def ids(held_out: list[Block], training: list[Block], size: SampleSize) -> list[tuple[int, ...]]:
-        sample = measure_sample(model, held_out, training, size, lambda: None)
-        return [document.ids for document in sample.documents] if sample else []
+        chosen = choose_sample(held_out, training, size)
+        if not chosen:
+            return []
+        return [document.ids for document in measure_sample(model, chosen, lambda: None).documents]
 
     many = replace(SMALL, counted=10_000)
     assert ids(blocks[:1], blocks[1:], many) == ids(blocks, [], many) == ids([], blocks, many)
@@ -105,6 +110,7 @@ def test_a_job_records_a_sample_that_its_package_agrees_with(
     training = {"steps": 4, "method": method, "evaluate_every": 10}
     run = prepare(write_job(architecture=architecture, package=package, training=training))
     run_job(run, StopRequest())
+    _check_progress(capsys.readouterr().out)
     outcome = Run.load(run).outcome
     assert outcome is not None and outcome.sample is not None and outcome.after is not None
     sample = LossSample.load(run, outcome.sample)
@@ -112,3 +118,13 @@ def test_a_job_records_a_sample_that_its_package_agrees_with(
     assert sample.loss < sample.base_loss
     build_package(run, tmp_path / "p", None, Console())
     assert "agrees with training" in capsys.readouterr().err
+
+
+def _check_progress(output: str) -> None:
+    """The progress of the measurement ends at the total that it began with."""
+    events = [event for line in output.splitlines() if (event := receive(line))]
+    texts = [event.get("text", "") for event in events]
+    begin = next(number for number, text in enumerate(texts) if text.startswith("Measuring a sample"))
+    end = next(number for number in range(begin + 1, len(events)) if events[number]["event"] == "phase")
+    plan, *advances = events[begin + 1 : end]
+    assert sum(each["count"] for each in advances) == plan["steps"] > 0

@@ -19,7 +19,7 @@ from starfreight.console import Console
 from starfreight.errors import GateError
 from starfreight.jobs.data.blocks.block_file import Block
 from starfreight.jobs.data.formats import IGNORED
-from starfreight.jobs.train.loss_sample import measure_sample, sample_size
+from starfreight.jobs.train.loss_sample import choose_sample, measure_sample, sample_size
 from starfreight.loss_sample import LossSample
 from starfreight.packager.build import build_package as builder
 from starfreight.packager.build import check_loss as gate
@@ -64,8 +64,7 @@ def trained(make_run: MakeRun, blocks: list[Block]) -> MakeRun:
             (copy / "adapter_config.json").write_text(json.dumps(config))
         tuned = PeftModel.from_pretrained(model, copy)
         size = sample_size(open_checkpoint(root / "base").shape)
-        sample = measure_sample(tuned, blocks, [], size, lambda: None)
-        assert sample is not None
+        sample = measure_sample(tuned, choose_sample(blocks, [], size), lambda: None)
         run = Run.load(folder)
         assert run.outcome is not None
         outcome = run.outcome.model_copy(update={"sample": sample.save(folder)})
