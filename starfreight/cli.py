@@ -12,7 +12,7 @@ from types import FrameType
 import click
 
 from starfreight import __version__
-from starfreight.command_table import BrokenOutput, LazyGroup
+from starfreight.command_table import COMPLETION_VARIABLE, BrokenOutput, LazyGroup
 from starfreight.exit_codes import INTERRUPTED, OUTPUT_CLOSED, leave_with
 
 # Bytes. On two processors `plan` needs 239 MB, most of it reserved by numpy's threads and never used.
@@ -90,6 +90,10 @@ def _refuse_small_address_space() -> None:
 
 
 def _run(arguments: list[str]) -> int:
+    if COMPLETION_VARIABLE in os.environ:
+        from starfreight.commands.shell.shells import use_corrected_shells
+
+        use_corrected_shells()
     try:
         code = cli.main(args=arguments, prog_name="starfreight", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:

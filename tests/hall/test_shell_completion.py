@@ -61,6 +61,8 @@ def offered(*words: str) -> list[str]:
         (["package", "diff", "packages/acme-1", "pack"], ["packages/acme-1"]),
         (["try", "x", "--quantization", "q6"], ["Q6_K"]),
         (["package", "build", "x", "--quantize", "IQ"], ["IQ4_NL", "IQ4_XS"]),
+        (["package", "install", "x", "--variant", "q6"], ["Q6_K"]),
+        (["package", "sign", "x", "--key", ""], ["<file>"]),
         (["plan", "x", "--gpu", "h"], ["h100", "h200"]),
         (["jobs", "evaluate", "--suite", "mb"], ["mbpp"]),
         (["jobs", "list", "--on", "k"], ["kubernetes"]),

@@ -63,7 +63,9 @@ def script(shell: str) -> str:
 
     from starfreight.cli import cli
     from starfreight.command_table import COMPLETION_VARIABLE
+    from starfreight.commands.shell.shells import use_corrected_shells
 
+    use_corrected_shells()
     found = get_completion_class(shell)
     assert found is not None
     maker = found(cli, {}, "starfreight", COMPLETION_VARIABLE)

@@ -40,6 +40,8 @@ def complete_parameters(command: click.Command) -> None:
             found = next((_OPTIONS[name] for name in parameter.opts if name in _OPTIONS), None)
             if found is not None:
                 _offer(parameter, _words(found))
+            elif not _PATH_OPTIONS.isdisjoint(parameter.opts):
+                _offer(parameter, _paths(_none))
 
 
 def _offer(
@@ -67,6 +69,10 @@ def _paths(values: Values) -> Callable[[click.Context, str], list[CompletionItem
         return safe or [CompletionItem(incomplete, type="file")]
 
     return complete
+
+
+def _none(ctx: click.Context, incomplete: str) -> Iterable[str]:
+    return ()
 
 
 def _recipes(ctx: click.Context, incomplete: str) -> Iterator[str]:
@@ -153,6 +159,7 @@ def _licenses(ctx: click.Context, incomplete: str) -> Iterable[str]:
 
 _ARGUMENTS: dict[str, Values] = {
     "recipe": _recipes,
+    "base": _none,
     "run": _runs,
     "names": _runs,
     "package": _packages,
@@ -164,14 +171,19 @@ _ARGUMENTS: dict[str, Values] = {
     "target": _runs_and_packages,
     "directories": _runs_and_packages,
 }
-"""Values by the name of an argument."""
+"""Values by the name of an argument. Where there are none, the shell offers its paths."""
 
 _OPTIONS: dict[str, Values] = {
     "--quantization": _quantizations,
     "--quantize": _quantizations,
+    "--variant": _quantizations,
+    "--default": _quantizations,
     "--gpu": _gpus,
     "--suite": _suites,
     "--license": _licenses,
     "--base-license": _licenses,
 }
 """Values by the name of an option."""
+
+_PATH_OPTIONS = {"--base", "--file", "--key", "--vsa-key"}
+"""Options that take a path or something else, such as an address. The shell offers its paths."""
