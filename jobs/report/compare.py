@@ -10,7 +10,7 @@ from typing import Any
 from starfreight.jobs.report.compared_data import COMPARABLE, DataRelation, read_run_data
 from starfreight.pages.charts import Line, LineChart, legend_colours
 from starfreight.recipe import Recipe
-from starfreight.recipe.flat import flat_keys
+from starfreight.recipe.flat import flat_keys, setting_text
 from starfreight.run import Run
 
 _LARGEST = 1 << 63
@@ -152,11 +152,14 @@ def _flat(recipe: Recipe) -> dict[str, Any]:
 
 
 def table(rows: Sequence[Compared]) -> Table:
-    """The comparison as a table, one row per run; with a column for the data unless all have the same."""
+    """The comparison as a table, one row per run; with a column for the data unless all have the same.
+
+    The figures come before the settings, which may be many: they stay in sight.
+    """
     different = list(rows[0].differs) if rows else []
     data = ["data"] if any(row.data != "same data" for row in rows) else []
     head = [
-        "run", *different, *data, "steps", "held-out loss", "before", "exact lines", "tokens/s", "adapter",
+        "run", *data, "steps", "held-out loss", "before", "exact lines", "tokens/s", "adapter", *different,
     ]  # fmt: skip
     return Table(head, [_cells(row, different, with_data=bool(data)) for row in rows])
 
@@ -169,7 +172,6 @@ def _cells(row: Compared, different: Sequence[str], *, with_data: bool) -> list[
     size = count / 1e6 if count is not None and count < _LARGEST else None
     return [
         row.run if row.status == "done" else f"{row.run} ({row.status})",
-        *(str(row.differs[name]) for name in different),
         *([row.data] if with_data else []),
         shown(row.steps, "{:,}"),
         shown(row.held_out_loss, "{:.4f}"),
@@ -177,6 +179,7 @@ def _cells(row: Compared, different: Sequence[str], *, with_data: bool) -> list[
         shown(row.exact_match, "{:.1%}"),
         shown(row.tokens_per_second, "{:,.0f}"),
         shown(size, "{:,.1f} MB"),
+        *(setting_text(row.differs[name]) for name in different),
     ]
 
 

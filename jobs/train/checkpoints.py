@@ -12,8 +12,8 @@ from starfreight.files import read_json, sha256_file, write_json
 _SEAL = "digests.json"
 _PREFIX = "checkpoint-"
 GENERATOR_STATES = "rng_state*.pth"
-"""States of random number generators, a file for each process: kept by Starfreight 0.1. Now dropout is seeded
-by position in the data, so that a checkpoint fits any number of processes."""
+"""States of random number generators, a file for each process: kept before the first release. Now dropout
+is seeded by position in the data, so that a checkpoint fits any number of processes."""
 _UNUSED = ("training_args.bin", "README.md", GENERATOR_STATES)
 """Files the Trainer writes beside a checkpoint without need; the first is a pickle."""
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from starfreight.base_model import public_name
-from starfreight.console import time_in_words
+from starfreight.console import human_count, time_in_words
 from starfreight.jobs.report.page import Values, write_page
 from starfreight.jobs.train.completions import Completions
 from starfreight.jobs.train.plots import charts, read_curves, write_plots
+from starfreight.recipe.flat import setting_text
 from starfreight.run import Measurement, Outcome, Run
 
 REPORT_FILE = "report.html"
@@ -50,7 +51,7 @@ def write_report(run: Run, folder: Path) -> None:
         ("versions", ", ".join(f"{name} {number}" for name, number in sorted(run.versions.items()))),
     ]
     settings = [
-        (name, ", ".join(map(str, value)) if isinstance(value, tuple | list) else str(value))
+        (name, setting_text(value))
         for name, value in training.model_dump(mode="json").items()
         if value is not None
     ]
@@ -86,7 +87,7 @@ def _measured(when: str, measured: Measurement | None) -> list[tuple[str, str]]:
     exact = (
         ""
         if measured.exact_match is None
-        else (f"; {measured.exact_match:.1%} of {measured.completions} lines completed exactly")
+        else f"; {measured.exact_match:.1%} of {human_count(measured.completions, 'lines')} completed exactly"
     )
     return [
         (f"held out, {when}", f"{measured.loss:.4f} nats per token over {measured.tokens:,} tokens{exact}")

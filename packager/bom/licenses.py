@@ -15,7 +15,7 @@ from starfreight.licenses.spdx import parse_with
 from starfreight.packager.bom.values import line
 
 _LONGEST_EXPRESSION = 200
-_UNKNOWN = ("", "NOASSERTION", "NONE", "UNKNOWN")
+_UNKNOWN = ("", "NOASSERTION", "UNKNOWN")
 
 
 def license_choices(names: Iterable[str]) -> list[dict[str, Any]]:

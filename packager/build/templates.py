@@ -32,7 +32,7 @@ TEMPLATES = {
 EARLIER_TEMPLATES = {
     "instruct": f"{_FIM}{_SYSTEM}{_USER}{{{{ end }}}}",
 }
-"""Of packages built by version 0.1.0, which continue to verify."""
+"""Of early packages, which continue to verify."""
 
 CHAT_TEMPLATES = {
     # As in training: consecutive messages of one role are one message, empty ones are left out. Only
@@ -88,7 +88,7 @@ _NO_STOPS: tuple[str, ...] = ()
 _MOST_BYTES = 1 << 20
 
 _EARLIER_NUM_CTX = 4096
-"""Largest default ``num_ctx`` in version 0.1.0, whatever the model's window."""
+"""Largest default ``num_ctx`` of early packages, whatever the model's window."""
 
 
 def template_text(recipe: Recipe) -> str:

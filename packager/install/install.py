@@ -102,7 +102,7 @@ def _from_registry(request: InstallRequest, quantization: Quantization | None) -
     manifest = read_model(client, reference)
     if not request.force:
         refuse_withdrawn(remote_withdrawals(client, manifest.digest, str(reference)), str(reference))
-    record = read_record(client, manifest.digest, str(reference))
+    record = read_record(client, manifest.digest, reference)
     package = None if record is None else record.package
     if isinstance(reference, DigestReference) and quantization is not None:
         reference = _digest_of(reference, package, quantization)

@@ -115,7 +115,7 @@ def with_record(model: Model, package: Package, digest: str) -> Model:
 def _rebuilt_image(package: Package, variant: Variant) -> OllamaImage:
     """The manifest for Ollama as the package has it, although the registry has none."""
     wanted = {each.manifest.digest for each in variant.manifests if each.format == "ollama"}
-    for has_links in (True, False):  # This version's formats, and those of 0.1.0.
+    for has_links in (True, False):  # Today's formats, and those of early packages.
         # A hostile record may describe no model at all.
         with contextlib.suppress(ValueError):
             for each in rebuild_manifests(package, Credits(has_links=has_links)):

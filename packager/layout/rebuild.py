@@ -44,7 +44,7 @@ class Credits:
     doc_url: str | None = None
     dataset_urls: tuple[str, ...] = ()
     has_links: bool = False
-    """False for packages built by version 0.1.0, which named neither of the last two."""
+    """False for early packages, which named neither of the last two."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ FORMATS: tuple[ManifestFormat, ...] = (Ollama(), ModelPack(), DockerModel())
 """The formats of every variant, in the order of its manifests."""
 
 EARLIER_FORMATS: tuple[ManifestFormat, ...] = (Ollama(), EarlierModelPack())
-"""Of packages built by version 0.1.0, which continue to verify."""
+"""Of early packages, which continue to verify."""
 
 
 def formats_for(*, with_adapter: bool) -> tuple[ManifestFormat, ...]:

@@ -1,4 +1,4 @@
-"""ModelPack manifests as version 0.1.0 wrote them, to verify its packages.
+"""ModelPack manifests of early packages, to verify them (``docs/files.md``).
 
 They have no titles, licenses in a directory, and the model's name after ``README.md``.
 """

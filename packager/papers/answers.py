@@ -66,11 +66,13 @@ def data_unknown(facts: Facts) -> str:
 def evidence(facts: Facts) -> Answer:
     """The evidence behind the answers."""
     package = facts.package
+    # A directory of this machine means nothing to a reader, and is nobody's business.
+    named = facts.where if facts.published else "PACKAGE"
     return text(
         f"Filled from the package {package.name} of the run {package.run} by Starfreight.",
         f"Provenance statement (SLSA, in-toto): {package.provenance.digest}.",
         f"Data manifest, with the digest, license and identifier of every text: "
         f"{facts.provenance.data_manifest or 'not named'}.",
-        f"Check it: starfreight package verify {facts.where}; "
-        f"ask for a text: starfreight package trace {facts.where} --file PATH",
+        f"Check it: starfreight package verify {named}; "
+        f"ask for a text: starfreight package trace {named} --file PATH",
     )

@@ -21,7 +21,7 @@ class PackageSources:
         source_url: named by its ModelPack configs.
         texts: bytes of ``template``, ``settings`` and ``system``; those it does not have are left out.
         links: home page and addresses of the data, named by its ModelPack configs; ``None`` in packages
-            built by version 0.1.0.
+            built before the first release.
     """
 
     authors: tuple[str, ...]

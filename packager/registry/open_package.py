@@ -100,7 +100,7 @@ def _pulled(reference: AnyReference, folder: Path, console: Console, *, insecure
     where = str(reference)
     client = RegistryClient(reference, insecure=insecure)
     asked = read_model(client, reference).digest
-    record = read_record(client, asked, where)
+    record = read_record(client, asked, reference, console)
     if record is None or record.manifests is None:
         raise no_record(where)
     package, placeholders = record.package, models(record.package)

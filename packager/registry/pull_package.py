@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from starfreight.console import Console
+from starfreight.console import Console, human_count
 from starfreight.directories import discard
 from starfreight.errors import GateError, InputError
 from starfreight.files import disk_errors
@@ -76,7 +76,7 @@ def pull_package(
     manifest = read_model(client, parsed)
     if not force:
         refuse_withdrawn(remote_withdrawals(client, manifest.digest, where), where)
-    record = read_record(client, manifest.digest, where)
+    record = read_record(client, manifest.digest, parsed, console)
     if record is None or record.manifests is None:
         raise no_record(where)
     package = record.package
@@ -93,7 +93,8 @@ def pull_package(
         discard(pull.staging, below=pull.staging.parent)
     if pull.left_out:
         console.note(
-            f"{pull.left_out} attachments of other programs, releases or models were left in the registry."
+            "Left in the registry: "
+            f"{human_count(pull.left_out, 'attachments')} of other programs, releases or models."
         )
     try:
         report = verify_layout(folder, console)

@@ -1,19 +1,28 @@
-"""The record of a package in a registry, attached to its manifests."""
+"""The record of a package in a registry, attached to its manifests.
+
+Packages of two runs may have one manifest: that for Ollama holds no time, so that the same files, texts and
+licenses give the same bytes. Both records are then attached to it. The tags beside the one that was asked for
+tell the packages apart: a release sets them all, and the manifests of other formats hold the time.
+"""
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from starfreight.console import no_progress
+from starfreight.console import Console, no_progress
 from starfreight.errors import GateError, InputError
 from starfreight.package import MAX_PACKAGE_BYTES, PACKAGE_FILE, Descriptor, Package
 from starfreight.packager.registry.package_record import MANIFESTS, RECORD
-from starfreight.packager.registry.remote_manifest import attached, read_remote
+from starfreight.packager.registry.remote_manifest import ACCEPT, attached, read_remote
+from starfreight.registry import TagReference
+from starfreight.registry.reference import SUFFIXES
 
 if TYPE_CHECKING:
+    from starfreight.packager.registry.read_model import AnyReference
     from starfreight.registry.client import RegistryClient
 
 _MOST_ATTACHMENTS = 200
@@ -30,16 +39,26 @@ class RemoteRecord:
     """The file of all manifests."""
 
 
-def read_record(client: RegistryClient, digest: str, where: str) -> RemoteRecord | None:
+def read_record(
+    client: RegistryClient, digest: str, reference: AnyReference, console: Console | None = None
+) -> RemoteRecord | None:
     """The record of the package that a manifest belongs to; ``None`` if none is attached.
 
-    Of several records, the newest with most attachments is taken: later publications add theirs.
+    Of several records of a package, the newest with most attachments is taken: later publications add theirs.
+    Packages that not even the tags tell apart are noted, and the newest is taken.
+
+    Args:
+        client: reads the repository.
+        digest: of the manifest.
+        reference: the manifest as the user named it.
+        console: shows the note.
 
     Raises:
         GateError: the registry sends bytes with another digest, or a malformed manifest.
         InputError: the record is of a newer version, or not valid.
         ServiceError: the registry cannot be reached, refuses or keeps failing.
     """
+    where = str(reference)
     found: dict[str, RemoteRecord] = {}
     for descriptor in attached(client, digest, where)[:_MOST_ATTACHMENTS]:
         manifest = read_remote(client, descriptor.digest, where)
@@ -54,11 +73,40 @@ def read_record(client: RegistryClient, digest: str, where: str) -> RemoteRecord
             found[blob.digest] = RemoteRecord(package, manifests)
     if not found:
         return None
-    # Packages of two runs may have one manifest for Ollama, which holds no time.
-    return max(
-        found.items(),
-        key=lambda each: (each[1].package.created, len(each[1].package.attachments), each[0]),
-    )[1]
+    if len(_packages(found)) > 1 and isinstance(reference, TagReference):
+        found = _at_the_tags(client, reference, found)
+    newest = max(
+        found, key=lambda each: (found[each].package.created, len(found[each].package.attachments), each)
+    )
+    if console is not None and len(packages := _packages(found)) > 1:
+        runs = ", ".join(sorted({each.run for each in packages}))
+        console.note(
+            f"{len(packages)} packages, of the runs {runs}, have the very same manifest at {where}. This is "
+            f"the newest, of the run {found[newest].package.run}. The tag or digest of another format names "
+            "one of them."
+        )
+    return found[newest]
+
+
+def _packages(records: Mapping[str, RemoteRecord]) -> list[Package]:
+    """The packages, without the evidence that was added to them."""
+    found: list[Package] = []
+    for each in records.values():
+        package = each.package.model_copy(update={"attachments": ()})
+        if package not in found:
+            found.append(package)
+    return found
+
+
+def _at_the_tags(
+    client: RegistryClient, reference: TagReference, records: dict[str, RemoteRecord]
+) -> dict[str, RemoteRecord]:
+    """The records with the most of the manifests that the tags of other formats have now."""
+    suffix = next((each for each in SUFFIXES if reference.tag.endswith(each)), "")
+    others = [reference.tag.removesuffix(suffix) + each for each in ("", *SUFFIXES) if each != suffix]
+    there = {client.manifest_digest(tag, ACCEPT) for tag in others}
+    counts = {name: len(there & _manifests(each.package)) for name, each in records.items()}
+    return {name: each for name, each in records.items() if counts[name] == max(counts.values())}
 
 
 def _manifests(package: Package) -> frozenset[str]:

@@ -14,14 +14,14 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from starfreight.licenses.expression import evaluate, includes
+from starfreight.licenses.expression import UNKNOWN, evaluate, includes
 from starfreight.licenses.registry import canonical_name, find_license, is_known
 from starfreight.licenses.spdx import LONGEST_EXPRESSION, is_license
 
 TRAINING_DATA = "LicenseRef-Training-Data"
 """Stands for all terms if they are too many for an expression."""
 
-_BINDING_USES = ("restricted", "noncommercial", "no-derivatives", "forbidden")
+_BINDING_USES = ("restricted", "noncommercial", "no-permission", "no-derivatives", "forbidden")
 _BINDING_CATEGORIES = ("Commercial", "Free Restricted", "Proprietary Free", "Source-available")
 """Of ScanCode's list of licenses, which license-expression brings."""
 _NOT_IN_NAME = re.compile(r"[^A-Za-z0-9.-]+")
@@ -31,8 +31,8 @@ _LONGEST_NAME = 80
 def data_terms(licenses: Iterable[str], base: str) -> tuple[str, ...]:
     """The licenses among those of the data that bind the model's users, as SPDX identifiers, sorted.
 
-    They are custom licenses (``LicenseRef-...``), and those known to restrict use or sharing. Unknown
-    licenses (``NOASSERTION``) are left out: there is nothing to name.
+    They are custom licenses (``LicenseRef-...``), those known to restrict use or sharing, and ``NONE``.
+    Unknown licenses (``NOASSERTION``) are left out: there is nothing to name.
 
     Args:
         licenses: SPDX expressions or other names; ``OR`` is read as the freer choice.
@@ -68,7 +68,7 @@ def _terms(name: str) -> tuple[str, ...]:
 
 
 def _binds(name: str) -> bool:
-    if canonical_name(name) == "NOASSERTION" or not name.strip():
+    if canonical_name(name) in (UNKNOWN, ""):
         return False
     if is_known(name):
         return find_license(name).training in _BINDING_USES

@@ -11,7 +11,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from starfreight.licenses.registry import canonical_name, is_known, is_same
-from starfreight.licenses.spdx import licensing, parse_license
+from starfreight.licenses.spdx import has_listed_exception, licensing, parse_license
+
+UNKNOWN = "NOASSERTION"
+"""Nobody knows the license."""
 
 Value = TypeVar("Value")
 
@@ -26,9 +29,10 @@ def evaluate(
 
     Args:
         expression: an SPDX expression, or one name in any spelling.
-        value: of a single license. An exception (``WITH``) only adds permissions and is left out.
+        value: of a single license. A listed exception (``WITH``) only adds permissions and is left out; any
+            other one counts like a license joined by ``AND``.
         both: of values joined by ``AND``.
-        either: of values joined by ``OR``.
+        either: of values joined by ``OR``. Unknown alternatives are left out (:func:`choices`).
     """
     tree = None if is_known(expression) else parse_license(expression)
     if tree is None:
@@ -38,7 +42,21 @@ def evaluate(
 
 def license_names(expression: str) -> tuple[str, ...]:
     """The licenses in an expression, in its order."""
-    return evaluate(expression, lambda name: (name,), _joined, _joined)
+    tree = None if is_known(expression) else parse_license(expression)
+    return (expression,) if tree is None else tuple(dict.fromkeys(_names(tree)))
+
+
+def choices(tree: Any) -> tuple[Any, ...]:
+    """The alternatives of an ``OR`` that can be chosen.
+
+    ``NOASSERTION`` says that nobody knows a license. Nobody can choose it, so that the known alternatives
+    are left; if there are none, all are returned.
+
+    Args:
+        tree: a parsed expression.
+    """
+    known = tuple(part for part in tree.args if not _is_unknown(part))
+    return known or tuple(tree.args)
 
 
 def includes(expression: str, license: str) -> bool:
@@ -60,8 +78,29 @@ def _canonical(expression: str) -> frozenset[str]:
     return frozenset(canonical_name(name).casefold() for name in license_names(expression))
 
 
-def _joined(parts: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(name for part in parts for name in part))
+def _names(tree: Any) -> tuple[str, ...]:
+    if isinstance(tree, licensing().AND | licensing().OR):
+        return tuple(name for part in tree.args for name in _names(part))
+    return _parts(tree)
+
+
+def _parts(symbol: Any) -> tuple[str, ...]:
+    """A license, and the addition to it that is on no list."""
+    license = getattr(symbol, "license_symbol", None)
+    if license is None:
+        return (str(symbol.render()),)
+    if has_listed_exception(symbol):
+        return (str(license.render()),)
+    return str(license.render()), str(symbol.exception_symbol.render())
+
+
+def _is_unknown(tree: Any) -> bool:
+    """True if a choice means terms that nobody knows."""
+    if isinstance(tree, licensing().AND):
+        return any(map(_is_unknown, tree.args))
+    if isinstance(tree, licensing().OR):
+        return all(map(_is_unknown, tree.args))
+    return any(canonical_name(name) == UNKNOWN for name in _parts(tree))
 
 
 def _value(
@@ -73,6 +112,6 @@ def _value(
     if isinstance(tree, licensing().AND):
         return both([_value(part, value, both, either) for part in tree.args])
     if isinstance(tree, licensing().OR):
-        return either([_value(part, value, both, either) for part in tree.args])
-    license = getattr(tree, "license_symbol", tree)
-    return value(str(license.render()))
+        return either([_value(part, value, both, either) for part in choices(tree)])
+    values = [value(name) for name in _parts(tree)]
+    return values[0] if len(values) == 1 else both(values)

@@ -17,8 +17,8 @@ CheckName = Literal[
 """The checks of :mod:`starfreight.packager.provenance.duties`. ``judgement``: no program can check it."""
 
 TrainingUse = Literal[
-    "allowed", "attribution", "same-license", "restricted", "unknown", "noncommercial", "no-derivatives",
-    "forbidden",
+    "allowed", "attribution", "same-license", "restricted", "unknown", "noncommercial", "no-permission",
+    "no-derivatives", "forbidden",
 ]  # fmt: skip
 """Training on texts under a license, from the mildest to the strictest."""
 

@@ -109,6 +109,9 @@ def _entry(name: str) -> tuple[License, str]:
         for license, pattern in _patterns():
             if pattern.fullmatch(name):
                 return license, name
+    if found is None and name.endswith("+"):  # SPDX: or any later version.
+        license, identifier = _entry(name.rstrip("+"))
+        return license, identifier if license is not _unknown() else name
     return found or (_unknown(), name)
 
 

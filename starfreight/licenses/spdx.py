@@ -47,6 +47,18 @@ def parse_with(library: Any, expression: str, **options: Any) -> Any | None:
         return None
 
 
+def has_listed_exception(symbol: Any) -> bool:
+    """Return true for a license ``WITH`` an exception on the SPDX list.
+
+    These only add permissions. Any other addition, such as ``Apache-2.0 WITH Commons-Clause``, may take some.
+
+    Args:
+        symbol: of a parsed expression.
+    """
+    exception = licensing().known_symbols.get(getattr(getattr(symbol, "exception_symbol", None), "key", None))
+    return exception is not None and bool(exception.is_exception)
+
+
 @lru_cache(maxsize=1)
 def licensing() -> Any:
     """Return the library's list of SPDX licenses."""

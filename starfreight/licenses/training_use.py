@@ -10,13 +10,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
-from starfreight.console import printable
+from starfreight.console import human_count, printable
 from starfreight.errors import GateError
 from starfreight.licenses.expression import evaluate
 from starfreight.licenses.license import TrainingUse
 from starfreight.licenses.registry import find_license, is_known
 
 _ORDER: tuple[TrainingUse, ...] = get_args(TrainingUse)
+_WORD = re.compile(r"[^\s,;:/|&()\[\]\"']+")
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _NEGATIONS = frozenset(("no", "non", "not", "without", "never"))
 _TRAINING = frozenset(("ai", "ml", "llm", "llms", "training", "machine", "tdm", "noai", "noml"))
@@ -24,6 +25,7 @@ _FILLERS = frozenset(("for", "use", "in", "the", "licensed", "generative", "gen"
 
 _SHOWN = 5
 _LONGEST = 200
+_LONGEST_READ = 2000
 
 
 @dataclass(frozen=True)
@@ -50,23 +52,29 @@ class DataLicense:
         license: as an SPDX expression, or as written; ``NOASSERTION`` if unknown.
         texts: their number; ``None`` before they are read.
         use: of such texts.
+        expression: the license as recorded, which may not be fit to print.
     """
 
     source: str
     license: str
     texts: int | None
     use: TrainingUse
+    expression: str
 
 
 def training_use(expression: str) -> TrainingUse:
-    """Training on texts under a license expression: the mildest choice that it leaves."""
+    """Training on texts under a license expression: the mildest choice that it leaves.
+
+    A text that is no valid expression, such as ``CC-BY-NC-4.0, MIT``, is as strict as the strictest license
+    in it.
+    """
     return evaluate(expression, _use, _strictest, _mildest)
 
 
 def data_licenses(sources: Iterable[tuple[str, Mapping[str, int | None]]]) -> tuple[DataLicense, ...]:
     """The licenses of sources, each with the number of its texts, fit to print."""
     return tuple(
-        DataLicense(_shown(source), _shown(license), texts, training_use(license))
+        DataLicense(_shown(source), _shown(license), texts, training_use(license), license)
         for source, licenses in sources
         for license, texts in licenses.items()
     )
@@ -78,15 +86,41 @@ def _shown(text: str) -> str:
 
 def forbids(data: DataLicense, use: ModelUse) -> str | None:
     """The reason for which a license forbids a use, as the end of "The license ..."; else ``None``."""
-    if data.use == "forbidden":
-        return "forbids training on these texts"
-    if not use.shared:
-        return None
-    if data.use == "no-derivatives":
-        return "forbids sharing what is made from these texts"
-    if data.use == "noncommercial" and _is_commercial(use):
-        return f"forbids commercial use, which the model's license, {use.license}, allows"
+    match _refused_as(data, use):
+        case "forbidden":
+            return "forbids training on these texts"
+        case "no-derivatives":
+            return "forbids sharing what is made from these texts"
+        case "no-permission":
+            return "gives no permission: without a license, all rights are reserved"
+        case "noncommercial":
+            return f"forbids commercial use, which the model's license, {use.license}, allows"
     return None
+
+
+def _refused_as(data: DataLicense, use: ModelUse) -> TrainingUse | None:
+    """The use that a license forbids. All licenses count that no choice of the expression avoids."""
+
+    def refused(name: str) -> TrainingUse | None:
+        found = _use(name)
+        return found if _is_refused(found, use) else None
+
+    def both(parts: Sequence[TrainingUse | None]) -> TrainingUse | None:
+        return _strictest(found) if (found := [each for each in parts if each is not None]) else None
+
+    def either(parts: Sequence[TrainingUse | None]) -> TrainingUse | None:
+        found = [each for each in parts if each is not None]
+        return _mildest(found) if len(found) == len(parts) else None
+
+    return evaluate(data.expression, refused, both, either)
+
+
+def _is_refused(found: TrainingUse, use: ModelUse) -> bool:
+    if found == "forbidden" or not use.shared:
+        return found == "forbidden"
+    if found == "no-permission":  # The owner of the texts may share them, and says so by the license.
+        return not use.chosen
+    return found == "no-derivatives" or (found == "noncommercial" and _is_commercial(use))
 
 
 def data_refusal(data: Iterable[DataLicense], use: ModelUse) -> GateError | None:
@@ -97,11 +131,11 @@ def data_refusal(data: Iterable[DataLicense], use: ModelUse) -> GateError | None
     first, reason = refused[0]
     named = ", ".join(dict.fromkeys(f"{each.license} ({each.source})" for each, _ in refused[1:_SHOWN]))
     more = f" So do others: {named}." if named else ""
-    count = "" if first.texts is None else f", {first.texts:,} {'text' if first.texts == 1 else 'texts'}"
+    count = "" if first.texts is None else f", {human_count(first.texts, 'texts')}"
     return GateError(
         f"The license {first.license} {reason}.{more}",
         where=f"data of {first.source}{count}",
-        fix=_fix(first),
+        fix=_fix(_refused_as(first, use)),
     )
 
 
@@ -120,17 +154,19 @@ def _is_commercial(use: ModelUse) -> bool:
     )
 
 
-def _fix(data: DataLicense) -> str:
+def _fix(refused: TrainingUse | None) -> str:
     leave_out = (
         "leave them out: remove the license from filters.licenses and license of the source, or name their "
         "files in exclude"
     )
-    if data.use == "noncommercial":
+    if refused == "noncommercial":
         return (
             f"{leave_out}; or set package.license to one that forbids commercial use, such as "
             "CC-BY-NC-4.0 or a LicenseRef-... of your own; or train without publishing"
         )
-    if data.use == "no-derivatives":
+    if refused == "no-permission":
+        return f"{leave_out}; or, if they are yours, set package.license; or train without publishing"
+    if refused == "no-derivatives":
         return f"{leave_out}; or train without publishing"
     return leave_out
 
@@ -144,13 +180,18 @@ def _mildest(uses: Sequence[TrainingUse]) -> TrainingUse:
 
 
 def _use(name: str) -> TrainingUse:
-    return "forbidden" if not is_known(name) and _forbids_by_name(name) else find_license(name).training
+    if _forbids_by_name(name):
+        return "forbidden"
+    if is_known(name):
+        return find_license(name).training
+    words = (each for each in _WORD.findall(name[:_LONGEST_READ]) if is_known(each))
+    return _strictest(["unknown", *(find_license(each).training for each in words)])
 
 
 def _forbids_by_name(name: str) -> bool:
     """True for custom names such as ``LicenseRef-NoAI``, ``LicenseRef-No-ML-Training``, ``NON-AI-MIT``."""
     negated = False
-    for word in (part.casefold() for part in _PART.findall(name[:200])):
+    for word in (part.casefold() for part in _PART.findall(name[:_LONGEST_READ])):
         if word in ("noai", "noml", "nonai", "noaitraining", "notraining"):
             return True
         if negated and word in _TRAINING:

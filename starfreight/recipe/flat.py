@@ -1,6 +1,7 @@
-"""A recipe's settings by key path, to compare recipes key by key.
+"""A recipe's settings by key path, to compare recipes key by key, and their values as text.
 
 flat_keys({"training": {"steps": 250}})    # {"training.steps": 250}
+setting_text(["q_proj", "v_proj"])         # "q_proj, v_proj"
 """
 
 from __future__ import annotations
@@ -28,3 +29,12 @@ def flat_keys(value: Any) -> dict[str, Any]:
 
     walk(value, "")
     return flat
+
+
+def setting_text(value: Any) -> str:
+    """A value of :func:`flat_keys` for people, spelled as in YAML: ``true``; ``-`` for none."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ", ".join(map(setting_text, value)) if isinstance(value, list | tuple) else str(value)

@@ -10,8 +10,6 @@ from __future__ import annotations
 import http.client
 from typing import Any
 
-import oras.container
-import oras.provider
 import requests
 from urllib3.exceptions import HTTPError, LocationValueError
 
@@ -21,6 +19,7 @@ from starfreight.registry.blob_body import BlobBody
 from starfreight.registry.certificates import certificates, tls_context
 from starfreight.registry.credentials import find_credentials
 from starfreight.registry.docker_config import DOCKER_HUB
+from starfreight.registry.oras_modules import oras
 from starfreight.registry.origins import Origin, origin_of
 from starfreight.registry.reference import RepositoryReference
 from starfreight.registry.session import RegistrySession, single_attempt

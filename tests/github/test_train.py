@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from github_api import RUN, serve_runs
 from private_ca import WORKFLOW
 from private_sigstore import ISSUER, PrivateSigstore
 from workflow_actions import all_actions
@@ -64,6 +65,7 @@ def machine(tmp_path: Path) -> Machine:
     write_caller(tmp_path / "caller")
     github = {
         "repository": "acme/coder", "repository_owner": "acme", "ref": "refs/heads/main", "run_id": "17",
+        "ref_name": "main",
         "actor": "someone", "token": "canary-token", "workflow_ref": "acme/coder/.github/workflows/t.yml@x",
     }  # fmt: skip
     environment = {"HF_HUB_OFFLINE": "1", "STARFREIGHT_NO_MEASURE": "1"}
@@ -145,9 +147,11 @@ def test_a_training_longer_than_four_parts_continues_in_another_run(machine: Mac
     results = run_workflow(machine, TRAIN, {"recipe": "recipe.yaml"})
     assert results["train-4"].outputs["state"] == "stopped" and results["unfinished"].result == "failure"
     assert results["publish"].result == "skipped" and 'from_run: "17"' in machine.log
-    again = replace(machine, folder=tmp_path / "again", github=machine.github | {"run_id": "18"}, ran=[])
-    shutil.copytree(machine.artifacts, again.artifacts)
-    results = run_workflow(again, TRAIN, {"recipe": "recipe.yaml", "from_run": "17"})
+    with serve_runs({"17": RUN}) as api:
+        github = machine.github | {"run_id": "18", "api_url": f"http://{api.host}"}
+        again = replace(machine, folder=tmp_path / "again", github=github, ran=[])
+        shutil.copytree(machine.artifacts, again.artifacts)
+        results = run_workflow(again, TRAIN, {"recipe": "recipe.yaml", "from_run": "17"})
     assert results["train"].outputs["state"] == "done", again.log
     assert again.ran == ["check", "train", "train-part"]  # Nothing to publish to.
     (run,) = (again.artifacts / "starfreight-run" / "runs").iterdir()

@@ -206,12 +206,7 @@ class DockerBackend(DirectoryBackend):
                 self._engine = wait_for_engine(console, lambda: interrupts.requested)
                 found = record = None
             if found is None and record is not None and record.end is not None:
-                if interrupts.killed and record.end.exit_code == KILLED:
-                    record = record.ended(STOPPED_AT_ONCE, describe(STOPPED_AT_ONCE))
-                    with job_lock(directory):
-                        record.save(directory)
-                    continue
-                return record.end
+                return _killed_on_request(directory, record) if interrupts.killed else record.end
             time.sleep(_PAUSE)
 
     def _output(self, found: Container, *, wait: bool) -> Iterator[str]:
@@ -222,6 +217,18 @@ class DockerBackend(DirectoryBackend):
         with engine_errors():
             for line in lines_of(engine.api.logs(found.id, stream=True, follow=False)):
                 yield as_text(line)
+
+
+def _killed_on_request(directory: Path, record: JobRecord) -> JobEnd:
+    """The end of a job after a second request to stop: a kill is recorded as a stop at once."""
+    assert record.end is not None
+    if record.end.exit_code != KILLED:
+        return record.end
+    record = record.ended(STOPPED_AT_ONCE, describe(STOPPED_AT_ONCE))
+    with job_lock(directory):
+        record.save(directory)
+    assert record.end is not None
+    return record.end
 
 
 def _advice(job: Job) -> Advice:

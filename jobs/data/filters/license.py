@@ -14,7 +14,8 @@ from typing import Any
 
 from starfreight.jobs.data.filters.interface import Document
 from starfreight.jobs.data.filters.license_notices import HEAD, HEAD_LINES, stated_licenses
-from starfreight.licenses.spdx import LONGEST_EXPRESSION, licensing, parse_license
+from starfreight.licenses.expression import choices
+from starfreight.licenses.spdx import LONGEST_EXPRESSION, has_listed_exception, licensing, parse_license
 from starfreight.recipe.data import Data
 
 _SPDX = re.compile(r"SPDX-License-Identifier:[ \t]{0,20}([A-Za-z0-9.+() \t-]{1,220})")
@@ -32,7 +33,7 @@ def license_of(text: str, stated_by_source: str | None, data: Data) -> str | Non
         data: the source, in the recipe.
     """
     for license in (_license_in(text), stated_by_source, data.license):
-        if license and license != _UNKNOWN:
+        if license and license.strip() and license != _UNKNOWN:
             return _normal(license)
     return None
 
@@ -100,9 +101,7 @@ def _covers(tree: Any, allowed: frozenset[str]) -> bool:
     if str(tree.render()).lower() in allowed:
         return True
     if isinstance(tree, licensing().OR):
-        return any(_covers(part, allowed) for part in tree.args)
+        return any(_covers(part, allowed) for part in choices(tree))
     if isinstance(tree, licensing().AND):
         return all(_covers(part, allowed) for part in tree.args)
-    # An exception only adds permissions to its license.
-    license = getattr(tree, "license_symbol", None)
-    return license is not None and str(license.render()).lower() in allowed
+    return has_listed_exception(tree) and str(tree.license_symbol.render()).lower() in allowed

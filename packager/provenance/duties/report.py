@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from starfreight.console import human_count
 from starfreight.licenses import Duty, TrainingUse, canonical_name, find_license
 from starfreight.licenses.data_terms import data_terms, joint_license
 from starfreight.licenses.expression import evaluate, license_names
@@ -28,6 +29,7 @@ _OF_DATA: dict[TrainingUse, str] = {
     "restricted": "Read what the license allows to do with these texts.",
     "unknown": "Judge whether a model trained on these texts may be shared, and with whom.",
     "noncommercial": "Use and share the model for noncommercial purposes only.",
+    "no-permission": "Without a license, only the owner of these texts may share a model made from them.",
     "no-derivatives": "Do not share a model trained on these texts.",
     "forbidden": "Do not train on these texts.",
 }
@@ -106,7 +108,8 @@ class DataDuty:
         for each in self.results:
             texts[each.license] = texts.get(each.license, 0) + (each.texts or 0)
         listed = [
-            f"{name[:100]}{f' ({count:,} {_texts(count)})' if count else ''}" for name, count in texts.items()
+            f"{name[:100]} ({human_count(count, 'texts')})" if count else name[:100]
+            for name, count in texts.items()
         ]
         more = f" and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else ""
         return ", ".join(listed[:_SHOWN]) + more
@@ -230,7 +233,7 @@ def _of_data(data: Sequence[DataLicense], use: ModelUse) -> list[DutyResult]:
         if each.use == "allowed":
             continue
         reason = forbids(each, use)
-        read = f"{each.texts or 0:,} {_texts(each.texts)} of {each.source}"
+        read = f"{human_count(each.texts or 0, 'texts')} of {each.source}"
         count = "texts not read yet" if each.texts is None else read
         results.append(
             DutyResult(
@@ -248,10 +251,6 @@ def _of_data(data: Sequence[DataLicense], use: ModelUse) -> list[DutyResult]:
             )
         )
     return sorted(results, key=lambda each: (each.license.casefold(), each.of))
-
-
-def _texts(count: int | None) -> str:
-    return "text" if count == 1 else "texts"
 
 
 def _missing_texts(material: Material) -> list[str]:

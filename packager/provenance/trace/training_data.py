@@ -1,6 +1,6 @@
 """The training data of a package, sample by sample, from the evidence that it has.
 
-Packages with a data manifest list every sample. Statements of version 0.1.0 name every file,
+Packages with a data manifest list every sample. Statements of version 1 name every file,
 without its use. Of other packages only the manifest's digest is known: the manifest itself is in the run.
 """
 

@@ -142,6 +142,30 @@ def test_a_container_that_was_removed_from_outside_is_told_so(
     assert "its container was removed from outside" in err
 
 
+def test_a_second_ctrl_c_kills_a_job_that_answers_no_signal(
+    person: Any,
+    fake_image: Callable[..., str],
+    engine: docker.DockerClient,
+    the_container: Callable[[Any], Any],
+    interrupt: Callable[[Any], None],
+    wait: Callable[..., Any],
+) -> None:
+    person.image = fake_image(engine)
+    process = person.start(*person.train())
+    container = the_container(person)
+    wait(lambda: b'"step": 2,' in container.logs(), "steps")
+    # As in the middle of a long operation.
+    container.exec_run(["sh", "-c", "kill -STOP -1"], user=container.attrs["Config"]["User"])
+    interrupt(process)
+    lines = iter(process.stderr.readline, "")
+    assert any("finishes this step" in line for line in lines)
+    interrupt(process)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 75, err
+    assert "Stopping now" in err and "Stopped at once." in err and "Error" not in err
+    assert person.status()["exit_code"] == 143
+
+
 @pytest.fixture(scope="module")
 def base_archive(
     engine: docker.DockerClient, base_image: str, tmp_path_factory: pytest.TempPathFactory

@@ -13,6 +13,8 @@ from starfreight.licenses.expression import includes, is_equal, license_names
         ("MIT", ("MIT",)),
         ("mit AND (Apache-2.0 OR GPL-2.0-only)", ("MIT", "Apache-2.0", "GPL-2.0-only")),
         ("GPL-2.0-only WITH Classpath-exception-2.0", ("GPL-2.0-only",)),
+        ("Apache-2.0 WITH Commons-Clause", ("Apache-2.0", "Commons-Clause")),
+        ("MIT OR (NOASSERTION AND ISC)", ("MIT", "NOASSERTION", "ISC")),
         ("openrail++", ("openrail++",)),
         ("MIT or so they say", ("MIT or so they say",)),
         ("(" * 300, ("(" * 300,)),
@@ -32,6 +34,8 @@ def test_the_licenses_in_an_expression(expression: str, names: tuple[str, ...]) 
         ("(MIT OR Apache-2.0) AND LicenseRef-BigCode-OpenRAIL-M", True),
         ("(MIT AND LicenseRef-BigCode-OpenRAIL-M) OR LicenseRef-BigCode-OpenRAIL-M", True),
         ("MIT", False),
+        ("NOASSERTION OR LicenseRef-BigCode-OpenRAIL-M", True),
+        ("NONE OR LicenseRef-BigCode-OpenRAIL-M", False),
     ],
 )
 def test_a_choice_binds_to_neither_license(expression: str, bound: bool) -> None:

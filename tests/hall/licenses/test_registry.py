@@ -36,6 +36,9 @@ SPELLINGS = {
     "LGPL-2.1-OR-LATER": "LGPL-2.1-or-later",
     "other": "NOASSERTION",
     " unknown ": "NOASSERTION",
+    "NONE": "LicenseRef-No-License",
+    "none": "LicenseRef-No-License",
+    "CC-BY-4.0+": "CC-BY-4.0",
 }
 
 

@@ -77,6 +77,25 @@ def test_what_files_state_counts_and_filters_leave_it_out_by_default(
     assert planned["error"]["where"] == "data of ./code, 1 text"
 
 
+def test_texts_without_a_license_are_refused_unless_their_owner_decides(
+    base: Path, write_job: Callable[..., Path], tmp_path: Path, command: Json
+) -> None:
+    source = SOURCE | {"filters": ALL_ALIKE | {"licenses": "any"}}
+    keys = {"base": {"model": "./base", "license": OPENRAIL}, "data": source, "publish": PUBLISH}
+    recipe = write_job(**keys)
+    path = tmp_path / "code/basket_1.py"
+    path.write_text(f"# SPDX-License-Identifier: NONE\n\n{path.read_text()}")
+    code, planned = command("plan", str(recipe))
+    assert code == 3 and "NONE gives no permission" in planned["error"]["what"]
+    value = json.loads(recipe.read_text())
+    value["package"] = {"license": f"{OPENRAIL} AND LicenseRef-Acme"}
+    recipe.write_text(json.dumps(value))
+    code, planned = command("plan", str(recipe))
+    assert code == 0
+    found = [each for each in planned["variants"][0]["license"]["duties"] if each["license"] == "NONE"]
+    assert [each["state"] for each in found] == ["for the publisher to judge"]
+
+
 @pytest.mark.parametrize(
     "keys",
     [

@@ -13,7 +13,7 @@ import pytest
 from small_jobs import ALL_ALIKE
 
 from starfreight.cli import main
-from starfreight.jobs.report.compare import differing
+from starfreight.jobs.report.compare import compare, differing, table
 from starfreight.jobs.report.compared_data import RunData
 
 
@@ -130,6 +130,21 @@ def test_a_source_that_only_some_runs_have_is_one_setting() -> None:
         {"data[0].weight": 2.0, "data[1]": "./more"},
     ]
     assert differing([one]) == [{}] and differing([]) == []
+
+
+def test_figures_come_first_and_settings_are_spelled_as_in_a_recipe(
+    write_job: Callable[..., Path], prepare: Callable[[Path], Path]
+) -> None:
+    changed = {"rank": 2, "gradient_checkpointing": True, "target_modules": ["q_proj", "v_proj"]}
+    runs = [prepare(write_job(training={"early_stopping": 3})), prepare(write_job(training=changed))]
+    found = table(compare(runs))
+    figures = ["run", "steps", "held-out loss", "before", "exact lines", "tokens/s", "adapter"]
+    assert list(found.head[:7]) == figures
+    shown = {row[0].split()[0]: dict(zip(found.head, row, strict=True)) for row in found.rows}
+    second = shown[runs[1].name]
+    assert second["training.gradient_checkpointing"] == "true"
+    assert second["training.target_modules"] == "q_proj, v_proj"
+    assert second["training.early_stopping"] == "-"
 
 
 def test_each_cell_of_the_page_has_its_label_for_phones(

@@ -396,6 +396,10 @@ def test_unknown_licenses_are_left_out_and_each_is_named_once() -> None:
     assert found == [{"license": {"id": "MIT"}}]
 
 
+def test_the_lack_of_a_license_is_not_left_out() -> None:
+    assert license_choices(["NONE"]) == [{"license": {"name": "NONE"}}]
+
+
 @pytest.mark.parametrize(
     ("value", "expected"),
     [

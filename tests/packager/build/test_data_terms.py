@@ -66,6 +66,24 @@ def test_card_manifests_files_and_inspect_name_both(build: Callable[..., Path]) 
     assert verified.exit_code == 0 and BOTH in " ".join(verified.stdout.split())
 
 
+@pytest.mark.parametrize("license", ["NOASSERTION OR LicenseRef-Acme", "LicenseRef-Acme AND NOASSERTION"])
+def test_an_unknown_license_frees_from_nothing(license: str, build: Callable[..., Path]) -> None:
+    assert [each.name for each in Package.load(build(license)).licenses] == ["MIT", "LicenseRef-Acme"]
+
+
+def test_data_without_a_license_are_named_everywhere_and_refused(build: Callable[..., Path]) -> None:
+    folder = build("NONE")
+    package, layout = Package.load(folder), ImageLayout(folder)
+    assert [each.name for each in package.licenses] == ["MIT", "LicenseRef-No-License"]
+    assert "MIT AND LicenseRef-No-License" in layout.read(package.model_card).decode()
+    assert package.bom is not None and b"LicenseRef-No-License" in layout.read(package.bom)
+    verified = run_command("package", "verify", folder)
+    assert verified.exit_code == 3
+    assert "REFUSED: Data under NONE (1 text): Without a license" in " ".join(verified.stdout.split())
+    published = run_command("publish", folder, "127.0.0.1:1/acme/coder:1", "--insecure")
+    assert published.exit_code == 3 and "the license gives no permission" in " ".join(published.stderr.split())
+
+
 def test_publish_warns(build: Callable[..., Path]) -> None:
     published = run_command("publish", build("LicenseRef-Acme"), "127.0.0.1:1/acme/coder:1", "--insecure")
     assert published.exit_code == 4 and BOTH in published.stderr and "package.license" in published.stderr

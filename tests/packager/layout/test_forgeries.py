@@ -416,6 +416,14 @@ FORGERIES: dict[str, tuple[Callable[[Forger], object], str]] = {
         lambda f: f.edit_record(lambda r: r["model_card"].update(media_type="text/html")),
         "has the media type text/html",
     ),
+    "a record with other spaces": (
+        lambda f: (f.folder / "package.json").write_bytes(json.dumps(f.record).encode()),
+        "package.json is not written as packages are",
+    ),
+    "a record with a default written out": (
+        lambda f: f.edit_record(lambda r: r.update(adapter=None)),
+        "package.json is not written as packages are",
+    ),
     "a record with a key twice": (
         lambda f: f.replace("package.json", '"version": 1,', '"version": 1, "version": 1,'),
         "given twice",

@@ -71,16 +71,17 @@ def test_values_of_the_record_are_text_in_every_format(facts: Callable[..., Fact
 
 @pytest.mark.parametrize("name", FORMS)
 @pytest.mark.parametrize("package", sorted(each.name for each in FINISHED.iterdir() if each.is_dir()))
-def test_packages_of_earlier_versions_fill_forms_the_same_each_time(
+def test_packages_of_earlier_versions_fill_forms_the_same_each_time_and_in_any_directory(
     tmp_path: Path, name: str, package: str
 ) -> None:
-    folder = shutil.copytree(FINISHED / package, tmp_path / "package")
+    folders = [shutil.copytree(FINISHED / package, tmp_path / each) for each in ("package", "another")]
     for kind in ("markdown", "html"):
         results = [
-            run_command("package", "papers", folder, "--form", name, "--format", kind) for _ in range(2)
+            run_command("package", "papers", folder, "--form", name, "--format", kind) for folder in folders
         ]
         assert results[0].exit_code == 0, results[0].output
         assert results[0].stdout == results[1].stdout and OPEN in results[0].stdout
+        assert str(tmp_path) not in results[0].stdout
 
 
 def test_the_format_follows_the_file(tmp_path: Path) -> None:

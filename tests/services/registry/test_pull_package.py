@@ -17,6 +17,7 @@ from starfreight.package import Attachment, Descriptor, Package
 from starfreight.packager.layout import Evidence, ImageLayout, attach, verify_layout
 from starfreight.packager.layout.write_package import write_package
 from starfreight.packager.registry import publish
+from starfreight.packager.registry.open_package import open_package
 from starfreight.packager.registry.package_record import PackageRecord
 from starfreight.packager.registry.pull_package import Pulled, pull_package
 from starfreight.registry import TagReference
@@ -217,6 +218,33 @@ def test_a_record_that_does_not_fit_its_files_leaves_no_package(
     with pytest.raises(InputError, match="another package"):
         pull(folder=tmp_path / "mine")
     assert files(tmp_path / "mine") == files(package_folder)
+
+
+def test_two_packages_with_one_manifest_are_told_apart_by_their_tags(
+    registry: Any, repository: str, pull: Pull, make_contents: Callable[..., Any], tmp_path: Path,
+    console: Console, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    days = {"1.0": "2026-01-02T03:04:05Z", "1.1": "2026-01-03T03:04:05Z"}
+    for version, created in days.items():
+        write_package(tmp_path / version, make_contents(created=created), console)
+        publish(tmp_path / version, f"{registry.host}/{repository}:{version}", insecure=True, console=console)
+    first, second = (Package.load(tmp_path / version) for version in days)
+    shared = first.default_variant.manifests[0].manifest.digest
+    assert shared == second.default_variant.manifests[0].manifest.digest and first != second
+    for version in days:
+        for suffix in ("", "-oci"):
+            pulled = pull(f":{version}{suffix}", tmp_path / f"pulled-{version}{suffix}")
+            assert pulled.package == Package.load(tmp_path / version)
+            assert files(pulled.folder) == files(tmp_path / version)
+    with open_package(f"{registry.host}/{repository}:1.0", Console(), insecure=True) as opened:
+        assert opened.package.created == days["1.0"]
+    assert "very same manifest" not in capsys.readouterr().err
+    # The digest alone does not tell them apart.
+    by_digest = f"{registry.host}/{repository}@{shared}"
+    pulled = pull_package(by_digest, tmp_path / "by-digest", insecure=True, console=Console())
+    assert pulled.package.created == days["1.1"]
+    noted = " ".join(capsys.readouterr().err.split())
+    assert "2 packages" in noted and "very same manifest" in noted and shared in noted
 
 
 def test_a_directory_with_another_package_or_other_files_is_left_alone(

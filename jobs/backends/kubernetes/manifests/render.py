@@ -45,7 +45,7 @@ class Rendered:
         warnings: fields left out because the server does not support them, and other limitations.
         name: of the job.
         results: names of its runs and packages on the volume, one for each variant.
-        earlier_name: name of the same job by Starfreight 0.1.
+        earlier_name: name of the same job before the first release.
     """
 
     documents: tuple[Object, ...]
@@ -56,7 +56,7 @@ class Rendered:
 
     @property
     def earlier_names(self) -> dict[str, str]:
-        """The name of each job by Starfreight 0.1. Without Indexed Jobs, each variant of a sweep is a job."""
+        """The name of each job before the first release; without Indexed Jobs, of each variant of a sweep."""
         if self.earlier_name is None:
             return {}
         names = [str(one["metadata"]["name"]) for one in self.documents if one["kind"] != "ConfigMap"]

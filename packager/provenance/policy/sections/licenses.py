@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from starfreight.licenses.expression import choices
 from starfreight.licenses.spdx import parse_license
 from starfreight.packager.provenance.policy.policy import Policy
 from starfreight.packager.provenance.policy.sections.interface import passed, refused
@@ -89,7 +90,7 @@ def _holds(tree: object, allowed: set[str]) -> bool:
     if isinstance(tree, LicenseWithExceptionSymbol | LicenseSymbol):
         return tree.render().casefold() in allowed
     if isinstance(tree, OR):
-        return any(_holds(each, allowed) for each in tree.args)
+        return any(_holds(each, allowed) for each in choices(tree))
     return isinstance(tree, AND) and all(_holds(each, allowed) for each in tree.args)
 
 

@@ -68,6 +68,7 @@ def test_the_nearest_statement_counts() -> None:
     assert license_of("# SPDX-License-Identifier: ISC\n", "MIT", source("Apache-2.0")) == "ISC"
     assert license_of("x = 1\n", "MIT", source("Apache-2.0")) == "MIT"
     assert license_of("x = 1\n", "NOASSERTION", source("Apache-2.0")) == "Apache-2.0"
+    assert license_of("x = 1\n", " ", source("Apache-2.0")) == "Apache-2.0"
     assert license_of("x = 1\n", None, source()) is None
 
 
@@ -77,6 +78,9 @@ def test_the_nearest_statement_counts() -> None:
         ("MIT", True),
         ("mit", True),
         ("Apache-2.0 WITH LLVM-exception", True),
+        ("MIT WITH Commons-Clause", False),
+        ("MIT WITH LicenseRef-NoAI", False),
+        ("NOASSERTION OR MIT", True),
         ("MIT OR GPL-3.0-only", True),
         ("MIT AND ISC", True),
         ("(MIT OR GPL-2.0-only) AND BSD-3-Clause", True),

@@ -52,6 +52,14 @@ def test_a_model_of_starcoder2_meets_its_duties_without_any_chore(build: Build) 
     assert "comes with Starfreight" in " ".join(each.why for each in report.results)
 
 
+def test_an_unknown_alternative_does_not_replace_the_duties_of_the_known_one(build: Build) -> None:
+    assert unmet(build(f"NOASSERTION OR {OPENRAIL}", files={"LICENSE": "As is.\n"})) == ["5.2(a)", "5.2(b)"]
+
+
+def test_a_base_without_a_license_may_not_be_published(build: Build) -> None:
+    assert unmet(build("NONE", files={"LICENSE": "All rights reserved.\n"})) == ["no license"]
+
+
 def test_a_base_without_its_card_may_not_be_published(build: Build) -> None:
     folder = build(OPENRAIL)
     assert unmet(folder) == ["5.2(b)"]

@@ -76,7 +76,7 @@ def test_each_section_is_met_or_refused_with_its_key(traced: Path, findings: Fin
         ({"require": {"evaluation": True}}, "has no evaluation"),
         ({"require": {"source_commit": True}}, "does not name the commit"),
         ({"require": {"not_older_than": "36500d"}}, None),
-        ({"require": {"not_older_than": "1d"}}, "the limit is 1 days"),
+        ({"require": {"not_older_than": "1d"}}, "the limit is 1 day."),
         ({"figures": [{"suite": "fim", "figure": "exact_match", "at_least": 0}]}, "not measured"),
     ]  # fmt: skip
     for sections, words in cases:
@@ -203,6 +203,9 @@ def test_the_workflow_is_read_from_the_certificate(
         ("GPL-2.0-only WITH Classpath-exception-2.0", "GPL-2.0-only", False),
         ("LicenseRef-acme", "LicenseRef-acme", True),
         ("LicenseRef-other OR MIT", "MIT", True),
+        ("NOASSERTION", "NOASSERTION", True),
+        ("NOASSERTION OR LicenseRef-acme", "NOASSERTION", False),
+        ("NONE", "NOASSERTION", False),
         ("MIT or so they say", "MIT", False),
         ("", "MIT", False),
         ("MIT OR", "MIT", False),
