@@ -251,14 +251,28 @@ class _PlainProgress:
 
 
 def human_count(amount: float, unit: str) -> str:
-    """Format an amount: ``1234567, "B"`` as ``1.2 MB`` (decimal units), ``12, "steps"`` as ``12 steps``."""
+    """Format an amount: ``1234567, "B"`` as ``1.2 MB`` (decimal units), ``12, "steps"`` as ``12 steps``.
+
+    Args:
+        amount: the number of units.
+        unit: ``"B"`` for bytes; otherwise a plural noun, alone or after adjectives (``"held-out texts"``),
+            whose singular follows a 1.
+    """
     if unit != "B":
-        return f"{amount:,.0f} {unit}".rstrip()
+        count = f"{amount:,.0f}"
+        return f"{count} {_singular(unit) if count == '1' else unit}".rstrip()
     for name in ("B", "kB", "MB", "GB"):
         if amount < 1000:
             return f"{amount:.0f} {name}" if name == "B" else f"{amount:.1f} {name}"
         amount /= 1000
     return f"{amount:.1f} TB"
+
+
+def _singular(noun: str) -> str:
+    for end, singular in (("ies", "y"), ("sses", "ss"), ("ches", "ch"), ("xes", "x"), ("s", "")):
+        if noun.endswith(end):
+            return noun.removesuffix(end) + singular
+    return noun
 
 
 def time_in_words(seconds: float) -> str:

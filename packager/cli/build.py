@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
 import click
 
 from starfreight.console import Console
-from starfreight.options import with_console
+from starfreight.options import stream_option, with_console
+from starfreight.packager.cli.next_commands import next_commands
 from starfreight.packager.cli.summary import summary
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -29,6 +29,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
     is_flag=True,
     help="Do not compare a file's loss in llama.cpp with training's. The package records it as skipped.",
 )
+@stream_option
 @with_console
 def build_package_command(
     run: str,
@@ -36,6 +37,7 @@ def build_package_command(
     base: Path | None,
     quantize: tuple[str, ...],
     no_loss_check: bool,
+    stream_base: bool | None,
     console: Console,
 ) -> None:
     """Build the package of a finished RUN: merge, convert, quantise, check, describe.
@@ -66,9 +68,10 @@ def build_package_command(
     if out is None:
         out = Path("packages") / name
         refuse_link(out, below=out.parent)
-    built = build_package(folder, out, base, console, quantize, skip_loss_check=no_loss_check)
+    built = build_package(
+        folder, out, base, console, quantize, skip_loss_check=no_loss_check, stream=stream_base
+    )
     console.result(
         {"package": str(out), **summary(built, out)},
-        f"Package written to {out}. "
-        f"Next: starfreight publish {shlex.quote(str(out))} HOST/NAMESPACE/NAME:TAG",
+        f"Package written to {out}.\n{next_commands(out)}",
     )

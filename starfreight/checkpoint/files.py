@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from starfreight.checkpoint.streamed_base import StreamedBase, folder_of, streamed_sizes
 from starfreight.errors import InputError
 from starfreight.files import read_limited
 from starfreight.strict_json import unique_names
@@ -18,6 +19,12 @@ _INDEX_LIMIT = 64_000_000
 ADAPTER_CONFIG = "adapter_config.json"
 
 _FIX = "download the model again, or restore the file from its source"
+_OTHER_KINDS = (
+    (ADAPTER_CONFIG, "an adapter"),
+    ("oci-layout", "a package"),
+    ("run.json", "a run"),
+    ("*.gguf", "a GGUF file"),
+)
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}\.safetensors")
 _KEPT = (
     "config.json", "generation_config.json", INDEX_NAME, SINGLE_NAME, "tokenizer.json",
@@ -48,17 +55,27 @@ def checkpoint_files(folder: Path) -> tuple[Path, ...]:
     """
     shards = {path.name for path in weight_files(folder)[0]}
     names = shards | {name for name in _KEPT if (folder / name).exists()}
-    names |= {path.name for path in folder.iterdir() if _LICENSE.fullmatch(path.name) and path.is_file()}
+    names |= {path.name for path in license_paths(folder)}
     return tuple(inside(folder, name) for name in sorted(names))
 
 
-def deciding_files(folder: Path) -> tuple[str, ...]:
+def license_paths(folder: Path) -> tuple[Path, ...]:
+    """The license files and notices of a model. Sorted by name.
+
+    Raises:
+        InputError: a link leads out of the directory (see :func:`inside`).
+    """
+    names = sorted(path.name for path in folder.iterdir() if _LICENSE.fullmatch(path.name) and path.is_file())
+    return tuple(inside(folder, name) for name in names)
+
+
+def deciding_files(base: Path | StreamedBase) -> tuple[str, ...]:
     """Names of the files that decide a model's completions: config, tokenizer, weights and their index.
 
     Raises:
         InputError: see :func:`weight_files`.
     """
-    weights, index = weight_files(folder)
+    weights, index = weight_files(base)
     names = {"config.json", "tokenizer.json", *(path.name for path in weights)}
     return tuple(sorted(names if index is None else names | {INDEX_NAME}))
 
@@ -76,6 +93,8 @@ def inside(folder: Path, name: str) -> Path:
     try:
         target, home = path.resolve(strict=True), folder.resolve(strict=True)
     except (OSError, RuntimeError) as error:
+        if name == "config.json":
+            _refuse_other_kinds(folder)
         raise InputError(f"The model has no file {name}.", where=str(path), fix=_FIX) from error
     allowed = [home]
     if home.parent.name == "snapshots":
@@ -91,26 +110,39 @@ def inside(folder: Path, name: str) -> Path:
     return path
 
 
-def weight_files(folder: Path) -> tuple[tuple[Path, ...], dict[str, str] | None]:
+def _refuse_other_kinds(folder: Path) -> None:
+    """Name the kind of a directory that is taken for a model: an adapter, a package, a run, GGUF files."""
+    found = next((what for name, what in _OTHER_KINDS if next(folder.glob(name), None) is not None), None)
+    if found is not None:
+        raise InputError(
+            f"The directory holds {found}, not a model to train.",
+            where=str(folder),
+            fix="name the base model's directory, in Hugging Face layout: config.json and safetensors files",
+        )
+
+
+def weight_files(base: Path | StreamedBase) -> tuple[tuple[Path, ...], dict[str, str] | None]:
     """The safetensors files of a model, and the index assigning tensors to files.
 
     Returns:
-        The files sorted by name, and the index (tensor to file name), ``None`` for a single file.
+        The files sorted by name, and the index (tensor to file name), ``None`` for a single file. The path
+        of a streamed file is only its name: the source and the file.
 
     Raises:
         InputError: the model has no weights, only pickled ones or two sets, an adapter lies beside them, or
             the index names a missing file.
     """
+    folder = folder_of(base)
     require_directory(folder)
     _refuse_adapter(folder)
     if (folder / INDEX_NAME).exists():
         index = _read_index(inside(folder, INDEX_NAME))
         named = set(index.values())
-        _refuse_second_weights(folder, named, f"the shards of {INDEX_NAME}")
-        return tuple(inside(folder, name) for name in sorted(named)), index
-    if (folder / SINGLE_NAME).exists():
-        _refuse_second_weights(folder, {SINGLE_NAME}, SINGLE_NAME)
-        return (inside(folder, SINGLE_NAME),), None
+        _refuse_second_weights(base, named, f"the shards of {INDEX_NAME}")
+        return tuple(_weight_file(base, name) for name in sorted(named)), index
+    if (folder / SINGLE_NAME).exists() or SINGLE_NAME in streamed_sizes(base):
+        _refuse_second_weights(base, {SINGLE_NAME}, SINGLE_NAME)
+        return (_weight_file(base, SINGLE_NAME),), None
     pickled = sorted(path.name for path in folder.iterdir() if _PICKLE.fullmatch(path.name))
     if pickled:
         raise InputError(
@@ -126,12 +158,19 @@ def weight_files(folder: Path) -> tuple[tuple[Path, ...], dict[str, str] | None]
     )
 
 
-def _refuse_second_weights(folder: Path, named: set[str], which: str) -> None:
+def _weight_file(base: Path | StreamedBase, name: str) -> Path:
+    if isinstance(base, StreamedBase) and name in base.weights.sizes:
+        return Path(base.weights.where, name)
+    return inside(folder_of(base), name)
+
+
+def _refuse_second_weights(base: Path | StreamedBase, named: set[str], which: str) -> None:
     """Refuse a second set of weights: loaders differ in their choice, and the one meant is unknown."""
+    folder = folder_of(base)
     others = sorted(
-        path.name
-        for path in folder.iterdir()
-        if (path.name == SINGLE_NAME or _SHARD.fullmatch(path.name)) and path.name not in named
+        name
+        for name in {path.name for path in folder.iterdir()} | set(streamed_sizes(base))
+        if (name == SINGLE_NAME or _SHARD.fullmatch(name)) and name not in named
     )
     if others:
         more = f" and {len(others) - 1} more" if len(others) > 1 else ""

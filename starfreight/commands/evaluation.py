@@ -82,23 +82,34 @@ def attach_figures(package: Path, evaluation: Path, console: Console) -> None:
 def check_evaluation(file: RecipeFile, location: Location, console: Console) -> None:
     """Checks that a recipe's package can be evaluated, before the hours of training.
 
+    Raises:
+        RecipeError, InputError: see :func:`check_suites` and :func:`check_evaluation_place`.
+    """
+    check_suites(file, console)
+    check_evaluation_place(file, location)
+
+
+def check_suites(file: RecipeFile, console: Console) -> None:
+    """Checks the suites of a recipe, their inputs, and the rules of ``package.quality``.
+
     Rules that the recipe's own evaluation leaves unmeasured are a warning: others may measure them.
 
     Raises:
-        RecipeError: a suite is unknown, its options contradict each other, or no suite can be run.
-        InputError: a file of problems, a library or an image is missing.
+        RecipeError: a suite or figure is unknown, options contradict each other, or no suite can be run.
+        InputError: a file of problems is missing.
     """
-    from starfreight.jobs.backends.directory import DirectoryBackend
-    from starfreight.jobs.backends.table import open_backend
-    from starfreight.jobs.evaluate.kind import EVALUATE
     from starfreight.jobs.evaluate.prepare import suite_options
     from starfreight.jobs.evaluate.suite_inputs import check_suite_inputs
+    from starfreight.jobs.evaluate.suites.figure_names import check_figure
     from starfreight.jobs.evaluate.suites.table import check_suite_name
 
-    asked, run = file.recipe.evaluate, file.recipe.run
-    suites, baselines = (set(asked.suites), set(asked.baselines)) if asked else (set(), set())
-    for rule in file.recipe.package.quality:
-        check_suite_name(rule.suite, "key package.quality")
+    asked = file.recipe.evaluate
+    suites, baselines = (asked.suites, set(asked.baselines)) if asked else ({}, set())
+    for number, rule in enumerate(file.recipe.package.quality):
+        key = f"key package.quality[{number}]"
+        check_suite_name(rule.suite, f"{key}.suite")
+        samples = suites[rule.suite].samples if rule.suite in suites else None
+        check_figure(rule.suite, rule.figure, samples, f"{key}.figure")
         missing = [f"evaluate.suites has no {rule.suite}"] if rule.suite not in suites else []
         if rule.not_below is not None and rule.not_below not in baselines:
             missing.append(f"evaluate.baselines has no {rule.not_below}")
@@ -114,6 +125,22 @@ def check_evaluation(file: RecipeFile, location: Location, console: Console) -> 
         suite_options(name, choice, asked)
     for variant in expand(file.recipe):
         check_suite_inputs(variant, file.folder, console)
+
+
+def check_evaluation_place(file: RecipeFile, location: Location) -> None:
+    """Checks that this machine, or its Docker Engine, can evaluate.
+
+    Raises:
+        InputError: a library or an image is missing.
+        ServiceError: the Docker Engine does not answer.
+    """
+    from starfreight.jobs.backends.directory import DirectoryBackend
+    from starfreight.jobs.backends.table import open_backend
+    from starfreight.jobs.evaluate.kind import EVALUATE
+
+    run = file.recipe.run
+    if file.recipe.evaluate is None:
+        return
     backend = open_backend("local" if run.where == "kubernetes" else run.where, location)
     if isinstance(backend, DirectoryBackend):
         backend.check(EVALUATE, run)

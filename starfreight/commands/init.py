@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Iterable
 from dataclasses import replace
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -98,7 +99,7 @@ def _write_for_code(
         _check_writable(path, option)
     console.note(f"Looking at {printable(str(code))}")
     seen, model = look_at_code(code), look_at_base(base)
-    for line in _findings(seen, model):
+    for line in _findings(seen, model, given):
         console.note(line)
     choices = choose(seen, model, given, asks=asks)
     root = Path("/")  # A directory that does not exist yet is no start for relative paths.
@@ -126,11 +127,10 @@ def _check_writable(path: str, option: str) -> None:
         ) from error
 
 
-def _findings(seen: CodeLook, model: BaseLook) -> list[str]:
-    from starfreight.commands.first_recipe.recipe_text import files_in_words
+def _findings(seen: CodeLook, model: BaseLook, given: dict[str, str | None]) -> list[str]:
 
     lines = [
-        f"  {each.name}: {files_in_words(each.files)}, {human_count(each.bytes, 'B')}"
+        f"  {each.name}: {human_count(each.files, 'files')}, {human_count(each.bytes, 'B')}"
         for each in seen.languages
     ]
     if seen.left_out:
@@ -141,11 +141,12 @@ def _findings(seen: CodeLook, model: BaseLook) -> list[str]:
         lines.append("  The directory is very large; only a part was looked at.")
     if seen.repository:
         lines.append(f"  The code is part of the git repository {seen.repository}; only this part is used.")
-    lines.append(
-        f"  License: {seen.license}, from {seen.license_from}"
-        if seen.license
-        else "  License: none found, or its text is unknown. The default stands for your own code."
-    )
+    if given["code_license"] is not None:
+        lines.append(f"  License: {printable(given['code_license'])}, from --license")
+    elif seen.license:
+        lines.append(f"  License: {seen.license}, from {seen.license_from}")
+    else:
+        lines.append("  License: none found, or its text is unknown. The default stands for your own code.")
     lines += [f"  Under another license, {found}: {name}" for name, found in seen.other_licenses]
     if seen.outward_links:
         lines.append(f"  Links out of the directory, excluded: {len(seen.outward_links):,}")
@@ -158,7 +159,8 @@ def _findings(seen: CodeLook, model: BaseLook) -> list[str]:
         lines.append(f"  Base model: {model.model}, not on this machine yet; its shape is unknown.")
     else:
         lines.append(f"  Base model: {model.architecture}, context of {model.context:,} tokens")
-    lines.append(f"  License of the base model: {model.license or 'none found'}")
+    license_name = given["base_license"] or model.license or "none found"
+    lines.append(f"  License of the base model: {printable(license_name)}")
     return lines
 
 
@@ -187,17 +189,10 @@ def _base_json(model: BaseLook) -> dict[str, Any]:
     }
 
 
-def _refuse_existing(folder: Path, names: tuple[str, ...]) -> None:
-    from starfreight.directories import refuse_link
+def _refuse_existing(folder: Path, names: Iterable[str]) -> None:
+    from starfreight.directories import refuse_existing
 
-    for name in names:
-        refuse_link(folder / name, below=folder)
-        if (folder / name).exists():
-            raise InputError(
-                "The file already exists.",
-                where=str(folder / name),
-                fix="choose another directory: starfreight init DIR",
-            )
+    refuse_existing(folder, names, "choose another directory: starfreight init DIR")
 
 
 def _write(folder: Path, contents: dict[str, bytes]) -> list[str]:
@@ -206,7 +201,7 @@ def _write(folder: Path, contents: dict[str, bytes]) -> list[str]:
     from starfreight.recipe.schema import SCHEMA_FILE
 
     contents = {**contents, SCHEMA_FILE.name: SCHEMA_FILE.read_bytes()}
-    _refuse_existing(folder, tuple(contents))
+    _refuse_existing(folder, contents)
     for name, data in contents.items():
         write_bytes(folder / name, data, below=folder)
     return [str(folder / name) for name in contents]

@@ -75,11 +75,12 @@ def _check_signer(sign: Sign, folder: Path) -> list[str]:
 
 
 def _check_evaluation(file: RecipeFile, console: Console) -> list[str]:
-    from starfreight.commands.evaluation import check_evaluation
+    from starfreight.commands.evaluation import check_evaluation_place, check_suites
     from starfreight.jobs.backends.interface import Location
 
+    check_suites(file, console)
     try:
-        check_evaluation(file, Location(), console)
+        check_evaluation_place(file, Location())
     except ServiceError as error:
         return [f"the image for the evaluation: {error.what}"]
     except InputError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -132,6 +131,7 @@ def _result(
     from starfreight.commands.evaluation import load_evaluations
     from starfreight.commands.evaluation_table import evaluations_data, evaluations_text
     from starfreight.commands.recipe_signing import recipe_signing
+    from starfreight.packager.cli.next_commands import next_commands
     from starfreight.packager.registry import publish
 
     data: dict[str, Any] = {"run": str(shipped.run_folder), "package": str(shipped.package_folder)}
@@ -168,7 +168,6 @@ def _result(
         data["published"] = published.as_dict()
         lines.append(published.as_text())
     elif not sweep or (chosen is not None and chosen.package == shipped.package_folder):
-        package = shlex.quote(str(shipped.package_folder))
-        default = f" --default {chosen.quantization}" if chosen is not None else ""
-        lines.append(f"Next: starfreight publish {package} HOST/NAMESPACE/NAME:TAG{default}")
+        quantization = chosen.quantization if chosen is not None else None
+        lines.append(next_commands(shipped.package_folder, quantization))
     return data, "\n".join(lines)

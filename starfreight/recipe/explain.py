@@ -63,6 +63,9 @@ def _in_words(problem: ErrorDetails) -> str:
     kind, value = problem["type"], problem["input"]
     if kind == "string_type" and isinstance(value, int | float) and not isinstance(value, bool):
         return f"YAML reads {value} as a number: put it in quotes"
+    if kind == "too_short":
+        least = problem["ctx"]["min_length"]
+        return f"needs at least {least} {'entry' if least == 1 else 'entries'}"
     if kind == "string_pattern_mismatch":
         return f"{str(value)[:60]!r} is not of the form {problem['ctx']['pattern']}"
     return problem["msg"].removeprefix("Value error, ")

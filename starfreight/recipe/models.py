@@ -52,7 +52,7 @@ class Training(RecipePart):
     """Scales the adapter by `alpha / rank`."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.05
     """Fraction of the adapter's inputs dropped at random during training."""
-    target_modules: Literal["auto"] | tuple[Line, ...] = "auto"
+    target_modules: Literal["auto"] | Annotated[tuple[Line, ...], Field(min_length=1)] = "auto"
     """`auto` adapts every linear layer of attention and MLP."""
     sequence_length: Annotated[int, Field(ge=32, le=65536)] = 2048
     """Tokens per block."""

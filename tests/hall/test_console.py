@@ -170,7 +170,8 @@ def test_a_bar_stays_one_line_of_a_narrow_terminal(monkeypatch: pytest.MonkeyPat
     ("total", "unit", "amount", "shown"),
     [
         (None, "files", 147, "147 files"), (None, "B", 3e6, "3.0 MB"), (5, "files", 2, "2/5 files"),
-        (1.2e6, "B", 1.5e6, "1.5 MB"), (2e6, "B", 1.5e6, "1.5 MB of 2.0 MB"), (3, "steps", 4, "4 steps"),
+        (1, "steps", 1, "1/1 step"), (1.2e6, "B", 1.5e6, "1.5 MB"), (2e6, "B", 1.5e6, "1.5 MB of 2.0 MB"),
+        (3, "steps", 4, "4 steps"),
     ],
 )  # fmt: skip
 def test_a_bar_shows_no_total_that_is_unknown_or_exceeded(
@@ -250,6 +251,9 @@ def test_a_file_name_that_is_no_text_can_be_told(capsys: pytest.CaptureFixture[s
     [
         (0, "B", "0 B"), (999, "B", "999 B"), (1000, "B", "1.0 kB"), (1_234_567, "B", "1.2 MB"),
         (2.5e9, "B", "2.5 GB"), (3e12, "B", "3.0 TB"), (12, "steps", "12 steps"), (12345, "", "12,345"),
+        (1, "steps", "1 step"), (0, "steps", "0 steps"), (1, "held-out blocks", "1 held-out block"),
+        (1, "duties", "1 duty"), (1, "repositories", "1 repository"), (1, "passes", "1 pass"),
+        (1, "processes", "1 process"), (1, "values", "1 value"), (1, "texts", "1 text"), (1, "", "1"),
     ],
 )  # fmt: skip
 def test_amounts_are_written_for_people(amount: float, unit: str, text: str) -> None:

@@ -84,12 +84,52 @@ def test_a_base_model_is_described_and_its_license_read_from_its_card(
     assert recipe.data[0].license == "LicenseRef-Proprietary"
 
 
+def test_the_license_name_of_an_unlisted_license_is_read_and_vendored_code_is_not_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = tmp_path / "model"
+    shutil.copytree(str(files("starfreight").joinpath("starter")), base)  # Its card: `license: other`.
+    code = write_code(tmp_path / "src")
+    for name in ("vendor/acme/area.go", "third_party/LICENSE"):
+        (code / name).parent.mkdir(parents=True)
+        (code / name).write_text("package acme\n" * 3000)
+    options = ["init", "--code", str(code), "--base", str(base), str(tmp_path / "new"), "--license", "ISC"]
+    assert main([*options, "--json"]) == 0
+    out, err = capsys.readouterr()
+    said = json.loads(out)
+    assert said["base"]["license"] == "PSF-2.0"
+    assert [each["name"] for each in said["code"]["languages"]] == ["Python"]
+    assert said["code"]["other_licenses"] == {}
+    assert "License: ISC, from --license" in err and "none found" not in err
+
+
+def test_notebooks_without_other_code_are_trained_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = write_code(tmp_path / "src", 4)
+    for path in code.iterdir():
+        cell = {"cell_type": "code", "source": path.read_text(), "metadata": {}, "outputs": []}
+        path.with_suffix(".ipynb").write_text(json.dumps({"cells": [cell], "metadata": {}, "nbformat": 4}))
+    assert main(["init", "--code", str(code), str(tmp_path / "both"), "--json"]) == 0
+    assert load_recipe(tmp_path / "both" / "recipe.yaml").recipe.data[0].include == ("*.py",)
+    for path in code.glob("*.py"):
+        path.unlink()
+    assert main(["init", "--code", str(code), str(tmp_path / "new"), "--json"]) == 0
+    capsys.readouterr()
+    assert load_recipe(tmp_path / "new" / "recipe.yaml").recipe.data[0].include == ("*.ipynb",)
+    assert main(["plan", str(tmp_path / "new" / "recipe.yaml"), "--no-measure", "--json"]) == 0
+
+
 @pytest.mark.parametrize(
     ("options", "what"),
     [
         (["--code", "missing"], "does not exist"),
         (["--code", "empty"], "no code"),
         (["--code", "src", "--base", "empty"], "no file config.json"),
+        (["--code", "src", "--base", "adapter"], "holds an adapter, not a model"),
+        (["--code", "src", "--base", "package"], "holds a package, not a model"),
+        (["--code", "src", "--base", "run"], "holds a run, not a model"),
+        (["--code", "src", "--base", "files"], "holds a GGUF file, not a model"),
         (["--code", "src", "--base", "org/name"], "no revision"),
         (["--code", "src", "--base", "org/name@main"], "'main' is not a commit"),
         (["--code", "src", "--base", "src/module_0.py"], "is a file"),
@@ -118,6 +158,9 @@ def test_bad_input_is_one_clear_error_and_nothing_is_written(
     monkeypatch.chdir(tmp_path)
     write_code(tmp_path / "src", 1)
     (tmp_path / "empty").mkdir()
+    for name in ("adapter/adapter_config.json", "package/oci-layout", "run/run.json", "files/acme.gguf"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
     for name, content in (("binary", b"\0\1" * 4096), ("small", b"x = 1\n")):
         (tmp_path / name).mkdir()
         (tmp_path / name / "a.py").write_bytes(content)

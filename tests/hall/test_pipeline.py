@@ -74,6 +74,21 @@ def test_a_job_that_packages_brings_home_its_run_and_its_package(
     assert request.file.recipe.run.kubernetes.namespace == "research"
 
 
+@pytest.mark.usefixtures("elsewhere")
+def test_the_next_commands_try_the_model_first_which_needs_no_registry(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text((GOLDEN / "inputs" / "fim.yaml").read_text())
+    package = tmp_path / "packages" / RUN
+    folders = ["--runs", str(tmp_path / "runs"), "--packages", str(package.parent)]
+    assert main(["run", str(recipe), "--on", "kubernetes", *folders]) == 0
+    head, *commands = capsys.readouterr().out.splitlines()[-3:]
+    assert head == "Next:"
+    assert commands[0].split() == ["starfreight", "try", str(package)]
+    assert commands[1].split() == ["starfreight", "publish", str(package), "HOST/NAMESPACE/NAME:TAG"]
+
+
 def test_a_recipe_that_publishes_is_published_by_the_job_and_not_again_from_here(
     elsewhere: type[Elsewhere], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,8 +12,9 @@ import pytest
 
 from starfreight.cli import main
 from starfreight.commands.evaluation import check_evaluation
+from starfreight.commands.plan_checks import check_around_training
 from starfreight.console import Console
-from starfreight.errors import RecipeError
+from starfreight.errors import InputError, RecipeError
 from starfreight.evaluation import Evaluation
 from starfreight.jobs.backends import table
 from starfreight.jobs.backends.interface import Fetched, JobRequest, Location, Report, Submitted
@@ -122,7 +123,6 @@ def test_suites_without_held_out_files_are_noticed_before_training(
     [
         ("{suite: mbpp, figure: pass@1, at_least: 0.1}", "evaluate.suites has no mbpp"),
         ("{suite: humaneval, figure: pass@1, not_below: base}", "evaluate.baselines has no base"),
-        ("{suite: humanevall, figure: pass@1, at_least: 0.1}", "humanevall"),
         ("{suite: humaneval, figure: pass@1, at_least: 0.1}", None),
     ],
 )
@@ -133,10 +133,44 @@ def test_rules_that_nothing_measures_are_noticed_before_training(
     path = tmp_path / "recipe.yaml"
     path.write_text(recipe.replace("package:\n", f"package:\n  quality: [{rule}]\n") + EVALUATE)
     console, location = Console(), Location(tmp_path / "runs")
-    with pytest.raises(RecipeError) if words == "humanevall" else contextlib.nullcontext():
-        check_evaluation(load_recipe(path), location, console)
+    check_evaluation(load_recipe(path), location, console)
     error = capsys.readouterr().err
-    assert words in error if words and words != "humanevall" else "Warning" not in error
+    assert words in error if words else "Warning" not in error
+
+
+@pytest.mark.parametrize(
+    ("rule", "key", "words"),
+    [
+        ("{suite: humanevall, figure: pass@1, at_least: 0.1}", "suite", "did you mean 'humaneval'?"),
+        ("{suite: fim, figure: exact-match, at_least: 0.1}", "figure", "did you mean 'exact_match'?"),
+        ("{suite: fim, figure: pass@1, at_least: 0.1}", "figure", "use one of exact_match"),
+        ("{suite: mbpp, figure: pass@7, at_least: 0.1}", "figure", "use one of pass@1, pass@5"),
+        ("{suite: humaneval, figure: pass@10/x, at_least: 0.1}", "figure", "set samples to 10"),
+    ],
+)
+def test_a_rule_that_no_evaluation_can_meet_is_refused_by_plan_and_run(
+    rule: str, key: str, words: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "recipe.yaml"
+    recipe = (GOLDEN / "inputs" / "fim.yaml").read_text()
+    path.write_text(recipe.replace("package:\n", f"package:\n  quality: [{rule}]\n") + EVALUATE)
+    for check in (
+        lambda file: check_around_training(file, Console()),
+        lambda file: check_evaluation(file, Location(tmp_path / "runs"), Console()),
+    ):
+        with pytest.raises(RecipeError) as raised:
+            check(load_recipe(path))
+        assert raised.value.where == f"key package.quality[0].{key}"
+        assert words in str(raised.value.fix)
+
+
+def test_plan_refuses_missing_problems_as_run_does(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(
+        (GOLDEN / "inputs" / "fim.yaml").read_text() + "evaluate: {suites: {custom: {file: a}}}\n"
+    )
+    with pytest.raises(InputError, match="no problems at 'a'"):
+        check_around_training(load_recipe(path), Console())
 
 
 def test_an_evaluation_in_a_package_is_kept_by_prune(

@@ -28,10 +28,13 @@ class VendoredFilter:
 
     def reject(self, document: Document) -> str | None:
         """Return the directory or file name that marks it as vendored."""
-        if document.sample.path is None:
-            return None
-        *folders, name = document.sample.path.lower().split("/")
-        for folder in folders:
-            if folder in _FOLDERS:
-                return f"in the folder {folder}"
-        return f"a copy of {name}" if _FILES.fullmatch(name) else None
+        return None if document.sample.path is None else vendored_because(document.sample.path)
+
+
+def vendored_because(path: str) -> str | None:
+    """Return the directory or file name that marks a path as vendored."""
+    *folders, name = path.lower().split("/")
+    for folder in folders:
+        if folder in _FOLDERS:
+            return f"in the folder {folder}"
+    return f"a copy of {name}" if _FILES.fullmatch(name) else None

@@ -103,9 +103,11 @@ def _license_in(folder: Path) -> str | None:
     if card.is_file():
         text = read_limited(card, _MOST_OF_CARD, "model card").decode(errors="replace")
         head = text.split("\n---", 1)[0] if text.startswith("---") else ""
-        stated = re.search(r"^license:[ \t]*[\"']?([A-Za-z0-9.+-]{1,60})", head, re.MULTILINE)
-        if stated and is_known(stated[1]):
-            return canonical_name(stated[1])
+        # A license that the hub does not list: `license: other`, and its name in a key of its own.
+        for key in ("license", "license_name"):
+            stated = re.search(rf"^{key}:[ \t]*[\"']?([A-Za-z0-9.+-]{{1,60}})", head, re.MULTILINE)
+            if stated and is_known(stated[1]):
+                return canonical_name(stated[1])
     for path in sorted(folder.iterdir()):
         if is_license_file(path.name) and path.is_file():
             data = read_limited(path, 1 << 20, "license")

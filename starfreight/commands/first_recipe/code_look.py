@@ -23,10 +23,12 @@ _MOST_LICENSED = 100
 """Subdirectories whose LICENSE files are read."""
 _NOT_CODE = frozenset(
     (
-        "CSS", "CSV", "Diff", "DTD", "Gettext Catalog", "HTML", "INI", "JSON", "Jupyter Notebook", "Markdown",
+        "CSS", "CSV", "Diff", "DTD", "Gettext Catalog", "HTML", "INI", "JSON", "Markdown",
         "Properties", "reStructuredText", "SCSS", "SVG", "TOML", "TeX", "Text", "Text only", "XML", "YAML",
     )
 )  # fmt: skip
+_NOTEBOOK = "Jupyter Notebook"
+"""Counts only without other code: most of its bytes are pictures, and would hide the shares of the rest."""
 
 
 @dataclass(frozen=True)
@@ -109,13 +111,16 @@ def look_at_code(folder: Path) -> CodeLook:
         language = language_of(name)
         if language is not None and language not in _NOT_CODE:
             files.setdefault(language, []).append((name, size))
+    if files.keys() != {_NOTEBOOK}:
+        files.pop(_NOTEBOOK, None)
     found = sorted((_language(name, each) for name, each in files.items()), key=lambda one: -one.bytes)
     total = sum(each.bytes for each in found)
     if not total:
         raise InputError(
             "The directory holds no code in a language that Starfreight knows.",
             where=str(folder),
-            fix="name the directory of the source files; hidden, empty and very large files do not count",
+            fix="name the directory of the source files; hidden, vendored, empty and very large files "
+            "do not count",
         )
     kept = tuple(each for each in found if each.bytes >= _SMALLEST_SHARE * total)
     sizes = sorted(size for each in kept for _, size in files[each.name])
@@ -155,6 +160,7 @@ class _Walk:
 
     def files(self) -> Iterator[tuple[str, int]]:
         from starfreight.commands.first_recipe.code_license import is_license_text
+        from starfreight.jobs.data.filters.vendored import vendored_because
         from starfreight.jobs.data.sources.text_files import is_skipped, most_bytes
 
         ends, seen, waiting = time.monotonic() + _MOST_SECONDS, 0, [""]
@@ -180,12 +186,13 @@ class _Walk:
                     if entry.is_symlink():
                         self._link(name)
                     elif entry.is_dir(follow_symlinks=False):
-                        waiting.append(name + "/")
+                        if not vendored_because(name + "/"):
+                            waiting.append(name + "/")
                     elif entry.is_file(follow_symlinks=False):
                         size = entry.stat(follow_symlinks=False).st_size
                         if prefix and is_license_text(entry.name) and len(self.licensed) < _MOST_LICENSED:
                             self.licensed.add(prefix.rstrip("/"))
-                        if 0 < size <= most_bytes(name):
+                        if 0 < size <= most_bytes(name) and not vendored_because(name):
                             yield name, size
 
     def _link(self, name: str) -> None:

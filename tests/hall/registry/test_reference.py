@@ -39,7 +39,7 @@ def test_a_sound_reference_is_read_and_written_alike(text: str, expected: Refere
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("coder:1.0", "1 parts"),
+        ("coder:1.0", "1 part between"),
         ("acme/coder:1.0", "2 parts"),
         ("ghcr.io/acme/team/coder:1.0", "4 parts"),
         ("ghcr.io/acme/coder", "no tag"),
@@ -68,7 +68,7 @@ def test_a_sound_reference_is_read_and_written_alike(text: str, expected: Refere
             for tag in OLLAMAS
         ),
         ("ghcr.io/acme/coder:1\n", "tag '1"),
-        ("", "1 parts"),
+        ("", "1 part between"),
     ],
 )
 def test_a_reference_that_some_client_could_not_pull_is_refused(text: str, said: str) -> None:

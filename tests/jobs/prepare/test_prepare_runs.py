@@ -36,14 +36,16 @@ def test_the_same_inputs_find_the_same_run_and_keys_that_training_ignores_may_ch
 
 
 @pytest.mark.parametrize(
-    ("source", "what"),
+    ("source", "what", "fix"),
     [
-        ({"source": "./nowhere", "license": "MIT"}, "does not exist"),
-        ({"source": "./code", "license": "Foo-3"}, "is not a license on the SPDX list"),
+        ({"source": "./nowhere", "license": "MIT"}, "does not exist", "correct the path"),
+        ({"source": "https://host.example/a/b.git", "license": "MIT"}, "does not exist", "as git:https://"),
+        ({"source": "git@host.example:a/b", "license": "MIT"}, "does not exist", "as git:https://"),
+        ({"source": "./code", "license": "Foo-3"}, "is not a license on the SPDX list", "LicenseRef-NAME"),
     ],
 )
 def test_an_error_about_a_source_names_its_number(
-    source: dict[str, str], what: str, write_job: WriteJob, prepare: Prepare
+    source: dict[str, str], what: str, fix: str, write_job: WriteJob, prepare: Prepare
 ) -> None:
     path = write_job()
     recipe = json.loads(path.read_text())
@@ -51,6 +53,7 @@ def test_an_error_about_a_source_names_its_number(
     with pytest.raises(RecipeError, match=what) as raised:
         prepare(path)
     assert "key data[1]." in str(raised.value.where)
+    assert fix in str(raised.value.fix)
 
 
 @pytest.mark.parametrize("change", ["training", "base license", "data license", "code", "weights"])
