@@ -109,7 +109,8 @@ def _mention_wheels(context: Path, console: Console) -> None:
     size = sum(path.stat().st_size for path in wheels)
     if size:
         console.note(
-            f"{len(wheels)} wheels, {human_count(size, 'B')}, stay in {context} for the next build. "
+            f"{human_count(len(wheels), 'wheels')}, {human_count(size, 'B')}, "
+            f"stay{'s' if len(wheels) == 1 else ''} in {context} for the next build. "
             f"To free the space: rm -r {shlex.quote(str(context))}"
         )
 

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from starfreight.console import Console
+from starfreight.console import Console, human_count
 from starfreight.docker_engine import connect, engine_errors
 from starfreight.errors import ServiceError
 from starfreight.files import sha256_bytes
@@ -184,7 +184,8 @@ def _follow(
         if status == "Pushing" and isinstance(current, int):
             moved, sent[layer] = current - sent.get(layer, 0), current
         told = str((event.get("aux") or {}).get("Digest", ""))
-        yield moved, f"{len(done)} of {len(layers)} layers", told if _DIGEST.fullmatch(told) else None
+        text = f"{len(done)} of {human_count(len(layers), 'layers')}"
+        yield moved, text, told if _DIGEST.fullmatch(told) else None
 
 
 def _refused(said: str, target: TagReference, secrets: tuple[str, ...]) -> ServiceError:

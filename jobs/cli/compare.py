@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from starfreight.console import Console
+from starfreight.console import Console, human_count
 from starfreight.options import with_console
 
 _PLAIN_WIDTH = 140
@@ -98,7 +98,7 @@ def compare_models(
             console.note(f"Page written to {html}.")
         if plots is not None:
             count = len(save_charts(charts, plots))
-            console.note(f"{count} charts written to {plots}.")
+            console.note(f"{human_count(count, 'charts')} written to {plots}.")
     width = shutil.get_terminal_size().columns if console.interactive else _PLAIN_WIDTH
     texts = [
         table(rows).as_text() if len(rows) > 1 else "",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from starfreight.console import Console
+from starfreight.console import Console, human_count
 from starfreight.jobs.backends.interface import Location
 from starfreight.jobs.cli.location import location_options
 from starfreight.options import with_console
@@ -77,6 +77,7 @@ def show_metrics(
     text = exposition(samples, "openmetrics").rstrip("\n")
     if path is not None or gateway is not None:
         written = [f"Metrics written to {path}."] if path is not None else []
-        text = "\n".join([*written, *([f"{groups} groups sent to the Pushgateway."] if gateway else [])])
+        sent = [f"{human_count(groups, 'groups')} sent to the Pushgateway."] if gateway else []
+        text = "\n".join([*written, *sent])
     rows = [{"name": one.family.name, "labels": dict(one.labels), "value": one.value} for one in samples]
     console.result({"metrics": rows}, text)

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from starfreight.console import Console
+from starfreight.console import Console, human_count
 from starfreight.errors import InputError, ServiceError, StarfreightError
 from starfreight.evaluation import Contamination, Figure
 from starfreight.jobs.data.filters.contamination import NGRAM
@@ -193,9 +193,10 @@ def _training_samples(data: RunData) -> Iterator[tuple[int, Sample]]:
 
 
 def _method(data: RunData, searched: int, missing: int) -> str:
-    said = f"runs of {NGRAM} words in {searched:,} training texts" if searched else ""
+    said = f"runs of {NGRAM} words in {human_count(searched, 'training texts')}" if searched else ""
     if missing:
-        said += f"{'; ' if said else ''}{missing:,} training texts are not on this machine"
+        are = "is" if missing == 1 else "are"
+        said += f"{'; ' if said else ''}{human_count(missing, 'training texts')} {are} not on this machine"
     said += "; digests of whole files"
     sets = sorted({Path(name).name for each in data.run.recipe.data for name in each.filters.evaluation_sets})
     if sets:

@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from starfreight.console import human_count
 from starfreight.directories import delete, refuse_links_in
 from starfreight.directory_lock import only_one
 from starfreight.errors import InputError, JobStopped
@@ -142,7 +143,7 @@ class _Job:
         for figure in whole[:_MOST_SHOWN]:
             events.send("note", text=f"  {name}: {figure.name} {shown(figure)}")
         if len(whole) > _MOST_SHOWN:
-            events.send("note", text=f"  {name}: {len(whole) - _MOST_SHOWN} more figures")
+            events.send("note", text=f"  {name}: {human_count(len(whole) - _MOST_SHOWN, 'more figures')}")
         return done
 
     def _skip(self, prepared: SuiteResult, skipped: SkippedSuite) -> FinishedSuite:

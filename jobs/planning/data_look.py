@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from starfreight.console import Console
+from starfreight.console import Console, human_count
 from starfreight.errors import InputError
 from starfreight.recipe import Data, Recipe
 
@@ -78,7 +78,7 @@ class SourceLook:
             return f"{self.source}: not looked at, because it is not here yet"
         counts = counts_left_out(found)
         out = sum(counts.values())
-        texts = f"{found.found:,} {'text' if found.found == 1 else 'texts'}"
+        texts = human_count(found.found, "texts")
         line = f"{found.source}: " + (texts if self.whole else f"of the first {texts}")
         if out:
             by = ", ".join(f"{count:,} {name}" for name, count in counts.items())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from starfreight.console import human_count
 from starfreight.errors import RecipeError
 from starfreight.recipe import Training
 from starfreight.recipe.run import RunOptions
@@ -28,7 +29,7 @@ def check_processes(training: Training, options: RunOptions, *, in_cluster: bool
         return
     keys = (["run.processes"] if options.processes else []) + (["run.kubernetes.nodes"] if nodes > 1 else [])
     raise RecipeError(
-        f"{count} processes cannot share a step of {passes} forward pass{'es' if passes > 1 else ''} evenly.",
+        f"{count} processes cannot share a step of {human_count(passes, 'forward passes')} evenly.",
         where="key training.gradient_accumulation",
         fix=f"make it a multiple of {count}, or lower {' or '.join(keys)}",
     )

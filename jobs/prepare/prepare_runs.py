@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from starfreight.console import Console
+from starfreight.console import Console, human_count
 from starfreight.directories import discard
 from starfreight.directory_lock import LOCK_FILE, only_one
 from starfreight.files import PARTIAL_PREFIX, canonical_json, disk_errors, sha256_bytes
@@ -113,7 +113,8 @@ def _check_recipes(
     hashed: dict[Base, BaseInput] = {}
     for key, base in opened.items():
         hashed[key] = record = base.hash_files(console)
-        console.note(f"  {record.model}: {record.architecture}, {len(record.files)} files, {record.license}")
+        files = human_count(len(record.files), "files")
+        console.note(f"  {record.model}: {record.architecture}, {files}, {record.license}")
     origin = find_origin(folder) if recipes else None
     return [
         CheckedRecipe(

@@ -110,7 +110,7 @@ def report(outcome: Mapping[str, Any], where: str) -> Report:
             for line in cells
         ]
     lines += [printable(f"{one['run']} is left out: {one['what']}") for one in outcome["left_out"]]
-    count = f"{len(chosen)} of {outcome['all_runs']} runs, {size}"
+    count = f"{len(chosen)} of {human_count(outcome['all_runs'], 'runs')}, {size}"
     if delete:
         lines.append(f"Removed from {where}: {count}.")
     elif chosen:

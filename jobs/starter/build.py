@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from starfreight.console import Console, time_in_words
+from starfreight.console import Console, human_count, time_in_words
 from starfreight.directories import discard, refuse_links_in
 from starfreight.directory_lock import only_one
 from starfreight.errors import InputError
@@ -117,7 +117,7 @@ def _steps_for(request: StarterRequest, reader: RowReader, console: Console) -> 
 
 def _pretrain(trainer: Trainer, schedule: Schedule, work: Path, console: Console, stop: StopRequest) -> None:
     done = f", {trainer.step:,} of them already done" if trainer.step else ""
-    console.heading(f"Pretraining for {schedule.steps:,} steps{done}")
+    console.heading(f"Pretraining for {human_count(schedule.steps, 'steps')}{done}")
     noted = time.monotonic()
     with console.progress("Pretraining", total=schedule.steps, unit="steps") as advance:
         advance(trainer.step)

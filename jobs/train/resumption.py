@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from starfreight.console import human_count
 from starfreight.jobs.protocol import events
 from starfreight.jobs.train.checkpoints import GENERATOR_STATES, step_of
 from starfreight.jobs.train.metrics import read_metrics
@@ -42,4 +43,4 @@ def _process_count(checkpoint: Path, metrics: Path, step: int) -> int | None:
 
 
 def _in_words(count: int) -> str:
-    return "1 process" if count == 1 else f"{count} processes"
+    return human_count(count, "processes")

@@ -8,6 +8,7 @@ from importlib.resources import files
 from typing import Any
 
 from starfreight.checkpoint.tokenizer import FIM_TOKENS
+from starfreight.console import human_count
 from starfreight.packager.card.escape import code, inline, link, person
 from starfreight.packager.card.front_matter import front_matter
 from starfreight.packager.card.terms import license_address, notices, restrictions
@@ -61,7 +62,7 @@ def render_card(
         undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False
     )
     environment.filters |= {"thousands": "{:,}".format, "inline": inline, "person": person, "link": link}
-    environment.filters["code"] = code
+    environment.filters |= {"code": code, "counted": human_count}
     template = environment.from_string(
         files("starfreight.packager.card").joinpath("card.md.jinja").read_text(encoding="utf-8")
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from starfreight.base_model import public_name
+from starfreight.console import human_count
 
 _MOST_ROWS = 40
 
@@ -106,7 +107,11 @@ def _rows(counts: Iterable[Any]) -> tuple[Row, ...]:
         rest = rows[_MOST_ROWS:]
         rows = rows[:_MOST_ROWS]
         rows.append(
-            Row(f"{len(rest):,} others", sum(row.samples for row in rest), sum(row.bytes for row in rest))
+            Row(
+                human_count(len(rest), "others"),
+                sum(row.samples for row in rest),
+                sum(row.bytes for row in rest),
+            )
         )
     return tuple(rows)
 

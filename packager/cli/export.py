@@ -63,7 +63,8 @@ def export_command(
     written = export_package(Path(package), directory, variants, console)
     console.result(
         {"directory": str(directory), "files": list(written.names), "size": written.size},
-        f"Wrote {len(written.names)} files to {directory} ({human_count(written.size, 'B')}).\n"
+        f"Wrote {human_count(len(written.names), 'files')} to {directory} "
+        f"({human_count(written.size, 'B')}).\n"
         f"Next: ollama create NAME -f {shlex.quote(str(directory / 'Modelfile'))}",
     )
 
@@ -77,5 +78,6 @@ def _only_record(package: str, directory: Path, insecure: bool, console: Console
         names = write_record(opened.folder, opened.package, directory)
     console.result(
         {"directory": str(directory), "files": list(names)},
-        f"Wrote {len(names)} files to {directory}.\nNext: read {shlex.quote(str(directory / 'README.md'))}",
+        f"Wrote {human_count(len(names), 'files')} to {directory}.\n"
+        f"Next: read {shlex.quote(str(directory / 'README.md'))}",
     )

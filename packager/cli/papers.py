@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from starfreight.console import Console
+from starfreight.console import Console, human_count
 from starfreight.options import with_console
 
 _FORMS = ("eu-training-summary", "eu-model-documentation")
@@ -66,5 +66,5 @@ def papers_command(
         stream.write(document)
     console.result(
         paper.as_dict() | {"file": str(out)},
-        f"Written to {out}. {len(paper.open_fields)} fields have a part for the provider.",
+        f"Written to {out}. {human_count(len(paper.open_fields), 'fields')} with a part for the provider.",
     )

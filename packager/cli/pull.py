@@ -35,6 +35,7 @@ def pull_command(reference: str, directory: Path, insecure: bool, force: bool, c
     variants = ", ".join(str(variant.quantization) for variant in pulled.package.variants)
     console.result(
         pulled.as_dict(),
-        f"Pulled {pulled.package.name} ({variants}) to {directory}: {pulled.report.files} files, "
+        f"Pulled {pulled.package.name} ({variants}) to {directory}: "
+        f"{human_count(pulled.report.files, 'files')}, "
         f"{human_count(pulled.report.bytes, 'B')}, all digests match.",
     )

@@ -52,6 +52,6 @@ def push_hub_command(
     uploaded = push_hub(package, repository, variants, private=private, console=console)
     console.result(
         uploaded.as_dict(),
-        f"Uploaded {len(uploaded.files)} files ({human_count(uploaded.size, 'B')}) to "
+        f"Uploaded {human_count(len(uploaded.files), 'files')} ({human_count(uploaded.size, 'B')}) to "
         f"{uploaded.endpoint}/{repository}.\nNext: ollama run hf.co/{repository}",
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from starfreight.console import Console
+from starfreight.console import Console, human_count
 from starfreight.options import with_console
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -68,7 +68,7 @@ def serve(
     access: Access = OpenAccess()
     if keys is not None:
         access = listed = KeyAccess(keys)
-        console.note(f"{listed.count} listed {'key' if listed.count == 1 else 'keys'} may pull.")
+        console.note(f"{human_count(listed.count, 'listed keys')} may pull.")
     certificate = None if tls_cert is None or tls_key is None else (tls_cert, tls_key)
     for line in warnings(address, keyed=keys is not None, encrypted=certificate is not None):
         console.note(line)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from starfreight.console import Console
+from starfreight.console import Console, human_count
 from starfreight.options import with_console
 from starfreight.packager.cli.signer_options import format_options, signer_options
 
@@ -63,7 +63,7 @@ def sign_command(
     manifests = sum(len(variant.manifests) for variant in signed.variants)
     console.result(
         {"package": package, "signer": chosen.name, "manifests": manifests, "added": added},
-        f"Signed {manifests} manifests of {package} as {chosen.name}."
+        f"Signed {human_count(manifests, 'manifests')} of {package} as {chosen.name}."
         if added
         else f"{package} has these signatures already.",
     )

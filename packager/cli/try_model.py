@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from starfreight.console import Console
+from starfreight.console import Console, human_count
 from starfreight.options import QuantizationCommand, with_console
 
 
@@ -97,4 +97,4 @@ def try_model(
         if console.json_output:
             console.result(data, done.text)
         elif done.files:
-            console.note(f"With {len(done.files)} other files of the repository as context.")
+            console.note(f"With {human_count(len(done.files), 'other files')} of the repository as context.")

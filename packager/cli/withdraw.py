@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from starfreight.console import Console
+from starfreight.console import Console, human_count
 from starfreight.options import with_console
 from starfreight.packager.cli.signer_options import open_chosen, signer_options
 
@@ -59,7 +59,8 @@ def withdraw_command(
         done = withdraw(opened, chosen, reason, superseded_by, datetime.now(UTC), console, insecure=insecure)
     where = "in the registry" if done.pushed is not None else "here; publish --force sends it to a registry"
     text = (
-        f"Withdrew {package}: {done.manifests} manifests have the statement {where}."
+        f"Withdrew {package}: the statement is attached to {human_count(done.manifests, 'manifests')}, "
+        f"{where}."
         if done.added or done.pushed
         else f"{package} has this withdrawal already."
     )

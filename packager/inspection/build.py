@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Any
 
 from starfreight.base_model import public_name
+from starfreight.console import human_count
 from starfreight.packager.inspection.interface import Inspected, Shown
 from starfreight.packager.provenance.recorded import Provenance
 from starfreight.pages.visible_text import shortened, visible
@@ -53,7 +54,7 @@ def _lines(provenance: Provenance) -> Iterator[str]:
     yield f"builder {provenance.builder}" + (f" ({versions})" if versions else "")
     base = provenance.base.uri if provenance.base is not None else None
     count = len(provenance.base_files)
-    files = f"{count:,} {'file' if count == 1 else 'files'}"
+    files = human_count(count, "files")
     yield f"base {base or public_name(provenance.recipe.base.model)}, {files}"
     training = provenance.training or {}
     counts = ((name, training.get(name)) for name in ("steps", "tokens"))

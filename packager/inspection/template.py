@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from starfreight.console import human_count
 from starfreight.errors import GateError
 from starfreight.package import Descriptor
 from starfreight.packager.inspection.interface import Inspected, Shown
@@ -33,7 +34,8 @@ def template(inspected: Inspected) -> Shown:
 def _lines(text: str) -> list[str]:
     lines = [_one_line(line) for line in text.splitlines()]
     more = len(lines) - _MOST_LINES
-    return lines if more <= 0 else [*lines[:_MOST_LINES], f"and {more:,} more lines with --json"]
+    rest = f"and {human_count(more, 'more lines')} with --json"
+    return lines if more <= 0 else [*lines[:_MOST_LINES], rest]
 
 
 def _one_line(text: str) -> str:

@@ -57,7 +57,7 @@ def training_data(inspected: Inspected) -> Shown:
     digest = manifest.digest if manifest is not None else digest
     lines = [line for each in sources[:_MOST_SOURCES] for line in _source(each)]
     if (more := len(sources) - _MOST_SOURCES) > 0:
-        lines.append(f"and {more:,} more sources with --json")
+        lines.append(f"and {human_count(more, 'more sources')} with --json")
     if digest is not None:
         listed = "every file is listed in the package" if manifest is not None else "not in the package"
         lines.append(f"data manifest {digest} ({listed})")
@@ -78,4 +78,4 @@ def _source(source: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _texts(count: int) -> str:
-    return f"{count:,} {'text' if count == 1 else 'texts'}"
+    return human_count(count, "texts")

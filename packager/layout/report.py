@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from starfreight.console import human_count
 from starfreight.errors import GateError
 
 Part = Literal["files", "contents", "statement"]
@@ -38,7 +39,7 @@ class VerifyReport:
         first, more = self.problems[0], len(self.problems) - 1
         return GateError(
             f"The package has changed since it was written: {first.what}."
-            + (f" {more} more {'problem' if more == 1 else 'problems'} after it." if more else ""),
+            + (f" {human_count(more, 'more problems')} after it." if more else ""),
             where=str(self.folder / first.path),
             fix="make the package again, or get it again from its source",
         )

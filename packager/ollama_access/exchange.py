@@ -21,6 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
+from starfreight.console import human_count
 from starfreight.packager.ollama_access.keys import AuthorizedKeys, Key
 from starfreight.packager.ollama_access.refusal import AccessRefused
 from starfreight.packager.ollama_access.repositories import is_repository
@@ -117,7 +118,7 @@ class Exchange:
             raise AccessRefused("the request has no valid time", who=key.name)
         off = int(fields["ts"]) - int(now)
         if abs(off) > self._window:
-            how = f"{abs(off)} seconds {'ahead of' if off > 0 else 'behind'}"
+            how = f"{human_count(abs(off), 'seconds')} {'ahead of' if off > 0 else 'behind'}"
             raise AccessRefused(f"the clock of this machine is {how} the server's", who=key.name)
         if not _NONCE.fullmatch(fields["nonce"]):
             raise AccessRefused("the request has no valid nonce", who=key.name)

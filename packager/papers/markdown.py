@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from starfreight.console import human_count
 from starfreight.packager.card.escape import inline
 from starfreight.packager.papers.interface import Answer, Field
 from starfreight.packager.papers.paper import NOT_RECORDED, OPEN, Paper
@@ -16,8 +17,8 @@ def as_markdown(paper: Paper) -> bytes:
         "",
         f"Form: {paper.form.source}",
         "",
-        f"{len(paper.open_fields)} fields have a part for the provider, marked **{OPEN}**. This is not legal "
-        "advice.",
+        f"{human_count(len(paper.open_fields), 'fields')} with a part for the provider, marked **{OPEN}**. "
+        "This is not legal advice.",
     ]
     for section in paper.form.sections:
         lines += ["", f"## {section.number} {section.title}"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from click.shell_completion import CompletionItem
 
-from starfreight.console import Console
+from starfreight.console import Console, human_count
 from starfreight.errors import InputError
 from starfreight.options import with_console
 
@@ -46,7 +46,8 @@ def docs(page: str | None, folder: Path | None, console: Console) -> None:
     if folder is not None:
         written = _write(folder)
         console.result(
-            {"files": [str(path) for path in written]}, f"{len(written)} files written to {folder}."
+            {"files": [str(path) for path in written]},
+            f"{human_count(len(written), 'files')} written to {folder}.",
         )
         return
     pages = _pages()
@@ -87,7 +88,7 @@ def _write(folder: Path) -> list[Path]:
     Raises:
         InputError: a file exists, or a link leads out of the directory.
     """
-    from starfreight.directories import refuse_link
+    from starfreight.directories import refuse_existing
     from starfreight.files import write_bytes
 
     pages = sorted([*_PAGES.glob("*.md"), *_PAGES.glob("*.json")])
@@ -97,14 +98,7 @@ def _write(folder: Path) -> list[Path]:
         for path in sorted(root.rglob("*")):
             if path.is_file():
                 sources[Path(target, path.relative_to(root))] = path
-    for name in sources:
-        refuse_link(folder / name, below=folder)
-        if (folder / name).exists():
-            raise InputError(
-                "The file exists and is not overwritten.",
-                where=str(folder / name),
-                fix="choose another directory",
-            )
+    refuse_existing(folder, sources, "choose another directory")
     for name, source in sources.items():
         write_bytes(folder / name, source.read_bytes(), below=folder)
     return [folder / name for name in sources]

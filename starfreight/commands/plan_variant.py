@@ -181,12 +181,14 @@ def _time(plan: VariantPlan) -> list[str]:
     lines = []
     if counted is not None:
         about = "about " if counted.about else ""
-        lines.append(f"    {about}{counted.tokens:,} tokens in the data, {counted.blocks:,} blocks a pass")
+        blocks = human_count(counted.blocks, "blocks")
+        lines.append(f"    {about}{counted.tokens:,} tokens in the data, {blocks} a pass")
     if training.tokens is None:
         lines.append("    number of tokens: set by the data, which are not here yet")
     else:
         about = "about " if plan.tokens_are_estimated else ""
-        lines.append(f"    {about}{training.tokens:,} tokens to train on, in {training.steps:,} steps")
+        steps = human_count(training.steps or 0, "steps")
+        lines.append(f"    {about}{training.tokens:,} tokens to train on, in {steps}")
     if training.tokens_per_second is not None:
         lines.append(f"    about {training.tokens_per_second:,.0f} tokens/s")
     if duration is not None:

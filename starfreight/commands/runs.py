@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from starfreight.console import Console, printable
+from starfreight.console import Console, human_count, printable
 from starfreight.options import with_console
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def _watch(places: Sequence[Path], cluster: Location) -> None:
             notes = _unreachable(overview)
             room = max(1, rich.height - len(notes) - 3)
             hidden = len(lines) - room
-            more = [f"... {hidden:,} earlier runs"] if hidden > 0 else []
+            more = [f"... {human_count(hidden, 'earlier runs')}"] if hidden > 0 else []
             shown = [header, *more, *(lines[-room:]), *notes]
             live.update(Text("\n".join(shown), no_wrap=True, overflow="ellipsis"), refresh=True)
             time.sleep(_PAUSE)

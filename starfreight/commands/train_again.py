@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from starfreight.base_model import known_license, public_name
 from starfreight.commands.repeated_training import Repeated, Step
-from starfreight.console import Console
+from starfreight.console import Console, human_count
 from starfreight.errors import GateError, InputError, JobStopped, RecipeError
 from starfreight.recipe import Base, Recipe, RunOptions
 from starfreight.run import ADAPTER_FOLDER, DATA_MANIFEST, IMATRIX_FILE, Inputs, Run
@@ -115,7 +115,7 @@ def _check_repeatable(provenance: Provenance, where: str) -> None:
     device, processes = str(machine.get("device")), machine.get("processes", 1)
     if device == "cpu" and processes == 1:
         return
-    how = f"in {processes} processes" if device == "cpu" else f"on {device[:80]}"
+    how = f"in {human_count(processes, 'processes')}" if device == "cpu" else f"on {device[:80]}"
     raise InputError(
         f"The package was trained {how}. The same bits are promised only for one process on a CPU: sums on "
         "a GPU, and between processes, depend on the hardware and on timing.",

@@ -24,6 +24,7 @@ from starfreight.completion.model_prompts import SAMPLING, ModelPrompts, server_
 from starfreight.completion.model_source import ModelSource
 from starfreight.completion.place import Place
 from starfreight.completion.repository_files import repository_of
+from starfreight.console import human_count
 from starfreight.errors import InputError, RecipeError
 from starfreight.gguf.loopback import Loopback
 from starfreight.ollama_template.template import Message
@@ -81,8 +82,8 @@ class Completer:
         self._room = context - choices.max_tokens
         if self._room < _SMALLEST_PROMPT:
             raise InputError(
-                f"The model's context is {context:,} tokens, too few for a prompt and "
-                f"{choices.max_tokens:,} tokens of completion.",
+                f"The model's context is {human_count(context, 'tokens')}, too few for a prompt and "
+                f"{human_count(choices.max_tokens, 'tokens')} of completion.",
                 where=source.name,
                 fix=f"lower --max-tokens to {max(1, context - _SMALLEST_PROMPT)} or less",
             )
@@ -141,7 +142,7 @@ class Completer:
         ids = self._encode(prompt, special=True)
         if len(ids) > self._room:
             raise InputError(
-                f"The prompt has {len(ids):,} tokens; the context has room for {self._room:,}.",
+                f"The prompt has {human_count(len(ids), 'tokens')}; the context has room for {self._room:,}.",
                 where=self._source.name,
                 fix="shorten it, or lower --max-tokens",
             )

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from starfreight.console import human_count
 from starfreight.errors import InputError
 
 _PLACE = re.compile(r"(?P<file>.+?):(?P<line>[0-9]{1,9})(?::(?P<column>[0-9]{1,9}))?", re.DOTALL)
@@ -63,7 +64,7 @@ def find_place(text: str) -> Place:
     line = int(found["line"])
     if not 1 <= line <= len(lines):
         raise InputError(
-            f"The file has {len(lines):,} lines; there is no line {line}.",
+            f"The file has {human_count(len(lines), 'lines')}; there is no line {line}.",
             where=str(path),
             fix=f"choose a line from 1 to {len(lines)}",
         )
@@ -72,7 +73,7 @@ def find_place(text: str) -> Place:
     column = int(found["column"]) if found["column"] else length + 1
     if not 1 <= column <= length + 1:
         raise InputError(
-            f"The line has {length:,} characters; there is no column {column}.",
+            f"The line has {human_count(length, 'characters')}; there is no column {column}.",
             where=f"{path}, line {line}",
             fix=f"choose a column from 1 to {length + 1}, the end of the line",
         )

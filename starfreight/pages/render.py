@@ -59,7 +59,9 @@ def _environment(package: str) -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(number=_number, size=_size, share=_share, percent=_percent)
+    environment.filters.update(
+        number=_number, counted=human_count, size=_size, share=_share, percent=_percent
+    )
     return environment
 
 

@@ -6,6 +6,7 @@ import itertools
 import re
 from typing import Any
 
+from starfreight.console import human_count
 from starfreight.errors import RecipeError
 from starfreight.recipe.load import validate_recipe
 from starfreight.recipe.models import Recipe
@@ -31,7 +32,7 @@ def expand(recipe: Recipe) -> tuple[Recipe, ...]:
         count *= len(values)
     if count > MAX_VARIANTS:
         raise RecipeError(
-            f"The sweep makes {count} variants; the limit is {MAX_VARIANTS}.",
+            f"The sweep makes {human_count(count, 'variants')}; the limit is {MAX_VARIANTS}.",
             where="key sweep",
             fix="list fewer values",
         )

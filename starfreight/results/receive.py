@@ -88,7 +88,7 @@ def receive(
         put_in_place(made, final)
     finally:
         discard(partial, below=parent)
-    console.note(f"{final}: {len(index.files)} files, {human_count(index.size, 'B')}")
+    console.note(f"{final}: {human_count(len(index.files), 'files')}, {human_count(index.size, 'B')}")
     return final
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from starfreight.console import printable
+from starfreight.console import human_count, printable
 from starfreight.errors import InputError
 from starfreight.jobs.gpu.devices import Gpu, list_gpus
 from starfreight.jobs.gpu.fault_record import RecordedFault
@@ -106,7 +106,7 @@ def gpus_in_words(requests: list[dict[str, Any]]) -> str:
     if "device_ids" in requests[0]:
         return f"GPU {', '.join(requests[0]['device_ids'])}"
     count = requests[0]["count"]
-    return "all GPUs" if count < 0 else f"{count} GPU{'s' if count > 1 else ''}"
+    return "all GPUs" if count < 0 else human_count(count, "GPUs")
 
 
 def sick_in_words(sick: Mapping[str, RecordedFault], requests: list[dict[str, Any]]) -> Iterator[str]:

@@ -19,6 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from starfreight.console import human_count
 from starfreight.directories import discard, refuse_link
 from starfreight.errors import InputError, JobStopped, RecipeError, ServiceError
 from starfreight.exit_codes import leave_at_once
@@ -157,7 +158,7 @@ def _recipe(options: argparse.Namespace) -> tuple[Recipe, Path]:
     number = options.variant or 0
     if not 0 <= number < len(variants):
         raise RecipeError(
-            f"The sweep has {len(variants)} variants, but this pod runs number {number}.",
+            f"The sweep has {human_count(len(variants), 'variants')}, but this pod runs number {number}.",
             where=str(options.recipe),
             fix="submit the recipe again: the job belongs to another version of it",
         )

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from starfreight.console import Console
+from starfreight.console import Console, human_count
 from starfreight.errors import InputError
 from starfreight.jobs.data.dialects.interface import Reading
 from starfreight.jobs.data.dialects.reader import read_conversation
@@ -148,4 +148,5 @@ def _listed(counts: Mapping[str, int]) -> str:
 def _cut(names: Sequence[str]) -> str:
     """Join names, of which records may have any number of any length."""
     shown = [name if len(name) <= _LONGEST else name[:_LONGEST] + "..." for name in names[:_MOST]]
-    return ", ".join(shown) + (f" and {len(names) - _MOST:,} others" if len(names) > _MOST else "")
+    others = f" and {human_count(len(names) - _MOST, 'others')}" if len(names) > _MOST else ""
+    return ", ".join(shown) + others

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from starfreight.console import Console
+from starfreight.console import Console, human_count
 from starfreight.data_manifest import MANIFEST_FILE, DataManifest, SourceSummary
 from starfreight.errors import InputError
 from starfreight.files import PARTIAL_PREFIX
@@ -151,7 +151,7 @@ def _show(summary: SourceSummary, console: Console) -> None:
     counts = ", ".join(f"{count:,} {by}" for by, count in counts_left_out(summary).items())
     used, held_out = summary.train, summary.held_out
     console.note(
-        f"  {summary.source}: {used.samples + held_out.samples:,} of {summary.found:,} texts, "
+        f"  {summary.source}: {used.samples + held_out.samples:,} of {human_count(summary.found, 'texts')}, "
         f"{used.bytes + held_out.bytes:,} bytes, {held_out.samples:,} of them held out"
         + (f"; left out: {counts}" if counts else "")
     )

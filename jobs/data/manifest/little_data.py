@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from starfreight.console import human_count
 from starfreight.data_manifest import SourceSummary
 from starfreight.errors import InputError
 from starfreight.jobs.data.filters.license import UNKNOWN_LICENSE
@@ -97,7 +98,7 @@ def no_text(number: int, data: Data, summary: SourceSummary) -> InputError | Non
         )
     most = max(counts, key=lambda by: counts[by], default="held_out")
     return InputError(
-        f"The source has no text to train on: of {summary.found:,} texts the filters left out "
+        f"The source has no text to train on: of {human_count(summary.found, 'texts')} the filters left out "
         f"{_listed(counts)} (most often: {_reason(summary.left_out.get(most, {}))}).",
         where=f"key {_key(number, most)}, {summary.source}",
         fix=_fix(number, most, _reason(summary.left_out.get(most, {}))),
@@ -120,7 +121,7 @@ def little_data(sources: Sequence[Data], summaries: Sequence[SourceSummary]) -> 
         number = asked[0]
         kept = sum(summaries[each].train.samples for each in asked)
         return InputError(
-            f"Nothing can be held out for evaluation: {kept:,} text{'' if kept == 1 else 's'} to train on, "
+            f"Nothing can be held out for evaluation: {human_count(kept, 'texts')} to train on, "
             "and at least two are needed.",
             where=f"key data[{number}].held_out, {summaries[number].source}",
             fix=f"add texts, or set data[{number}].held_out: 0 to train without evaluation; or {ALLOW}",
@@ -140,7 +141,7 @@ def most_left_out(number: int, summary: SourceSummary) -> InputError | None:
         return None
     left = summary.train.samples
     return InputError(
-        f"The filter {share.filter} leaves out {share.count:,} of {_texts(summary):,} texts "
+        f"The filter {share.filter} leaves out {share.count:,} of {human_count(_texts(summary), 'texts')} "
         f"(most often: {share.reason}); {left:,} {'is' if left == 1 else 'are'} left to train on.",
         where=f"key {_key(number, share.filter)}, {summary.source}",
         fix=f"{_fix(number, share.filter, share.reason)}; or {ALLOW}",

@@ -83,7 +83,7 @@ class PushedRecipe:
             lines.append(f"base {self.base.written}: {human_count(self.base.size, 'B')}")
             lines.append(f"  model: {self.base.replacement}")
         for source in self.sources:
-            amount = f"{source.texts:,} texts, {human_count(source.size, 'B')}"
+            amount = f"{human_count(source.texts, 'texts')}, {human_count(source.size, 'B')}"
             lines.append(f"data[{source.number}] {source.written}: {amount}")
             lines.append(f"  source: {source.replacement}")
         lines += [f"Stays here: {each}" for each in self.staying]

@@ -35,7 +35,7 @@ def render_text(report: DataReport) -> str:
             title = "for training" if split == "train" else "held out"
             lines.append(f"  {title:24}{_figures(counted, source.tokens.get(split))}")
         if summary.repositories > 1:
-            lines.append(f"  from {_thousands(summary.repositories)} repositories")
+            lines.append(f"  from {human_count(summary.repositories, 'repositories')}")
         for title, counts, tokens in (
             ("by language", summary.languages, source.language_tokens),
             ("by license", summary.licenses, source.license_tokens),
@@ -66,7 +66,7 @@ def render_text(report: DataReport) -> str:
     if report.no_tokens:
         lines.append(f"Tokens were not counted: {report.no_tokens}")
     seconds = max(report.build.seconds, 1e-3)
-    texts = "1 text" if report.build.samples == 1 else f"{_thousands(report.build.samples)} texts"
+    texts = human_count(report.build.samples, "texts")
     read = f"{texts}, {_size(report.build.bytes)}"
     lines.append(
         f"Read and filtered {read} in {seconds:.1f} s: "

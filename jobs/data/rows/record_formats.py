@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import IO, Any
 
+from starfreight.console import human_count
 from starfreight.errors import InputError
 from starfreight.jobs.data.rows.values import MAX_RECORD_BYTES
 
@@ -113,7 +114,8 @@ def csv_rows(stream: IO[bytes], separator: str) -> Iterator[Mapping[str, str | N
             continue
         if len(row) > len(header):
             raise InputError(
-                f"Line {rows.line_num} of the CSV file has {len(row)} fields, its header {len(header)}.",
+                f"Line {rows.line_num} of the CSV file has {human_count(len(row), 'fields')}, "
+                f"its header {len(header)}.",
                 where=None,
                 fix='enclose fields that contain a separator in quotation marks (")',
             )

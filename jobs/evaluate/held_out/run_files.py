@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from starfreight.console import Console
+from starfreight.console import Console, human_count
 from starfreight.data_manifest import ManifestEntry, OtherVersionError
 from starfreight.errors import InputError
 from starfreight.jobs.data.dialects.triple import TRIPLE
@@ -109,7 +109,8 @@ def _require_most(data: RunData, found: int, expected: int, console: Console) ->
             fix=f"restore the sources of its recipe, or {_ADVICE}",
         )
     if gone:
-        console.note(f"  {gone:,} of {expected:,} held-out files have changed or are gone; they are left out")
+        files = human_count(expected, "held-out files")
+        console.note(f"  left out: {gone:,} of {files}, which changed or are gone")
 
 
 def _surroundings(data: RunData) -> Iterator[Surrounding]:

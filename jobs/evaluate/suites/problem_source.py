@@ -6,8 +6,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from starfreight.base_model import fetch_snapshot
+from starfreight.console import human_count
 from starfreight.errors import InputError
+from starfreight.hub_snapshot import fetch_snapshot
 from starfreight.jobs.data.decompress import SUFFIXES
 from starfreight.jobs.data.rows.dataset_files import checked_files
 from starfreight.jobs.evaluate.suites.interface import Preparation, SkippedSuite
@@ -77,7 +78,7 @@ def find_problem_files(preparation: Preparation, example: str) -> ProblemFiles:
     paths = tuple(each for each in paths if _TEST.match(each.name)) or paths
     if not paths or len(paths) > _MOST_FILES:
         raise InputError(
-            f"The directory has {len(paths)} files of problems."
+            f"The directory has {human_count(len(paths), 'files')} of problems."
             if paths
             else "The directory has no files of problems.",
             where=str(path),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from starfreight.console import human_count
 from starfreight.jobs.report.models.columns import Column, Group, differences_of, other_vocabularies
 from starfreight.jobs.report.models.evaluated import EvaluatedFile, file_label
 from starfreight.jobs.report.models.figure_text import p_text
@@ -67,10 +68,12 @@ def _contaminated(groups: Sequence[Group]) -> Iterator[str]:
                 items = max((each.items for each in result.figures if not each.part), default=0)
                 found.setdefault((len(seen.found), items), []).append(number)
         for (count, items), numbers in found.items():
+            are = "is" if count == 1 else "are"
             # Base models are searched like the model beside them, and were not trained on these data.
             yield (
-                f"{count:,} of {max(count, items):,} problems of {group.suite} are in the training data: "
-                f"figures of {_numbers(numbers)} are too good if the model was trained on them."
+                f"{count:,} of {human_count(max(count, items), 'problems')} of {group.suite} {are} in "
+                f"the training data: figures of {_numbers(numbers)} are too good if the model was trained "
+                "on them."
             )
 
 

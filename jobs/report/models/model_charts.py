@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from starfreight.console import human_count
 from starfreight.jobs.report.models.columns import Column
 from starfreight.jobs.report.models.comparison import Comparison
 from starfreight.jobs.report.models.figure_text import figure_text, interval_text
@@ -46,9 +47,9 @@ def _whiskers(comparison: Comparison, column: Column, labels: Sequence[str]) -> 
             Whisker(str(number), labels[number - 1], text, figure.value, figure.low, figure.high, best)
         )
     first = next(iter(column.cells.values()))
-    count = f"{first.figure.items:,} items"
+    count = human_count(first.figure.items, "items")
     if first.figure.problems != first.figure.items:
-        count += f" of {first.figure.problems:,} problems"
+        count += f" of {human_count(first.figure.problems, 'problems')}"
     source = f"{count} ({column.group.source})" if column.group.source else count
     return WhiskerChart(
         column.title, tuple(rows), column.unit, column.better, (source,), folded=not column.headline

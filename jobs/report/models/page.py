@@ -154,11 +154,11 @@ def model_labels(comparison: Comparison) -> list[str]:
 
 def _subtitle(comparison: Comparison, rows: Sequence[Compared]) -> str:
     counts = [
-        (len(comparison.files), "model"),
-        (sum(len(file.measured) for file in comparison.files), "evaluation"),
-        (len(rows), "run"),
+        (len(comparison.files), "models"),
+        (sum(len(file.measured) for file in comparison.files), "evaluations"),
+        (len(rows), "runs"),
     ]
-    return ", ".join(f"{count:,} {name}{'' if count == 1 else 's'}" for count, name in counts if count)
+    return ", ".join(human_count(count, name) for count, name in counts if count)
 
 
 def _lines(comparison: Comparison, headlines: Sequence[Column]) -> list[ModelLine]:

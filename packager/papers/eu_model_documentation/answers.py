@@ -118,7 +118,11 @@ def _assets(facts: Facts) -> Answer:
 
 def _process(facts: Facts) -> list[str]:
     training = facts.provenance.recipe.training
-    length = f"{training.steps:,} steps" if training.steps else f"{training.epochs or 1} passes over the data"
+    length = (
+        human_count(training.steps, "steps")
+        if training.steps
+        else f"{human_count(training.epochs or 1, 'passes')} over the data"
+    )
     names = {
         "qlora": "QLoRA: an adapter on 4-bit weights",
         "lora": "LoRA: an adapter on the original weights",
@@ -141,7 +145,7 @@ def _points(facts: Facts) -> str:
     )
     tokens = facts.compute.tokens
     seen = f" The run read {tokens:,} tokens." if tokens is not None else ""
-    return f"{train:,} texts for training, {held:,} held out for validation.{seen}"
+    return f"{human_count(train, 'texts')} for training, {held:,} held out for validation.{seen}"
 
 
 def _curation(facts: Facts) -> list[str]:
@@ -149,7 +153,7 @@ def _curation(facts: Facts) -> list[str]:
     for name in ("opt_out", "license", *_FILTERS, "secrets", "personal_data", "contamination", "unusable"):
         count = facts.left_out(name)
         if count:
-            lines.append(f"{name}: {count:,} texts left out.")
+            lines.append(f"{name}: {human_count(count, 'texts')} left out.")
     filters = [each.data.filters for each in facts.sources]
     active = [name for name in _FILTERS if any(getattr(each, name) for each in filters)]
     return [f"Filters: license, {', '.join(active)}." if active else "Filters: license.", *lines]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from starfreight.console import human_count
 from starfreight.packager.papers.answers import (
     SOURCE_HEAD,
     base_model,
@@ -83,7 +84,7 @@ def _size(facts: Facts) -> str:
         band = "1 billion to 10 trillion tokens" if tokens < 10**13 else "More than 10 trillion tokens"
         reason = f"estimated at {_BYTES_PER_TOKEN} bytes per token"
     samples = sum(each.train.samples for each in facts.counted)
-    return f"{band}: {samples:,} texts of {size:,} bytes, without those held out ({reason})."
+    return f"{band}: {human_count(samples, 'texts')} of {size:,} bytes, without those held out ({reason})."
 
 
 def _formats(facts: Facts) -> list[str]:
@@ -111,11 +112,11 @@ def _reservations(facts: Facts) -> list[str]:
     open_licenses = [each.name for each in facts.sources if each.data.filters.licenses == "any"]
     lines = []
     if listed:
-        count = f" ({facts.left_out('opt_out'):,} texts left out)" if facts.counted else ""
+        count = f" ({human_count(facts.left_out('opt_out'), 'texts')} left out)" if facts.counted else ""
         lines.append(f"An opt-out list of repositories and files was applied to {', '.join(listed)}{count}.")
     else:
         lines.append("No opt-out list was applied.")
-    count = f" ({facts.left_out('license'):,} texts left out)" if facts.counted else ""
+    count = f" ({human_count(facts.left_out('license'), 'texts')} left out)" if facts.counted else ""
     lines.append(
         f"Texts with a license that the recipe does not accept, or without one, are left out{count}."
     )

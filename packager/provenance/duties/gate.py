@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from starfreight.console import human_count
 from starfreight.errors import GateError
 from starfreight.package import Package
 from starfreight.packager.provenance.duties.of_package import package_duties
@@ -42,7 +43,7 @@ def duty_refusal(unmet: tuple[DutyResult, ...], where: str) -> GateError:
         for each in unmet[:_SHOWN]
     )
     more = f"; and {len(unmet) - _SHOWN} more" if len(unmet) > _SHOWN else ""
-    count = "A duty" if len(unmet) == 1 else f"{len(unmet)} duties"
+    count = human_count(len(unmet), "duties")
     return GateError(
         f"{count} of the model's licenses {'is' if len(unmet) == 1 else 'are'} not met: {listed}{more}.",
         where=where,

@@ -11,6 +11,7 @@ import numpy as np
 from gguf import GGML_QUANT_SIZES
 from gguf.quants import dequantize
 
+from starfreight.console import human_count
 from starfreight.packager.provenance.rebuild.gguf_parts import GgufParts, Tensor, read_parts
 
 _BLOCKS = 1 << 15
@@ -59,12 +60,14 @@ class FileDifference:
         name = f" {self.name}" if self.name else ""
         lines = [f"first difference: the {self.part}{name} {self.what}{place}"]
         if self.keys_differing:
-            lines.append(f"{self.keys_differing:,} keys differ: {', '.join(self.keys)}")
+            verb = "differs" if self.keys_differing == 1 else "differ"
+            lines.append(f"{human_count(self.keys_differing, 'keys')} {verb}: {', '.join(self.keys)}")
         if self.tensors_differing:
-            found = f"{self.tensors_differing:,} of {self.tensors_compared:,} tensors differ"
+            verb = "differs" if self.tensors_differing == 1 else "differ"
+            found = f"{self.tensors_differing:,} of {human_count(self.tensors_compared, 'tensors')} {verb}"
             if self.largest is not None:
                 found += (
-                    f", {self.weights_differing:,} weights, by at most {self.largest:.3g}"
+                    f", {human_count(self.weights_differing, 'weights')}, by at most {self.largest:.3g}"
                     if self.weights_differing
                     else ", but all weights have the same values"
                 )

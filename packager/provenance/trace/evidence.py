@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from starfreight.console import human_count
 from starfreight.package import Package
 from starfreight.packager.provenance.recorded import Provenance
 from starfreight.packager.provenance.statement import PREDICATE_TYPE
@@ -44,7 +45,7 @@ class Evidence:
         if self.checked:
             return "The statement is not signed by a signer that you trust."
         if self.bundles:
-            count = "a signature" if self.bundles == 1 else f"{self.bundles} signatures"
+            count = human_count(self.bundles, "signatures")
             return f"The package has {count}, not checked here: name a signer to trust, such as --key FILE."
         return "The statement is unsigned: it proves nothing about who made it."
 

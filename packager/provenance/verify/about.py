@@ -58,4 +58,4 @@ def _figures(examined: Examined) -> Iterator[str]:
 def _shortened(lines: Iterator[str]) -> tuple[str, ...]:
     listed = tuple(lines)
     left = len(listed) - _MOST_LINES
-    return (*listed[:_MOST_LINES], f"and {left:,} more lines") if left > 1 else listed
+    return (*listed[:_MOST_LINES], f"and {human_count(left, 'more lines')}") if left > 1 else listed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from starfreight.console import human_count
 from starfreight.packager.bom.check import MAX_BOM_BYTES, bom_attachment_problems, bom_problem
 from starfreight.packager.provenance.verify.interface import Examined, Finding
 from starfreight.strict_json import strict_loads
@@ -33,7 +34,8 @@ class BomCheck:
         count = len(strict_loads(layout.read(package.bom, MAX_BOM_BYTES))["components"])
         yield Finding(
             "passed",
-            f"The bill of materials (CycloneDX 1.7, {count} components) follows from the package's files.",
+            f"The bill of materials (CycloneDX 1.7, {human_count(count, 'components')}) follows from the "
+            "package's files.",
             where=where,
             data={"digest": package.bom.digest, "components": count},
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 
+from starfreight.console import human_count
 from starfreight.packager.provenance.verify.verdict import CheckResult, Verdict
 from starfreight.pages.visible_text import shortened, visible
 
@@ -47,7 +48,7 @@ def _signers(verdict: Verdict) -> Iterator[str]:
         if report.signers:
             return
     elif report.unknown:
-        signatures = f"{report.unknown:,} {'signature' if report.unknown == 1 else 'signatures'}"
+        signatures = human_count(report.unknown, "signatures")
         yield from _row("signed by", _UNCHECKED.format(count=signatures))
         return
     yield from _row("signed by", UNSIGNED)
@@ -77,7 +78,7 @@ def _findings(result: CheckResult) -> Iterator[str]:
 def _conclusion(verdict: Verdict) -> Iterator[str]:
     if verdict.refused:
         count = len(verdict.refusals)
-        reasons = f"{count:,} {'reason' if count == 1 else 'reasons'}"
+        reasons = human_count(count, "reasons")
         yield f"Verdict: REFUSED, for {reasons}. Do not use this package."
         return
     policy = f" It meets the policy {verdict.policy}." if verdict.policy else ""

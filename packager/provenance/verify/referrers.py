@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from starfreight.console import human_count
 from starfreight.packager.provenance.signing.bundle import MEDIA_TYPE
 from starfreight.packager.provenance.verify.interface import Examined, Finding
 
@@ -33,9 +34,14 @@ class ReferrersCheck:
         if examined.left_out:
             yield Finding(
                 "noted",
-                f"The registry lists {examined.left_out:,} attachments of other programs; none was checked.",
+                f"The registry lists {human_count(examined.left_out, 'attachments')} of other programs; "
+                "none was checked.",
                 data={"left_out": examined.left_out},
             )
         if not lost:
             count = len(examined.package.attachments)
-            yield Finding("passed", f"All {count:,} attachments of the package are in their place.")
+            every = "The only attachment" if count == 1 else f"All {count:,} attachments"
+            are = "is" if count == 1 else "are"
+            yield Finding(
+                "passed", f"{every} of the package {are} in {'its' if count == 1 else 'their'} place."
+            )

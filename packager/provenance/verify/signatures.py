@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from starfreight.console import human_count
 from starfreight.packager.provenance.signing.signed_statement import BOM_PREDICATE
 from starfreight.packager.provenance.signing.verified import SignatureReport
 from starfreight.packager.provenance.verify.interface import Examined, Finding
@@ -56,8 +57,9 @@ def _unchecked(report: SignatureReport, examined: Examined) -> Finding:
     if not report.unknown:
         what = "The package is not signed: nothing proves who made it."
     else:
-        bundles = "1 bundle is" if report.unknown == 1 else f"{report.unknown} bundles are"
-        what = f"{bundles} attached, and no signature was checked: no signer to trust was named."
+        are = "is" if report.unknown == 1 else "are"
+        bundles = human_count(report.unknown, "bundles")
+        what = f"{bundles} {are} attached, and no signature was checked: no signer to trust was named."
     return Finding("noted", what, examined.where, data={"checked": False, "bundles": report.unknown})
 
 

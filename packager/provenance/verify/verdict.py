@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from starfreight.console import human_count
 from starfreight.errors import GateError
 from starfreight.package import Package
 from starfreight.packager.provenance.signing.verified import SignatureReport
@@ -120,7 +121,7 @@ class Verdict:
         if not self.refusals:
             return None
         first, more = self.refusals[0], len(self.refusals) - 1
-        rest = f" {more} more {'problem' if more == 1 else 'problems'} after it." if more else ""
+        rest = f" {human_count(more, 'more problems')} after it." if more else ""
         return GateError(first.what + rest, where=first.where, fix=first.fix)
 
     def digests(self) -> dict[str, str]:

@@ -155,7 +155,7 @@ def _record(folder: Path) -> Package | None:
 
 def _file_results(report: VerifyReport, where: str, *, is_local: bool) -> Iterator[CheckResult]:
     """The problems of the files, by part. Parts after a refused one are incomplete, and not called right."""
-    whole = f"{report.files} files, {human_count(report.bytes, 'B')}: all digests match."
+    whole = f"{human_count(report.files, 'files')}, {human_count(report.bytes, 'B')}: all digests match."
     refused = False
     for part, right in ({"files": whole} | _PARTS).items():
         found = tuple(

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+from starfreight.console import human_count
 from starfreight.errors import InputError
 
 UNKNOWN = "unknown"
@@ -41,7 +42,7 @@ def license_of_code(folder: Path, root: Path | None, headers: Counter[str]) -> t
     stated = [(name, count) for name, count in headers.most_common() if name]
     if stated and 2 * stated[0][1] > sum(headers.values()):
         count = stated[0][1]
-        return stated[0][0], f"the headers of {count:,} file{'' if count == 1 else 's'}"
+        return stated[0][0], f"the headers of {human_count(count, 'files')}"
     return None, None
 
 

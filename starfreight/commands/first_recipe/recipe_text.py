@@ -55,11 +55,6 @@ def default_held_out(code: CodeLook) -> str:
     return "20%" if code.files < 100 else "10%"
 
 
-def files_in_words(count: int) -> str:
-    """``1 file``, ``1,200 files``."""
-    return f"{count:,} file{'' if count == 1 else 's'}"
-
-
 def default_sequence_length(code: CodeLook, base: BaseLook, *, gpu: bool) -> int:
     """Tokens per block: enough for three quarters of the files, within the context and the machine."""
     longest = min(_LONGEST["gpu" if gpu else "cpu"], base.context or _LONGEST["gpu"])
@@ -74,7 +69,7 @@ def recipe_text(code: CodeLook, base: BaseLook, choices: Choices, folder: Path) 
     patterns = sorted({_pattern(suffix) for each in code.languages for suffix in each.suffixes})
     exclude = [glob.escape(name) for name in code.outward_links]
     languages = ", ".join(
-        f"{each.name} ({files_in_words(each.files)}, {human_count(each.bytes, 'B')})"
+        f"{each.name} ({human_count(each.files, 'files')}, {human_count(each.bytes, 'B')})"
         for each in code.languages
     )
     lines = [

@@ -32,7 +32,7 @@ def check_disk() -> Finding:
 def check_memory() -> Finding:
     """Memory and processors of this process."""
     memory = available_memory()
-    cores = f"{usable_processors()} processors"
+    cores = human_count(usable_processors(), "processors")
     if memory is None:
         return Finding("ok", f"{cores}; the system does not tell the free memory")
     text = f"{human_count(memory, 'B')} of memory free, {cores}"

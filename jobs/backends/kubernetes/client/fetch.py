@@ -101,7 +101,7 @@ def fetch_variants(
         raise InputError(
             f"None of the {now.pods} variants of {target.name} has ended yet.",
             where=f"namespace {cluster.namespace}",
-            fix=f"wait for it: starfreight jobs status {target.name} --on kubernetes",
+            fix=f"wait for it: starfreight jobs status {target.name} {cluster.on}",
         )
     fetched: dict[str, Fetched] = {}
     errors: list[StarfreightError] = []
@@ -255,7 +255,7 @@ class _Source:
                     raise InputError(
                         execution.errors.decode("utf-8", "replace").strip(),
                         where=f"job {self.target.link}, namespace {self.cluster.namespace}",
-                        fix=f"wait for it: starfreight jobs status {self.target.name} --on kubernetes",
+                        fix=f"wait for it: starfreight jobs status {self.target.name} {self.cluster.on}",
                     ) from None
                 raise
 
@@ -277,7 +277,8 @@ class _Source:
             put_in_place(partial, final)
         finally:
             discard(partial, below=parent)
-        self.console.note(f"{final}: {len(index.files)} files, {human_count(index.size, 'B')}")
+        files = human_count(len(index.files), "files")
+        self.console.note(f"{final}: {files}, {human_count(index.size, 'B')}")
         return final
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from starfreight.console import human_count
 from starfreight.jobs.backends.interface import Report
 from starfreight.jobs.backends.kubernetes.client.cluster import Cluster
 from starfreight.jobs.backends.kubernetes.client.job_status import (
@@ -25,8 +26,6 @@ from starfreight.jobs.backends.kubernetes.client.volume_use import volume_use
 from starfreight.jobs.backends.kubernetes.client.wait_reasons import is_waiting, wait_reason
 from starfreight.jobs.backends.kubernetes.manifests.templates import Object
 
-_ON = "--on kubernetes"
-
 
 def state_report(cluster: Cluster, target: Target, job: Object) -> Report:
     """Reports the state of a job and its pods, and the reason if it is waiting."""
@@ -44,7 +43,7 @@ def state_report(cluster: Cluster, target: Target, job: Object) -> Report:
         word = "running"
     lines = [f"{target.link}: {word}" + (f", {now.what}" if now.what else "")]
     if now.pods > 1:
-        lines.append(f"  variants: {now.done} of {now.pods} done{_failed(target, now)}")
+        lines.append(f"  variants: {now.done} of {now.pods} done{_failed(cluster, target, now)}")
     if waiting is not None:
         lines.append(f"  waiting: {waiting}")
         lines += [f"  next: {waiting.fix}"] if waiting.fix else []
@@ -76,12 +75,13 @@ def state_report(cluster: Cluster, target: Target, job: Object) -> Report:
     return Report(data, "\n".join(lines))
 
 
-def _failed(target: Target, now: JobView) -> str:
+def _failed(cluster: Cluster, target: Target, now: JobView) -> str:
     """Number and names of the failed variants."""
     failed = now.failed_variants
     if not failed:
-        return f", {now.failed} pods failed"
-    return f", {len(failed)} failed: {named(failed)} (starfreight jobs logs {target.name}-{failed[0]} {_ON})"
+        return f", {human_count(now.failed, 'pods')} failed"
+    log = f"starfreight jobs logs {target.name}-{failed[0]} {cluster.on}"
+    return f", {len(failed)} failed: {named(failed)} ({log})"
 
 
 def _pod_row(pod: Object) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from starfreight.console import human_count
 from starfreight.errors import JobFailed, StarfreightError
 from starfreight.jobs.backends.endings import error_class
 from starfreight.jobs.backends.kubernetes.client.cluster import Cluster
@@ -24,9 +25,9 @@ def sweep_error(cluster: Cluster, target: Target, failed: set[int], total: int) 
     reasons = sorted({end.what for end in ends.values()})
     why = f" It {reasons[0]}." if len(ends) == 1 else f" They {'; '.join(reasons)}." if reasons else ""
     return kind(
-        f"{len(failed)} of {total} variants failed: {named(failed)}.{why}",
+        f"{len(failed)} of {human_count(total, 'variants')} failed: {named(failed)}.{why}",
         where=f"{target.name}, namespace {cluster.namespace}",
-        fix=f"starfreight jobs logs {target.name}-{min(failed)} --on kubernetes",
+        fix=f"starfreight jobs logs {target.name}-{min(failed)} {cluster.on}",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
-from starfreight.console import printable
+from starfreight.console import human_count, printable
 from starfreight.data_manifest import SourceSummary
 from starfreight.package_training_data import read_training_data
 from starfreight.packager.provenance.diff.data_changes import compare_data
@@ -119,6 +119,6 @@ def _left_out(summaries: Iterable[SourceSummary]) -> dict[str, int]:
 
 def _shift_line(kind: str, name: str, change: Mapping[str, Any]) -> str:
     one, two = (change.get(side, {"samples": 0}) for side in ("before", "after"))
-    line = f"{kind} {name}: {one['samples']:,} -> {two['samples']:,} samples"
+    line = f"{kind} {name}: {one['samples']:,} -> {human_count(two['samples'], 'samples')}"
     grown = two.get("bytes", 0) - one.get("bytes", 0)
     return f"{line} ({grown:+,} bytes)" if grown else line

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from starfreight.console import printable
+from starfreight.console import human_count, printable
 from starfreight.package import Descriptor
 from starfreight.packager.provenance.diff.interface import Section, Side
 from starfreight.packager.provenance.diff.values import changed_values, value_line
@@ -49,7 +49,8 @@ class TextsPart:
             elif name == "parameters":
                 lines += _parameters(*map(_json, texts))
             elif name == _CARD:
-                lines.append(f"{name}: {len(_changes(*map(_decoded, texts))):,} lines differ")
+                changed = len(_changes(*map(_decoded, texts)))
+                lines.append(f"{name}: {human_count(changed, 'lines')} differ{'s' if changed == 1 else ''}")
             else:
                 lines.append(printable(f"{name}:"))
                 lines += [printable(f"  {line}") for line in _diff(*map(_decoded, texts))]
@@ -77,7 +78,7 @@ def _diff(before: list[str], after: list[str]) -> Iterator[str]:
     changes = _changes(before, after)
     yield from changes[:_SHOWN]
     if len(changes) > _SHOWN:
-        yield f"and {len(changes) - _SHOWN:,} more lines"
+        yield f"and {human_count(len(changes) - _SHOWN, 'more lines')}"
     elif not changes:
         yield "other ends of lines"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import lru_cache
 
+from starfreight.console import human_count
 from starfreight.data_manifest import DataManifest
 from starfreight.opt_out_list import repository_names
 from starfreight.packager.provenance.policy.models import DataRules
@@ -91,15 +92,19 @@ def _entries(policy: Policy, rules: DataRules, data: DataManifest) -> Iterator[F
     if repositories:
         first = _shown(next(iter(repositories)))
         files = sum(repositories.values())
-        what = f"{files:,} samples of the training data are of forbidden repositories, such as {first}."
+        what = f"{_samples(files)} of forbidden repositories, such as {first}."
         yield refused(policy, "data.forbidden_repositories", what, _TRAIN)
     elif patterns:
         yield passed("data.forbidden_repositories", "No forbidden repository is in the training data.")
     if contents:
-        what = f"{contents:,} samples of the training data are opted out, such as {_shown(example)}."
+        what = f"{_samples(contents)} opted out, such as {_shown(example)}."
         yield refused(policy, "data.opt_out", what, _TRAIN)
     elif opt_out is not None:
         yield passed("data.opt_out", "Nothing on the opt-out list is in the training data.")
+
+
+def _samples(count: int) -> str:
+    return f"{human_count(count, 'samples')} of the training data {'is' if count == 1 else 'are'}"
 
 
 def _any(patterns: tuple[str, ...], text: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+from starfreight.console import human_count
 from starfreight.packager.provenance.policy.models import Required
 from starfreight.packager.provenance.policy.policy import Policy
 from starfreight.packager.provenance.policy.sections.figures import counted_evaluations
@@ -67,6 +68,8 @@ def _age(policy: Policy, rules: Required, examined: Examined) -> Finding:
     created = datetime.fromisoformat(examined.package.created)
     age = (datetime.now(UTC) - created).total_seconds()
     if age > rules.not_older_than:
-        what = f"The package is {age / _DAY:.0f} days old; the limit is {rules.not_older_than / _DAY:g} days."
+        limit = rules.not_older_than / _DAY
+        old = human_count(age / _DAY, "days")
+        what = f"The package is {old} old; the limit is {limit:g} day{'s' if limit != 1 else ''}."
         return refused(policy, "require.not_older_than", what, "use a newer release")
     return passed("require.not_older_than", f"The package is of {created:%Y-%m-%d}.")
