@@ -12,12 +12,11 @@ from pathlib import Path
 
 from starfreight.console import Advance
 from starfreight.errors import GateError
-from starfreight.image_layout.reader import damaged, open_regular
+from starfreight.image_layout.reader import open_regular, unreadable
 from starfreight.machine_limits import usable_processors
 
-_CHUNK = 1 << 20
-_STEP = 8 << 20
-"""Bytes between two steps of the progress bar."""
+_CHUNK = 4 << 20
+"""Bytes read at a time. Between two chunks a thread waits for the interpreter, which may be importing."""
 _SMALL = 1 << 20
 """Bytes. Smaller files are hashed by the caller's thread."""
 
@@ -106,17 +105,13 @@ def _hash(path: Path, progress: _Progress, unread: bool) -> HashedBlob:
             size = os.fstat(stream.fileno()).st_size
             if unread:
                 return HashedBlob(size)
-            digest, buffer, waiting = hashlib.sha256(), bytearray(min(size, _CHUNK - 1) + 1), 0
+            digest, buffer = hashlib.sha256(), bytearray(min(size, _CHUNK - 1) + 1)
             view = memoryview(buffer)
             while count := stream.readinto(buffer):  # type: ignore[attr-defined]
                 digest.update(view[:count])
-                waiting += count
-                if waiting >= _STEP:
-                    progress.add(waiting)
-                    waiting = 0
-            progress.add(waiting)
+                progress.add(count)
             return HashedBlob(size, "sha256:" + digest.hexdigest())
     except GateError as error:
         return HashedBlob(0, refusal=error)
     except OSError as error:
-        return HashedBlob(0, refusal=damaged(path, f"cannot be read: {error.strerror}"))
+        return HashedBlob(0, refusal=unreadable(path, error))

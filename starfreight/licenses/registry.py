@@ -22,11 +22,13 @@ _LONGEST_NAME = 200
 @lru_cache(maxsize=1)
 def all_licenses() -> tuple[License, ...]:
     """Every known license, in the order of the files' names."""
-    from starfreight.recipe.yaml import parse_yaml
+    import yaml
 
+    # In C where it is there: a fifth of a second less for every command that asks for a license.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     licenses = []
     for path in sorted(_FOLDER.glob("*.yaml")):
-        value = parse_yaml(path.read_text("utf-8"), path.name)
+        value = yaml.load(path.read_text("utf-8"), loader)
         licenses.append(License.model_validate_json(json.dumps(value)))
     return tuple(licenses)
 

@@ -46,7 +46,7 @@ _AN_URL = _trigger("://", 8, 512)
 # By the names of detect-secrets' classes. Patterns start with letters where possible: these are found at 1
 # GB/s, others at a tenth of it. Omitted: IPPublicDetector (an address is personal data, see
 # personal_data.py); the entropy and keyword detectors (see passwords.py); and PrivateKeyDetector, which
-# matches the header of a key without the key (see secrets.py).
+# matches the header of a key without the key (see find_secrets.py).
 TRIGGERS: dict[str, tuple[Trigger, ...]] = {
     "ArtifactoryDetector": (_trigger("AKC|AP[0-9A-F]", 1, 160),),
     "AWSKeyDetector": (

@@ -14,11 +14,11 @@ class PolicyCheck:
 
     def findings(self, examined: Examined) -> Iterator[Finding]:
         """See :meth:`Check.findings`."""
-        from starfreight.packager.provenance.policy.sections.table import SECTIONS
-
         policy = examined.policy
         if policy is None:
             yield Finding("noted", "No policy was given.")
             return
+        from starfreight.packager.provenance.policy.sections.table import SECTIONS
+
         found = [finding for section in SECTIONS for finding in section.findings(policy, examined)]
         yield from found or [Finding("noted", "The policy has no rules.", where=policy.where)]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from pydantic import ValidationError
 
 from starfreight.files import sha256_bytes
@@ -14,6 +15,7 @@ from starfreight.licenses import License, all_licenses, canonical_name, find_lic
 from starfreight.licenses.registry import has_phrases
 from starfreight.licenses.spdx import is_license
 from starfreight.recipe.data import PERMISSIVE
+from starfreight.recipe.yaml import parse_yaml
 
 KNOWN = Path(__file__).parents[3] / "starfreight/licenses/known"
 
@@ -54,6 +56,12 @@ def test_any_other_license_is_unknown_and_keeps_its_name(name: str) -> None:
     assert canonical_name(name) == name
     assert license_text(name) is None
     assert {"license-text", "judgement"} <= {duty.check for duty in find_license(name).duties}
+
+
+def test_the_files_mean_the_same_to_every_parser() -> None:
+    for path in KNOWN.glob("*.yaml"):
+        text = path.read_text("utf-8")
+        assert parse_yaml(text, path.name) == yaml.safe_load(text)
 
 
 def test_no_name_belongs_to_two_licenses() -> None:
