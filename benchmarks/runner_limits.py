@@ -2,11 +2,13 @@
 
     python benchmarks/runner_limits.py                                   # as root, 10 GB free
     python benchmarks/runner_limits.py --memory 8 --disk 14 -q Q4_K_M --work /some/disk
+    python benchmarks/runner_limits.py --streamed --memory 8             # the base stays at a hub
 
-The base is 32 GB in bfloat16, so it fits no such disk and is read from a mounted one: a sparse file with the
-true shapes of all 40 layers stands for it here, which takes no disk. Its weights are zero and the adapter's
-are random, so all linear layers are merged and quantised from numbers of their own. The runner's disk is an
-ext4 file system of its size, its memory a control group (version 1 or 2), which counts the page cache, too.
+The base is 32 GB in bfloat16, so it fits no such disk and is read from a mounted one, or with --streamed from
+a hub, a process on this machine outside of the limits. A sparse file with the true shapes of all 40 layers
+stands for it, which takes no disk. Its weights are zero and the adapter's are random, so all linear layers
+are merged and quantised from numbers of their own. The runner's disk is an ext4 file system of its size, its
+memory a control group (version 1 or 2), which counts the page cache, too.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +113,7 @@ def main() -> None:
     parser.add_argument("-q", "--quantize", action="append", help="default: Q4_K_M")
     parser.add_argument("--disk", type=float, default=14, help="GB (default: 14)")
     parser.add_argument("--memory", type=float, action="append", help="GB; repeatable (default: 16 and 8)")
+    parser.add_argument("--streamed", action="store_true", help="the base stays at a hub, served from here")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--vocabulary", type=int, default=49152)
     parser.add_argument("--work", type=Path, help="a directory for the models (default: a temporary one)")
@@ -122,28 +125,73 @@ def main() -> None:
     try:
         weights = make(work, options.model, options.vocabulary, options.layers or LAYERS[options.model])
         size = sum(path.stat().st_size for path in (work / "base").iterdir())
-        print(
-            f"{options.model}: {weights:,} weights, {size / 1e9:.1f} GB in bfloat16, read from a mounted disk"
-        )
-        for memory in options.memory or [16, 8]:
-            with small_disk(work, options.disk) as disk, small_memory(memory) as group:
-                press(work, disk, group, options, memory)
-            (work / "runner").rmdir()
+        source = "a hub" if options.streamed else "a mounted disk"
+        print(f"{options.model}: {weights:,} weights, {size / 1e9:.1f} GB in bfloat16, read from {source}")
+        with ExitStack() as stack:
+            base, settings = str(work / "base"), dict[str, str]()
+            if options.streamed:
+                base, settings = stack.enter_context(hub(work / "base"))
+            for memory in options.memory or [16, 8]:
+                with small_disk(work, options.disk) as disk, small_memory(memory) as group:
+                    press(work, base, settings, disk, group, options, memory)
+                (work / "runner").rmdir()
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def press(work: Path, disk: Path, group: Path, options: argparse.Namespace, memory: float) -> None:
+@contextmanager
+def hub(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """A hub with the base, in a process of its own: the base's name, and the environment that leads to it."""
+    server = subprocess.Popen(
+        [sys.executable, "-c", _HUB, str(ROOT / "tests" / "plugins"), str(folder)],
+        stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert server.stdout is not None
+        address, token, commit = server.stdout.readline().split()
+        settings = {"HF_ENDPOINT": address, "HF_TOKEN": token, "NO_PROXY": "*", "no_proxy": "*"}
+        yield f"acme/base@{commit}", settings
+    finally:
+        server.kill()
+        server.wait()
+
+
+_HUB = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from hub_server import COMMIT, TOKEN, HubServer
+with HubServer() as hub:
+    folder = hub.models["acme/base"] = Path(sys.argv[2])
+    for path in folder.iterdir():
+        hub.digest(path)
+    print(hub.address, TOKEN, COMMIT, flush=True)
+    sys.stdin.read()
+"""
+
+
+def press(
+    work: Path,
+    base: str,
+    settings: dict[str, str],
+    disk: Path,
+    group: Path,
+    options: argparse.Namespace,
+    memory: float,
+) -> None:
     """Runs the command in the group, with its directories on the small disk."""
     from press_memory import Figures
 
     out = disk / "out"
     command = [
-        sys.executable, "-m", "starfreight", "package", "press", str(work / "base"), "--adapter",
+        sys.executable, "-m", "starfreight", "package", "press", base, "--adapter",
         str(work / "adapter"), "--out", str(out), "--name", "m", "--json", "--threads", str(options.threads),
         *(word for kind in options.quantize or ["Q4_K_M"] for word in ("--quantize", kind)),
     ]  # fmt: skip
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(disk), "HOME": str(disk)}
+    if options.streamed:
+        command.append("--stream-base")  # A few layers would have room on the disk.
+    environment |= settings | {"HF_HOME": str(disk / "hf"), "XDG_CACHE_HOME": str(disk / "cache")}
     entered = f'echo $$ > {group}/cgroup.procs && exec "$@"'
     began = time.perf_counter()
     process = subprocess.Popen(

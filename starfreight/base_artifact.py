@@ -14,7 +14,7 @@ import re
 import shutil
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -28,13 +28,18 @@ from starfreight.registry.media_types import OCI_MANIFEST
 from starfreight.registry.reference import DigestReference, parse_digest_reference
 from starfreight.user_cache import cache_folder, made_once
 
+if TYPE_CHECKING:
+    from starfreight.registry.client import RegistryClient
+
 PREFIX = "oci://"
 TITLE = "org.opencontainers.image.title"
 FILE_PATH = "org.cncf.model.filepath"
 MODEL_FILES = ("*.json", "*.safetensors", "LICENSE*", "merges.txt", "vocab.json", *DOCUMENTS)
 """Patterns of the files of a model in Hugging Face layout, with the documents that have to accompany it."""
 
-_WEIGHTS = ".safetensors"
+WEIGHTS = ".safetensors"
+"""How the names of files of weights end."""
+
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,200}")
 _MOST_SMALL = 64 << 20
 """Bytes of a tokenizer or an index; larger files are fetched with the weights."""
@@ -99,16 +104,14 @@ def _folders(reference: DigestReference) -> tuple[Path, Path]:
 
 
 def _fetch(reference: DigestReference, weights: bool, folder: Path) -> None:
-    from starfreight.registry.client import RegistryClient
     from starfreight.registry.fetch_blob import fetch_blob
 
-    data, insecure = fetch_manifest(reference, OCI_MANIFEST)
-    files = read_base_manifest(data, str(reference))
+    client, files = open_artifact(reference)
     if not weights:
         files = {
             name: blob
             for name, blob in files.items()
-            if blob.size <= _MOST_SMALL and not name.endswith(_WEIGHTS)
+            if blob.size <= _MOST_SMALL and not name.endswith(WEIGHTS)
         }
     total = sum(blob.size for blob in files.values())
     folder.mkdir()
@@ -118,10 +121,23 @@ def _fetch(reference: DigestReference, weights: bool, folder: Path) -> None:
             where=str(folder.parent),
             fix="free some space, or set XDG_CACHE_HOME to a directory on a larger disk",
         )
-    client = RegistryClient(reference, insecure=insecure)
     with Console().progress("Fetching the base model", total=total, unit="B") as advance:
         for name, blob in files.items():
             fetch_blob(client, blob, folder / name, advance, keep_partial=False)
+
+
+def open_artifact(reference: DigestReference) -> tuple[RegistryClient, dict[str, Descriptor]]:
+    """A client of a base model's repository, and the model's files by name.
+
+    Raises:
+        InputError: the artifact does not exist, or does not consist of the files of a model.
+        GateError: the registry sends a manifest with another digest.
+        ServiceError: the registry cannot be reached, refuses or keeps failing.
+    """
+    from starfreight.registry.client import RegistryClient
+
+    data, insecure = fetch_manifest(reference, OCI_MANIFEST)
+    return RegistryClient(reference, insecure=insecure), read_base_manifest(data, str(reference))
 
 
 def read_base_manifest(data: bytes, where: str) -> dict[str, Descriptor]:
@@ -148,7 +164,7 @@ def read_base_manifest(data: bytes, where: str) -> dict[str, Descriptor]:
             )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, ValidationError):
         raise _refused("is malformed", where) from None
-    if "config.json" not in found or not any(name.endswith(_WEIGHTS) for name in found):
+    if "config.json" not in found or not any(name.endswith(WEIGHTS) for name in found):
         raise _refused("names no config.json, or no .safetensors file", where)
     return found
 

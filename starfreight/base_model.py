@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 
 from starfreight.base_artifact import MODEL_FILES, cached_base, fetch_base_artifact, is_artifact
-from starfreight.errors import InputError, RecipeError, ServiceError
+from starfreight.errors import RecipeError
+from starfreight.hub_snapshot import fetch_snapshot
 from starfreight.recipe import Base
 
 STARTER = "builtin:starter"
@@ -16,8 +17,6 @@ _LICENSES = {STARTER: "PSF-2.0"}
 _BIGCODE = "LicenseRef-BigCode-OpenRAIL-M"
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
-_NOT_SHOWN = (401, 403, 404, 410)
-HUB_FILES = MODEL_FILES
 
 
 def known_license(base: Base) -> str | None:
@@ -27,7 +26,7 @@ def known_license(base: Base) -> str | None:
     return base.license or _LICENSES.get(base.model)
 
 
-def locate_base(base: Base, folder: Path, files: tuple[str, ...] = HUB_FILES) -> Path:
+def locate_base(base: Base, folder: Path, files: tuple[str, ...] = MODEL_FILES) -> Path:
     """The local directory of a base model, fetched from the hub or a registry if necessary.
 
     huggingface_hub reads the hub's token from the environment (``HF_TOKEN``); it is never stored.
@@ -109,47 +108,6 @@ def builtin_folder(model: str, where: str | None = None) -> Path:
     if model != STARTER:
         raise RecipeError(f"There is no built-in model {model!r}.", where=where, fix=f"use {STARTER}")
     return STARTER_FOLDER
-
-
-def fetch_snapshot(name: str, revision: str, kind: str, patterns: tuple[str, ...] | None = None) -> Path:
-    """A repository of the hub at a commit, from the local cache if possible.
-
-    Args:
-        name: ``organisation/name``.
-        revision: the commit.
-        kind: ``model`` or ``dataset``.
-        patterns: patterns of the files to fetch; all when ``None``.
-
-    Raises:
-        InputError: no such repository or commit, or access denied.
-        ServiceError: the hub does not answer.
-    """
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError
-
-    where = f"{name} at {revision}"
-    try:
-        return Path(
-            snapshot_download(
-                name, revision=revision, repo_type=kind, allow_patterns=list(patterns) if patterns else None
-            )
-        )
-    # The errors of the hub's client and its HTTP library have no common base class.
-    except Exception as error:
-        cause = error.__cause__ or error
-        status = getattr(getattr(cause, "response", None), "status_code", None)
-        if status in _NOT_SHOWN or isinstance(error, HFValidationError):
-            raise InputError(
-                f"The hub has no such {kind}, or denies access to it.",
-                where=where,
-                fix=f"check the name and the revision; for a gated {kind}, accept its terms and set HF_TOKEN",
-            ) from error
-        reason = type(cause).__name__ + (f", status {status}" if status else "")
-        raise ServiceError(
-            f"The {kind} could not be fetched from the hub ({reason}).",
-            where=where,
-            fix="check the network and run the same command again, or name a local directory",
-        ) from error
 
 
 def public_name(model: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from starfreight.checkpoint import checkpoint_files
+from starfreight.checkpoint.files import license_paths
 from starfreight.errors import GateError, InputError, RecipeError
 from starfreight.files import read_limited, write_bytes
 from starfreight.recipe import PackageOptions
@@ -87,7 +87,7 @@ def find_license_texts(
     names = license_names(base_license)
     texts = [
         (base_license, read_limited(path, MAX_LICENSE_BYTES, "license"))
-        for path in (checkpoint_files(base) if base is not None else ())
+        for path in (license_paths(base) if base is not None else ())
         if _is_license(path.name)
     ]
     given = [(_license_of(text, package.license or base_license, names), text) for text in added]

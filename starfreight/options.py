@@ -60,6 +60,16 @@ def little_data_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
+def stream_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--stream-base/--no-stream-base``, passed as ``stream_base``: ``None`` if not given."""
+    return click.option(
+        "--stream-base/--no-stream-base",
+        default=None,
+        help="Read the base's weights from the hub or registry while pressing, unless they are on this "
+        "machine: twice the transfer, and no disk. [default: if the disk has too little room for them]",
+    )(command)
+
+
 def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add ``--on``, ``--image``, ``--gpus``, ``--memory``, ``--network``, ``--rm/--keep-container`` and
     ``--allow-little-data``.

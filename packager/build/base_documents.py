@@ -7,7 +7,7 @@ from pathlib import Path
 
 from starfreight.base_documents import MAX_DOCUMENTS, base_documents
 from starfreight.checkpoint.files import inside
-from starfreight.console import Console
+from starfreight.console import Console, human_count
 from starfreight.errors import InputError
 from starfreight.files import read_limited
 from starfreight.licenses.registry import contains_all
@@ -47,7 +47,8 @@ def document_texts(base: Path, console: Console) -> tuple[DocumentText, ...]:
             continue
         texts.append(DocumentText(document.name, data))
     if len(found) > MAX_DOCUMENTS:
-        console.note(f"{len(found) - MAX_DOCUMENTS} more documents of the base model are not in the package.")
+        more = human_count(len(found) - MAX_DOCUMENTS, "more documents")
+        console.note(f"Not in the package: {more} of the base model.")
     return tuple(texts)
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from starfreight.base_artifact import is_artifact
-from starfreight.base_model import STARTER, locate_base, public_name
+from starfreight.base_model import STARTER, public_name
+from starfreight.checkpoint import StreamedBase, folder_of
 from starfreight.console import Console
 from starfreight.directories import discard
 from starfreight.directory_lock import LOCK_FILE, only_one
@@ -21,6 +22,7 @@ from starfreight.package import PACKAGE_FILE, Package
 from starfreight.packager.bom import make_bom, read_facts
 from starfreight.packager.build.base_documents import document_texts, with_notices
 from starfreight.packager.build.base_files import check_base_files
+from starfreight.packager.build.base_source import Streaming, find_base
 from starfreight.packager.build.check_loss import BuiltFiles, check_loss
 from starfreight.packager.build.data_manifest import data_files, is_data_manifest
 from starfreight.packager.build.describe import describe
@@ -54,6 +56,7 @@ def build_package(
     quantize: tuple[str, ...] = (),
     *,
     skip_loss_check: bool = False,
+    stream: bool | None = None,
 ) -> Package:
     """Make the package of a finished run, or find it already made.
 
@@ -64,13 +67,15 @@ def build_package(
         console: shows progress.
         quantize: the quantizations to make; the recipe's if empty.
         skip_loss_check: true to leave out the comparison with training's loss.
+        stream: true to read the base's weights at their source unless they are on this machine; false to
+            download them; ``None`` to decide by the room on the disk.
 
     Raises:
         RecipeError: a quantization does not exist, or a text of the recipe cannot be in a package.
         InputError: the run is not finished, or the base model or the adapter is invalid.
         GateError: the base model or the adapter is not the run's, the license's text is missing, or the file
             has another loss in llama.cpp than training measured.
-        ServiceError: the disk is full.
+        ServiceError: the disk is full, or the source of the base model fails.
     """
     run = Run.load(folder)
     _check_finished(run, folder)
@@ -85,8 +90,9 @@ def build_package(
                 "build it again for the current one."
             )
         return found
-    base_folder = base_of(run, folder, base)
-    check_base_files(base_folder, run.base.files, console)
+    source = base_of(run, folder, base, Streaming(stream, out, quantizations), console)
+    check_base_files(source, run.base.files, console)
+    base_folder = folder_of(source)
     manifest = _data_manifest(run, folder)
     licenses = license_texts(
         run.recipe.package, run.base.license, base_folder, read_from_run(run.recipe.package, folder)
@@ -94,7 +100,7 @@ def build_package(
     sentences = shipped_notices(run.base.license, run.license)
     licenses = with_data_terms(licenses, run, manifest)
     documents = with_notices(document_texts(base_folder, console), sentences, licenses)
-    checkpoint = open_checked(base_folder)
+    checkpoint = open_checked(source)
     model = describe(run, checkpoint.shape, licenses, quantizations)
     for note in parameter_notes(run.recipe.package.parameters, checkpoint.shape.sliding_window):
         console.note(note)
@@ -210,13 +216,17 @@ def _work_folder(out: Path) -> Iterator[Path]:
             discard(work, below=packages)
 
 
-def base_of(run: Run, folder: Path, given: Path | None) -> Path:
-    """The directory of a run's base model.
+def base_of(
+    run: Run, folder: Path, given: Path | None, streaming: Streaming, console: Console
+) -> Path | StreamedBase:
+    """A run's base model.
 
     Args:
         run: the record.
         folder: the run's directory.
         given: the directory that the user names, if the base has moved.
+        streaming: when to read its weights at their source.
+        console: says that they are.
 
     Raises:
         InputError: it cannot be found.
@@ -236,7 +246,7 @@ def base_of(run: Run, folder: Path, given: Path | None) -> Path:
             where=str(folder / INPUTS_FILE),
             fix=f"name the directory of {public_name(run.base.model)} with --base",
         )
-    return locate_base(run.recipe.base, Path(places.recipe_folder) if places else folder)
+    return find_base(run.recipe.base, Path(places.recipe_folder) if places else folder, streaming, console)
 
 
 def _data_manifest(run: Run, folder: Path) -> dict[str, Any]:

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from starfreight.base_model import known_license, public_name
-from starfreight.data_manifest import public_source
 from starfreight.licenses.data_terms import joint_license
 from starfreight.packager.build.templates import chat_template
 from starfreight.packager.model_license import model_license
 from starfreight.packager.press import ModelIdentity, ModelOrigin
+from starfreight.public_source import public_source
 from starfreight.recipe import Recipe
 from starfreight.run import Run
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from starfreight.base_artifact import is_artifact
 from starfreight.base_model import STARTER, builtin_folder
+from starfreight.checkpoint import StreamedBase
 from starfreight.console import Console
 from starfreight.directory_lock import only_one
 from starfreight.errors import InputError, RecipeError
 from starfreight.files import sweep_partials
-from starfreight.packager.build.base_files import check_base_files
+from starfreight.packager.build.base_files import check_base_files, check_published
+from starfreight.packager.build.base_source import Streaming, find_base
 from starfreight.packager.hashed_file import HashedFile
 from starfreight.packager.press import (
     LoraRequest,
@@ -24,8 +28,11 @@ from starfreight.packager.press.kernels import Device
 from starfreight.packager.press.open_base import open_checked
 from starfreight.packager.press.press import LoadDtype
 from starfreight.quantization import Quantization
+from starfreight.recipe import Base
 from starfreight.recipe.package import MergeBase
 from starfreight.run import ADAPTER_FOLDER, RUN_FILE, Run
+
+_HUB = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95})@([0-9a-f]{40})")
 
 
 @dataclass(frozen=True)
@@ -34,7 +41,8 @@ class PressFilesRequest:
 
     Attributes:
         out: directory of the files.
-        base: a directory in Hugging Face layout, or ``builtin:starter``.
+        base: a directory in Hugging Face layout, ``builtin:starter``, ``ORGANISATION/NAME@COMMIT`` on the
+            hub, or ``oci://...@sha256:...`` in a registry.
         adapter: a LoRA adapter's directory.
         quantize: the quantizations, in any case.
         name: stem of the files' names; ``None`` for the run's or the base's name.
@@ -44,6 +52,8 @@ class PressFilesRequest:
         device: where to quantise, as in :class:`~starfreight.packager.press.PressRequest`.
         lora: write the adapter as a LoRA file, too.
         threads: number of threads; ``None`` for one per core.
+        stream_base: true to read the base's weights at their source unless they are on this machine; false to
+            download them; ``None`` to decide by the room on the disk.
     """
 
     out: Path
@@ -57,6 +67,7 @@ class PressFilesRequest:
     device: Device = "auto"
     lora: bool = False
     threads: int | None = None
+    stream_base: bool | None = None
 
 
 def press_files(request: PressFilesRequest, console: Console) -> tuple[HashedFile, ...]:
@@ -70,17 +81,16 @@ def press_files(request: PressFilesRequest, console: Console) -> tuple[HashedFil
         InputError: the base, the adapter or the importance matrix is invalid, or another process is pressing
             there.
         GateError: the adapter is in a run's directory, and the base is not that run's.
-        ServiceError: the disk is full.
+        ServiceError: the disk is full, or the source of the base fails.
     """
     quantizations = _checked(request)
     adapter, out = request.adapter, request.out
-    folder = _base_folder(request.base)
-    base_name = request.base.removeprefix("builtin:") if request.base == STARTER else folder.resolve().name
+    base = _find_base(request, quantizations, console)
+    base_name = _name(request.base)
     name = request.name or (_adapter_name(adapter) if adapter else base_name)
     identity = ModelIdentity(name, base_models=(ModelOrigin(base_name),) if adapter else ())
-    checkpoint = open_checked(folder)
-    if adapter is not None:
-        _check_base_of(adapter, folder, console)
+    _check_base(base, adapter, console)
+    checkpoint = open_checked(base)
     with only_one(out, "pressing"):
         sweep_partials(out)
         made: list[HashedFile] = []
@@ -124,26 +134,44 @@ def _checked(request: PressFilesRequest) -> tuple[Quantization, ...]:
     return tuple(Quantization.parse(item) for item in request.quantize)
 
 
-def _base_folder(base: str) -> Path:
+def _find_base(
+    request: PressFilesRequest, quantizations: tuple[Quantization, ...], console: Console
+) -> Path | StreamedBase:
+    base = request.base
     if base.startswith("builtin:"):
         return builtin_folder(base)
-    if not Path(base).is_dir():
-        raise InputError(
-            f"The base model {base!r} is not a directory.",
-            where=str(Path(base).absolute()),
-            fix=f"name a directory in Hugging Face layout (hf download fetches one), or {STARTER}",
-        )
-    return Path(base)
+    if Path(base).is_dir():
+        return Path(base)
+    streaming = Streaming(request.stream_base, request.out, quantizations)
+    if is_artifact(base):
+        return find_base(Base(model=base), Path(), streaming, console)
+    if hub := _HUB.fullmatch(base):
+        return find_base(Base(model=hub[1], revision=hub[2]), Path(), streaming, console)
+    raise InputError(
+        f"The base model {base!r} is not a directory.",
+        where=str(Path(base).absolute()),
+        fix=f"name a directory in Hugging Face layout, {STARTER}, ORGANISATION/NAME@COMMIT on the hub (40 "
+        "hex digits), or oci://HOST/NAMESPACE/NAME@sha256:...",
+    )
 
 
-def _check_base_of(adapter: Path, base: Path, console: Console) -> None:
-    """Compare the base with the run's, if the adapter is in a run's directory.
+def _name(base: str) -> str:
+    """The base's name in the files: the last part of its own."""
+    if base.startswith("builtin:"):
+        return base.removeprefix("builtin:")
+    return Path(base).resolve().name if Path(base).is_dir() else Path(base).name.partition("@")[0]
+
+
+def _check_base(base: Path | StreamedBase, adapter: Path | None, console: Console) -> None:
+    """Compare the base with the run's, if the adapter is in a run's directory, or else with its source.
 
     An adapter from elsewhere records nothing about its base but shapes.
     """
-    run = adapter.resolve().parent
-    if adapter.is_dir() and (run / RUN_FILE).exists():
+    run = adapter.resolve().parent if adapter is not None and adapter.is_dir() else None
+    if run is not None and (run / RUN_FILE).exists():
         check_base_files(base, Run.load(run).base.files, console)
+    elif isinstance(base, StreamedBase):
+        check_published(base, console)
 
 
 def _adapter_name(adapter: Path) -> str:

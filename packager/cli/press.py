@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from starfreight.console import Console, human_count
-from starfreight.options import QuantizationCommand, with_console
+from starfreight.options import QuantizationCommand, stream_option, with_console
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 
@@ -51,6 +51,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
     show_default=True,
     help="Device to quantise on; auto uses the CPU and a GPU if there is one. The bytes are the same.",
 )
+@stream_option
 @click.option("--lora", is_flag=True, help="Write the adapter as a LoRA file, too.")
 @click.option(
     "--threads",
@@ -60,11 +61,15 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 )
 @with_console
 def press_command(console: Console, **options: Any) -> None:
-    """Merge, convert and quantise a BASE model (a directory, or builtin:starter) in one pass.
+    """Merge, convert and quantise a BASE model in one pass.
+
+    BASE is a directory, builtin:starter, ORGANISATION/NAME@COMMIT on the hub, or oci://HOST/NAME@sha256:...
+    in a registry.
 
     \b
         starfreight package press starcoder2-3b --quantize Q4_K_M --quantize Q8_0 --out gguf
         starfreight package press starcoder2-3b --adapter runs/a/adapter --quantize Q4_K_M --lora --out gguf
+        starfreight package press bigcode/starcoder2-15b@COMMIT --quantize Q4_K_M --stream-base --out gguf
     """
     from starfreight.packager.build.press_files import PressFilesRequest, press_files
     from starfreight.packager.hashed_file import QuantizedFile

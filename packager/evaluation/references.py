@@ -22,6 +22,7 @@ from starfreight.files import canonical_json, disk_errors, read_json, sha256_byt
 from starfreight.image_layout.reader import ImageLayout
 from starfreight.package import Package
 from starfreight.packager.build.base_files import check_base_files
+from starfreight.packager.build.base_source import Streaming
 from starfreight.packager.build.build_package import base_of, load_dtype
 from starfreight.packager.hashed_file import QuantizedFile
 from starfreight.packager.press import ModelIdentity, PressRequest, press
@@ -169,7 +170,7 @@ def _make(
     merged: bool,
 ) -> None:
     if run is not None:
-        base = base_of(run[1], run[0], None)
+        base = base_of(run[1], run[0], None, Streaming(out=partial, quantizations=(quantization,)), console)
         check_base_files(base, run[1].base.files, console)
     else:
         base = _base_without_run(package)

@@ -135,8 +135,27 @@ def encoded_chunks(
         while waiting:
             done, future = waiting.popleft()
             yield done, future.result()
+    except BaseException:
+        # Threads that wait for a server end now, not after its answer.
+        if sources.checkpoint.streamed is not None:
+            sources.checkpoint.streamed.stop()
+        raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def expect_in_order(sources: Sources, plans: Sequence[TensorPlan]) -> None:
+    """Tell a streamed base in which order its weights are read: twice those that go through NF4."""
+    streamed = sources.checkpoint.streamed
+    if streamed is None:
+        return
+    order = []
+    for plan in plans:
+        stored = sources.stored(plan)
+        if stored.streamed is streamed:
+            tensor = (stored.file.name, stored.offset, stored.size)
+            order += [tensor] * (2 if sources.in_four_bits(plan) else 1)
+    streamed.expect(order)
 
 
 def _chunks(sources: Sources, plans: Sequence[TensorPlan], pool: ThreadPoolExecutor) -> Iterator[Chunk]:
@@ -146,7 +165,8 @@ def _chunks(sources: Sources, plans: Sequence[TensorPlan], pool: ThreadPoolExecu
         source = sources.stored(plan)
         dtype = sources.checkpoint.tensors[plan.source].dtype
         update = sources.adapter.update(plan.source, sources.reader) if sources.adapter else None
-        sources.reader.open(source.file)
+        if source.streamed is None:
+            sources.reader.open(source.file)
         # NF4 blocks run through the flattened tensor, so chunks must end at a block boundary.
         whole = BLOCK // gcd(BLOCK, plan.columns)
         step = max(elements // plan.columns // whole, 1) * whole

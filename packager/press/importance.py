@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 from gguf import GGMLQuantizationType, GGUFType, GGUFWriter, Keys
 
+from starfreight.console import human_count
 from starfreight.errors import InputError
 from starfreight.files import read_limited, sha256_bytes
 from starfreight.gguf.keys import read_keys, take, text
@@ -128,7 +129,7 @@ def _parse(data: bytes, file: str) -> Importance:
     if type(alignment) is not int or not 0 < alignment <= 1 << 16:
         raise ValueError("its alignment is out of range")
     if not 0 < count <= _MOST_TENSORS:
-        raise ValueError(f"it holds {count:,} tensors")
+        raise ValueError(f"it holds {human_count(count, 'tensors')}")
     table = [_entry(stream) for _ in range(count)]
     begin = stream.tell() + -stream.tell() % alignment
     tensors: dict[str, Floats] = {}

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from starfreight.checkpoint import Checkpoint, check_tokenizer, open_checkpoint
+from starfreight.checkpoint import Checkpoint, StreamedBase, check_tokenizer, open_checkpoint
 
 
-def open_checked(folder: Path) -> Checkpoint:
+def open_checked(base: Path | StreamedBase) -> Checkpoint:
     """The base model of a package: opened, and its tokenizer checked to be the same in llama.cpp.
+
+    Args:
+        base: its directory, or a streamed base whose files of weights are verified.
 
     Raises:
         InputError: the base model or its tokenizer is invalid.
     """
-    checkpoint = open_checkpoint(folder)
-    check_tokenizer(folder, checkpoint.architecture)
+    checkpoint = open_checkpoint(base)
+    check_tokenizer(checkpoint.folder, checkpoint.architecture)
     return checkpoint
 
 

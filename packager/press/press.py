@@ -20,7 +20,7 @@ from starfreight.packager.file_names import checked_name
 from starfreight.packager.hashed_file import QuantizedFile
 from starfreight.packager.press.adapter import Adapter, open_adapter
 from starfreight.packager.press.architectures import TensorPlan, architecture_plan
-from starfreight.packager.press.chunks import Sources, encoded_chunks
+from starfreight.packager.press.chunks import Sources, encoded_chunks, expect_in_order
 from starfreight.packager.press.gguf_stream import GgufStream
 from starfreight.packager.press.importance import Importance, read_importance
 from starfreight.packager.press.kernels import (
@@ -207,6 +207,7 @@ def _write(
         )
         total = sum(sources.stored(tensor).size for tensor in plan.tensors)
         advance = stack.enter_context(console.progress("Pressing", total=total, unit="B"))
+        expect_in_order(sources, plan.tensors)
         for chunk, encoded in encoded_chunks(sources, plan.tensors, plan.types, plan.threads):
             with disk_errors(request.out):
                 for file, data in zip(files, encoded, strict=True):

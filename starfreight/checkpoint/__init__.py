@@ -15,6 +15,7 @@ from starfreight.checkpoint.files import checkpoint_files
 from starfreight.checkpoint.layout import ModelShape
 from starfreight.checkpoint.model import Checkpoint, open_checkpoint
 from starfreight.checkpoint.safetensors import StoredTensor, TensorReader, read_header
+from starfreight.checkpoint.streamed_base import StreamedBase, StreamedWeights, folder_of
 from starfreight.checkpoint.tokenizer import Tokenizer, check_tokenizer, check_vocabulary, read_tokenizer
 
 __all__ = [
@@ -22,11 +23,14 @@ __all__ = [
     "Checkpoint",
     "ModelShape",
     "StoredTensor",
+    "StreamedBase",
+    "StreamedWeights",
     "TensorReader",
     "Tokenizer",
     "check_tokenizer",
     "check_vocabulary",
     "checkpoint_files",
+    "folder_of",
     "open_checkpoint",
     "read_config",
     "read_header",

@@ -10,6 +10,13 @@ from starfreight.checkpoint.config import read_config
 from starfreight.checkpoint.files import INDEX_NAME, inside, require_directory, weight_files
 from starfreight.checkpoint.layout import TIED_COPY, Architecture, ModelShape, expected_tensors
 from starfreight.checkpoint.safetensors import StoredTensor, read_header
+from starfreight.checkpoint.streamed_base import (
+    StreamedBase,
+    StreamedWeights,
+    folder_of,
+    streamed_sizes,
+    weights_of,
+)
 from starfreight.checkpoint.tied_copy import require_copy
 from starfreight.errors import InputError
 
@@ -24,14 +31,16 @@ class Checkpoint:
     """A base model with exactly the expected weights.
 
     Attributes:
-        folder: its directory.
+        folder: its directory; of a streamed base, that of all but its weights.
         shape: its architecture and dimensions; the dtype is the embedding's.
         tensors: exactly the weights of the architecture, under transformers' names.
+        streamed: the weights of a streamed base.
     """
 
     folder: Path
     shape: ModelShape
     tensors: Mapping[str, StoredTensor]
+    streamed: StreamedWeights | None = None
 
     @property
     def architecture(self) -> Architecture:
@@ -39,17 +48,21 @@ class Checkpoint:
         return self.shape.architecture
 
 
-def open_checkpoint(folder: Path) -> Checkpoint:
-    """Read config and headers of a model's directory and check them against each other.
+def open_checkpoint(base: Path | StreamedBase) -> Checkpoint:
+    """Read config and headers of a model and check them against each other.
 
     Reads no weights, except for a tied model with a stored copy of its output layer: both are compared.
+
+    Args:
+        base: the model's directory, or a streamed base whose files of weights are verified.
 
     Raises:
         InputError: the model is invalid; names the file and the tensor.
     """
+    folder = folder_of(base)
     require_directory(folder)
     shape = read_config(inside(folder, "config.json"))
-    stored = _stored_tensors(folder)
+    stored = _stored_tensors(base)
     expected = expected_tensors(shape)
     copy = stored.pop(TIED_COPY, None) if shape.tied else None
     for name, size in expected.items():
@@ -79,15 +92,18 @@ def open_checkpoint(folder: Path) -> Checkpoint:
     if copy is not None:
         require_copy(copy, embedding)
     dtype = embedding.dtype
-    return Checkpoint(folder, replace(shape, dtype=dtype), {name: stored[name] for name in expected})
+    tensors = {name: stored[name] for name in expected}
+    return Checkpoint(folder, replace(shape, dtype=dtype), tensors, weights_of(base))
 
 
-def _stored_tensors(folder: Path) -> dict[str, StoredTensor]:
+def _stored_tensors(base: Path | StreamedBase) -> dict[str, StoredTensor]:
     """All tensors of all shards, each in exactly one shard, as listed in the index."""
-    files, index = weight_files(folder)
+    folder = folder_of(base)
+    files, index = weight_files(base)
     stored: dict[str, StoredTensor] = {}
     for path in files:
-        for name, tensor in read_header(path).items():
+        streamed = weights_of(base) if path.name in streamed_sizes(base) else None
+        for name, tensor in read_header(path, streamed).items():
             if name in stored:
                 raise InputError(
                     f"Two files hold the same tensor: {stored[name].file.name} and {path.name}.",

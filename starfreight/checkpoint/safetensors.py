@@ -12,8 +12,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
+from starfreight.checkpoint.streamed_base import StreamedWeights
 from starfreight.errors import InputError
 from starfreight.strict_json import unique_names
 
@@ -45,6 +46,7 @@ class StoredTensor:
         shape: its dimensions, the last one contiguous.
         offset: its first byte, counted from the start of the file.
         size: its length in bytes.
+        streamed: reads the file, if it is not on this machine; its path is then only a name.
     """
 
     name: str
@@ -53,6 +55,7 @@ class StoredTensor:
     shape: tuple[int, ...]
     offset: int
     size: int
+    streamed: StreamedWeights | None = None
 
     @property
     def elements(self) -> int:
@@ -65,32 +68,31 @@ class StoredTensor:
         return f"{self.file}: {self.name}"
 
 
-def read_header(path: Path) -> dict[str, StoredTensor]:
+def read_header(path: Path, streamed: StreamedWeights | None = None) -> dict[str, StoredTensor]:
     """The tensors of a safetensors file by name, in the order of their bytes.
+
+    Args:
+        path: the file.
+        streamed: reads the file, if it is not on this machine.
 
     Raises:
         InputError: the file is truncated; its header is too long or not JSON; a name occurs twice, a
             dtype is unknown, a shape does not fit its bytes, or tensors overlap or leave a gap.
     """
     try:
-        with path.open("rb") as stream:
-            total = os.fstat(stream.fileno()).st_size
-            length = int.from_bytes(stream.read(8), "little")
-            if total < 8:
-                raise _invalid(path, f"has {total} bytes, fewer than the header length alone takes")
-            if not 2 <= length <= HEADER_LIMIT:
-                raise _invalid(path, f"gives a header length of {length:,} bytes")
-            if 8 + length > total:
-                raise _invalid(path, f"is truncated: its header of {length:,} bytes does not fit")
-            raw = stream.read(length)
+        if streamed is not None:
+            total = streamed.sizes[path.name]
+            raw = _raw_header(path, _StreamedStart(streamed, path.name), total)
+        else:
+            with path.open("rb") as stream:
+                total = os.fstat(stream.fileno()).st_size
+                raw = _raw_header(path, stream, total)
     except OSError as error:
         raise InputError(
             f"The safetensors file cannot be read: {error.strerror or error}.",
             where=str(path),
             fix="check the path",
         ) from error
-    if len(raw) != length:
-        raise _invalid(path, "is truncated inside its header")
     try:
         header = json.loads(raw, object_pairs_hook=unique_names)
     except (ValueError, RecursionError) as error:
@@ -98,13 +100,48 @@ def read_header(path: Path) -> dict[str, StoredTensor]:
     if not isinstance(header, dict):
         raise _invalid(path, "has a header that is not a JSON object")
     header.pop("__metadata__", None)
-    tensors = [_tensor(path, name, entry, 8 + length) for name, entry in header.items()]
+    start = 8 + len(raw)
+    tensors = [_tensor(path, name, entry, start, streamed) for name, entry in header.items()]
     tensors.sort(key=lambda tensor: (tensor.offset, tensor.size))
-    _check_layout(path, tensors, 8 + length, total)
+    _check_layout(path, tensors, start, total)
     return {tensor.name: tensor for tensor in tensors}
 
 
-def _tensor(path: Path, name: str, entry: Any, start: int) -> StoredTensor:
+def _raw_header(path: Path, stream: _Readable, total: int) -> bytes:
+    """The JSON at the beginning of a file of ``total`` bytes."""
+    length = int.from_bytes(stream.read(8), "little") if total >= 8 else 0
+    if total < 8:
+        raise _invalid(path, f"has {total} bytes, fewer than the header length alone takes")
+    if not 2 <= length <= HEADER_LIMIT:
+        raise _invalid(path, f"gives a header length of {length:,} bytes")
+    if 8 + length > total:
+        raise _invalid(path, f"is truncated: its header of {length:,} bytes does not fit")
+    raw = stream.read(length)
+    if len(raw) != length:
+        raise _invalid(path, "is truncated inside its header")
+    return raw
+
+
+class _Readable(Protocol):
+    def read(self, count: int, /) -> bytes:
+        """The next bytes."""
+
+
+class _StreamedStart:
+    """Reads a streamed file from its beginning."""
+
+    def __init__(self, streamed: StreamedWeights, name: str) -> None:
+        self._streamed, self._name, self._position = streamed, name, 0
+
+    def read(self, count: int, /) -> bytes:
+        """The next bytes; the caller knows that the file has them."""
+        data = bytearray(count)
+        self._streamed.read(self._name, self._position, memoryview(data))
+        self._position += count
+        return bytes(data)
+
+
+def _tensor(path: Path, name: str, entry: Any, start: int, streamed: StreamedWeights | None) -> StoredTensor:
     where = f"{path}: {name[:200]}"
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
         raise _invalid(path, "describes a tensor without exactly dtype, shape and data_offsets", where)
@@ -122,7 +159,7 @@ def _tensor(path: Path, name: str, entry: Any, start: int) -> StoredTensor:
             f"holds a tensor of {size:,} bytes by its shape but {offsets[1] - offsets[0]:,} by its offsets",
             where,
         )
-    return StoredTensor(name, path, dtype, tuple(shape), start + offsets[0], size)
+    return StoredTensor(name, path, dtype, tuple(shape), start + offsets[0], size, streamed)
 
 
 def _check_layout(path: Path, tensors: list[StoredTensor], start: int, total: int) -> None:
@@ -159,7 +196,7 @@ class TensorReader:
         self._files: dict[Path, int] = {}
 
     def open(self, path: Path) -> None:
-        """Open a file ahead of reading, so two threads never do it at once."""
+        """Open a file on this machine ahead of reading, so two threads never do it at once."""
         if path not in self._files:
             try:
                 self._files[path] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -198,6 +235,9 @@ class TensorReader:
         return array
 
     def _read(self, tensor: StoredTensor, position: int, buffer: memoryview) -> None:
+        if tensor.streamed is not None:
+            tensor.streamed.read(tensor.file.name, position, buffer)
+            return
         self.open(tensor.file)
         done = 0
         while done < len(buffer):

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from starfreight.console import Console
-from starfreight.options import QuantizationCommand, with_console
+from starfreight.options import QuantizationCommand, stream_option, with_console
 
 if TYPE_CHECKING:
+    from starfreight.checkpoint import StreamedBase
+    from starfreight.packager.build.base_source import Streaming
     from starfreight.packager.registry.open_package import Opened
     from starfreight.run import Run
 
@@ -65,6 +67,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
     default=None,
     help="Threads of the press; the bytes are the same. [default: one per core]",
 )
+@stream_option
 @click.option("--insecure", is_flag=True, help="Use plain HTTP, for a registry on this machine.")
 @with_console
 def rebuild_command(
@@ -80,6 +83,7 @@ def rebuild_command(
     out: Path | None,
     compare: bool,
     threads: int | None,
+    stream_base: bool | None,
     insecure: bool,
     console: Console,
 ) -> int:
@@ -109,11 +113,17 @@ def rebuild_command(
         raise click.UsageError("--force has no effect without --train.")
     if train and imatrix is not None:
         raise click.UsageError("--imatrix has no effect with --train, which computes it again.")
+    if train and stream_base is not None:
+        raise click.UsageError(
+            "--stream-base has no effect with --train, which reads the base from the disk."
+        )
     options: dict[str, Any] = {"quantizations": quantize, "out": out, "fetch": compare, "threads": threads}
     with open_package(package, console, insecure=insecure) as opened:
         if train:
             return _train(opened, base, recipe_folder, options, console, force=force)
-        return _rebuild(opened, base, adapter, run_folder, imatrix, recipe_folder, options, console)
+        return _rebuild(
+            opened, base, adapter, run_folder, imatrix, recipe_folder, stream_base, options, console
+        )
 
 
 def _rebuild(
@@ -123,9 +133,11 @@ def _rebuild(
     run_folder: Path | None,
     imatrix: Path | None,
     recipe_folder: Path,
+    stream: bool | None,
     options: dict[str, Any],
     console: Console,
 ) -> int:
+    from starfreight.packager.build.base_source import Streaming
     from starfreight.packager.provenance.rebuild.rebuild_package import RebuildRequest, rebuild_package
     from starfreight.run import ADAPTER_FOLDER, IMATRIX_FILE, Run
 
@@ -135,8 +147,11 @@ def _rebuild(
         if imatrix is None and run.imatrix is not None:
             imatrix = run_folder / IMATRIX_FILE
     assert adapter is not None
-    base = base or _find_base(opened, run, run_folder, recipe_folder)
-    rebuilt = rebuild_package(opened, RebuildRequest(base, adapter, imatrix, **options), console)
+    out = options["out"]
+    kept = [variant.quantization for variant in opened.package.variants] if out is not None else []
+    streaming = Streaming(stream, out or Path(), kept)
+    source = base or _find_base(opened, run, run_folder, recipe_folder, streaming, console)
+    rebuilt = rebuild_package(opened, RebuildRequest(source, adapter, imatrix, **options), console)
     head = (
         f"{opened.where}: base and adapter give the published bytes."
         if rebuilt.is_identical
@@ -146,17 +161,25 @@ def _rebuild(
     return 0 if rebuilt.is_identical else 3
 
 
-def _find_base(opened: Opened, run: Run | None, run_folder: Path | None, recipe_folder: Path) -> Path:
+def _find_base(
+    opened: Opened,
+    run: Run | None,
+    run_folder: Path | None,
+    recipe_folder: Path,
+    streaming: Streaming,
+    console: Console,
+) -> Path | StreamedBase:
     """The base model that the run has used, or that the recipe names."""
-    from starfreight.base_model import locate_base
     from starfreight.errors import InputError, RecipeError
+    from starfreight.packager.build.base_source import find_base
     from starfreight.packager.build.build_package import base_of
     from starfreight.packager.provenance.recorded import read_provenance
 
     try:
         if run is not None and run_folder is not None:
-            return base_of(run, run_folder, None)
-        return locate_base(read_provenance(opened.folder, opened.package).recipe.base, recipe_folder)
+            return base_of(run, run_folder, None, streaming, console)
+        recipe = read_provenance(opened.folder, opened.package).recipe
+        return find_base(recipe.base, recipe_folder, streaming, console)
     except RecipeError as error:
         fix = "name the base model's directory with --base"
         raise InputError(error.what, where=error.where, fix=fix) from error

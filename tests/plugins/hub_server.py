@@ -1,6 +1,6 @@
 """A model hub that takes uploads: the requests of ``huggingface_hub`` 1.x for a commit, by Git LFS.
 
-It also gives out data sets at :data:`COMMIT`.
+It also gives out data sets and models at :data:`COMMIT`. Files of weights are at another origin, in ranges.
 
     with HubServer() as hub:
         run(env={"HF_ENDPOINT": hub.address, "HF_TOKEN": TOKEN})
@@ -18,6 +18,7 @@ import re
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, Self
 
 TOKEN = "hf_this_is_a_secret"
@@ -27,7 +28,9 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 class HubServer(ThreadingHTTPServer):
     """A running hub.
 
-    ``asked`` lists the requests; ``refuse`` returns a status to answer a request with, or 0.
+    ``asked`` lists the requests; ``refuse`` returns a status to answer a request with, or 0. ``models`` has
+    the directory of each. ``ranges`` lists the requests for weights: range and ``Authorization``. ``spoil``
+    may answer one in the server's place, given its first byte and the one after its last, and returns true.
     """
 
     daemon_threads = True
@@ -40,10 +43,24 @@ class HubServer(ThreadingHTTPServer):
         self.objects: dict[str, bytes] = {}
         self.asked: list[str] = []
         self.refuse: Callable[[str, str], int] = lambda method, path: 0
+        self.models: dict[str, Path] = {}
+        self.ranges: list[tuple[str, str | None]] = []
+        self.spoil: Callable[[BaseHTTPRequestHandler, Path, int, int], bool] = lambda *_: False
+        self.digests: dict[Path, str] = {}
 
     @property
     def address(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}"
+
+    @property
+    def weights_address(self) -> str:
+        return f"http://localhost:{self.server_address[1]}/weights"
+
+    def digest(self, path: Path) -> str:
+        if path not in self.digests:
+            with path.open("rb") as stream:
+                self.digests[path] = hashlib.file_digest(stream, "sha256").hexdigest()
+        return self.digests[path]
 
     def __enter__(self) -> Self:
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
@@ -72,7 +89,10 @@ class _Handler(BaseHTTPRequestHandler):
         if status := self.server.refuse(self.command, path):
             self._answer(status, {"error": "refused"})
             return
-        if not path.startswith("/store/") and self.headers.get("Authorization") != f"Bearer {TOKEN}":
+        if (
+            not path.startswith(("/store/", "/weights/"))
+            and self.headers.get("Authorization") != f"Bearer {TOKEN}"
+        ):
             self._answer(401, {"error": "Invalid username or password."})
             return
         for method, pattern, answer in _ADDRESSES:
@@ -166,6 +186,58 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(data)
 
+    def _model_tree(self, found: re.Match[str], body: bytes) -> None:
+        entries = []
+        for path in sorted(self.server.models[found[1]].iterdir()):
+            entry: dict[str, Any] = {"type": "file", "path": path.name, "size": path.stat().st_size}
+            entry["oid"] = hashlib.sha1(path.name.encode()).hexdigest()
+            if path.suffix == ".safetensors":
+                entry["lfs"] = {"oid": self.server.digest(path), "size": entry["size"], "pointerSize": 134}
+            entries.append(entry)
+        self._answer(200, entries)
+
+    def _model_file(self, found: re.Match[str], body: bytes) -> None:
+        folder = self.server.models.get(found[1])
+        path = (folder or Path("/nonexistent")) / found[2]
+        if not path.is_file():
+            self._answer(404, {"error": "not found"})
+            return
+        digest, size = self.server.digest(path), path.stat().st_size
+        if path.suffix != ".safetensors":
+            self.send_response(200)
+            self.send_header("ETag", f'"{digest}"')
+            self.send_header("Content-Length", str(size))
+        else:
+            self.send_response(302)
+            self.send_header("Location", f"{self.server.weights_address}/{found[1]}/{found[2]}")
+            self.send_header("X-Linked-ETag", f'"{digest}"')
+            self.send_header("X-Linked-Size", str(size))
+            self.send_header("Content-Length", "0")
+        self.send_header("X-Repo-Commit", COMMIT)
+        self.end_headers()
+        if self.command != "HEAD" and path.suffix != ".safetensors":
+            self.wfile.write(path.read_bytes())
+
+    def _weights(self, found: re.Match[str], body: bytes) -> None:
+        path = self.server.models[found[1]] / found[2]
+        asked = self.headers.get("Range")
+        self.server.ranges.append((asked or "", self.headers.get("Authorization")))
+        size = path.stat().st_size
+        match = re.fullmatch(r"bytes=(\d+)-(\d*)", asked or "bytes=0-")
+        assert match
+        start, stop = int(match[1]), min(int(match[2] or size) + 1, size)
+        if self.server.spoil(self, path, start, stop):
+            return
+        self.send_response(206 if asked else 200)
+        if asked:
+            self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{size}")
+        self.send_header("Content-Length", str(stop - start))
+        self.end_headers()
+        with path.open("rb") as stream:
+            stream.seek(start)
+            while self.command != "HEAD" and start < stop:
+                start += self.wfile.write(stream.read(min(1 << 20, stop - start)))
+
     def _answer(self, status: int, data: object) -> None:
         body = json.dumps(data).encode()
         self.send_response(status)
@@ -188,4 +260,9 @@ _ADDRESSES = (
     ("GET", f"/api/datasets/([^/]+/[^/]+)/tree/{COMMIT}", _Handler._tree),
     ("HEAD", "/datasets/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", _Handler._file),
     ("GET", "/datasets/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", _Handler._file),
+    ("GET", f"/api/models/([^/]+/[^/]+)/tree/{COMMIT}", _Handler._model_tree),
+    ("HEAD", f"/([^/]+/[^/]+)/resolve/{COMMIT}/([^/]+)", _Handler._model_file),
+    ("GET", f"/([^/]+/[^/]+)/resolve/{COMMIT}/([^/]+)", _Handler._model_file),
+    ("HEAD", "/weights/([^/]+/[^/]+)/([^/]+)", _Handler._weights),
+    ("GET", "/weights/([^/]+/[^/]+)/([^/]+)", _Handler._weights),
 )

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from starfreight.base_model import fetch_snapshot
 from starfreight.console import Console
 from starfreight.errors import RecipeError
 from starfreight.files import sha256_file
+from starfreight.hub_snapshot import fetch_snapshot
 from starfreight.jobs.data.rows.dataset_files import checked_files, saved_splits
 from starfreight.jobs.data.rows.process import process_rows
 from starfreight.jobs.data.sources.interface import MissingLibrary, Sample, Unusable

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
+from starfreight.checkpoint import StreamedBase, folder_of
 from starfreight.checkpoint.files import deciding_files
 from starfreight.console import Console
 from starfreight.errors import GateError, InputError
-from starfreight.files import sha256_file
+from starfreight.packager.build.base_files import file_digest, file_size
 from starfreight.packager.press.adapter import CONFIG_NAME, WEIGHTS_NAME
 from starfreight.packager.provenance.recorded import Provenance
 from starfreight.run import ADAPTER_FOLDER
@@ -16,20 +17,22 @@ from starfreight.run import ADAPTER_FOLDER
 _ADAPTER = "adapter/"
 
 
-def check_base(folder: Path, provenance: Provenance, console: Console) -> None:
-    """Check that a directory holds the base model of a package.
+def check_base(base: Path | StreamedBase, provenance: Provenance, console: Console) -> None:
+    """Check that a base model is the one of a package. The weights of a streamed one can be read afterwards.
 
     Raises:
         InputError: it is not a directory, or has no weights or two sets of them.
         GateError: a file is missing, differs or was added; it is named.
+        ServiceError: the source of a streamed base fails.
     """
+    folder = folder_of(base)
     if not folder.is_dir():
         raise InputError(
             "The base model's directory does not exist.", where=str(folder), fix="check the path of --base"
         )
     recorded = provenance.base_files
-    _check(folder, recorded, "base model", console)
-    for name in deciding_files(folder):
+    _check(base, recorded, "base model", console)
+    for name in deciding_files(base):
         if name not in recorded:
             raise _other("base model", folder / name, f"the statement names no {name}")
 
@@ -85,8 +88,8 @@ def check_imatrix(path: Path | None, provenance: Provenance, console: Console) -
     _check(path.parent, {path.name: provenance.imatrix}, "importance matrix", console)
 
 
-def _check(folder: Path, recorded: Mapping[str, str], kind: str, console: Console) -> None:
-    places = {}
+def _check(source: Path | StreamedBase, recorded: Mapping[str, str], kind: str, console: Console) -> None:
+    folder, total = folder_of(source), 0
     for name in recorded:
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts or "\0" in name or not path.parts:
@@ -95,16 +98,16 @@ def _check(folder: Path, recorded: Mapping[str, str], kind: str, console: Consol
                 where=repr(name[:200]),
                 fix="do not use the package",
             )
-        places[name] = folder / name
-        if not places[name].is_file():
-            raise _other(kind, places[name], f"it has no {name}")
-    total = sum(place.stat().st_size for place in places.values())
+        size = file_size(source, name)
+        if size is None:
+            raise _other(kind, folder / name, f"it has no {name}")
+        total += size
     with console.progress(f"Checking the {kind}", total=total, unit="B") as advance:
         for name, digest in recorded.items():
-            found = sha256_file(places[name], advance)
+            found = file_digest(source, name, advance)
             if found != digest:
                 what = f"{name} has the digest {found}, the statement names {digest}"
-                raise _other(kind, places[name], what)
+                raise _other(kind, folder / name, what)
 
 
 def _other(kind: str, path: Path, why: str) -> GateError:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from starfreight.checkpoint import StreamedBase
 from starfreight.console import Console, human_count
 from starfreight.errors import ServiceError
 from starfreight.files import disk_errors
@@ -24,13 +25,13 @@ class PressInputs:
     """Checked inputs of the press.
 
     Attributes:
-        base: directory of the base model.
+        base: the base model.
         adapter: directory of the adapter.
         imatrix: the importance matrix, if there is one.
         threads: number of threads; ``None`` for one per core.
     """
 
-    base: Path
+    base: Path | StreamedBase
     adapter: Path
     imatrix: Path | None
     threads: int | None

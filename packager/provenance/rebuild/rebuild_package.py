@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from starfreight.checkpoint import StreamedBase
 from starfreight.console import Console, human_count
 from starfreight.directory_lock import only_one
 from starfreight.errors import InputError, StarfreightError
@@ -39,7 +40,7 @@ class RebuildRequest:
     """Request to rebuild a package's files.
 
     Attributes:
-        base: directory of the base model.
+        base: the base model: its directory, or one whose weights stay at their source.
         adapter: directory of the adapter.
         imatrix: the importance matrix; needed if the package was built with one.
         quantizations: files to rebuild; all of them if empty.
@@ -48,7 +49,7 @@ class RebuildRequest:
         threads: number of threads; ``None`` for one per core.
     """
 
-    base: Path
+    base: Path | StreamedBase
     adapter: Path
     imatrix: Path | None = None
     quantizations: tuple[str, ...] = ()
@@ -166,7 +167,7 @@ def rebuild_package(opened: Opened, request: RebuildRequest, console: Console) -
     Raises:
         InputError: an input is missing, invalid or not needed, or the package has no such quantization.
         GateError: an input is not the one in the statement, or the package is damaged.
-        ServiceError: the disk is full, or the registry fails.
+        ServiceError: the disk is full, or a registry or the hub fails.
     """
     build = read_recorded_build(opened)
     files = _chosen(build, request.quantizations)
