@@ -13,6 +13,7 @@ from pathlib import Path
 
 from starfreight.console import Console
 from starfreight.errors import InputError, RecipeError, ServiceError
+from starfreight.jobs.backends.detach import check_detach
 from starfreight.jobs.backends.directory_list import from_each, job_directories
 from starfreight.jobs.backends.directory_status import (
     JobState,
@@ -116,7 +117,7 @@ class DirectoryBackend(ABC):
         self._warn_of_unused(file.recipe.run, console)
         variants = list(expand(file.recipe))
         if request.detach:
-            self._check_detach(len(variants))
+            check_detach(len(variants), self.name, outlives_command=self.outlives_command)
         runs = self.location.runs
         if not any(list(runs.glob(f"{each.name}-*/{kind.record_file}")) for each in variants):
             # Fail before the data is examined. A job that exists already may be finished.
@@ -152,7 +153,8 @@ class DirectoryBackend(ABC):
         """Resumes the job on the backend that its record names."""
         directory = self._find(name)
         if detach:
-            self._open(load_job(directory).options.where)._check_detach(1)
+            backend = self._open(load_job(directory).options.where)
+            check_detach(1, backend.name, outlives_command=backend.outlives_command)
         self._run_job(directory, console, detach=detach)
         return ran_report(self._statuses([directory]))
 
@@ -277,20 +279,6 @@ class DirectoryBackend(ABC):
         record = JobRecord.find(directory)
         backend = self._open(record.runner) if record else None
         return backend is not None and backend.outlives_command and backend.job_state(directory).running
-
-    def _check_detach(self, variants: int) -> None:
-        if variants > 1:
-            raise RecipeError(
-                f"The recipe's sweep has {variants} variants, which this command runs one after another.",
-                where="option --detach",
-                fix="leave --detach out, or run the command under nohup, tmux or systemd-run",
-            )
-        if not self.outlives_command:
-            raise RecipeError(
-                f"A job on {self.name!r} ends with the command that started it.",
-                where="option --detach",
-                fix="add --on docker, or run the command under nohup, tmux or systemd-run",
-            )
 
     def _statuses(self, directories: list[Path]) -> list[JobStatus]:
         return [self._status(directory) for directory in directories]

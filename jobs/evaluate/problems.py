@@ -58,7 +58,8 @@ def as_lines(problems: Sequence[Problem], suite: str) -> bytes:
     for number, problem in enumerate(problems, 1):
         name = problem.get("id")
         if not isinstance(name, str) or not 0 < len(name) <= _LONGEST_ID:
-            raise _wrong(f"Problem {number} of the suite has no id.", suite)
+            what = "an id of more than" if name and isinstance(name, str) else "no id of 1 to"
+            raise _wrong(f"Problem {number} of the suite has {what} {_LONGEST_ID} characters.", suite)
         if name in seen:
             raise _wrong(f"The suite has two problems with the id {name[:80]!r}.", suite)
         seen.add(name)

@@ -108,7 +108,7 @@ def progress_in(row: RunRow, first: Iterable[str], last: Iterable[str]) -> RunRo
     total = row.total
     for line in first:
         event = receive(line.partition(" ")[2])
-        if event is not None and event["event"] == "plan":
+        if event is not None and event["event"] == "plan" and not event.get("aside"):
             total = event["steps"]
     steps: list[tuple[datetime.datetime, int]] = []
     loss = row.loss

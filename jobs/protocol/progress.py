@@ -154,7 +154,8 @@ def in_words(event: Mapping[str, Any]) -> str:
     if kind == "blocks":
         return _blocks(event)
     if kind == "plan":
-        return f"{human_count(event['steps'], 'steps')}, {event['done']:,} of them done"
+        total = human_count(event["steps"], event.get("unit", "steps"))
+        return f"{event['text']}: {total}" if "text" in event else f"{total}, {event['done']:,} of them done"
     if kind == "step":
         return f"step {event['step']:,}: loss {event['loss']:.3f}, {event['tokens_per_second']:,.0f} tokens/s"
     if kind == "advance":

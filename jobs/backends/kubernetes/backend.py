@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from starfreight.jobs.backends.kubernetes.client.submit import SubmittedJob
     from starfreight.jobs.prune.rules import PruneRules
 
-_ON = "--on kubernetes"
-
 
 class KubernetesBackend:
     """See :class:`starfreight.jobs.backends.interface.Backend`. Jobs are identified by name and namespace."""
@@ -101,16 +99,16 @@ class KubernetesBackend:
         found = False
         for line in log_lines(cluster, target, follow=follow, on_wait=note_waits(cluster, console)):
             found = True
-            text = with_advice(line.text, target)
+            text = with_advice(line.text, target, cluster.on)
             yield LogLine(text, prefix_of(job, target, line), {"pod": line.pod})
         if not found:
             for text in past_output(cluster, target, job, console):
-                yield LogLine(with_advice(text, target))
+                yield LogLine(with_advice(text, target, cluster.on))
         now = view((cluster.find(target.path(cluster)) if follow else None) or job)
         if several and now.failed_variants:
             console.note(
                 f"Variants that failed: {named(now.failed_variants)}. The log of one alone: "
-                f"starfreight jobs logs {target.name}-{now.failed_variants[0]} {_ON}"
+                f"starfreight jobs logs {target.name}-{now.failed_variants[0]} {cluster.on}"
             )
 
     def cancel(self, name: str, console: Console, *, patience: float) -> Report:
@@ -123,7 +121,7 @@ class KubernetesBackend:
         how = cancel(cluster, target, job, console, patience)
         return Report(
             {"job": target.name, "status": "stopped", "what": how},
-            f"{target.name} is stopped: {how}. To resume: starfreight jobs resume {target.name} {_ON}",
+            f"{target.name} is stopped: {how}. To resume: starfreight jobs resume {target.name} {cluster.on}",
         )
 
     def resume(self, name: str, console: Console, *, detach: bool) -> Report:
@@ -221,7 +219,9 @@ def follow_all(
 
     names = [one.target.name for one in submitted]
     failures = []
-    for one in () if detach else submitted:
+    for number, one in enumerate(() if detach else submitted, 1):
+        if len(submitted) > 1:
+            console.heading(f"{one.target.name} ({number} of {len(submitted)})")
         try:
             if one.how != "done":
                 follow(cluster, one.target, console)
@@ -231,11 +231,10 @@ def follow_all(
                 console.note(f"{one.target.name}: {error}")
     if failures:
         raise failures[0]
-    where = f"{_ON} --namespace {cluster.namespace}"
     rows = [{"job": one.target.name, "namespace": cluster.namespace, "how": one.how} for one in submitted]
     lines = (
-        [f"Next: starfreight jobs logs -f {name} {where}" for name in names]
+        [f"Next: starfreight jobs logs -f {name} {cluster.on}" for name in names]
         if detach
-        else [f"{name} is done. Next: starfreight jobs fetch {name} {where}" for name in names]
+        else [f"{name} is done. Next: starfreight jobs fetch {name} {cluster.on}" for name in names]
     )
     return Report({"jobs": rows}, "\n".join(lines))

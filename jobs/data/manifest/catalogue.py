@@ -11,7 +11,6 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +18,7 @@ from starfreight.files import disk_errors
 from starfreight.jobs.data.dialects.describe import ConversationCounts
 from starfreight.jobs.data.filters.conversation import ConversationFilter
 from starfreight.jobs.data.filters.interface import Finding
+from starfreight.jobs.data.manifest.catalogue_entries import CatalogueEntry, LeftOutSample
 from starfreight.jobs.data.manifest.conversation_tally import ConversationTally
 from starfreight.jobs.data.manifest.duplicates import Duplicates
 from starfreight.jobs.data.sources.interface import Unusable
@@ -36,32 +36,6 @@ CREATE TABLE samples (
 CREATE INDEX kept_keys ON samples (key) WHERE filter IS NULL AND key IS NOT NULL;
 CREATE TABLE units (source INTEGER, name TEXT, hash BLOB, PRIMARY KEY (source, hash, name)) WITHOUT ROWID;
 """
-
-
-@dataclass(frozen=True)
-class CatalogueEntry:
-    """A sample in the catalogue. Its attributes are those of a :class:`Finding`."""
-
-    name: str
-    digest: str
-    size: int
-    swhid: str | None
-    license: str | None
-    repository: str | None
-    commit: str | None
-    language: str | None
-    held_out: bool
-
-
-@dataclass(frozen=True)
-class LeftOutSample:
-    """A sample left out. ``twin`` is the source number and the name of the one it duplicates."""
-
-    source: int
-    name: str
-    filter: str
-    detail: str
-    twin: tuple[int, str] | None
 
 
 class Catalogue:

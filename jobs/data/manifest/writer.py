@@ -20,12 +20,13 @@ from starfreight.data_manifest import (
     json_line,
     last_lines,
     left_out_start,
-    public_source,
     source_line,
 )
 from starfreight.directories import open_without_links
 from starfreight.files import disk_errors
-from starfreight.jobs.data.manifest.catalogue import Catalogue, CatalogueEntry
+from starfreight.jobs.data.manifest.catalogue import Catalogue
+from starfreight.jobs.data.manifest.catalogue_entries import CatalogueEntry
+from starfreight.public_source import public_source
 from starfreight.recipe.data import Data
 from starfreight.records import FileDigest
 

@@ -151,8 +151,9 @@ def _naming(file: Path, read: Callable[[], int] = lambda: 0) -> Iterator[None]:
         if isinstance(error, StarfreightError):
             error.where = error.where or where
             raise
+        reason = " ".join(str(error).split())[:200].rstrip(" .")  # Some libraries write several lines.
         raise InputError(
-            f"The data cannot be read: {str(error)[:200] or type(error).__name__}.",
+            f"The data cannot be read: {reason or type(error).__name__}.",
             where=where,
             fix="check that the file is complete and in the format of its name",
         ) from error

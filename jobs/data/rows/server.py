@@ -71,8 +71,9 @@ def _serve(name: str, memory: int, path: Path, split: str, output: IO[bytes]) ->
         ) from None
     # The libraries have no single exception for damaged files; hostile ones raise almost any.
     except Exception as error:
+        reason = " ".join(str(error).split())[:200].rstrip(" .")  # Some libraries write several lines.
         raise InputError(
-            f"The data cannot be read: {str(error)[:200] or type(error).__name__}.",
+            f"The data cannot be read: {reason or type(error).__name__}.",
             where=f"{place}, row {number + 1} or soon after",
             fix=_FIX,
         ) from error

@@ -76,9 +76,15 @@ def _test(problem):
     _sys.modules["tests"] = module
     # A return from here is a verdict; everything else is a failure.
     try:
-        exec(compile(problem["reference"], "reference.py", "exec", dont_inherit=True), module.__dict__)
+        sources = [compile(problem[name], name + ".py", "exec", dont_inherit=True)
+                   for name in ("reference", "tests")]
+    except (SyntaxError, ValueError) as error:
+        return {"kind": "verdict", "passed": False, "unable": True,
+                "error": f"they are not valid Python: {error}"[:500]}
+    try:
+        exec(sources[0], module.__dict__)
         setattr(module, problem["name"], _stand_in)
-        exec(compile(problem["tests"], "tests.py", "exec", dont_inherit=True), module.__dict__)
+        exec(sources[1], module.__dict__)
     except _Unable as error:
         return {"kind": "verdict", "passed": False, "unable": True, "error": str(error)}
     except BaseException as error:

@@ -32,7 +32,11 @@ from starfreight.jobs.evaluate.suites.pass_figures import (
     Scored,
     summarize_passes,
 )
-from starfreight.jobs.evaluate.suites.python_scorer import PythonScorer, python_problem_keys
+from starfreight.jobs.evaluate.suites.python_scorer import (
+    PythonScorer,
+    check_python,
+    python_problem_keys,
+)
 from starfreight.jobs.evaluate.suites.shown import shown
 from starfreight.jobs.evaluate.suites.text_similarity import comparable, edit_similarity
 
@@ -71,7 +75,10 @@ class CustomTasks:
         for name, path, task, texts in read_tasks(folder):
             if "tests" in texts and task.language != "python":
                 _check_language(task.language, str(path), local=preparation.local)
-            problems.append(_problem(name, task, texts))
+            if task.function is not None:
+                for key in ("helpers", "tests"):
+                    check_python(texts.get(key, ""), f"{path}, key {key}")
+            problems.append(_problem(name, task, texts, str(path)))
         return PreparedSuite(folder.resolve().name, None, problems)
 
     def request(self, problem: Problem, model: Model) -> Request:
@@ -220,7 +227,7 @@ def _check_language(name: str, where: str, *, local: bool) -> None:
         )
 
 
-def _problem(name: str, task: Task, texts: Mapping[str, str]) -> dict[str, Any]:
+def _problem(name: str, task: Task, texts: Mapping[str, str], where: str) -> dict[str, Any]:
     problem: dict[str, Any] = {
         "id": name,
         "language": task.language,
@@ -236,7 +243,7 @@ def _problem(name: str, task: Task, texts: Mapping[str, str]) -> dict[str, Any]:
     if task.group is not None:
         problem["problem"] = task.group
     if task.function is not None:
-        problem |= python_problem_keys(task.function, texts.get("helpers", ""), texts["tests"])
+        problem |= python_problem_keys(task.function, texts.get("helpers", ""), texts["tests"], where)
     elif "tests" in texts:
         problem["tests"] = texts["tests"]
     return problem

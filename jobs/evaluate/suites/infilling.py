@@ -54,7 +54,12 @@ class HumanEvalInfilling:
             for record in read_problems(path, _KEYS):
                 # Random spans are in two of the files.
                 problem = _problem(record, path)
-                problems.setdefault(problem["id"], problem)
+                if problems.setdefault(problem["id"], problem) != problem:
+                    raise InputError(
+                        f"Two problems have the id {problem['id'][:80]!r}.",
+                        where=str(path),
+                        fix="use the files of openai/human-eval-infilling, or give each an id of its own",
+                    )
         return PreparedSuite(files.name, "MIT", list(problems.values()))
 
     def request(self, problem: Problem, model: Model) -> Request:
@@ -104,7 +109,7 @@ def _problem(record: Mapping[str, Any], path: Path) -> dict[str, Any]:
         "prefix": record["prompt"],
         "suffix": record["suffix"],
         "expected": record["canonical_solution"],
-        **python_problem_keys(record["entry_point"], reference, tests),
+        **python_problem_keys(record["entry_point"], reference, tests, f"{path}, {record['task_id'][:80]}"),
     }
 
 

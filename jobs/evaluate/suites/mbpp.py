@@ -56,8 +56,8 @@ class Mbpp:
         files = find_problem_files(preparation, "mbpp.jsonl")
         problems: dict[str, dict[str, Any]] = {}
         for path in files.paths:
-            for record in read_problems(path, ()):
-                problem = _problem(record, path)
+            for number, record in enumerate(read_problems(path, ()), 1):
+                problem = _problem(record, path, number)
                 if problems.setdefault(problem["id"], problem) != problem:
                     raise InputError(
                         f"Two problems have the id {problem['id']!r}.",
@@ -98,9 +98,9 @@ def _answer_module(problem: Problem, answer: str) -> str:
     return answered("" if "ask" in problem else problem["prefix"], problem["name"], answer)
 
 
-def _problem(record: Mapping[str, Any], path: Path) -> dict[str, Any]:
+def _problem(record: Mapping[str, Any], path: Path, number: int) -> dict[str, Any]:
     task = record.get("task_id")
-    where = f"{path}, problem {str(task)[:80]!r}"
+    where = f"{path}, record {number}" if task is None else f"{path}, problem {str(task)[:80]!r}"
     if isinstance(task, str) and "entry_point" in record:
         if record.get("language", "python") != "python":
             raise InputError(
@@ -108,7 +108,7 @@ def _problem(record: Mapping[str, Any], path: Path) -> dict[str, Any]:
                 where=where,
                 fix="use the file with Python; other languages are in the suite multipl-e",
             )
-        return humaneval.humaneval_problem(checked_record(record, humaneval.KEYS, where))
+        return humaneval.humaneval_problem(checked_record(record, humaneval.KEYS, where), where)
     text = record.get("text", record.get("prompt"))
     tests = record.get("test_list")
     if (
@@ -136,7 +136,7 @@ def _problem(record: Mapping[str, Any], path: Path) -> dict[str, Any]:
         "expected": code,
         "ask": _ask(text.strip(), tests),
         **python_problem_keys(
-            _function(code, tests, where), f"{before}\n{code}\n", "\n".join([before, *tests, ""])
+            _function(code, tests, where), f"{before}\n{code}\n", "\n".join([before, *tests, ""]), where
         ),
     }
 

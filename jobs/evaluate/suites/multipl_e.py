@@ -218,5 +218,5 @@ def _problem(record: Mapping[str, Any], language: str, path: Path) -> dict[str, 
                 fix="use the files of MultiPL-E",
             )
         # The prompt alone is a module: its function has a docstring for a body.
-        problem |= python_problem_keys(names[-1], prompt, record["tests"])
+        problem |= python_problem_keys(names[-1], prompt, record["tests"], f"{path}, problem {name[:80]!r}")
     return problem

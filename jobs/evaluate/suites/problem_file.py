@@ -14,6 +14,8 @@ from starfreight.strict_json import strict_loads
 _LONGEST_LINE = 1 << 20
 _LARGEST_LIST = 64 << 20
 _MOST_PROBLEMS = 100_000
+BOM = b"\xef\xbb\xbf"
+"""Windows programs write it at the start of a file; JSON has none."""
 
 
 def read_problems(path: Path, keys: tuple[str, ...]) -> Iterator[dict[str, Any]]:
@@ -77,6 +79,7 @@ def _lines(stream: IO[bytes], path: Path) -> Iterator[tuple[str, Any]]:
         where = f"{path}, line {number}"
         if len(line) > _LONGEST_LINE:
             raise InputError("A problem is longer than 1 MiB.", where=where, fix="shorten or remove it")
+        line = line.removeprefix(BOM) if number == 1 else line
         if line.strip():
             yield where, _parsed(line, where, "write one JSON object a line")
 
@@ -88,6 +91,7 @@ def _listed(stream: IO[bytes], path: Path) -> Iterator[tuple[str, Any]]:
         raise InputError(
             "The file of problems is larger than 64 MiB.", where=str(path), fix="convert it to JSON lines"
         )
+    data = data.removeprefix(BOM)
     if data.lstrip()[:1] != b"[":
         for number, line in enumerate(data.split(b"\n"), 1):
             if line.strip():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import keyword
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -77,6 +80,40 @@ def python_problem(problem: Problem) -> PythonProblem:
     return PythonProblem(problem["id"], problem["name"], problem["reference"], problem["tests"])
 
 
-def python_problem_keys(name: str, reference: str, tests: str) -> dict[str, Any]:
-    """The keys of a problem for :class:`PythonScorer`."""
+def python_problem_keys(name: str, reference: str, tests: str, where: str) -> dict[str, Any]:
+    """The keys of a problem for :class:`PythonScorer`.
+
+    Raises:
+        InputError: the function's name is not one in Python; names ``where``.
+    """
+    if not name.isidentifier() or keyword.iskeyword(name):
+        raise InputError(
+            f"The name of the function to test, {name[:80]!r}, is not valid in Python.",
+            where=where,
+            fix="correct or remove the problem",
+        )
     return {"name": name, "reference": reference, "tests": tests}
+
+
+def check_python(source: str, where: str) -> None:
+    """Check the syntax of tests: with an error in it, every model would fail them.
+
+    Args:
+        source: of bounded length; it is parsed, not run.
+        where: its place, for the error.
+
+    Raises:
+        InputError: it is not valid Python.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Of escapes in texts, for example.
+            ast.parse(source)
+    except (RecursionError, MemoryError):  # Too deep for the parser here; the sandbox judges it.
+        return
+    except (SyntaxError, ValueError) as error:
+        line = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
+        reason = error.msg if isinstance(error, SyntaxError) else str(error)
+        raise InputError(
+            f"The tests are not valid Python: {reason}.", where=f"{where}{line}", fix="correct them"
+        ) from error

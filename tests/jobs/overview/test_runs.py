@@ -126,9 +126,10 @@ def test_the_progress_in_a_cluster_is_that_of_the_log() -> None:
         return f"2026-01-01T00:00:{second:02}.123456789Z {json.dumps(event)}"
 
     steps = [line(n, event="step", step=n, loss=2.0 - n / 10, tokens_per_second=1.0) for n in range(1, 6)]
+    aside = line(0, event="plan", steps=5_500_000, done=0, text="Checking", unit="B", aside=True)
     row = progress_in(
         RunRow("a", "kubernetes", "running"),
-        [line(0, event="plan", steps=65, done=0)],
+        [aside, line(0, event="plan", steps=65, done=0), aside],
         ["2026-01-01T00:00:00Z words of a library", "", "2026 \x1b[2J", *steps],
     )
     assert (row.done, row.total, row.loss, row.seconds_left) == (5, 65, 1.5, 60.0)

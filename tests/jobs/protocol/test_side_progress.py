@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from starfreight.console import Console
 from starfreight.jobs.metrics.samples import samples_of_output
-from starfreight.jobs.protocol.progress import watch
+from starfreight.jobs.protocol.progress import in_words, watch
 from starfreight.jobs.protocol.side_progress import side_progress
 
 
@@ -46,6 +48,15 @@ def test_the_steps_of_the_job_stay_its_own(
     lines = ['{"event": "plan", "steps": 7, "done": 2}', *_lines(capsys, monkeypatch)]
     values = {sample.family.name: sample.value for sample in samples_of_output(lines, {})}
     assert 7 in values.values() and 100 not in values.values()
+
+
+def test_a_log_names_the_work_in_its_own_units(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert in_words(json.loads(_lines(capsys, monkeypatch)[0])) == "Measuring: 100 blocks"
+    size = {"event": "plan", "steps": 5_500_000, "done": 0, "text": "Checking", "unit": "B"}
+    assert in_words(size) == "Checking: 5.5 MB"
+    assert in_words({"event": "plan", "steps": 7, "done": 2}) == "7 steps, 2 of them done"
 
 
 def test_the_job_is_at_a_step_from_the_plan_of_its_steps_to_the_next_phase(

@@ -34,13 +34,17 @@ class Cluster:
         namespace: namespace of the jobs.
         context: the kubeconfig's context, for messages.
         console: shows warnings of the server.
+        on: options of commands that reach this namespace of this cluster, for messages.
     """
 
-    def __init__(self, api: Any, namespace: str, context: str, console: Console) -> None:
+    def __init__(
+        self, api: Any, namespace: str, context: str, console: Console, on: str = "--on kubernetes"
+    ) -> None:
         self.api = api
         self.namespace = namespace
         self.context = context
         self.console = console
+        self.on = on
         self._skew = datetime.timedelta(0)
         self._warned: set[str] = set()
         self._permissions = Permissions(console)
@@ -56,7 +60,7 @@ class Cluster:
         settings = self.api.configuration
         held = [*settings.api_key.values(), settings.password, settings.access_token]
         secrets = (part for value in held if value for part in (str(value), str(value).rpartition(" ")[2]))
-        return Origin(self.context, self.server, self.namespace, tuple(secrets))
+        return Origin(self.context, self.server, self.namespace, tuple(secrets), self.on)
 
     def version(self) -> str:
         """Version of the API server, e.g. ``v1.34.2``.

@@ -8,6 +8,7 @@ The official client is imported on first use.
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ def connect(
     """
     client, config = _libraries()
     settings = client.Configuration()
+    on = "--on kubernetes"
     try:
         contexts, current = config.list_kube_config_contexts()
     except config.ConfigException as error:
@@ -64,6 +66,8 @@ def connect(
                 where="option --context" if context else "current-context",
                 fix=f"choose one of: {', '.join(names) or 'it has none'}",
             )
+        if context and context != (current or {}).get("name"):
+            on += f" --context {shlex.quote(context)}"
         found = {"name": wanted, **next(one for one in contexts if one["name"] == wanted)["context"]}
         try:
             config.load_kube_config(context=wanted, client_configuration=settings)
@@ -71,9 +75,10 @@ def connect(
             raise no_kubeconfig(error) from None
     settings.keep_alive = True
     settings.retries = NotifyingRetry.for_seconds(patience, console)
-    return Cluster(
-        client.ApiClient(settings), namespace or found.get("namespace") or "default", found["name"], console
-    )
+    usual = found.get("namespace") or "default"
+    if namespace and namespace != usual:
+        on += f" --namespace {shlex.quote(namespace)}"
+    return Cluster(client.ApiClient(settings), namespace or usual, found["name"], console, on)
 
 
 def _libraries() -> tuple[Any, Any]:

@@ -28,7 +28,7 @@ def deletion(cluster: Cluster, target: Target, job: Object, console: Console) ->
         raise InputError(
             "One variant of a sweep cannot be deleted alone.",
             where=target.link,
-            fix=f"delete the sweep: starfreight jobs delete {target.name} --on kubernetes",
+            fix=f"delete the sweep: starfreight jobs delete {target.name} {cluster.on}",
         )
     count = len(pods_of(cluster, target))
     pods = f"its {count} pods with their logs" if count != 1 else "its pod with its log"

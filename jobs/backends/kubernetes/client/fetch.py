@@ -18,21 +18,23 @@ from pathlib import Path
 from starfreight.console import Console, human_count
 from starfreight.directories import discard, refuse_link
 from starfreight.directory_lock import only_one
-from starfreight.errors import GateError, InputError, StarfreightError
+from starfreight.errors import InputError, StarfreightError
 from starfreight.files import PARTIAL_PREFIX, disk_errors
 from starfreight.jobs.backends.interface import Fetched, FetchedVariants
 from starfreight.jobs.backends.kubernetes.client.cluster import Cluster
+from starfreight.jobs.backends.kubernetes.client.fetched_directory import (
+    check_job,
+    check_package,
+    check_replaceable,
+)
 from starfreight.jobs.backends.kubernetes.client.job_status import view
 from starfreight.jobs.backends.kubernetes.client.pod_exec import Execution
 from starfreight.jobs.backends.kubernetes.client.reader_pod import RUNS, reader_job, reader_pod
 from starfreight.jobs.backends.kubernetes.client.targets import JOB, Target, pod_templates, results_of
 from starfreight.jobs.backends.kubernetes.client.unpack import Unpacking
 from starfreight.jobs.backends.kubernetes.manifests.templates import Object
-from starfreight.jobs.kinds.table import kind_of, load_job
-from starfreight.package import PACKAGE_FILE
 from starfreight.results.address import ResultAddress
 from starfreight.results.receive import put_in_place
-from starfreight.run import INPUTS_FILE
 
 
 def fetch(
@@ -218,13 +220,13 @@ def _open_source(
 def _fetch_one(source: _Source, runs: Path, packages: Path | None) -> Fetched:
     """Copies one run, and its package if ``packages`` is given, in a pod that is running."""
     link = source.target.link
-    directory = source.copy(f"{RUNS}/.jobs/{link}", runs, None, _check_job)
+    directory = source.copy(f"{RUNS}/.jobs/{link}", runs, None, check_job)
     if packages is None:
         return Fetched(directory)
     with only_one(packages, "fetching"):
         path = f"{RUNS}/packages/{link}"
         try:
-            return Fetched(directory, source.copy(path, packages, directory.name, _check_package))
+            return Fetched(directory, source.copy(path, packages, directory.name, check_package))
         except InputError as error:
             if not source.only_if_built:
                 raise
@@ -266,7 +268,7 @@ class _Source:
         index = unpacking.index
         final = parent / (name or index.run)
         refuse_link(final, below=parent)
-        _check_replaceable(final)
+        check_replaceable(final)
         with disk_errors(parent):
             partial = Path(tempfile.mkdtemp(prefix=PARTIAL_PREFIX, dir=parent))
         try:
@@ -280,31 +282,3 @@ class _Source:
         files = human_count(len(index.files), "files")
         self.console.note(f"{final}: {files}, {human_count(index.size, 'B')}")
         return final
-
-
-def _check_job(partial: Path, name: str) -> None:
-    """Checks that the record belongs to the job, and that the results match the record."""
-    job = load_job(partial)
-    if job.id != name or (job.status == "done" and not job.kind.is_done(partial)):
-        raise GateError(
-            "The fetched run does not match its record.",
-            where=job.kind.record_file,
-            fix="check the run on its volume; if its adapter was changed, train it again",
-        )
-
-
-def _check_package(partial: Path, name: str) -> None:
-    """Checks that the directory is a package. The caller verifies its contents."""
-    if not (partial / PACKAGE_FILE).is_file():
-        raise GateError("The fetched directory is not a package.", where=name, fix="fetch it again")
-
-
-def _check_replaceable(final: Path) -> None:
-    """Refuses to replace a run prepared on this machine, which has more files, or any other directory."""
-    known = kind_of(final) is not None or (final / PACKAGE_FILE).is_file()
-    if (final / INPUTS_FILE).exists() or (final.exists() and not known):
-        raise InputError(
-            "A directory of this machine has the same name.",
-            where=str(final),
-            fix="fetch into another directory with --runs or --packages",
-        )

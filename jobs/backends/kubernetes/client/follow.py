@@ -60,7 +60,7 @@ def follow(cluster: Cluster, target: Target, console: Console) -> None:
     except KeyboardInterrupt:
         console.note(
             f"The job {target.name} continues. To follow it: starfreight jobs logs -f {target.name} "
-            f"--on kubernetes. To stop it: starfreight jobs cancel {target.name} --on kubernetes"
+            f"{cluster.on}. To stop it: starfreight jobs cancel {target.name} {cluster.on}"
         )
         raise
     raise_unless_done(cluster, target, failure)
@@ -88,7 +88,8 @@ class _ReasonNotes:
         said = without_random_names(str(waiting))
         if said != self._last:
             self._last = said
-            self._console.note(f"Waiting: {waiting}" + (f". Next: {waiting.fix}" if waiting.fix else ""))
+            what = str(waiting).removesuffix(".")
+            self._console.note(f"Waiting: {what}" + (f". Next: {waiting.fix}" if waiting.fix else ""))
 
 
 def _follow_sweep(cluster: Cluster, target: Target, console: Console) -> StarfreightError | None:
@@ -159,12 +160,12 @@ def raise_unless_done(cluster: Cluster, target: Target, failure: StarfreightErro
         raise JobStopped(
             "The job was cancelled. Its last checkpoint is kept, if it had written one.",
             where=where,
-            fix=f"starfreight jobs resume {target.name} --on kubernetes",
+            fix=f"starfreight jobs resume {target.name} {cluster.on}",
         )
     if failure is not None:
         raise failure
     ends = [end for end in map(end_of, pods_of(cluster, target)) if end is not None and end.exit_code != 0]
-    raise _error(ends[-1] if ends else None, now.what, where, target)
+    raise _error(cluster, target, ends[-1] if ends else None, now.what, where)
 
 
 def _wait_for_status(cluster: Cluster, target: Target) -> Object | None:
@@ -176,8 +177,8 @@ def _wait_for_status(cluster: Cluster, target: Target) -> Object | None:
         time.sleep(0.5)
 
 
-def _error(end: PodEnd | None, what: str, where: str, target: Target) -> StarfreightError:
-    again = f"starfreight jobs resume {target.name} --on kubernetes"
+def _error(cluster: Cluster, target: Target, end: PodEnd | None, what: str, where: str) -> StarfreightError:
+    again = f"starfreight jobs resume {target.name} {cluster.on}"
     if end is None:
         kind = JobStopped if "time limit" in what else JobFailed
         return kind(f"The job failed: {what}.", where=where, fix=f"{again} resumes from the last checkpoint")
@@ -186,7 +187,7 @@ def _error(end: PodEnd | None, what: str, where: str, target: Target) -> Starfre
     advice = Advice(
         where=where,
         again=again,
-        log=f"starfreight jobs logs {target.link} --on kubernetes",
+        log=f"starfreight jobs logs {target.link} {cluster.on}",
         memory=f"raise run.memory, or {_memory_advice(end.container)}",
     )
     return error_of(end, None, advice) or JobFailed(f"The job {end.what}.", where=where, fix=again)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from starfreight.console import age_in_words
 from starfreight.jobs.backends.endings import KILLED, Ending, describe, out_of_memory
 from starfreight.jobs.backends.kubernetes.client.labels import PAUSED
 from starfreight.jobs.backends.kubernetes.manifests.names import ANNOTATION_RECIPE, LABEL_QUEUE
@@ -294,10 +292,3 @@ def describe_pod(pod: Object) -> str:
     if working:
         return _activity(working[0])
     return "waiting"
-
-
-def age(created: str | None, now: datetime.datetime) -> str:
-    """Time since the creation of an object: ``2 d``, ``3:05 h``, ``5:10 min`` or ``12 s``."""
-    if not created:
-        return "?"
-    return age_in_words((now - datetime.datetime.fromisoformat(created)).total_seconds())

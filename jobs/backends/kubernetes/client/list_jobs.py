@@ -10,7 +10,8 @@ from starfreight.console import Console
 from starfreight.errors import InputError, ServiceError
 from starfreight.jobs.backends.interface import Report
 from starfreight.jobs.backends.kubernetes.client.cluster import Cluster
-from starfreight.jobs.backends.kubernetes.client.job_status import JobView, age, view
+from starfreight.jobs.backends.kubernetes.client.job_age import age
+from starfreight.jobs.backends.kubernetes.client.job_status import JobView, view
 from starfreight.jobs.backends.kubernetes.client.labels import SELECTOR
 from starfreight.jobs.backends.kubernetes.client.targets import (
     JOB,

@@ -46,7 +46,7 @@ def past_output(cluster: Cluster, target: Target, job: Object, console: Console)
         raise InputError(
             f"{gone}.",
             where=f"namespace {cluster.namespace}",
-            fix=f"read the log of one variant's run: starfreight jobs logs {target.name}-0 --on kubernetes",
+            fix=f"read the log of one variant's run: starfreight jobs logs {target.name}-0 {cluster.on}",
         )
     place = results_of(job)
     if place is not None:
@@ -56,7 +56,7 @@ def past_output(cluster: Cluster, target: Target, job: Object, console: Console)
         yield from past_log(ResultAddress(place, target.link, None))
         return
     console.note(f"{gone}. Reading {LOG_FILE} of the run from its volume.")
-    fix = f"the figures of its run: starfreight jobs fetch {target.link} --on kubernetes"
+    fix = f"the figures of its run: starfreight jobs fetch {target.link} {cluster.on}"
     try:
         with (
             reader_pod(cluster, reader_job(job, target), job, console) as pod,

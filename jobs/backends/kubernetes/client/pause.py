@@ -59,13 +59,13 @@ def cancel(cluster: Cluster, target: Target, job: Object, console: Console, pati
         raise InputError(
             "One variant of a sweep cannot be cancelled alone.",
             where=target.link,
-            fix=f"cancel the sweep: starfreight jobs cancel {target.name} --on kubernetes",
+            fix=f"cancel the sweep: starfreight jobs cancel {target.name} {cluster.on}",
         )
     if is_over(job):
         raise InputError(
             f"The job {target.name} has ended already: {view(job).status}.",
             where=f"namespace {cluster.namespace}",
-            fix=f"see starfreight jobs status {target.name} --on kubernetes",
+            fix=f"see starfreight jobs status {target.name} {cluster.on}",
         )
     if paused(job) is None:
         pause(cluster, target, job)
@@ -73,7 +73,7 @@ def cancel(cluster: Cluster, target: Target, job: Object, console: Console, pati
         raise InputError(
             f"The job {target.name} is cancelled already.",
             where=f"namespace {cluster.namespace}",
-            fix=f"to resume it: starfreight jobs resume {target.name} --on kubernetes",
+            fix=f"to resume it: starfreight jobs resume {target.name} {cluster.on}",
         )
     console.note(f"Asked {target.name} to stop; waiting for its checkpoint, at most {patience:.0f} s.")
     return _describe_ends(wait_for_pods(cluster, target, patience))
@@ -174,7 +174,7 @@ def wait_for_pods(cluster: Cluster, target: Target, seconds: float) -> list[PodE
         raise ServiceError(
             f"{', '.join(sorted(left))} is still running. It is not killed.",
             where=f"namespace {cluster.namespace}",
-            fix=f"wait: starfreight jobs status {target.name} --on kubernetes; the cluster kills it after "
+            fix=f"wait: starfreight jobs status {target.name} {cluster.on}; the cluster kills it after "
             "run.kubernetes.checkpoint_grace",
         )
     return list(ends.values())

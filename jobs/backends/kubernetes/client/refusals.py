@@ -30,12 +30,13 @@ def clean(text: object, secrets: Iterable[str] = ()) -> str:
 
 @dataclass(frozen=True)
 class Origin:
-    """The server of an answer, and the credentials sent to it."""
+    """The server of an answer, the credentials sent to it, and the options of commands that reach it."""
 
     context: str
     server: str
     namespace: str
     secrets: tuple[str, ...]
+    on: str
 
 
 def refusal(status: int, answer: bytes, method: str, path: str, origin: Origin) -> StarfreightError:
@@ -70,7 +71,7 @@ def refusal(status: int, answer: bytes, method: str, path: str, origin: Origin) 
         return InputError(
             f"The API server does not find it: {message or 'no such path'}.",
             where=where,
-            fix="list the jobs: starfreight jobs list --on kubernetes",
+            fix=f"list the jobs: starfreight jobs list {origin.on}",
         )
     if status in (400, 409, 422):
         return RecipeError(

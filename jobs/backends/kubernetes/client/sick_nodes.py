@@ -108,7 +108,7 @@ def away_from_sick_nodes(cluster: Cluster, target: Target, old: Object, document
         cluster.console.note(
             f"{target.name}: its pods avoid {', '.join(nodes)}, where a GPU failed. To use "
             f"{'it' if len(nodes) == 1 else 'them'} again: starfreight jobs delete {target.name} "
-            "--on kubernetes, and submit the recipe"
+            f"{cluster.on}, and submit the recipe"
         )
     return avoiding(document, nodes)
 
@@ -138,7 +138,7 @@ def _remember(cluster: Cluster, target: Target, node: str) -> None:
         cluster.patch(target.path(cluster), {"metadata": {"annotations": {ANNOTATION_SICK: note}}})
         cluster.console.note(
             f"A GPU of the node {node} failed. {target.name} avoids this node when it is created again: "
-            f"starfreight jobs resume {target.name} --on kubernetes"
+            f"starfreight jobs resume {target.name} {cluster.on}"
         )
 
 

@@ -7,9 +7,9 @@ from typing import Any
 from starfreight.console import human_count
 from starfreight.jobs.backends.interface import Report
 from starfreight.jobs.backends.kubernetes.client.cluster import Cluster
+from starfreight.jobs.backends.kubernetes.client.job_age import age
 from starfreight.jobs.backends.kubernetes.client.job_status import (
     JobView,
-    age,
     container_status,
     containers,
     describe_pod,

@@ -99,7 +99,7 @@ def resume(cluster: Cluster, target: Target, job: Object, console: Console) -> S
         raise InputError(
             "One variant of a sweep cannot be resumed alone.",
             where=target.link,
-            fix=f"resume the sweep: starfreight jobs resume {target.name} --on kubernetes",
+            fix=f"resume the sweep: starfreight jobs resume {target.name} {cluster.on}",
         )
     now = view(job)
     if now.status == "failed":

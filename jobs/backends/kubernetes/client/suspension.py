@@ -101,7 +101,7 @@ def suspension(cluster: Cluster, job: Object) -> WaitReason:
     queue = (job["metadata"].get("labels") or {}).get(LABEL_QUEUE)
     found = known_workload(cluster, job)
     if found is not None and found[1].get("spec", {}).get("active") is False and paused(job) is None:
-        return _inactive(name, found[1])
+        return _inactive(cluster, name, found[1])
     if queue and (found is not None or _may_have_kueue(cluster, job)):
         return _in_queue(queue, _queue_message(cluster, job, found))
     if found is not None:
@@ -114,18 +114,18 @@ def suspension(cluster: Cluster, job: Object) -> WaitReason:
     return WaitReason(
         "suspended",
         f"it was suspended by {who or 'somebody else than starfreight jobs cancel'}",
-        f"ask them why, or start it: starfreight jobs resume {name} --on kubernetes",
+        f"ask them why, or start it: starfreight jobs resume {name} {cluster.on}",
     )
 
 
-def _inactive(name: str, record: Object) -> WaitReason:
+def _inactive(cluster: Cluster, name: str, record: Object) -> WaitReason:
     who = suspended_by(record, "active")
     evicted = _condition(record, "Evicted", "True")
     why = clean(evicted.get("message") or "") if evicted else ""
     return WaitReason(
         "suspended",
         f"its Workload in Kueue was made inactive{f' by {who}' if who else ''}{f': {why}' if why else ''}",
-        f"ask an admin why, or start it: starfreight jobs resume {name} --on kubernetes",
+        f"ask an admin why, or start it: starfreight jobs resume {name} {cluster.on}",
     )
 
 

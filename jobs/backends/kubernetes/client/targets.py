@@ -132,7 +132,7 @@ def find_target(cluster: Cluster, name: str) -> tuple[Target, Object]:
         raise InputError(
             f"{name!r} is not a valid name of a job.",
             where=f"namespace {cluster.namespace}",
-            fix="list the jobs: starfreight jobs list --on kubernetes",
+            fix=f"list the jobs: starfreight jobs list {cluster.on}",
         )
     there = find_job(cluster, name)
     if there is not None:
@@ -150,7 +150,8 @@ def find_target(cluster: Cluster, name: str) -> tuple[Target, Object]:
         where=f"namespace {cluster.namespace}, context {cluster.context}",
         fix=f"name one of {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}"
         if names
-        else "list the jobs: starfreight jobs list --on kubernetes. A job is deleted some time after its end "
+        else f"list the jobs: starfreight jobs list {cluster.on}; --namespace NAME chooses another namespace. "
+        "A job is deleted some time after its end "
         "(run.kubernetes.keep_finished); its run stays on the volume, and the recipe can be submitted again. "
         "With run.kubernetes.results: starfreight jobs fetch oci://HOST/NAMESPACE/NAME:JOB",
     )

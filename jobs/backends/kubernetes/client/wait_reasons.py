@@ -35,6 +35,11 @@ _MOST_PODS = 3
 
 _CLAIMS_FIX = f"check the claims of run.kubernetes: kubectl get pvc. To change them, {REPLACE}"
 _POLICY_FIX = f"ask an admin about this policy, or change the value that it names and {REPLACE}"
+_NO_ACCOUNT = re.compile(r'serviceaccount "[^"]*" not found')
+_ACCOUNT_FIX = (
+    "delete this job and name the namespace that is set up for jobs with --namespace, or ask an admin to "
+    "apply kubernetes/base (written by: starfreight docs --to DIR) to this one"
+)
 _QUOTA_FIX = (
     "wait until other jobs have ended, ask an admin to raise the quota, or request less "
     f"(run.gpus, run.memory) and {REPLACE}"
@@ -97,7 +102,8 @@ def _explained(warning: WarningEvent) -> WaitReason:
                 f"set run.memory in the recipe, and {REPLACE}",
             )
         if "is forbidden" in message or "denied" in message:
-            return WaitReason("policy", f"the cluster refuses the pod: {message}", _POLICY_FIX)
+            fix = _ACCOUNT_FIX if _NO_ACCOUNT.search(message) else _POLICY_FIX
+            return WaitReason("policy", f"the cluster refuses the pod: {message}", fix)
     return WaitReason(
         "cluster",
         f"{warning.reason}: {message}",

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from starfreight.jobs.data.filters.interface import Finding
-from starfreight.jobs.data.manifest.catalogue import Catalogue, CatalogueEntry, held_out_count
+from starfreight.jobs.data.manifest.catalogue import Catalogue, held_out_count
+from starfreight.jobs.data.manifest.catalogue_entries import CatalogueEntry
 from starfreight.jobs.data.sources.interface import Unusable
 from starfreight.recipe.data import Data, Filters
 

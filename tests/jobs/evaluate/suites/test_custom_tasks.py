@@ -102,6 +102,17 @@ BAD = {
     "number": ("prefix: 3\nexpected: b\n", "'prefix'", "correct that key"),
     "no function": ("prefix: a\ntests: assert f()\n", "tests without function", ""),
     "function alone": ("prefix: a\nexpected: b\nfunction: f\n", "function without tests", ""),
+    "bad tests": (
+        "prefix: a\nfunction: f\ntests: |\n  assert f()\n  assert f(\n",
+        "The tests are not valid Python: '.' was never closed",
+        "correct them",
+    ),
+    "bad helpers": (
+        "prefix: a\nfunction: f\ntests: assert f()\nhelpers: def g()\n",
+        "not valid Python",
+        "correct",
+    ),
+    "keyword": ("prefix: a\nfunction: class\ntests: assert f()\n", "'class', is not valid in Python", ""),
     "bad pattern": ("prefix: a\nmatches: ['(']\n", "not a regular expression", ""),
     "empty stop": ("prefix: a\nexpected: b\nstop: ['']\n", "'stop.0'", ""),
     "many tokens": ("prefix: a\nexpected: b\nmost_tokens: 9000000\n", "'most_tokens'", ""),

@@ -113,6 +113,9 @@ ROW = {
     [
         (b"", None),
         (b"\n" + json.dumps(ROW).encode() + b"\n\n", None),
+        (b"\xef\xbb\xbf" + json.dumps(ROW).encode() + b"\r\n", None),
+        (json.dumps(ROW).encode() + b"\n" + json.dumps({**ROW, "prompt": "x"}).encode(), "Two problems have"),
+        (json.dumps({**ROW, "entry_point": ""}).encode(), "is not valid in Python"),
         (b"[1]\n", "not a JSON object"),
         (b"{", "not valid JSON"),
         (json.dumps({**ROW, "test": 3}).encode(), "no text at 'test'"),

@@ -170,6 +170,8 @@ def test_a_data_set_of_the_hub_is_read_at_its_commit(tmp_path: Path) -> None:
         ({**FULL, "code": "x = 1"}, "The tests call no function"),
         ({**FULL, "test_setup_code": 3}, "invalid setup"),
         ({**FULL, "task_id": [1]}, "not one of MBPP"),
+        ({**MXEVAL, "entry_point": "f); import os; (f"}, "is not valid in Python"),
+        ({"question": "Add."}, "not one of MBPP"),
         ({**MXEVAL, "language": "ruby"}, "The problem is in ruby"),
         ({**MXEVAL, "canonical_solution": None}, "no text at 'canonical_solution'"),
         ([FULL], "not a JSON object"),
@@ -179,8 +181,9 @@ def test_a_data_set_of_the_hub_is_read_at_its_commit(tmp_path: Path) -> None:
 def test_a_wrong_record_is_refused(tmp_path: Path, preparation: Prepare, record: object, words: str) -> None:
     path = tmp_path / "mbpp.jsonl"
     path.write_bytes(lines(record))
-    with pytest.raises(InputError, match=words):
+    with pytest.raises(InputError, match=words) as raised:
         problems_of(path, preparation)
+    assert "None" not in str(raised.value.where)
 
 
 def test_two_versions_of_a_problem_are_refused(tmp_path: Path, preparation: Prepare) -> None:
@@ -201,18 +204,20 @@ def test_tests_that_pass_objects_leave_a_problem_out(
         "code": "class Pair:\n    a = 1\ndef first(pair):\n    return pair.a",
         "test_list": ["assert first(Pair()) == 1"],
     }
+    # No code can pass tests that are not Python.
+    broken = {**FULL, "task_id": 9, "test_list": [f"{FULL['test_list'][0]} ("]}
     path = tmp_path / "mbpp.jsonl"
-    path.write_bytes(lines(record, SANITIZED))
-    problem, other = problems_of(path, preparation)
+    path.write_bytes(lines(record, SANITIZED, broken))
+    problems = problems_of(path, preparation)
     scorer = Mbpp().open_scorer(machinery())
     try:
         scores = {
             each["id"]: [scorer.score(each, completion_of(text)) for text in (each["expected"], "x = 1")]
-            for each in (problem, other)
+            for each in problems
         }
     finally:
         scorer.close()
-    measured = Mbpp().summarize([problem, other], scores)
-    assert measured.settings["outcomes"] == {"passed": 1, "untested": 2, "undefined": 1}
-    assert measured.settings["left_out"] == ["MBPP/7"]
+    measured = Mbpp().summarize(problems, scores)
+    assert measured.settings["outcomes"] == {"passed": 1, "untested": 4, "undefined": 1}
+    assert measured.settings["left_out"] == ["MBPP/7", "MBPP/9"]
     assert [(figure.value, figure.items) for figure in measured.figures] == [(0.5, 1)]

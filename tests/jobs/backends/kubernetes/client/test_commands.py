@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from starfreight.cli import main
 from starfreight.errors import InputError, JobFailed, JobStopped, StarfreightError
@@ -255,6 +256,31 @@ def test_ctrl_c_detaches_and_stops_nothing(api: Any) -> None:
     assert "The job acme continues." in errors
     assert "starfreight jobs cancel acme" in errors
     assert {one.method for one in api.asked} == {"GET"}
+
+
+def test_a_hint_names_the_namespace_and_the_context_where_they_are_not_the_usual_ones(
+    api: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api.job("acme", status=condition("Complete"))
+    elsewhere = "starfreight jobs status acme --on kubernetes"
+
+    def hint(*options: str) -> str:
+        assert main(["jobs", "cancel", "acme", *ON, *options]) == 2
+        return capsys.readouterr().err.rstrip()
+
+    assert hint().endswith(elsewhere)
+    assert hint("--namespace", "research", "--context", "test").endswith(elsewhere)
+    settings = yaml.safe_load(Path(os.environ["KUBECONFIG"]).read_text())
+    (usual,) = settings["contexts"]
+    settings["contexts"] = [
+        {**usual, "context": {**usual["context"], "namespace": "default"}},
+        {**usual, "name": "the other"},
+    ]
+    path = tmp_path / "kubeconfig"
+    path.write_text(yaml.safe_dump(settings))
+    monkeypatch.setenv("KUBECONFIG", str(path))
+    assert hint("--namespace", "research").endswith(f"{elsewhere} --namespace research")
+    assert hint("--context", "the other").endswith(f"{elsewhere} --context 'the other'")
 
 
 def test_help_does_not_load_the_client() -> None:

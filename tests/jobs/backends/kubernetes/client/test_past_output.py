@@ -127,4 +127,4 @@ def test_a_stop_is_no_error_and_its_advice_fits_a_cluster(
 
 def test_other_lines_stay_as_they_are() -> None:
     for line in ("text", '{"event": "error", "kind": "InputError", "what": "x"}', '{"event": "phase"}'):
-        assert with_advice(line, Target(JOB, "acme")) == line
+        assert with_advice(line, Target(JOB, "acme"), "--on kubernetes") == line

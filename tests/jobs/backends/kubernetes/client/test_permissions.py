@@ -97,6 +97,7 @@ class TestRestart:
         cluster.get(cluster.jobs("acme"))
         cluster.get(cluster.core("pods"))
         follow(cluster, Target(JOB, "acme"), said)
+        assert counted["asked"] >= 3  # Answered at last, after the refusals.
 
     def test_a_right_that_was_taken_away_is_an_error_after_a_minute(
         self, api: Any, cluster: Cluster, monkeypatch: pytest.MonkeyPatch

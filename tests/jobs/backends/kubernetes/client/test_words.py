@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from starfreight.jobs.backends.kubernetes.client.cluster import Cluster
-from starfreight.jobs.backends.kubernetes.client.job_status import age, end_of, indexes, view
+from starfreight.jobs.backends.kubernetes.client.job_age import age
+from starfreight.jobs.backends.kubernetes.client.job_status import end_of, indexes, view
 from starfreight.jobs.backends.kubernetes.client.wait_reasons import wait_reason
 
 PODS = "/api/v1/namespaces/research/pods"
@@ -159,6 +160,14 @@ class TestWaiting:
         found = wait_reason(cluster, api.job("acme", status={}), [])
         assert found.kind == kind
         assert said in found.what
+
+    def test_a_namespace_that_is_not_set_up(self, api: Any, cluster: Cluster) -> None:
+        said = 'pods "acme-" is forbidden: error looking up service account default/starfreight-job: '
+        said += 'serviceaccount "starfreight-job" not found'
+        api.put(f"{EVENTS}/a", reason="FailedCreate", message=said, lastTimestamp="2026-01-01T00:00:00Z")
+        found = wait_reason(cluster, api.job("acme", status={}), [])
+        assert found.fix is not None
+        assert "--namespace" in found.fix and "kubernetes/base" in found.fix
 
     def test_a_volume_that_cannot_be_mounted(self, api: Any, cluster: Cluster) -> None:
         api.pod("acme-1", "acme", {"waiting": {"reason": "ContainerCreating"}}, "Pending")
