@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from starfreight.data_manifest import public_source
 from starfreight.licenses.data_terms import data_terms, in_conjunction, joint_license
 from starfreight.package import Package
 from starfreight.packager.model_description import LicenseText
 from starfreight.packager.provenance.shown_source import shown_source
+from starfreight.public_source import public_source
 from starfreight.run import Run
 
 _NOTICE = """{name}

@@ -194,12 +194,6 @@ def left_out_start(source: int) -> bytes:
     return b'{"source": %d, ' % source
 
 
-def public_source(source: str) -> str:
-    """A source of a recipe as manifests name it: without a local path, but for its last part."""
-    kind, mark, place = source.rpartition(":") if "://" not in source else ("", "", source)
-    return kind + mark + (Path(place).name if place.startswith(("/", "~")) else place)
-
-
 def json_line(value: Any) -> bytes:
     """Encode a value as in the lines of a manifest and its lists."""
     return json.dumps(value, ensure_ascii=False).encode()

@@ -17,7 +17,7 @@ import errno
 import os
 import shutil
 import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -161,6 +161,24 @@ def refuse_link(path: Path, below: Path) -> None:
         reached /= name
         if reached.is_symlink():
             raise _linked(reached)
+
+
+def refuse_existing(folder: Path, names: Iterable[str | Path], fix: str) -> None:
+    """Refuse to write files to a directory if one of them exists.
+
+    Args:
+        folder: the directory, which may be missing.
+        names: of the files, relative to it.
+        fix: what to do instead.
+
+    Raises:
+        InputError: a file exists, or a link leads out of the directory.
+    """
+    for name in names:
+        path = folder / name
+        refuse_link(path, below=folder)
+        if path.exists():
+            raise InputError("The file already exists, and is not overwritten.", where=str(path), fix=fix)
 
 
 def refuse_links_in(folder: Path) -> None:

@@ -2,36 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from starfreight.console import Console
 from starfreight.options import with_console
-
-_FILE = click.Path(path_type=Path, dir_okay=False)
+from starfreight.packager.cli.trust_options import TrustChoice, trust_options
 
 
 @click.command("inspect")
 @click.argument("package", metavar="DIR|REF")
-@click.option(
-    "--key", "keys", metavar="FILE", type=_FILE, multiple=True,
-    help="Public key of a signer to check (repeatable).",
-)  # fmt: skip
-@click.option("--identity", metavar="NAME", help="Identity in a signer's certificate, as for package verify.")
-@click.option("--issuer", metavar="URL", help="Issuer of that identity.")
-@click.option(
-    "--trusted-root", "trusted_roots", metavar="FILE", type=_FILE, multiple=True,
-    help="Root of a private CA (repeatable).",
-)  # fmt: skip
+@trust_options
 @click.option("--insecure", is_flag=True, help="Use plain HTTP, for a registry on this machine.")
 @with_console
 def inspect_command(
     package: str,
-    keys: tuple[Path, ...],
-    identity: str | None,
-    issuer: str | None,
-    trusted_roots: tuple[Path, ...],
+    trusted: TrustChoice,
     insecure: bool,
     console: Console,
 ) -> None:
@@ -48,10 +33,6 @@ def inspect_command(
     """
     from starfreight.packager.inspection.inspect_package import inspect_package
 
-    trust = None
-    if keys or identity is not None or issuer is not None or trusted_roots:
-        from starfreight.packager.provenance.trust import load_trust
-
-        trust = load_trust(keys=keys, identity=identity, issuer=issuer, trusted_roots=trusted_roots)
+    trust = trusted.load() if trusted else None
     shown = inspect_package(package, console, trust=trust, insecure=insecure)
     console.result(shown.data, shown.text)

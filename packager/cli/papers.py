@@ -10,6 +10,8 @@ from starfreight.console import Console, human_count
 from starfreight.options import with_console
 
 _FORMS = ("eu-training-summary", "eu-model-documentation")
+_LARGEST = 64 << 20
+"""Bytes. Larger files are models, which `package verify` hashes."""
 
 
 @click.command("papers")
@@ -39,14 +41,15 @@ def papers_command(
     compute against its base's, which decides who is a provider. Answers that only the provider can give, such
     as identity, use policy and energy, are left open and marked.
 
-    The package is a directory or a registry reference; models are not downloaded. Equal packages give equal
-    documents.
+    The package is a directory or a registry reference; models are neither downloaded nor read. A package
+    whose other parts do not fit together is refused with exit code 3. Equal packages give equal documents.
 
     \b
         starfreight package papers packages/NAME --form eu-training-summary --out summary.html
         starfreight package papers ghcr.io/acme/coder:1.0 --form eu-model-documentation > form.md
     """
     from starfreight.files import atomic_write, disk_errors
+    from starfreight.packager.layout import verify_layout
     from starfreight.packager.papers.facts import read_facts
     from starfreight.packager.papers.html import as_html
     from starfreight.packager.papers.markdown import as_markdown
@@ -55,6 +58,8 @@ def papers_command(
     from starfreight.packager.registry.open_package import open_package
 
     with open_package(package, console, insecure=insecure) as opened:
+        # A form is filled for an authority: from no record that verify would refuse.
+        verify_layout(opened.folder, console, hash_up_to=_LARGEST, placeholders=opened.placeholders)
         paper = fill(load_form(form), read_facts(opened))
     if kind is None:
         kind = "html" if out is not None and out.suffix.lower() in (".html", ".htm") else "markdown"

@@ -120,7 +120,7 @@ def publish(
         starfreight publish packages/acme-coder ghcr.io/acme/coder:1.0 --sign --key acme.key
     """
     from starfreight.packager.cli.signer_options import open_chosen, package_signing
-    from starfreight.packager.registry import publish as push
+    from starfreight.packager.registry.push import publish as push
     from starfreight.quantization import Quantization
 
     if sign != bool(signer) or ((legacy or model_signing) and not sign):

@@ -8,8 +8,7 @@ import click
 
 from starfreight.console import Console
 from starfreight.options import with_console
-
-_FILE = click.Path(path_type=Path, dir_okay=False)
+from starfreight.packager.cli.trust_options import TrustChoice, trust_options
 
 
 @click.command("trace")
@@ -32,21 +31,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     type=click.Path(path_type=Path),
     help="The run's data directory, for a package without its data manifest.",
 )
-@click.option(
-    "--key", "keys", metavar="FILE", type=_FILE, multiple=True, help="Public key to trust (repeatable)."
-)
-@click.option(
-    "--identity", metavar="PATTERN", help="Signer's identity to trust, with --issuer or --trusted-root."
-)
-@click.option("--issuer", metavar="URL", help="OpenID Connect issuer of the identity.")
-@click.option(
-    "--trusted-root",
-    "trusted_roots",
-    metavar="FILE",
-    type=_FILE,
-    multiple=True,
-    help="Trusted root of a private CA (repeatable).",
-)
+@trust_options
 @click.option("--insecure", is_flag=True, help="Use plain HTTP, for a registry on this machine.")
 @with_console
 def trace_command(
@@ -56,10 +41,7 @@ def trace_command(
     licenses: tuple[str, ...],
     swhids: tuple[str, ...],
     data_manifest: Path | None,
-    keys: tuple[Path, ...],
-    identity: str | None,
-    issuer: str | None,
-    trusted_roots: tuple[Path, ...],
+    trusted: TrustChoice,
     insecure: bool,
     console: Console,
 ) -> None:
@@ -80,14 +62,13 @@ def trace_command(
     """
     from starfreight.packager.provenance.trace import trace
     from starfreight.packager.provenance.trace.table import QUESTIONS
-    from starfreight.packager.provenance.trust import load_trust
     from starfreight.packager.registry.open_package import open_package
 
     asked = {"file": files, "repository": repositories, "license": licenses, "swhid": swhids}
     questions = [QUESTIONS[kind](value) for kind, values in asked.items() for value in values]
     if not questions:
         raise click.UsageError("Ask something: --file, --repository, --license or --swhid.")
-    trust = load_trust(keys=keys, identity=identity, issuer=issuer, trusted_roots=trusted_roots)
+    trust = trusted.load()
     with open_package(package, console, insecure=insecure) as opened:
         traced = trace(opened, questions, trust, console, data_manifest)
         console.result(traced.as_dict(), traced.as_text())

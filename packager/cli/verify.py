@@ -9,6 +9,7 @@ import click
 
 from starfreight.console import Console
 from starfreight.options import with_console
+from starfreight.packager.cli.trust_options import TrustChoice, trust_options
 
 if TYPE_CHECKING:
     from starfreight.packager.provenance.policy import Policy
@@ -19,33 +20,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 
 @click.command("verify")
 @click.argument("package", metavar="REF|DIR")
-@click.option(
-    "--key",
-    "keys",
-    metavar="FILE",
-    type=_FILE,
-    multiple=True,
-    help="Public key of a trusted signer (repeatable).",
-)
-@click.option(
-    "--identity",
-    metavar="NAME",
-    help="Identity in the certificate of a trusted signer, such as a workflow's address. "
-    "* stands for a part, ** for any text.",
-)
-@click.option(
-    "--issuer",
-    metavar="URL",
-    help="Issuer of that identity, such as https://token.actions.githubusercontent.com.",
-)
-@click.option(
-    "--trusted-root",
-    "trusted_roots",
-    metavar="FILE",
-    type=_FILE,
-    multiple=True,
-    help="Root of a private CA, in Sigstore's format (repeatable). [default: Sigstore's public instance]",
-)
+@trust_options
 @click.option(
     "--policy",
     "policy_file",
@@ -64,10 +39,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @with_console
 def verify_package(
     package: str,
-    keys: tuple[Path, ...],
-    identity: str | None,
-    issuer: str | None,
-    trusted_roots: tuple[Path, ...],
+    trusted: TrustChoice,
     policy_file: Path | None,
     vsa: Path | None,
     vsa_key: str | None,
@@ -100,11 +72,7 @@ def verify_package(
     if (vsa is None) != (vsa_key is None):
         raise click.UsageError("--vsa and --vsa-key belong together.")
     policy = _policy(policy_file) if policy_file is not None else None
-    trust = None
-    if keys or identity is not None or issuer is not None or trusted_roots:
-        from starfreight.packager.provenance.trust import load_trust
-
-        trust = load_trust(keys=keys, identity=identity, issuer=issuer, trusted_roots=trusted_roots)
+    trust = trusted.load() if trusted else None
     signer = _open(vsa_key) if vsa_key is not None else None
     verdict = verify_package(package, console, trust=trust, policy=policy, insecure=insecure)
     from starfreight.packager.provenance.verify.page import page

@@ -89,6 +89,12 @@ def push_hub(
         enable_progress_bars,
     )
 
+    if not constants.ENDPOINT.startswith(("http://", "https://")):
+        raise InputError(
+            "The hub's address is not an http address.",
+            where=f"environment, HF_ENDPOINT={constants.ENDPOINT[:200]!r}",
+            fix="write https://HOST, or unset it",
+        )
     console.heading(f"Uploading {human_count(size, 'B')} to {constants.ENDPOINT}/{repository}")
     silenced = not console.interactive and not are_progress_bars_disabled()
     if silenced:

@@ -38,9 +38,12 @@ def export_package(folder: Path, to: Path, variants: Sequence[str], console: Con
         GateError: a file of the package is damaged.
         ServiceError: the disk is full or not writable.
     """
+    from starfreight.packager.record.write_record import check_record
+
     package = Package.load(folder)
     source = PackageSource(folder)
     models = package_models(package, variants, source)
+    check_record(folder, package)
     written = write_folder(models, to, source, console)
     signature = _signature(package, models, to, folder, console)
     return replace(

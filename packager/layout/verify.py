@@ -30,6 +30,7 @@ from starfreight.image_layout.reader import (
     INDEX_FILE,
     LAYOUT_FILE,
     ImageLayout,
+    blob_files,
     open_regular,
 )
 from starfreight.package import (
@@ -102,7 +103,7 @@ def examine_layout(
     )
     examination.top_level()
     elsewhere = {digest.removeprefix("sha256:") for digest in (*hashed, *placeholders)}
-    sizes = {path: path.lstat().st_size for path in _blob_files(folder)}
+    sizes = {path: path.lstat().st_size for path in blob_files(folder)}
     unread = {path for path, size in sizes.items() if size > limit or path.name in elsewhere}
     total = sum(size for path, size in sizes.items() if path not in unread)
     with console.progress("Verifying", total=total, unit="B") as advance:
@@ -224,7 +225,7 @@ class _Examination:
                 self.placeholders,
             ).run()
         if package is not None and entries is not None and not self.unfinished:
-            for path in _blob_files(self.folder):
+            for path in blob_files(self.folder):
                 if _HEX.fullmatch(path.name) and "sha256:" + path.name not in referred:
                     self.problem(path, f"nothing refers to the blob sha256:{path.name}")
         if package is not None:
@@ -297,10 +298,3 @@ class _Examination:
                 self._refer(referred, each)
             if manifest.subject is not None:
                 self._refer(referred, manifest.subject)
-
-
-def _blob_files(folder: Path) -> list[Path]:
-    blobs = folder / BLOBS / ALGORITHM
-    if blobs.parent.is_symlink() or blobs.is_symlink() or not blobs.is_dir():
-        return []
-    return sorted(path for path in blobs.iterdir() if path.is_file() and not path.is_symlink())

@@ -220,10 +220,10 @@ class LayoutWriter:
         blobs = self._folder / BLOBS / ALGORITHM
         package_file = self._folder / PACKAGE_FILE
         with disk_errors(self._folder):
-            first_index = index
-            if not self._extends_record(package):
+            first_index, earlier = index, self._record()
+            if earlier is None or not package.extends(earlier):  # Perhaps with more attachments.
                 self._begin()
-                if replaces is not None and replaces == self._record():
+                if replaces is not None and replaces == earlier:
                     first_index = index_bytes(dict.fromkeys((*entries, *package_entries(replaces))))
                 else:
                     package_file.unlink(missing_ok=True)
@@ -259,11 +259,6 @@ class LayoutWriter:
         if _differs(path, data):
             self._begin()
             write_bytes(path, data)
-
-    def _extends_record(self, package: Package) -> bool:
-        """True if the directory's record is that of ``package``, perhaps with fewer attachments."""
-        earlier = self._record()
-        return earlier is not None and package.extends(earlier)
 
     def _record(self) -> Package | None:
         """The record in the directory, if there is a valid one."""

@@ -11,69 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from starfreight.packager.provenance.addresses import library_version
+from starfreight.packager.provenance.source_claims import Dependency, SourceClaim, SourceCommit, source_claim
 from starfreight.packager.training_method import method_of
 from starfreight.recipe import Recipe
 from starfreight.run import DATA_MANIFEST
 
 _BASE, _DATA, _IMAGE, _TRAINING, _PACKAGING = "base/", "data/", "image/", "training/", "packaging/"
-_SOURCE = re.compile(r"data/(0|[1-9][0-9]{0,4})")
 _FILE = re.compile(r"data/(0|[1-9][0-9]{0,4})/(.+)", re.S)
-
-
-@dataclass(frozen=True)
-class Dependency:
-    """A resolved dependency of the statement.
-
-    Attributes:
-        name: such as ``base/model.safetensors``, ``data/manifest.json``, ``image/trainer``,
-            ``training/torch``.
-        digest: ``sha256:...``; ``None`` for a library, or for a digest of another kind.
-        uri: a package URL or the address of a repository.
-        annotations: further facts.
-        git_commit: of a git repository.
-    """
-
-    name: str
-    digest: str | None = None
-    uri: str | None = None
-    annotations: Mapping[str, Any] | None = None
-    git_commit: str | None = None
-
-
-@dataclass(frozen=True)
-class SourceClaim:
-    """A source of training data, without its files.
-
-    Attributes:
-        number: in the recipe, from 0.
-        source: as the data manifest names it.
-        uri: its address; ``None`` for local files, and in version 1.
-        revision: its commit.
-        license: of files without a license of their own.
-        licenses: samples and bytes used, by license. Version 1 has no bytes: they are 0 there.
-    """
-
-    number: int
-    source: str
-    uri: str | None
-    revision: str | None
-    license: str | None
-    licenses: Mapping[str, tuple[int, int]]
-
-
-@dataclass(frozen=True)
-class SourceCommit:
-    """The commit of the recipe's repository.
-
-    Attributes:
-        uri: ``git+https://...``; ``None`` for a repository without a public address.
-        commit: its id.
-        dirty: true if files differed from the commit; ``None`` if unknown.
-    """
-
-    uri: str | None
-    commit: str
-    dirty: bool | None
 
 
 @dataclass(frozen=True)
@@ -178,7 +122,7 @@ class Provenance:
     def sources(self) -> tuple[SourceClaim, ...]:
         """The sources of training data."""
         if self.version > 1:
-            found = (_source(each) for each in self.dependencies)
+            found = (source_claim(each) for each in self.dependencies)
             return tuple(each for each in found if each is not None)
         counts: dict[int, dict[str, int]] = {}
         for number, _, _, license_name in self.data_files():
@@ -284,24 +228,6 @@ class Provenance:
             if each.name.startswith(start) and version is not None:
                 found[each.name.removeprefix(start)] = version
         return found
-
-
-def _source(dependency: Dependency) -> SourceClaim | None:
-    from starfreight.packager.provenance.predicate import SourceNotes
-
-    number = _SOURCE.fullmatch(dependency.name)
-    if number is None:
-        return None
-    notes = SourceNotes.model_validate(dependency.annotations or {})
-    uri = dependency.uri
-    return SourceClaim(
-        number=int(number[1]),
-        source=notes.source,
-        uri=None if uri is None or uri.startswith("urn:") else uri,
-        revision=notes.revision,
-        license=notes.license,
-        licenses={name: (count.samples, count.bytes) for name, count in notes.licenses.items()},
-    )
 
 
 def _text(value: object) -> str | None:

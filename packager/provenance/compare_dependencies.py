@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from starfreight.base_model import known_license
-from starfreight.data_manifest import DataManifest, public_source
+from starfreight.data_manifest import DataManifest
 from starfreight.files import canonical_json, sha256_bytes
 from starfreight.origin import RecipeSource
 from starfreight.package import Package
@@ -30,6 +30,7 @@ from starfreight.packager.provenance.dependencies import (
     summary_resource,
 )
 from starfreight.packager.provenance.predicate import ResourceDescriptor, SourceNotes
+from starfreight.public_source import public_source
 from starfreight.recipe import Recipe
 from starfreight.records import FileDigest
 from starfreight.run import DATA_MANIFEST

@@ -13,10 +13,11 @@ from typing import Any
 
 from starfreight import __version__
 from starfreight.base_model import public_name
-from starfreight.data_manifest import SourceSummary, public_source
+from starfreight.data_manifest import SourceSummary
 from starfreight.image import image_digest
 from starfreight.origin import RecipeSource
 from starfreight.packager.provenance.addresses import base_address, library_url, source_address
+from starfreight.public_source import public_source
 from starfreight.records import FileDigest
 from starfreight.run import DATA_MANIFEST, BaseInput, Run
 

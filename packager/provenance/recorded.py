@@ -19,7 +19,8 @@ from starfreight.errors import GateError
 from starfreight.files import canonical_json
 from starfreight.image_layout.reader import ImageLayout
 from starfreight.package import Package
-from starfreight.packager.provenance.claims import Dependency, Provenance, SourceClaim, SourceCommit
+from starfreight.packager.provenance.claims import Provenance
+from starfreight.packager.provenance.source_claims import Dependency, SourceClaim, SourceCommit
 from starfreight.packager.training_method import TRAINING_METHODS
 from starfreight.recipe import Recipe
 from starfreight.strict_json import strict_loads

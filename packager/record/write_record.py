@@ -64,6 +64,18 @@ def write_record(folder: Path, package: Package, to: Path) -> tuple[str, ...]:
     return (*sorted(sums), CHECKSUMS)
 
 
+def check_record(folder: Path, package: Package) -> None:
+    """Make sure that the files of a record are there, before gigabytes are written beside it.
+
+    Raises:
+        GateError: one is missing, or has another size.
+    """
+    layout = ImageLayout(folder)
+    for each in record_files(package, layout):
+        with layout.open(each.blob):
+            pass
+
+
 def refuse_other_directory(to: Path) -> None:
     """Make sure that a directory is empty, missing, or an earlier record.
 

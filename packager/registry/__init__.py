@@ -1,10 +1,9 @@
-"""Push a package to a registry; readers see it only when it is whole.
+"""Packages in registries: publishing, pulling, copying, listing and deleting them.
+
+from starfreight.packager.registry.push import publish
 
 reference = parse_destination("registry.example.org/team/acme-coder:1.0")  # from starfreight.registry
 published = publish(Path("packages/acme-coder"), reference, insecure=False, console=console)
+
+Readers see a package only when it is whole.
 """
-
-from starfreight.packager.registry.published import Published, PublishedTag
-from starfreight.packager.registry.push import publish
-
-__all__ = ["Published", "PublishedTag", "publish"]

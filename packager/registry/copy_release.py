@@ -7,14 +7,14 @@ publishing, tags are set last, the plain one at the very end: a reader never fin
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from pydantic import ValidationError
 
-from starfreight.console import Console, human_count
+from starfreight.console import Console
 from starfreight.errors import GateError, InputError, ServiceError
 from starfreight.package import Attachment, Descriptor
 from starfreight.packager.provenance.withdrawal.read import latest_withdrawal
+from starfreight.packager.registry.copied import Copied
 from starfreight.packager.registry.release_tags import (
     is_evidence_tag,
     missing_tag,
@@ -44,42 +44,6 @@ from starfreight.registry.referrers import attach_all
 _MAX_DEPTH = 4
 """An index, its manifest, a signature on it, and evidence about that."""
 _MAX_MANIFESTS = 10_000
-
-
-@dataclass(frozen=True)
-class Copied:
-    """The outcome of a copy."""
-
-    source: str
-    target: str
-    tags: dict[str, str]
-    """Digests by tag."""
-    attachments: int
-    bytes_sent: int
-    bytes_mounted: int
-    bytes_present: int
-    withdrawn: str | None = None
-    """Withdrawal of the release in words; it is copied, too."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """The result as ``--json`` prints it."""
-        return vars(self)
-
-    def as_text(self) -> str:
-        """The result for people."""
-        amounts = (
-            (self.bytes_sent, "sent"),
-            (self.bytes_mounted, "mounted"),
-            (self.bytes_present, "already there"),
-        )
-        counted = ", ".join(f"{human_count(amount, 'B')} {how}" for amount, how in amounts)
-        width = max(map(len, self.tags))
-        lines = [f"Copied {self.source} to {self.target} ({counted}):"]
-        lines += [f"  {tag:{width}}  {digest}" for tag, digest in self.tags.items()]
-        lines.append(f"{self.attachments} attached manifests copied")
-        if self.withdrawn is not None:
-            lines.append(f"WITHDRAWN: {self.withdrawn}")
-        return "\n".join(lines)
 
 
 @dataclass

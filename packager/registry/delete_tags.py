@@ -90,7 +90,8 @@ class DeletionPlan:
         lines = [f"This deletes from {self.reference.host}/{self.reference.repository}:"]
         lines += [f"  {tag:{width}}  {digest}" for tag, digest in self.tags.items()]
         if self.attachments:
-            lines.append(f"  {len(self.attachments)} attached manifests (provenance, signatures)")
+            attached = human_count(len(self.attachments), "attached manifests")
+            lines.append(f"  {attached} (provenance, signatures)")
         lines.append(
             f"Freed by the registry's next garbage collection: {human_count(self.freed, 'B')}; "
             f"{human_count(self.shared, 'B')} are used by other tags."

@@ -62,11 +62,11 @@ class TagList:
         ]
         total = sum(tag.size for tag in self.tags)
         lines.append(
-            f"{len(self.tags)} tags, {human_count(self.stored, 'B')} stored "
+            f"{human_count(len(self.tags), 'tags')}, {human_count(self.stored, 'B')} stored "
             f"({human_count(total, 'B')} if nothing were shared)"
         )
         if self.evidence_tags:
-            lines.append(f"{self.evidence_tags} more tags hold attached evidence")
+            lines.append(f"Tags of attached evidence: {self.evidence_tags:,}")
         if self.unreadable:
             lines.append(f"Malformed or unknown: {', '.join(self.unreadable)}")
         return "\n".join(lines)

@@ -50,7 +50,14 @@ def check_tag(
     Raises:
         ServiceError: it has others.
     """
-    if client.read_manifest(tag, descriptor.media_type) != layout.read(descriptor):
+    found = client.read_manifest(tag, descriptor.media_type)
+    if found is None:
+        raise ServiceError(
+            "The registry accepted the manifest, but does not hold it.",
+            where=str(target.with_tag(tag)),
+            fix="run the same command again; if it stays so, ask the registry's administrator",
+        )
+    if found != layout.read(descriptor):
         raise ServiceError(
             "The registry returned another manifest than the one written.",
             where=str(target.with_tag(tag)),

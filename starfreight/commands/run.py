@@ -132,7 +132,7 @@ def _result(
     from starfreight.commands.evaluation_table import evaluations_data, evaluations_text
     from starfreight.commands.recipe_signing import recipe_signing
     from starfreight.packager.cli.next_commands import next_commands
-    from starfreight.packager.registry import publish
+    from starfreight.packager.registry.push import publish
 
     data: dict[str, Any] = {"run": str(shipped.run_folder), "package": str(shipped.package_folder)}
     lines = [shipped.run.recipe.name] if sweep else []

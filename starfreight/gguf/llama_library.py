@@ -11,16 +11,13 @@ beginning are changed, and their defaults are checked first. Source: ``include/l
 from __future__ import annotations
 
 import ctypes
-import importlib.metadata
-import importlib.util
 from collections.abc import Sequence
-from ctypes import POINTER, byref, c_bool, c_char_p, c_float, c_int8, c_int32, c_size_t, c_uint32, c_void_p
+from ctypes import POINTER, byref, c_float, c_int8, c_int32, c_void_p
 from pathlib import Path
-from typing import Any
 
 from starfreight.errors import InputError
 from starfreight.gguf.keys import Scalar, read_scalars
-from starfreight.gguf.openmp import load_openmp, loading_fix
+from starfreight.gguf.llama_interface import Batch, LogCallback, load_library, unknown_version
 
 BATCH = 512
 """Tokens of one batch, as in llama.cpp's own tools: the size changes the last bits of the logits."""
@@ -39,59 +36,6 @@ _ERROR = 4
 
 _ERRORS = 8
 """Messages that are kept."""
-
-_LongStructure = c_uint32 * 256
-"""1 KiB. The real ones take about 200 bytes."""
-
-
-class UnusableLibraryError(InputError):
-    """llama.cpp is not installed, or of another version; no file is to blame."""
-
-
-class _Parameters(ctypes.Structure):
-    _fields_ = (("words", _LongStructure), ("pointer", c_void_p))  # The pointer aligns it.
-
-
-class _Batch(ctypes.Structure):
-    _fields_ = (
-        ("n_tokens", c_int32),
-        ("token", POINTER(c_int32)),
-        ("embd", POINTER(c_float)),
-        ("pos", POINTER(c_int32)),
-        ("n_seq_id", POINTER(c_int32)),
-        ("seq_id", POINTER(POINTER(c_int32))),
-        ("logits", POINTER(c_int8)),
-    )
-
-
-_LogCallback = ctypes.CFUNCTYPE(None, ctypes.c_int, c_char_p, c_void_p)
-
-_FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
-    "llama_backend_init": (None, []),
-    "llama_log_set": (None, [_LogCallback, c_void_p]),
-    "llama_model_default_params": (_Parameters, []),
-    "llama_context_default_params": (_Parameters, []),
-    "llama_model_load_from_file": (c_void_p, [c_char_p, _Parameters]),
-    "llama_init_from_model": (c_void_p, [c_void_p, _Parameters]),
-    "llama_model_has_encoder": (c_bool, [c_void_p]),
-    "llama_model_has_decoder": (c_bool, [c_void_p]),
-    "llama_model_n_ctx_train": (c_int32, [c_void_p]),
-    "llama_model_n_embd": (c_int32, [c_void_p]),
-    "llama_model_get_vocab": (c_void_p, [c_void_p]),
-    "llama_adapter_lora_init": (c_void_p, [c_void_p, c_char_p]),
-    "llama_set_adapters_lora": (c_int32, [c_void_p, POINTER(c_void_p), c_size_t, POINTER(c_float)]),
-    "llama_n_ctx": (c_uint32, [c_void_p]),
-    "llama_set_n_threads": (None, [c_void_p, c_int32, c_int32]),
-    "llama_get_memory": (c_void_p, [c_void_p]),
-    "llama_memory_clear": (None, [c_void_p, c_bool]),
-    "llama_decode": (c_int32, [c_void_p, _Batch]),
-    "llama_get_logits": (c_void_p, [c_void_p]),
-    "llama_vocab_n_tokens": (c_int32, [c_void_p]),
-    "llama_vocab_bos": (c_int32, [c_void_p]),
-    "llama_vocab_get_add_bos": (c_bool, [c_void_p]),
-    "llama_tokenize": (c_int32, [c_void_p, c_char_p, c_int32, POINTER(c_int32), c_int32, c_bool, c_bool]),
-    "llama_token_to_piece": (c_int32, [c_void_p, c_int32, c_char_p, c_int32, c_int32, c_bool]),
-}
 
 
 class LlamaLibrary:
@@ -117,8 +61,8 @@ class LlamaLibrary:
     def __init__(self, gguf: Path, adapter: Path | None, context: int, threads: int, *, gpu: bool) -> None:
         self._gguf = gguf
         self._errors: list[str] = []
-        self._log = _LogCallback(self._note)
-        self._c = _load_library()
+        self._log = LogCallback(self._note)
+        self._c = load_library()
         self._c.llama_log_set(self._log, None)
         self._c.llama_backend_init()
         self._model = self._load(gpu)
@@ -193,7 +137,7 @@ class LlamaLibrary:
         params = self._c.llama_model_default_params()
         # Devices and overrides, both NULL; then the number of layers on the GPU.
         if any(params.words[:4]) or params.words[4] not in _ALL_LAYERS:
-            raise _unknown_version("the parameters of a model begin otherwise")
+            raise unknown_version("the parameters of a model begin otherwise")
         if not gpu:
             params.words[4] = 0
         model: int | None = self._c.llama_model_load_from_file(str(self._gguf).encode(), params)
@@ -216,12 +160,12 @@ class LlamaLibrary:
         for name, found in expected.items():
             key = keys.get(f"{kind}.{name}", found)
             if key != found:
-                raise _unknown_version(f"it finds {found:,} for {name}, the file holds {key}")
+                raise unknown_version(f"it finds {found:,} for {name}, the file holds {key}")
 
     def _open_context(self, context: int) -> int:
         params = self._c.llama_context_default_params()
         if tuple(params.words[:4]) != _CONTEXT_DEFAULTS:
-            raise _unknown_version("the parameters of a context begin otherwise")
+            raise unknown_version("the parameters of a context begin otherwise")
         params.words[0] = context
         params.words[1] = params.words[2] = min(context, BATCH)
         opened: int | None = self._c.llama_init_from_model(self._model, params)
@@ -229,7 +173,7 @@ class LlamaLibrary:
             raise self._failed(f"llama.cpp cannot make a context of {context:,} tokens")
         made = self._c.llama_n_ctx(opened)
         if not context <= made < context + _PADDING:
-            raise _unknown_version(f"a context of {context:,} tokens has {made:,}")
+            raise unknown_version(f"a context of {context:,} tokens has {made:,}")
         return opened
 
     def _add(self, adapter: Path) -> None:
@@ -258,49 +202,9 @@ class _BatchArrays:
         self._sequences = (POINTER(c_int32) * BATCH)(*[pointer] * BATCH)
         self._wanted = (c_int8 * BATCH)()
 
-    def batch(self, tokens: Sequence[int], position: int, first: int) -> _Batch:
+    def batch(self, tokens: Sequence[int], position: int, first: int) -> Batch:
         count = len(tokens)
         self._tokens[:count] = list(tokens)
         self._positions[:count] = list(range(position, position + count))
         self._wanted[:count] = [place >= first for place in range(count)]
-        return _Batch(count, self._tokens, None, self._positions, self._counts, self._sequences, self._wanted)
-
-
-def _load_library() -> Any:
-    """The C interface of xllamacpp's extension module."""
-    found = importlib.util.find_spec("xllamacpp")
-    folders = found.submodule_search_locations if found is not None else None
-    if not folders:
-        raise UnusableLibraryError(
-            "Running a GGUF file needs llama.cpp, which is not installed here.",
-            where="xllamacpp",
-            fix="pip install 'starfreight[llama]'",
-        )
-    load_openmp()
-    files = [file for folder in folders for end in ("so", "pyd") for file in Path(folder).glob(f"*.{end}")]
-    for file in files:
-        try:
-            library = ctypes.CDLL(str(file))
-        except OSError as error:
-            raise UnusableLibraryError(
-                f"llama.cpp cannot be loaded: {error}.", where=str(file), fix=loading_fix(error)
-            ) from error
-        if hasattr(library, "llama_decode"):
-            break
-    else:
-        raise _unknown_version("its module has no C interface")
-    for name, (result, arguments) in _FUNCTIONS.items():
-        function = getattr(library, name, None)
-        if function is None:
-            raise _unknown_version(f"it has no {name}")
-        function.restype, function.argtypes = result, arguments
-    return library
-
-
-def _unknown_version(reason: str) -> UnusableLibraryError:
-    version = importlib.metadata.version("xllamacpp")
-    return UnusableLibraryError(
-        f"This version of llama.cpp has another C interface: {reason}.",
-        where=f"xllamacpp {version}",
-        fix="install another version of xllamacpp, or a newer starfreight",
-    )
+        return Batch(count, self._tokens, None, self._positions, self._counts, self._sequences, self._wanted)

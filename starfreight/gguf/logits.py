@@ -27,7 +27,8 @@ import numpy.typing as npt
 
 from starfreight.errors import InputError, ServiceError
 from starfreight.gguf.keys import read_scalars
-from starfreight.gguf.llama_library import BATCH, UnusableLibraryError
+from starfreight.gguf.llama_interface import UnusableLibraryError
+from starfreight.gguf.llama_library import BATCH
 
 __all__ = ["Logits", "UnusableLibraryError", "context_of", "log_sum_exp"]
 

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from starfreight.errors import StarfreightError
-from starfreight.gguf.llama_library import BATCH, LlamaLibrary, UnusableLibraryError
+from starfreight.gguf.llama_interface import UnusableLibraryError
+from starfreight.gguf.llama_library import BATCH, LlamaLibrary
 
 
 def main() -> None:

@@ -145,6 +145,14 @@ class ImageLayout:
         return found
 
 
+def blob_files(folder: Path) -> list[Path]:
+    """The regular files among the blobs of a layout, sorted; none if a link is in the way."""
+    blobs = folder / BLOBS / ALGORITHM
+    if blobs.parent.is_symlink() or blobs.is_symlink() or not blobs.is_dir():
+        return []
+    return sorted(path for path in blobs.iterdir() if path.is_file() and not path.is_symlink())
+
+
 @contextlib.contextmanager
 def open_regular(path: Path) -> Iterator[IO[bytes]]:
     """Open a regular file; never a link, a pipe or a device.
@@ -159,10 +167,11 @@ def open_regular(path: Path) -> Iterator[IO[bytes]]:
             raise damaged(path, "is missing") from error
         if error.errno == errno.ELOOP:
             raise damaged(path, "is a symbolic link") from error
-        raise damaged(path, f"cannot be read: {error.strerror}") from error
+        raise unreadable(path, error) from error
+    if not stat.S_ISREG(os.fstat(handle).st_mode):  # Python opens no directory.
+        os.close(handle)
+        raise damaged(path, "is not a regular file")
     with os.fdopen(handle, "rb") as stream:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise damaged(path, "is not a regular file")
         yield stream
 
 
@@ -181,6 +190,15 @@ def damaged(path: Path, what: str) -> GateError:
         f"{path.name} {what}.",
         where=str(path),
         fix="make the package again, or get it again from its source",
+    )
+
+
+def unreadable(path: Path, error: OSError) -> GateError:
+    """The error for a file that the system does not read, which may be whole."""
+    return GateError(
+        f"{path.name} cannot be read: {error.strerror or error}.",
+        where=str(path),
+        fix="check its permissions and the disk, then run the same command again",
     )
 
 

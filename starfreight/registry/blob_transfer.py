@@ -11,10 +11,11 @@ import time
 from collections.abc import Iterator
 
 import requests
-from urllib3.exceptions import HTTPError, MaxRetryError, ProtocolError
+from urllib3.exceptions import MaxRetryError, ProtocolError
 
 from starfreight.console import Advance
 from starfreight.package import Descriptor
+from starfreight.registry.blob_response import read_piece, strong_etag
 from starfreight.registry.client import RegistryClient
 from starfreight.registry.failures import unreachable
 from starfreight.registry.pace import limit_answer
@@ -28,7 +29,6 @@ _LEAVE = 5.0
 """Seconds to wait for threads to end after an error; they write nothing more in any case."""
 
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19}|\*)")
-_STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]{1,198}"')
 
 
 class RangesUnusable(Exception):
@@ -185,9 +185,8 @@ class Transfer:
     def _receive(self, segment: Segment) -> None:
         """Receive a segment to its end; broken connections are replaced."""
         retry = retry_policy()
-        gained = 0
+        gained, furthest = 0, segment.received
         while not self._stopped:
-            before = segment.received
             try:
                 with self._request(segment) as response:
                     self._copy(response, segment)
@@ -198,7 +197,9 @@ class Transfer:
                 error = broken
             if self._stopped:
                 return
-            gained += segment.received - before
+            # A stream that restarts and breaks at the same place again has gained nothing.
+            gained += max(0, segment.received - furthest)
+            furthest = max(furthest, segment.received)
             if gained >= _CHUNK:
                 retry, gained = retry_policy(), 0
             if not self._ranges:
@@ -207,7 +208,7 @@ class Transfer:
                 retry = retry.increment("GET", "/", error=ProtocolError(str(error)))
             except MaxRetryError:
                 doing = f"fetching {self._descriptor.digest}"
-                raise unreachable(error, self._client.host, doing) from error
+                raise unreachable(error, self._client.host, doing, insecure=self._client.insecure) from error
             retry.sleep()
 
     @contextlib.contextmanager
@@ -229,7 +230,7 @@ class Transfer:
                 if self._stopped:
                     raise requests.ConnectionError("stopped")
                 if not self._partial.etag:
-                    self._partial.etag = _strong_etag(response)
+                    self._partial.etag = strong_etag(response)
                 self._open.add(response)
                 self._answered = True
                 self._changed.notify_all()
@@ -245,7 +246,7 @@ class Transfer:
         if response.status_code != 206 or match is None:
             raise RangesUnusable
         first, last, total = match.groups()
-        etag = _strong_etag(response)
+        etag = strong_etag(response)
         if (
             int(first) != start
             or not start <= int(last) < end
@@ -261,7 +262,7 @@ class Transfer:
             RangesUnusable: it is longer than its range.
             requests.ConnectionError: the connection broke.
         """
-        while piece := _read_piece(response):
+        while piece := read_piece(response, _CHUNK):
             with self._changed:
                 if self._stopped:
                     return
@@ -297,15 +298,3 @@ class Transfer:
             self._counted += amount
             if amount:
                 self._advance(amount)
-
-
-def _strong_etag(response: requests.Response) -> str:
-    etag = response.headers.get("ETag", "").strip()
-    return etag if _STRONG_ETAG.fullmatch(etag) else ""
-
-
-def _read_piece(response: requests.Response) -> bytes:
-    try:
-        return response.raw.read(_CHUNK, decode_content=False)
-    except (HTTPError, OSError) as error:
-        raise requests.ConnectionError(error, request=response.request) from error

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import IO, Any, Protocol
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote, urldefrag, urljoin, urlsplit
 
 import requests
 from urllib3.exceptions import MaxRetryError, ProtocolError
@@ -30,6 +30,7 @@ from starfreight.registry.session import RETRY_STATUSES, retry_policy
 _TRIES = 3
 """Attempts to read a short answer that breaks off."""
 
+_DIGEST_PARAMETER = re.compile(r"([?&])digest=[^&]*&?")
 _RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,18})")
 
 
@@ -47,15 +48,24 @@ class BlobUploadClient(RegistryClient):
     """Client with the requests that store blobs. Arguments and errors as for :class:`RegistryClient`."""
 
     _destination = True
+    _mounts = True
+    """False once the registry kept failing to mount a blob; the others are uploaded at once."""
 
     def mount(self, descriptor: Descriptor, repository: str) -> bool:
-        """Mount a blob from another repository of the same registry; returns True on success."""
+        """Mount a blob from another repository of the same registry; returns True on success.
+
+        A registry that cannot mount gets the blob by upload, so its failure is not an error.
+        """
+        if not self._mounts:
+            return False
         doing = f"mounting {descriptor.digest}"
         url = self._provider.url(f"blobs/uploads/?mount={quote(descriptor.digest)}&from={quote(repository)}")
         response = self._ask(doing, url, "POST", headers={"Content-Length": "0"}, reads=repository)
         if response.status_code == 202 and (location := _location(response, url)) is not None:
             # The registry opened an upload instead; cancel it.
-            self._ask(doing, location, "DELETE")
+            with contextlib.suppress(ServiceError):
+                self._ask(doing, location, "DELETE")
+        self._mounts = response.status_code not in RETRY_STATUSES
         return response.status_code == 201
 
     def upload(
@@ -145,6 +155,7 @@ class BlobUploadClient(RegistryClient):
 
     def _put(self, address: str, descriptor: Descriptor, body: BlobBody) -> requests.Response:
         """Send the body as the end of an upload. The answer may be a temporary failure."""
+        address = _DIGEST_PARAMETER.sub(r"\1", address).rstrip("?&")
         joint = "&" if urlsplit(address).query else "?"
         headers = {"Content-Type": "application/octet-stream"}
         if body.sent and len(body):
@@ -170,7 +181,7 @@ class BlobUploadClient(RegistryClient):
         except MaxRetryError:
             if isinstance(failure, requests.Response):
                 raise self._refused(failure, doing) from None
-            raise unreachable(failure, self._host, doing) from failure
+            raise unreachable(failure, self._host, doing, insecure=self.insecure) from failure
         return retry
 
     def _resume(self, address: str, body: BlobBody) -> str | None:
@@ -216,7 +227,7 @@ def _may_succeed_later(response: requests.Response, *, resumed: bool) -> bool:
 def _location(response: requests.Response, asked: str) -> str | None:
     """Address in an answer, ``None`` if missing or not a valid http address."""
     try:
-        target = urljoin(response.url or asked, response.headers["Location"])
+        target = urldefrag(urljoin(response.url or asked, response.headers["Location"].strip())).url
         parts = urlsplit(target)
         sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except (KeyError, ValueError):

@@ -29,7 +29,7 @@ def certificates(*, insecure: bool = False) -> str | bool:
         insecure: plain http is used, so that certificates matter for redirections only.
 
     Raises:
-        InputError: the path does not exist, unless ``insecure``.
+        InputError: the path does not exist, or is a file without certificates, unless ``insecure``.
     """
     variable = _in_force()
     if variable is None:
@@ -43,7 +43,19 @@ def certificates(*, insecure: bool = False) -> str | bool:
             where=f"environment, {variable}={path[:200]}",
             fix="set it to a file of CA certificates in PEM format, or unset it",
         )
+    if not insecure and os.path.isfile(path) and not _has_certificates(Path(path)):
+        raise InputError(
+            f"{variable} names a file without certificates.",
+            where=f"environment, {variable}={path[:200]}",
+            fix="set it to a file of CA certificates in PEM format, or unset it",
+        )
     return path
+
+
+def _has_certificates(path: Path) -> bool:
+    """True if a file has a certificate in PEM format in its first 16 MiB."""
+    with path.open("rb") as stream:
+        return b"CERTIFICATE-----" in stream.read(16 << 20)
 
 
 def tls_context(host: str) -> ssl.SSLContext:

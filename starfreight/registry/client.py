@@ -94,9 +94,10 @@ class RegistryClient:
             return None
         if response.status_code == 200 and (size := _length(response)) is not None:
             return size
-        if response.status_code not in (200, 400, 405, 501):
+        # A proxy left out the length, or does not allow HEAD. A storage redirected to takes GET alone, if the
+        # registry signed the address for it.
+        if response.status_code not in (200, 400, 405, 501) and not response.history:
             raise self._refused(response, doing)
-        # A proxy left out the length, or does not allow HEAD.
         with self._ask(
             doing, self._provider.url(path), "GET", headers={"Range": "bytes=0-0"}, stream=True
         ) as answer:
@@ -172,6 +173,9 @@ class RegistryClient:
             if url is None:
                 break
             response = self._ask("listing tags", url, "GET")
+            if response.status_code in (400, 422) and not found and "?" in url:
+                url = self._provider.url("tags/list")  # Some registries refuse large pages.
+                continue
             if response.status_code in REFUSALS:
                 return None
             if response.status_code != 200:
@@ -233,7 +237,7 @@ class RegistryClient:
                 url, method, data=data, headers=headers, stream=stream, reads=reads
             )
         except requests.RequestException as error:
-            raise unreachable(error, self._host, doing) from error
+            raise unreachable(error, self._host, doing, insecure=self.insecure) from error
 
     def _refused(self, response: requests.Response, doing: str) -> ServiceError:
         return refusal(

@@ -82,7 +82,8 @@ def advice(host: str, *, destination: bool, refused: bool = False) -> str:
 
 
 def _from_environment() -> tuple[str, str] | None:
-    username, password = os.environ.get(USERNAME), os.environ.get(PASSWORD)
+    # A secret that was written from a file often ends with a line break; docker login drops it, too.
+    username, password = (os.environ.get(name, "").rstrip("\r\n") for name in (USERNAME, PASSWORD))
     if bool(username) != bool(password):
         missing = PASSWORD if username else USERNAME
         raise InputError(
@@ -90,7 +91,7 @@ def _from_environment() -> tuple[str, str] | None:
             where="environment",
             fix=f"set both {USERNAME} and {PASSWORD}, or neither",
         )
-    return (username, password) if username and password else None
+    return (username, password) if username else None
 
 
 def _is_meant_for(host: str, destination: bool) -> bool:

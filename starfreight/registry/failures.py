@@ -56,6 +56,21 @@ def refusal(
     where = f"{host}, while {doing}"
     said = _message(response, secrets)
     detail = f": {said}" if said else ""
+    if (storage := _redirected_to(response)) is not None:
+        return ServiceError(
+            f"{storage}, the target of a redirection by {host}, refused ({status}{detail}).",
+            where=where,
+            fix=f"no credentials are sent there: if it is the registry itself, name {storage} instead"
+            if status == 401
+            else "run the same command again: a signed address may have expired; if it stays so, ask the "
+            "registry's administrator",
+        )
+    if status < 400:
+        return ServiceError(
+            f"The server's answer is not that of a registry ({status}).",
+            where=where,
+            fix="check host and port, and that no proxy or sign-in page answers in the registry's place",
+        )
     if status in (401, 403):
         what = "requires valid credentials" if status == 401 else "denies access"
         return ServiceError(
@@ -101,15 +116,27 @@ def refusal(
             where=where,
             fix=f"run the same command again {later}{kept}",
         )
-    return ServiceError(
-        f"The registry refused ({status}{detail}).", where=where, fix="see the registry's log"
-    )
+    fix = "see the registry's log"
+    if status in (409, 412) or "immutable" in said.lower():  # Harbor and ECR, with tags that cannot be moved.
+        fix = "if its tags are immutable, choose a tag that does not exist; otherwise see the registry's log"
+    return ServiceError(f"The registry refused ({status}{detail}).", where=where, fix=fix)
 
 
-def unreachable(error: requests.RequestException, host: str, doing: str) -> ServiceError:
-    """Error for an unanswered request."""
+def unreachable(
+    error: requests.RequestException, host: str, doing: str, *, insecure: bool = False
+) -> ServiceError:
+    """Error for an unanswered request.
+
+    Args:
+        error: the failure.
+        host: the registry, as the user wrote it.
+        doing: completes "while ...".
+        insecure: the registry is used over plain http.
+    """
     where = f"{host}, while {doing}"
     if isinstance(error, requests.exceptions.SSLError):
+        if insecure:
+            return _leads_to_tls(error, host, where)
         remedy = certificate_advice(host)
         if speaks_no_tls(error):
             return ServiceError(
@@ -140,6 +167,31 @@ def unreachable(error: requests.RequestException, host: str, doing: str) -> Serv
         where=where,
         fix="check the address and the registry, then run the same command again",
     )
+
+
+def _leads_to_tls(error: requests.RequestException, host: str, where: str) -> ServiceError:
+    """Error of TLS although the command uses plain http: the registry named an https address."""
+    origin = None if error.request is None else origin_of(error.request.url or "")
+    named = host if origin is None else origin.netloc[:100]
+    remedy = "have the registry name itself by http (docker-registry: http.host; a proxy: X-Forwarded-Proto)"
+    if not speaks_no_tls(error):
+        remedy = certificate_advice(named)
+    return ServiceError(
+        f"The registry {host} leads from plain http to https at {named}, where TLS failed: {_reason(error)}.",
+        where=where,
+        fix=remedy,
+    )
+
+
+def _redirected_to(response: requests.Response) -> str | None:
+    """Host of another server that gave an answer in the registry's place; ``None`` for its own answer."""
+    if not response.history:
+        return None
+    first, last = (origin_of(each.url) for each in (response.history[0], response))
+    # From http to https, or the other way round, it is the registry still.
+    if first is None or last is None or last == first:
+        return None
+    return None if last.host == first.host and last.scheme != first.scheme else last.netloc[:100]
 
 
 def clean(text: str, secrets: tuple[str, ...] = ()) -> str:

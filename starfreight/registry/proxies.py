@@ -6,6 +6,7 @@ knows no IPv6 networks.
 
 from __future__ import annotations
 
+import importlib.util
 import ipaddress
 import os
 import re
@@ -46,6 +47,12 @@ def proxy_for(origin: Origin) -> str | None:
             "The proxy in the environment is not a valid address.",
             where=f"environment, {_variable(scheme)}",
             fix="write http://HOST:PORT, or unset the variable",
+        )
+    if parts.scheme.startswith("socks") and importlib.util.find_spec("socks") is None:
+        raise InputError(
+            "The proxy in the environment is a SOCKS proxy, which needs the package PySocks.",
+            where=f"environment, {_variable(scheme)}",
+            fix="pip install PySocks, or name an http proxy",
         )
     return address
 

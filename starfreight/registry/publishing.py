@@ -22,6 +22,9 @@ from starfreight.registry.tag_list import next_page
 TRIES = 3
 """Attempts to send or read a manifest whose bytes are damaged on their way."""
 
+_ACCEPTED = (200, 201, 202)
+"""Answers to a manifest; the specification has 201 alone. What was written is read again in the end."""
+
 _MOST_PAGES = 20
 """Pages of a list that are read."""
 
@@ -62,11 +65,11 @@ class PublishingClient(BlobUploadClient):
                 headers={"Content-Type": media_type},
             )
             stored = response.headers.get("Docker-Content-Digest", wanted) == wanted
-            if response.status_code in (200, 201) and stored:
+            if response.status_code in _ACCEPTED and stored:
                 return response.headers.get("OCI-Subject")
             if left and (stored is False or _is_damaged(response)):
                 continue  # On its way, perhaps.
-            if response.status_code not in (200, 201):
+            if response.status_code not in _ACCEPTED:
                 refusal = self._refused(response, doing)
                 error = ManifestRefused(refusal.what, where=refusal.where, fix=refusal.fix)
                 error.status = response.status_code

@@ -13,6 +13,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Protocol, Self
 
+from starfreight.console import human_count
 from starfreight.errors import InputError
 from starfreight.quantization import Quantization
 
@@ -108,7 +109,8 @@ def parse_reference(text: str) -> Reference:
     _check_tag_only(text)
     parts = text.split("/")
     if len(parts) != 3:
-        raise _wrong(shown, f"has {len(parts)} parts between slashes; Ollama requires three", _SHAPE)
+        count = human_count(len(parts), "parts")
+        raise _wrong(shown, f"has {count} between slashes; Ollama requires three", _SHAPE)
     host, namespace, last = parts
     name, colon, tag = last.partition(":")
     if not colon:
@@ -266,8 +268,8 @@ def _check_no_password(text: str) -> None:
 
 def _check_port(text: str, host: str) -> None:
     port = host.partition(":")[2]
-    if port and not 0 < int(port) < 65536:
-        raise _wrong(text, f"has the port {port}", "choose one from 1 to 65535")
+    if port and (port.startswith("0") or int(port) > 65535):
+        raise _wrong(text, f"has the port {port}", "choose one from 1 to 65535, without leading zeros")
 
 
 def _check_path(text: str, address: str, path: str, shape: str) -> None:

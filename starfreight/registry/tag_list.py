@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
+
+from requests.utils import parse_header_links
 
 from starfreight.errors import ServiceError
 from starfreight.registry.origins import origin_of
@@ -22,16 +24,29 @@ _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
 
 
 def next_page(response: requests.Response, asked: str) -> str | None:
-    """Address of the next page; ``None`` after the last one.
+    """Address of the next page, on the same server; ``None`` after the last one.
 
-    Another server's list and a page that leads to itself end the list.
+    A registry behind a proxy may name itself by http, or by a name inside its network: then the next page is
+    at the address asked, with the link's query. A page that leads to itself ends the list.
     """
     try:
-        link = response.links.get("next", {}).get("url")
+        link = _next_link(response)
         target = urljoin(asked, link) if link else None
+        if target is None or origin_of(target) is None:
+            return None
+        if origin_of(target) != origin_of(asked):
+            target = urljoin(asked, "?" + urlsplit(target).query)
     except (ValueError, AttributeError):  # Of requests or urllib.parse, over a malformed header.
         return None
-    return None if target is None or origin_of(target) != origin_of(asked) or target == asked else target
+    return None if target == asked else target
+
+
+def _next_link(response: requests.Response) -> str | None:
+    for link in parse_header_links(response.headers.get("Link", "")):
+        relations = " ".join(value for name, value in link.items() if name.lower() == "rel")
+        if "next" in relations.lower().split():
+            return str(link["url"])
+    return None
 
 
 def names_in(data: bytes, host: str) -> list[str]:

@@ -275,6 +275,13 @@ def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path: Path) -> None:
         pass
 
 
+def test_a_file_above_the_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("x")
+    with pytest.raises(InputError) as caught, only_one(tmp_path / "f" / "a" / "b", "working"):
+        pass
+    assert caught.value.where == str(tmp_path / "f")
+
+
 def test_a_folder_that_no_file_system_makes_is_an_error_and_not_a_wait_without_end() -> None:
     with pytest.raises(ServiceError, match="cannot be created"), only_one(Path("/proc/nothing"), "waiting"):
         raise AssertionError("nobody can hold this lock")

@@ -116,7 +116,7 @@ def test_a_sweep_is_packaged_by_the_job_and_published_from_here(
         pushed.append(reference)
         return Published()
 
-    monkeypatch.setattr("starfreight.packager.registry.publish", publish)
+    monkeypatch.setattr("starfreight.packager.registry.push.publish", publish)
     more = "publish: {reference: 'registry.example/acme/coder:1.0'}\nsweep: {training.seed: [1, 2]}\n"
     assert run(tmp_path, "--publish", more=more) == 0
     assert elsewhere.requests[0].last_step == "package"

@@ -22,7 +22,7 @@ LITERAL = {
     "packager/bom/components.py",
     "packager/card/figures.py",
     # Always of several, by the lines before.
-    "jobs/backends/directory.py",
+    "jobs/backends/detach.py",
     "jobs/backends/kubernetes/client/deletion.py",
     "jobs/backends/kubernetes/client/fetch.py",
     "jobs/evaluate/models/ollama_model.py",

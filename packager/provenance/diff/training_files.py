@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from starfreight.data_manifest import DataManifest, SourceSummary, public_source
+from starfreight.data_manifest import DataManifest, SourceSummary
 from starfreight.packager.provenance.recorded import Provenance
+from starfreight.public_source import public_source
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from typing import Annotated, Any
 from cryptography import x509
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from starfreight.console import human_count
 from starfreight.errors import InputError
 from starfreight.files import read_limited
 from starfreight.strict_json import strict_loads
@@ -94,7 +95,9 @@ def parse_trusted_roots(data: bytes, where: str) -> tuple[TrustedRoot, ...]:
         lines = [(0, data)]
     if not 0 < len(lines) <= _MAX_ROOTS:
         raise InputError(
-            f"The trusted root has {len(lines)} lines; it needs 1 to {_MAX_ROOTS}.", where=where, fix=_FIX
+            f"The trusted root has {human_count(len(lines), 'lines')}; it needs 1 to {_MAX_ROOTS}.",
+            where=where,
+            fix=_FIX,
         )
     return tuple(_root(line, f"{where}, line {number}" if number else where) for number, line in lines)
 

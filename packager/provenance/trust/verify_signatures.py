@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from starfreight.console import human_count
 from starfreight.errors import GateError
 from starfreight.image_layout.reader import ImageLayout
 from starfreight.package import Attachment, Descriptor, Package
@@ -129,7 +130,9 @@ class _Reader:
         try:
             manifest = self.layout.manifest(attachment.manifest)
         except GateError as error:
-            raise UnknownSignerError(f"has a manifest that cannot be read: {error.what}") from error
+            raise UnknownSignerError(
+                f"has a manifest that cannot be read: {error.what.rstrip('.')}"
+            ) from error
         if len(manifest.layers) != 1 or manifest.layers[0].media_type != MEDIA_TYPE:
             raise UnknownSignerError("has a manifest without exactly one bundle")
         if manifest.subject is None or manifest.subject.digest != attachment.subject:
@@ -147,7 +150,7 @@ class _Reader:
             data = self.layout.read(layer, MAX_BUNDLE_BYTES)
             bundle = parse_bundle(data, self.layout.where(layer))
         except GateError as error:
-            return _Refused(f"cannot be read: {error.what}")
+            return _Refused(f"cannot be read: {error.what.rstrip('.')}")
         wrong: _Refused | None = None
         unknown = _Refused(_OTHER_KIND)
         for verifier in self.verifiers:
@@ -179,7 +182,7 @@ def _bundles(package: Package) -> list[tuple[Attachment, str]]:
     ]
     if len(found) > MAX_BUNDLES:
         raise GateError(
-            f"The package has {len(found):,} bundles; the limit is {MAX_BUNDLES:,}.",
+            f"The package has {human_count(len(found), 'bundles')}; the limit is {MAX_BUNDLES:,}.",
             fix="get the package again from its source",
         )
     return found

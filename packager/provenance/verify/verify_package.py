@@ -175,7 +175,8 @@ def _problem(problem: Problem, report: VerifyReport, where: str, is_local: bool)
     # The place in a temporary directory would mean nothing to anybody.
     place = str(report.folder / problem.path) if is_local else f"{where}, {problem.path}"
     first, space, rest = problem.what.partition(" ")
-    first = first.capitalize() if first.isalpha() else first  # The name of a file stays as it is.
+    if first.isalpha() and first != Path(problem.path).name:  # The name of a file stays as it is.
+        first = first.capitalize()
     what = f"{first}{space}{rest}."
     return Finding("refused", what, where=place, fix=_GET_AGAIN)
 

@@ -183,13 +183,14 @@ def test_the_process_ends_when_its_parent_is_killed(gguf: Path) -> None:
     [
         "library._ALL_LAYERS = (1000,)",
         "library._CONTEXT_DEFAULTS = (4096, 2048, 512, 1)",
-        "library._FUNCTIONS['llama_no_such_function'] = (None, [])",
+        "interface._FUNCTIONS['llama_no_such_function'] = (None, [])",
         "library.read_scalars = lambda path: {'general.architecture': 'x', 'x.embedding_length': 65}",
     ],
 )
 def test_a_library_with_another_interface_is_refused_by_its_version(change: str, gguf: Path) -> None:
     code = (
         "import sys; from pathlib import Path; import starfreight.gguf.llama_library as library\n"
+        "import starfreight.gguf.llama_interface as interface\n"
         f"{change}\n"
         "try: library.LlamaLibrary(Path(sys.argv[1]), None, 64, 1, gpu=False)\n"
         "except library.InputError as error: print(error)\n"

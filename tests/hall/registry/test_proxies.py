@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import importlib.util
+
 import pytest
 
 from starfreight.errors import InputError
@@ -62,10 +64,19 @@ def test_exceptions_are_those_of_go(
 
 
 def test_the_scheme_chooses_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("all_proxy", "socks5h://all.example:1080")
+    monkeypatch.setenv("all_proxy", "https://all.example:1080")
     monkeypatch.setenv("HTTP_PROXY", "plain.example:3128")
     assert chosen("http://r.example/") == "http://plain.example:3128"
-    assert chosen("https://r.example/") == "socks5h://all.example:1080"
+    assert chosen("https://r.example/") == "https://all.example:1080"
+
+
+@pytest.mark.skipif(importlib.util.find_spec("socks") is not None, reason="PySocks is installed")
+def test_a_socks_proxy_names_the_package_that_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("all_proxy", "socks5h://user:secret@all.example:1080")
+    with pytest.raises(InputError, match="needs the package PySocks") as caught:
+        chosen("https://r.example/")
+    assert caught.value.where == "environment, all_proxy"
+    assert "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

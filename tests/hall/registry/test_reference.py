@@ -57,6 +57,7 @@ def test_a_sound_reference_is_read_and_written_alike(text: str, expected: Refere
         ("user@ghcr.io/acme/coder:1", "user name or a password"),
         ("[::1]:5000/acme/coder:1", r"host '\[::1\]:5000'"),
         ("ghcr.io:99999/acme/coder:1", "port 99999"),
+        ("ghcr.io:080/acme/coder:1", "port 080"),
         ("/acme/coder:1", "host ''"),
         ("ghcr.io/" + "a" * 81 + "/coder:1", "81 characters"),
         ("ghcr.io/acme/" + "a" * 81 + ":1", "81 characters"),

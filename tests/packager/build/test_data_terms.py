@@ -81,7 +81,8 @@ def test_data_without_a_license_are_named_everywhere_and_refused(build: Callable
     assert verified.exit_code == 3
     assert "REFUSED: Data under NONE (1 text): Without a license" in " ".join(verified.stdout.split())
     published = run_command("publish", folder, "127.0.0.1:1/acme/coder:1", "--insecure")
-    assert published.exit_code == 3 and "the license gives no permission" in " ".join(published.stderr.split())
+    assert published.exit_code == 3
+    assert "the license gives no permission" in " ".join(published.stderr.split())
 
 
 def test_publish_warns(build: Callable[..., Path]) -> None:

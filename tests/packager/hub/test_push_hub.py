@@ -135,6 +135,12 @@ def test_a_hub_without_xet_is_named_with_the_remedy(push: Push) -> None:
     assert "HF_HUB_DISABLE_XET=1" in done.stderr
 
 
+def test_a_hub_without_a_scheme_is_bad_input(push: Push) -> None:
+    done = push("acme/coder", HF_ENDPOINT="hub.example.org")
+    assert done.returncode == 2, done.stderr
+    assert "HF_ENDPOINT='hub.example.org'" in done.stderr
+
+
 def test_a_hub_that_is_not_there_is_exit_code_4(push: Push, free_port: Callable[[], int]) -> None:
     done = push("acme/coder", HF_ENDPOINT=f"http://127.0.0.1:{free_port()}")
     assert done.returncode == 4, done.stderr

@@ -18,7 +18,7 @@ from starfreight.image_layout.reader import ImageLayout
 from starfreight.package import Package
 from starfreight.packager.build.build_package import build_package
 from starfreight.packager.layout import Evidence, attach, examine_layout, verify_layout
-from starfreight.packager.registry import publish
+from starfreight.packager.registry.push import publish
 
 PACKAGES = Path(__file__).parents[2] / "golden/finished-packages"
 MERGED, BESIDE = PACKAGES / "golden-fim-de8303b786", PACKAGES / "golden-sweep-rank-4-44cf01916d"

@@ -14,6 +14,7 @@ import pytest
 from starfreight.console import Console
 from starfreight.errors import GateError, InputError
 from starfreight.files import canonical_json, sha256_bytes
+from starfreight.image_layout.reader import open_regular
 from starfreight.package import Descriptor, Package
 from starfreight.packager.layout import ImageLayout, examine_layout, verify_layout
 from starfreight.packager.layout.write_package import PackageContents, write_package
@@ -62,6 +63,11 @@ def replace_by_pipe(path: Path) -> None:
     os.mkfifo(path)
 
 
+def replace_by_directory(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
 DAMAGE: dict[str, tuple[Callable[[Path], object], Callable[[Path], Path], str]] = {
     "a flipped bit in the model": (lambda f: flip(gguf(f)), gguf, "another digest"),
     "a truncated model": (lambda f: os.truncate(gguf(f), 5), gguf, "another digest"),
@@ -69,6 +75,14 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], Callable[[Path], Path], str]] 
     "a flipped bit in a manifest": (lambda f: flip(manifest(f)), manifest, "another digest"),
     "a model that is a link": (lambda f: replace_by_link(gguf(f)), gguf, "symbolic link"),
     "a model that is a pipe": (lambda f: replace_by_pipe(gguf(f)), gguf, "not a regular file"),
+    "a model that is a directory": (lambda f: replace_by_directory(gguf(f)), gguf, "not a regular file"),
+    "a record that is a directory": (
+        lambda f: replace_by_directory(f / "package.json"),
+        lambda f: f / "package.json", "not a regular file",
+    ),
+    "an index that is a directory": (
+        lambda f: replace_by_directory(f / "index.json"), lambda f: f / "index.json", "not a regular file",
+    ),
     "an extra blob": (
         lambda f: (f / "blobs/sha256" / sha256_bytes(b"x")[7:]).write_bytes(b"x"),
         lambda f: f / "blobs/sha256" / sha256_bytes(b"x")[7:],
@@ -228,3 +242,13 @@ def test_a_blobs_folder_that_leads_elsewhere_is_not_followed(
     (folder / "blobs").symlink_to(tmp_path / "blobs")
     with pytest.raises(GateError, match="not a directory"):
         verify_layout(folder, console)
+
+
+def test_a_file_that_cannot_be_read_is_not_called_damaged(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with (
+        pytest.raises(GateError, match="cannot be read: Not a directory") as caught,
+        open_regular(tmp_path / "file" / "blob"),
+    ):
+        pass
+    assert str(caught.value.fix).startswith("check its permissions")

@@ -97,6 +97,16 @@ def test_the_format_follows_the_file(tmp_path: Path) -> None:
     assert run_command("package", "papers", folder, "--form", "other").exit_code == 2
 
 
+def test_no_form_is_filled_from_a_record_that_does_not_fit_its_package(tmp_path: Path) -> None:
+    folder = shutil.copytree(next(each for each in FINISHED.iterdir() if each.is_dir()), tmp_path / "package")
+    record = json.loads((folder / "package.json").read_text())
+    record["created"] = "2031-01-01T00:00:00Z"
+    (folder / "package.json").write_text(json.dumps(record, indent=2) + "\n")
+    out = tmp_path / "summary.md"
+    result = run_command("package", "papers", folder, "--form", "eu-training-summary", "--out", out)
+    assert result.exit_code == 3 and "package.json determines" in result.stderr and not out.exists()
+
+
 def base(parameters: int, tokens: int) -> KnownBase:
     return KnownBase("x/y", "Base", "Maker", parameters, tokens, "a source", (), None, None)
 

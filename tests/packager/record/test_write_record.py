@@ -53,6 +53,16 @@ def test_a_record_has_every_part_under_its_name_and_checksum(package: Path, tmp_
     assert "not signed" in text and "signatures/" not in text and "signer.pub" not in text
 
 
+@pytest.mark.parametrize("part", ["model_card", "provenance", "attachment"])
+def test_no_model_is_written_if_the_record_is_damaged(part: str, package: Path, tmp_path: Path) -> None:
+    record, layout = Package.load(package), ImageLayout(package)
+    blob = record.attachments[0].manifest if part == "attachment" else getattr(record, part)
+    layout.blob_path(blob.digest).unlink()
+    result = run_command("package", "export", package, tmp_path / "out")
+    assert result.exit_code == 3 and f"{blob.digest[7:]} is missing" in result.stderr
+    assert not tree(tmp_path / "out")
+
+
 def test_signatures_and_a_withdrawal_are_in_it_and_equal_packages_give_equal_records(
     package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, console: Console
 ) -> None:

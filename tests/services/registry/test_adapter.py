@@ -15,7 +15,7 @@ from starfreight.gguf.local_model import LocalModel
 from starfreight.packager.layout import verify_layout
 from starfreight.packager.layout.write_package import PackageContents, write_package
 from starfreight.packager.press import LoraRequest, ModelIdentity, PressRequest, press, press_lora
-from starfreight.packager.registry import publish
+from starfreight.packager.registry.push import publish
 
 ACCEPT = "application/vnd.docker.distribution.manifest.v2+json"
 LAYER = "application/vnd.ollama.image."

@@ -13,8 +13,8 @@ from ollama_client import OllamaClient, OllamaError
 
 from starfreight.console import Console
 from starfreight.package import Package
-from starfreight.packager.registry import publish
 from starfreight.packager.registry.client_probe import probe_ollama
+from starfreight.packager.registry.push import publish
 from starfreight.registry import parse_reference
 
 

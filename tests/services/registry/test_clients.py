@@ -18,7 +18,7 @@ from starfreight.gguf.local_model import LocalModel
 from starfreight.package import Package
 from starfreight.packager.layout.write_package import PackageContents, write_package
 from starfreight.packager.press import PressRequest, press
-from starfreight.packager.registry import publish
+from starfreight.packager.registry.push import publish
 from starfreight.quantization import Quantization
 
 ACCEPT = "application/vnd.docker.distribution.manifest.v2+json"

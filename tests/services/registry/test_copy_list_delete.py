@@ -23,10 +23,11 @@ from starfreight.cli import cli
 from starfreight.console import Console
 from starfreight.errors import GateError, InputError, ServiceError
 from starfreight.package import Attachment, Package
-from starfreight.packager.registry import publish
-from starfreight.packager.registry.copy_release import Copied, copy_release
+from starfreight.packager.registry.copied import Copied
+from starfreight.packager.registry.copy_release import copy_release
 from starfreight.packager.registry.delete_tags import Deleted, DeletionUnsupported, carry_out, plan_deletion
 from starfreight.packager.registry.list_tags import list_tags
+from starfreight.packager.registry.push import publish
 from starfreight.packager.registry.release_tags import parse_repository
 from starfreight.packager.registry.remote_manifest import ACCEPT, attached, parse_remote
 from starfreight.registry import parse_reference

@@ -17,8 +17,10 @@ import pytest
 from starfreight.console import Console
 from starfreight.errors import InputError, ServiceError
 from starfreight.files import sha256_bytes
-from starfreight.packager.registry import publish
+from starfreight.packager.registry.push import publish
 from starfreight.registry import TagReference
+from starfreight.registry.certificates import certificates
+from starfreight.registry.credentials import find_credentials
 from starfreight.registry.publishing import PublishingClient
 
 CERTIFICATES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
@@ -36,6 +38,31 @@ def trusted(locked_registry: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 def set_credentials(monkeypatch: pytest.MonkeyPatch, username: str, password: str) -> None:
     monkeypatch.setenv("STARFREIGHT_REGISTRY_USERNAME", username)
     monkeypatch.setenv("STARFREIGHT_REGISTRY_PASSWORD", password)
+
+
+@pytest.mark.parametrize("content", [b"", b"-----BEGIN PRIVATE KEY-----\nAAAA\n", b"0\x82\x03"])
+def test_a_bundle_without_certificates_is_bad_input(
+    content: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "ca.pem").write_bytes(content)
+    for name in CERTIFICATES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("CURL_CA_BUNDLE", str(tmp_path / "ca.pem"))
+    with pytest.raises(InputError, match="CURL_CA_BUNDLE names a file without certificates"):
+        certificates()
+    assert certificates(insecure=True) == str(tmp_path / "ca.pem")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_secret_with_the_line_break_of_its_file_is_the_secret(
+    end: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_credentials(monkeypatch, f"pilot{end}", f" two words {end}")
+    target = TagReference("registry.example.org", "team/coder", "1.0")
+    assert find_credentials(target, destination=True) == ("pilot", " two words ")
+    set_credentials(monkeypatch, "pilot", end)
+    with pytest.raises(InputError, match="STARFREIGHT_REGISTRY_PASSWORD is not set"):
+        find_credentials(target, destination=True)
 
 
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"])

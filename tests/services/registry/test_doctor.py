@@ -23,7 +23,7 @@ from starfreight.package import Package
 from starfreight.packager.doctor import Diagnosis, diagnose
 from starfreight.packager.doctor.interface import Verdict
 from starfreight.packager.doctor.table import CLIENTS
-from starfreight.packager.registry import publish
+from starfreight.packager.registry.push import publish
 from starfreight.packager.serve.access import KeyAccess
 from starfreight.packager.serve.read_only_registry import serve_packages
 from starfreight.registry import parse_reference

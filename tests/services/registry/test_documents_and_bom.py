@@ -17,8 +17,8 @@ from starfreight.packager import media_types
 from starfreight.packager.build.build_package import build_package
 from starfreight.packager.layout import ImageLayout, attach, verify_layout
 from starfreight.packager.layout.write_package import bom_evidence
-from starfreight.packager.registry import publish
 from starfreight.packager.registry.pull_package import pull_package
+from starfreight.packager.registry.push import publish
 from starfreight.registry import TagReference
 from starfreight.registry.publishing import PublishingClient
 from starfreight.registry.referrers import attach as attach_remote

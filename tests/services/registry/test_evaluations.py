@@ -20,8 +20,8 @@ from starfreight.package_evaluations import PREDICATE_ANNOTATION, read_evaluatio
 from starfreight.packager.evaluation.attach import attach, set_rules
 from starfreight.packager.evaluation.statements import figures_statement
 from starfreight.packager.layout import ImageLayout, verify_layout
-from starfreight.packager.registry import publish
 from starfreight.packager.registry.pull_package import pull_package
+from starfreight.packager.registry.push import publish
 from starfreight.quantization import Quantization
 from starfreight.recipe.evaluate import QualityRule
 from starfreight.registry import TagReference

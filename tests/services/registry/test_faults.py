@@ -20,8 +20,8 @@ from starfreight.package import Package
 from starfreight.packager.cli.publish import publish as publish_command
 from starfreight.packager.layout import ImageLayout, verify_layout
 from starfreight.packager.layout.write_package import PackageContents, write_package
-from starfreight.packager.registry import publish
 from starfreight.packager.registry.package_record import PackageRecord
+from starfreight.packager.registry.push import publish
 from starfreight.quantization import Quantization
 
 
@@ -232,7 +232,7 @@ def test_killed_in_the_middle_of_an_upload_the_same_command_completes_it(
     faulty.faults.append(hold)
     reference = f"{faulty.host}/{repository}:1.0"
     program = (
-        "from pathlib import Path\nfrom starfreight.packager.registry import publish\n"
+        "from pathlib import Path\nfrom starfreight.packager.registry.push import publish\n"
         "from starfreight.console import Console\n"
         f"publish(Path({str(package_folder)!r}), {reference!r}, insecure=True, console=Console(quiet=True))\n"
     )

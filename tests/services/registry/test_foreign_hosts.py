@@ -171,7 +171,7 @@ def test_a_blob_elsewhere_is_fetched_without_credentials(
         assert (tmp_path / "blob").read_bytes() == BLOB
     else:
         elsewhere.answer = basic if challenge == "basic" else bearer(f"http://{elsewhere.host}/token")
-        with pytest.raises(ServiceError, match="requires valid credentials"):
+        with pytest.raises(ServiceError, match=r"the target of a redirection by .*refused \(401"):
             pull(writer(home.host), tmp_path)
     assert elsewhere.asked
     assert home.authorizations == [BASIC]
@@ -209,7 +209,7 @@ def test_the_challenge_of_a_redirections_target_is_not_answered(
     entitle(home.host)
     home.answer = lambda path, authorization: (302, {"Location": f"http://{elsewhere.host}{path}"}, b"")
     elsewhere.answer = basic if challenge == "basic" else bearer(f"http://{elsewhere.host}/token")
-    with pytest.raises(ServiceError, match="requires valid credentials"):
+    with pytest.raises(ServiceError, match=r"the target of a redirection by .*refused \(401"):
         writer(home.host).connect()
     assert elsewhere.asked
     assert not elsewhere.authorizations + home.authorizations

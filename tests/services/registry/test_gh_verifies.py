@@ -24,7 +24,7 @@ from starfreight.packager.provenance.signing.local_key import LocalKey, generate
 from starfreight.packager.provenance.signing.sign_package import MoreSignatures, sign_package
 from starfreight.packager.provenance.signing.signed_statement import BOM_PREDICATE
 from starfreight.packager.provenance.signing.timestamp_authority import TimestampAuthority
-from starfreight.packager.registry import publish
+from starfreight.packager.registry.push import publish
 
 FINISHED = Path(__file__).parents[2] / "golden/finished-packages"
 GH = Path(sysconfig.get_path("scripts"), "gh")

@@ -27,8 +27,8 @@ from starfreight.packager.install.ollama_address import parse_ollama_address
 from starfreight.packager.install.ollama_api import OllamaApi
 from starfreight.packager.install.ollama_store import OllamaStore
 from starfreight.packager.layout import ImageLayout
-from starfreight.packager.registry import publish
 from starfreight.packager.registry.package_record import PackageRecord
+from starfreight.packager.registry.push import publish
 from starfreight.registry import TagReference
 from starfreight.registry.manifests import descriptor_for
 from starfreight.registry.publishing import PublishingClient

@@ -23,7 +23,7 @@ from starfreight.files import sha256_bytes
 from starfreight.package import Package
 from starfreight.packager.layout import Evidence, ImageLayout, attach
 from starfreight.packager.layout.write_package import PackageContents, write_package
-from starfreight.packager.registry import publish
+from starfreight.packager.registry.push import publish
 from starfreight.quantization import Quantization
 
 RUNS = int(os.environ.get("STARFREIGHT_FAULT_RUNS", "4"))

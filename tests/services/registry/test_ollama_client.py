@@ -20,7 +20,7 @@ from servers import Server
 from starfreight.console import Console
 from starfreight.files import sha256_bytes, sha256_file
 from starfreight.package import Package
-from starfreight.packager.registry import publish
+from starfreight.packager.registry.push import publish
 
 BLOB = b"sixteen bytes..." * 100
 DIGEST = sha256_bytes(BLOB)

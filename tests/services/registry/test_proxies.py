@@ -14,7 +14,7 @@ from listeners import BASIC, BLOB, PASSWORD, Listener, basic, bearer, pull, trus
 
 from starfreight.console import Console
 from starfreight.errors import ServiceError
-from starfreight.packager.registry import publish
+from starfreight.packager.registry.push import publish
 
 
 @pytest.mark.parametrize("variable", ["http_proxy", "all_proxy"])

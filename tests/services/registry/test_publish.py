@@ -20,8 +20,8 @@ from starfreight.package import Package
 from starfreight.packager.hashed_file import QuantizedFile
 from starfreight.packager.layout import Evidence, ImageLayout, attach
 from starfreight.packager.layout.write_package import PackageContents, write_package
-from starfreight.packager.registry import publish
 from starfreight.packager.registry.package_record import RECORD, PackageRecord
+from starfreight.packager.registry.push import publish
 from starfreight.quantization import Quantization
 from starfreight.registry import TagReference, parse_reference
 from starfreight.registry.provider import Provider

@@ -16,10 +16,10 @@ from starfreight.errors import GateError, InputError, ServiceError
 from starfreight.package import Attachment, Descriptor, Package
 from starfreight.packager.layout import Evidence, ImageLayout, attach, verify_layout
 from starfreight.packager.layout.write_package import write_package
-from starfreight.packager.registry import publish
 from starfreight.packager.registry.open_package import open_package
 from starfreight.packager.registry.package_record import PackageRecord
 from starfreight.packager.registry.pull_package import Pulled, pull_package
+from starfreight.packager.registry.push import publish
 from starfreight.registry import TagReference
 from starfreight.registry.manifests import build_attachment, descriptor_for
 from starfreight.registry.publishing import PublishingClient

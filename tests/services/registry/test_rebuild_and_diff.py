@@ -17,8 +17,8 @@ from starfreight.packager.build import build_package as builder
 from starfreight.packager.build.build_package import build_package
 from starfreight.packager.provenance.diff.compare_packages import compare_packages
 from starfreight.packager.provenance.rebuild.rebuild_package import RebuildRequest, Rebuilt, rebuild_package
-from starfreight.packager.registry import publish
 from starfreight.packager.registry.open_package import open_package
+from starfreight.packager.registry.push import publish
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 FIM, SWEEP = "golden-fim-de8303b786", "golden-sweep-rank-4-44cf01916d"

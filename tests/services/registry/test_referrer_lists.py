@@ -41,8 +41,15 @@ def registry(listen: Callable[[str], Listener]) -> Listener:
 
 
 @pytest.mark.parametrize(
-    "link", ['<{path}?last=1>; rel="next"', '<{path}>; rel="prev", <{path}?last=1>; rel=next']
-)
+    "link",
+    [
+        '<{path}?last=1>; rel="next"', '<{path}>; rel="prev", <{path}?last=1>; rel=next',
+        '<?last=1>; Rel="last NEXT"',
+        # Behind a proxy: the registry's name inside, https that the proxy takes off, another path.
+        '<http://registry.internal:5000{path}?last=1>; rel="next"',
+        '<https://127.0.0.1:1/artifactory/x?last=1>; rel="next"',
+    ],
+)  # fmt: skip
 def test_every_page_is_read(link: str, registry: Listener) -> None:
     registry.answer = pages(link)
     assert attached(reader(registry.host), DESCRIPTOR.digest, "here") == (FIRST, SECOND)
@@ -52,8 +59,8 @@ def test_every_page_is_read(link: str, registry: Listener) -> None:
 @pytest.mark.parametrize(
     "link",
     [
-        '<http://[bad/x>; rel="next"', '<http://127.0.0.1:1/x?last=1>; rel="next"', '<{path}>; rel="next"',
-        ";;;", '<file:///etc/passwd>; rel="next"', '<//a..b:x>; rel="next"', "<" * 3000,
+        '<http://[bad/x>; rel="next"', '<{path}>; rel="next"', ";;;",
+        '<file:///etc/passwd>; rel="next"', '<//a..b:x>; rel="next"', "<" * 3000,
     ],
 )  # fmt: skip
 def test_a_link_to_nowhere_or_elsewhere_ends_the_list(link: str, registry: Listener) -> None:

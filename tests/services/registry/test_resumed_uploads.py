@@ -14,7 +14,7 @@ from starfreight.errors import GateError, ServiceError
 from starfreight.files import sha256_bytes
 from starfreight.package import Package
 from starfreight.packager.layout.write_package import PackageContents, write_package
-from starfreight.packager.registry import publish
+from starfreight.packager.registry.push import publish
 from starfreight.quantization import Quantization
 from starfreight.registry.blob_body import BlobBody
 
@@ -143,5 +143,5 @@ def test_success_without_the_blob_is_none(
     status: int, faulty: Any, fault: Any, folder: Path, repository: str, console: Console
 ) -> None:
     faulty.faults.append(fault("PUT", PUT, status=status))
-    with pytest.raises(ServiceError, match=rf"refused \({status}\)"):
+    with pytest.raises(ServiceError, match=rf"not that of a registry \({status}\)"):
         publish(folder, f"{faulty.host}/{repository}:1.0", insecure=True, console=console)

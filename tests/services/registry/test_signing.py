@@ -21,10 +21,10 @@ from starfreight.packager.provenance.signing.bundle import MEDIA_TYPE
 from starfreight.packager.provenance.signing.local_key import LocalKey, generate_key
 from starfreight.packager.provenance.signing.sign_package import MoreSignatures, sign_package
 from starfreight.packager.provenance.signing.simple_signing import SIMPLE_SIGNING
-from starfreight.packager.registry import publish
 from starfreight.packager.registry.open_package import open_package
 from starfreight.packager.registry.publish_evidence import publish_evidence
 from starfreight.packager.registry.pull_package import pull_package
+from starfreight.packager.registry.push import publish
 from starfreight.recipe.evaluate import QualityRule
 
 GOLDEN = Path(__file__).parents[2] / "golden"

@@ -19,7 +19,7 @@ import pytest
 from starfreight.console import Console
 from starfreight.errors import ServiceError
 from starfreight.package import Package
-from starfreight.packager.registry import publish
+from starfreight.packager.registry.push import publish
 
 USERNAME, PASSWORD = "pilot", "token password"
 

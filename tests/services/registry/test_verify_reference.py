@@ -20,8 +20,9 @@ from starfreight.package import Package
 from starfreight.packager.layout import Evidence, attach, verify_layout
 from starfreight.packager.provenance.verify.verdict import Verdict
 from starfreight.packager.provenance.verify.verify_package import verify_package
-from starfreight.packager.registry import publish, pull_files
+from starfreight.packager.registry import pull_files
 from starfreight.packager.registry.open_package import Opened, open_package
+from starfreight.packager.registry.push import publish
 
 FINISHED = Path(__file__).parents[2] / "golden/finished-packages"
 MERGED = FINISHED / "golden-fim-de8303b786"

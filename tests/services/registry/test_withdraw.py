@@ -14,7 +14,7 @@ from servers import Server
 from starfreight.console import Console
 from starfreight.package import Package
 from starfreight.packager.provenance.signing.local_key import generate_key
-from starfreight.packager.registry import publish
+from starfreight.packager.registry.push import publish
 
 FINISHED = Path(__file__).parents[2] / "golden/finished-packages"
 REASON = "Trained on files of an opt-out."

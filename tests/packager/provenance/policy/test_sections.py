@@ -14,7 +14,9 @@ from small_evaluations import passes, suite_result, write_evaluation
 
 from starfreight.console import Console
 from starfreight.evaluation import Evaluation
+from starfreight.origin import Origin, RecipeSource
 from starfreight.package import Package
+from starfreight.packager.build.build_package import build_package
 from starfreight.packager.evaluation.attach import attach
 from starfreight.packager.provenance.policy import Policy
 from starfreight.packager.provenance.policy.sections.licenses import is_allowed
@@ -23,6 +25,7 @@ from starfreight.packager.provenance.signing.sign_package import sign_package
 from starfreight.packager.provenance.trust import load_trust
 from starfreight.packager.provenance.verify.interface import Finding
 from starfreight.packager.provenance.verify.policy import PolicyCheck
+from starfreight.run import Run
 
 Find = Callable[..., list[Finding]]
 
@@ -90,6 +93,20 @@ def test_each_section_is_met_or_refused_with_its_key(traced: Path, findings: Fin
             assert key.split(".")[0] in sections and words in wrong[key], (sections, wrong)
             assert all(each.fix and each.where for each in found if each.level == "refused")
         assert not any("\x1b" in each.what for each in found)
+
+
+@pytest.mark.parametrize(("dirty", "met"), [(False, True), (True, False), (None, False)])
+def test_the_recipe_has_to_be_known_to_be_that_of_its_commit(
+    make_run: Callable[..., Path], tmp_path: Path, findings: Find, dirty: bool | None, met: bool
+) -> None:
+    run = make_run(tmp_path)
+    origin = Origin(source=RecipeSource(commit="a" * 40, dirty=dirty))
+    Run.load(run).model_copy(update={"origin": origin}).save(run)
+    build_package(run, tmp_path / "package", None, Console(quiet=True), skip_loss_check=True)
+    found = findings(tmp_path / "package", require={"source_commit": True})
+    said = "The recipe is of the commit aaaa" if met else "The recipe differs from the commit aaaa"
+    assert any(each.what.startswith(said) for each in found), found
+    assert bool(refusals(found)) is not met
 
 
 def test_without_the_data_manifest_nothing_about_its_entries_is_proven(

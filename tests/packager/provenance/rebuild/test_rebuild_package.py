@@ -163,7 +163,7 @@ def test_a_statement_cannot_name_files_outside_the_base(
     (tmp_path / "secret").write_text("x")
     found = read_provenance(tmp_path / "package")
     first = replace(found.dependencies[0], name=f"base/{name}")
-    with pytest.raises(GateError, match=r"outside the base model's directory|not the one"):
+    with pytest.raises(GateError, match="outside the base model's directory"):
         check_base(tmp_path / "base", replace(found, dependencies=(first,)), console)
 
 

@@ -143,6 +143,12 @@ def test_no_check_is_made_of_a_package_whose_files_are_damaged(copy_of: Copy, co
     assert str(model) in text
 
 
+def test_a_file_is_named_in_its_own_letters(copy_of: Copy, verify: Verify) -> None:
+    folder = copy_of("unsigned")
+    (folder / "evil").write_text("x")
+    assert [each.what for each in verify(folder).refusals] == ["evil does not belong to a package."]
+
+
 @pytest.mark.parametrize("wrong", ["/nowhere/at/all", "./nowhere", "nowhere", "a\0b", "x" * 5000, ""])
 def test_something_that_is_neither_a_directory_nor_a_reference_is_one_error(
     wrong: str, console: Console
