@@ -78,11 +78,13 @@ def _locked(
             try:
                 directory = stack.enter_context(open_directory(folder, below, create=True))
             except (FileExistsError, NotADirectoryError) as error:
-                if folder.is_dir() or not os.path.lexists(folder):
+                # Of the directory itself, or of one above it.
+                blocking = next((each for each in (folder, *folder.parents) if os.path.lexists(each)), None)
+                if blocking is None or blocking.is_dir():
                     continue
                 raise InputError(
                     "A file is in the place of the directory.",
-                    where=str(folder),
+                    where=str(blocking),
                     fix="choose another directory",
                 ) from error
             lock = stack.enter_context(_open_lock(directory))

@@ -19,6 +19,7 @@ from transformers import (
 )
 
 from starfreight.errors import JobFailed
+from starfreight.files import disk_errors
 from starfreight.jobs.data.blocks.training_data import TrainingData
 from starfreight.jobs.protocol import events
 from starfreight.jobs.protocol.stop_request import StopRequest
@@ -91,7 +92,8 @@ def train(model: Any, loop: Loop) -> int:
     )
     trainer.remove_callback(PrinterCallback)  # Standard output is for events.
     try:
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        with disk_errors(loop.folder):
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     finally:
         loop.metrics.close()
     if trainer.state.global_step < arguments.max_steps and watch.was_stopped:

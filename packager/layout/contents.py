@@ -184,10 +184,11 @@ class ContentCheck:
     def _settings(self, path: Path, data: bytes) -> None:
         try:
             settings = json.loads(data)  # A dictionary for Ollama, whose keys may differ only in case.
+            written = canonical_json(settings)  # Half of a surrogate pair has no bytes.
         except (ValueError, RecursionError) as error:
             self._differs(path, f"the parameters are not valid JSON: {error}")
             return
-        if not isinstance(settings, dict) or canonical_json(settings) != data:
+        if not isinstance(settings, dict) or written != data:
             self._differs(path, "the parameters are not a JSON object as packages are written with")
 
     def _provenance_attached(self) -> None:

@@ -6,6 +6,8 @@ Deleting a manifest by its digest removes every tag of it, and leaves attached e
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +31,9 @@ from starfreight.registry.reference import TagReference, parse_tag_reference
 
 _MAX_DEPTH = 3
 """A signature on a statement about a model."""
+
+_PATIENCE = (0.2, 1.0, 2.0)
+"""Seconds to wait before looking again for tags: some registries delete a moment later."""
 
 
 class DeletionUnsupported(ServiceError):
@@ -172,7 +177,7 @@ def carry_out(client: PublishingClient, plan: DeletionPlan, console: Console) ->
     """Delete what a plan names: manifests first, then the evidence about them.
 
     Raises:
-        ServiceError: the registry does not delete, or keeps failing.
+        ServiceError: the registry does not delete, still has a tag in the end, or keeps failing.
     """
     kept = set(plan.same_manifest.values())
     where = f"{plan.reference.host}/{plan.reference.repository}"
@@ -185,11 +190,26 @@ def carry_out(client: PublishingClient, plan: DeletionPlan, console: Console) ->
     for digest in (*whole, *plan.attachments):
         if (index := client.manifest_digest(fallback_tag(digest), OCI_INDEX)) is not None:
             _delete(client, index, where)
-    for tag in plan.tags:
+    for tag in (remaining := _remaining(client, plan.tags)):
         # Some registries keep a tag whose manifest is gone, or count deletions by digest otherwise.
-        if tag not in plan.same_manifest and client.manifest_digest(tag, ACCEPT) is not None:
-            _delete(client, tag, where)
+        _delete(client, tag, where)
+    for seconds in (0, *_PATIENCE):
+        time.sleep(seconds)
+        if not (remaining := _remaining(client, remaining)):
+            break
+    else:
+        raise ServiceError(
+            f"The registry accepted the deletion, but still has {', '.join(remaining)}.",
+            where=where,
+            fix="look again later with starfreight package list; some registries delete in their own "
+            "interface only",
+        )
     return Deleted(plan, len(whole) + len(plan.attachments))
+
+
+def _remaining(client: PublishingClient, tags: Iterable[str]) -> list[str]:
+    """The tags that the registry still has."""
+    return [tag for tag in tags if client.manifest_digest(tag, ACCEPT) is not None]
 
 
 def _untag(client: PublishingClient, tag: str, plan: DeletionPlan) -> None:

@@ -43,7 +43,7 @@ def certificates(*, insecure: bool = False) -> str | bool:
             where=f"environment, {variable}={path[:200]}",
             fix="set it to a file of CA certificates in PEM format, or unset it",
         )
-    if not insecure and os.path.isfile(path) and not _has_certificates(Path(path)):
+    if not insecure and Path(path).is_file() and not _has_certificates(Path(path)):
         raise InputError(
             f"{variable} names a file without certificates.",
             where=f"environment, {variable}={path[:200]}",

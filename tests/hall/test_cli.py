@@ -46,6 +46,19 @@ def test_help_imports_nothing_heavy_and_names_every_command() -> None:
     assert listed == list(COMMANDS)
 
 
+def test_a_plan_imports_nothing_that_only_publishing_and_training_need(tmp_path: Path) -> None:
+    assert main(["init", str(tmp_path), "-q"]) == 0
+    names = ("torch", "transformers", "docker", "kubernetes", "oras", "requests", "cryptography")
+    program = (
+        "import sys\n"
+        "from starfreight.cli import main\n"
+        f"code = main(['plan', {str(tmp_path / 'recipe.yaml')!r}, '--gpu', 'l4', '-q'])\n"
+        f"print(code, [name for name in {names!r} if name in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "0 []", done.stderr
+
+
 def test_help_answers_in_a_quarter_of_a_second_of_this_processors_time() -> None:
     def seconds() -> float:
         before = os.times()

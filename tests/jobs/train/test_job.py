@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import resource
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from starfreight.errors import InputError, JobFailed, JobStopped, StarfreightError
+from starfreight.errors import InputError, JobFailed, JobStopped, ServiceError, StarfreightError
 from starfreight.jobs.data.blocks.training_data import TrainingData
 from starfreight.jobs.protocol import events
 from starfreight.jobs.protocol.stop_request import StopRequest
@@ -163,6 +164,21 @@ def test_training_that_diverges_fails_and_keeps_the_last_good_checkpoint(
     # Step 4 would have written a checkpoint, and its weights are no numbers.
     assert checkpoints.last_good(loop.folder) == loop.folder / "checkpoint-2"
     assert not (loop.folder / "checkpoint-4").exists()
+
+
+def test_a_full_disk_names_the_checkpoints(loop_in: Callable[..., Any]) -> None:
+    from starfreight.jobs.train.loop import train
+
+    model, loop = loop_in(checkpoint_every=1)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))  # Python ignores the signal.
+    try:
+        with pytest.raises(ServiceError, match="No space left to write") as caught:
+            train(model, loop)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert caught.value.where == str(loop.folder)
+    assert checkpoints.last_good(loop.folder) is None
 
 
 def test_a_stop_is_granted_between_two_steps(loop_in: Callable[..., Any]) -> None:

@@ -339,6 +339,9 @@ FORGERIES: dict[str, tuple[Callable[[Forger], object], str]] = {
     "parameters that are no JSON": (
         lambda f: f.substitute(f.record["settings"]["digest"], b"{,"), "not valid JSON",
     ),
+    "parameters with half of a surrogate pair": (
+        lambda f: f.substitute(f.record["settings"]["digest"], b'{"stop":["\\ud800"]}'), "not valid JSON",
+    ),
     "other parameters": (
         lambda f: f.edit(f.record["settings"]["digest"], lambda d: d.update(temperature=9)),
         "another parameters than the package",

@@ -340,6 +340,17 @@ def test_a_release_is_deleted_with_its_evidence(
             assert requests.get(url, headers={"Accept": accept}, timeout=10).status_code == 404
 
 
+def test_a_deletion_that_leaves_the_tag_is_an_error(
+    faulty: Any, fault: Any, repository: str, package_folder: Path, console: Console,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("starfreight.packager.registry.delete_tags._PATIENCE", (0, 0))
+    put(package_folder, f"{faulty.host}/{repository}:1.0", console)
+    faulty.faults.append(fault("DELETE", "/manifests/", status=202, times=100))
+    with pytest.raises(ServiceError, match=r"still has 1\.0"):
+        delete(f"{faulty.host}/{repository}:1.0", console)
+
+
 def test_one_variant_is_deleted_and_the_others_stay(deletable: str, console: Console) -> None:
     client, plan = plan_deletion(
         f"{deletable}:1.0-q8_0", release=False, same_manifest=False, insecure=True, console=console
