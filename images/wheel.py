@@ -34,7 +34,7 @@ _EARLIEST = 315532800
 _ROOMS = ("images", "jobs", "packager")
 """Directories that are packages inside ``starfreight``, where a checkout has symbolic links to them."""
 
-_LINKED = (*_ROOMS, "docs", "kubernetes")
+_LINKED = (*_ROOMS, "docs", "examples", "kubernetes")
 """All directories inside ``starfreight`` to which a checkout has symbolic links."""
 
 _PACKAGED = ("pyproject.toml", "README.md", "LICENSE", "starfreight", *_LINKED)

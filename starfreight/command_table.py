@@ -17,7 +17,7 @@ _COMMANDS = {
         "starfreight.commands.quickstart:quickstart",
         "Run the whole line offline on this machine's CPU.",
     ),
-    "init": ("starfreight.commands.init:init", "Write a commented recipe for your code, or with sample data."),
+    "init": ("starfreight.commands.init:init", "Write a commented recipe, for your code or with samples."),
     "plan": ("starfreight.commands.plan:plan", "Estimate the cost of a recipe, and check that it fits."),
     "run": ("starfreight.commands.run:run", "Plan, train and package a recipe, and publish it on request."),
     "runs": ("starfreight.commands.runs:runs", "Show all runs everywhere, with progress and time left."),

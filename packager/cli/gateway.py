@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 from pathlib import Path
 
@@ -132,14 +133,16 @@ def run_command(
             f"Next: ollama pull{insecure} {settings.host}/NAMESPACE/NAME:TAG",
         )  # fmt: skip
 
-    if where == "docker":
-        from starfreight.packager.gateway.run_docker import run_docker
+    with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C or SIGTERM: the usual end of a server.
+        if where == "docker":
+            from starfreight.packager.gateway.run_docker import run_docker
 
-        run_docker(settings, image, console, started=started)
-    else:
-        from starfreight.packager.gateway.run_local import run_local
+            run_docker(settings, image, console, started=started)
+        else:
+            from starfreight.packager.gateway.run_local import run_local
 
-        run_local(settings, console, with_tokens=with_tokens, started=started)
+            run_local(settings, console, with_tokens=with_tokens, started=started)
+    console.note("Stopped.")
 
 
 @gateway.command("tokens")
@@ -174,6 +177,8 @@ def tokens_command(file: Path, socket: Path | None, console: Console) -> None:
         f"The token service answers at {path}; Ctrl-C stops it.",
     )
     try:
-        service.serve()
+        with contextlib.suppress(KeyboardInterrupt):
+            service.serve()
     finally:
         service.close()
+    console.note("Stopped.")

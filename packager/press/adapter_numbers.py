@@ -52,7 +52,7 @@ class ModuleNumbers:
             value, where = self.values[pattern], f"{self.patterns_key}.{pattern[:80]}"
         if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 < value <= 1_000_000:
             raise InputError(
-                f"The adapter's {self.key} is {str(value)[:40]}.",
+                f"The adapter's {self.key} is {repr(value)[:40]}.",
                 where=f"{self.path}: {where}",
                 fix="train a plain LoRA adapter: without DoRA, QALoRA, replaced tokens and the like",
             )

@@ -14,6 +14,7 @@ from starfreight.options import with_console
 _PACKAGE = Path(__file__).parents[1]
 _PAGES = _PACKAGE / "docs"
 _MANIFESTS = _PACKAGE / "kubernetes"
+_EXAMPLES = _PACKAGE / "examples"
 _TEMPLATES = _PACKAGE / "jobs/backends/kubernetes/manifests/templates"
 
 
@@ -28,7 +29,7 @@ def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
     "folder",
     metavar="DIR",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Write all pages to DIR/docs, and the manifests for a cluster's admin to DIR/kubernetes.",
+    help="Write all pages, the manifests for a cluster's admin and the examples to DIR.",
 )
 @with_console
 def docs(page: str | None, folder: Path | None, console: Console) -> None:
@@ -83,7 +84,7 @@ def _title(path: Path) -> str:
 
 
 def _write(folder: Path) -> list[Path]:
-    """Write the pages and manifests, none of which may exist.
+    """Write the pages, manifests and examples, none of which may exist.
 
     Raises:
         InputError: a file exists, or a link leads out of the directory.
@@ -94,9 +95,11 @@ def _write(folder: Path) -> list[Path]:
     pages = sorted([*_PAGES.glob("*.md"), *_PAGES.glob("*.json")])
     sources = {Path("docs", path.name): path for path in pages}
     # A checkout's kubernetes/job is a link to the templates, which a wheel has only once.
-    for root, target in ((_MANIFESTS, "kubernetes"), (_TEMPLATES, "kubernetes/job")):
+    parts = ((_MANIFESTS, "kubernetes"), (_TEMPLATES, "kubernetes/job"), (_EXAMPLES, "examples"))
+    for root, target in parts:
         for path in sorted(root.rglob("*")):
-            if path.is_file():
+            # A checkout also has a repository for GitHub as an example.
+            if path.is_file() and path.relative_to(root).parts[0] != "github":
                 sources[Path(target, path.relative_to(root))] = path
     refuse_existing(folder, sources, "choose another directory")
     for name, source in sources.items():

@@ -21,6 +21,8 @@ from starfreight.registry.tag_list import MAX_TAGS, PAGE, REFUSALS, names_in, ne
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _MOST_PAGES = 20
 """Pages of a list of referrers that are read."""
+_BUSY = (429, 502, 503, 504)
+"""Answers, after retries, that do not mean that a registry keeps no list."""
 
 
 class RegistryClient:
@@ -150,12 +152,19 @@ class RegistryClient:
         return response.content
 
     def referrers(self, digest: str) -> tuple[bytes, ...]:
-        """The pages of the registry's list of referrers of a manifest; none if it does not keep one."""
+        """The pages of the registry's list of referrers of a manifest; none if it does not keep one.
+
+        Raises:
+            ServiceError: the list breaks off, or the registry is too busy: a withdrawal could be in the rest.
+        """
+        doing = f"reading the referrers of {digest}"
         url: str | None = self._provider.url(f"referrers/{digest}")
         pages: list[bytes] = []
         while url is not None and len(pages) < _MOST_PAGES:
-            response = self._ask(f"reading the referrers of {digest}", url, "GET")
+            response = self._ask(doing, url, "GET")
             if response.status_code != 200:
+                if pages or response.status_code in _BUSY:
+                    raise self._refused(response, doing)
                 break
             pages.append(response.content)
             url = next_page(response, url)

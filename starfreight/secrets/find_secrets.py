@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from starfreight.secrets.detectors import TRIGGERS, lower_case, pieces, plugins
 from starfreight.secrets.passwords import PASSWORD, looks_random, passwords
+from starfreight.secrets.prefixed import prefixed_tokens
 from starfreight.spans import Span, disjoint
 
 if TYPE_CHECKING:
@@ -51,6 +52,9 @@ def find_secrets(text: str) -> list[Span]:
             for start, end in pieces(text, lowered, trigger):
                 # Here, so that a text without triggers needs no import of detect-secrets.
                 found += _in_piece(text, start, end, _plugins()[name])
+    for start, end, kind in prefixed_tokens(text):
+        if not is_placeholder(text[start:end]):
+            found.append(Span(start, end, kind, KEY))
     found += passwords(text, lowered)
     return disjoint([*found, *_repeated(text, found)])
 

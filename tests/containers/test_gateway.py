@@ -95,7 +95,7 @@ def test_ollama_pulls_through_the_container_and_a_revoked_key_does_not(
             OllamaClient(settings["host"], insecure=True, key=ALICE).pull("team/boxed:1.0", tmp_path / "b")
     finally:
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 130
+        assert process.wait(60) == 0
     shutil.rmtree(folder)
 
 

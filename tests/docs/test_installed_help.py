@@ -18,6 +18,7 @@ _IN_A_CHECKOUT = re.compile(
     rf"|\bkubernetes/(?:{'|'.join(path.stem for path in (ROOT / 'kubernetes').iterdir())})\b"
 )
 _WRITTEN_BY = "starfreight docs --to DIR"
+_EXAMPLE = re.compile(r"\]\((\.\./examples/[^)#]+)\)")
 _PAGE = re.compile(r"starfreight docs ([a-z][a-z-]*)")
 
 
@@ -57,8 +58,16 @@ def test_all_pages_and_manifests_are_written_and_nothing_is_overwritten(
     assert main(["docs", "--to", str(tmp_path / "manual")]) == 0
     written = {path.relative_to(tmp_path / "manual").as_posix() for path in (tmp_path / "manual").rglob("*")}
     pages = {f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")}
-    assert pages | {"kubernetes/base/kustomization.yaml", "kubernetes/job/job.yaml"} <= written
+    assert pages <= written
+    assert {
+        "kubernetes/base/kustomization.yaml",
+        "kubernetes/job/job.yaml",
+        "examples/evaluate.yaml",
+    } <= written
     assert not [name for name in written if name.endswith(".py")]
+    for page in (tmp_path / "manual").rglob("*.md"):
+        for link in _EXAMPLE.findall(page.read_text()):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"
     (tmp_path / "manual/docs/data.md").write_text("mine")
     assert main(["docs", "--to", str(tmp_path / "manual")]) == 2
     assert (tmp_path / "manual/docs/data.md").read_text() == "mine"

@@ -285,3 +285,19 @@ def test_a_file_above_the_folder_is_named(tmp_path: Path) -> None:
 def test_a_folder_that_no_file_system_makes_is_an_error_and_not_a_wait_without_end() -> None:
     with pytest.raises(ServiceError, match="cannot be created"), only_one(Path("/proc/nothing"), "waiting"):
         raise AssertionError("nobody can hold this lock")
+
+
+def test_the_bytes_are_on_the_disk_before_the_file_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise a machine that loses power may keep the name of a file without its contents."""
+    path, synced, fsync = tmp_path / "file", [], os.fsync
+
+    def noting(handle: int) -> None:
+        found = os.fstat(handle)
+        synced.append((found.st_ino, found.st_size, path.exists()))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", noting)
+    write_bytes(path, b"x" * 10)
+    assert (path.stat().st_ino, 10, False) in synced

@@ -45,6 +45,7 @@ def test_the_data_files_are_in_it(names: set[str]) -> None:
         "starfreight/commands/sample/code/money.py",
         "starfreight/docs/json-outputs.json",
         "starfreight/docs/tutorial.md",
+        "starfreight/examples/kubernetes/openshift.yaml",
         "starfreight/images/trainer/Dockerfile",
         "starfreight/images/trainer/requirements.txt",
         "starfreight/images/packager/Dockerfile",

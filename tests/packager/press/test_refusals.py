@@ -210,7 +210,7 @@ def test_an_adapter_of_another_base(
         ({"fan_in_fan_out": True}, "fan_in_fan_out"),
         ({"target_parameters": ["x"]}, "target_parameters"),
         ({"r": 5}, "rank 5"),
-        ({"r": "4"}, "r is 4"),
+        ({"r": "4"}, "r is '4'"),
         ({"r": 0}, "r is 0"),
         ({"lora_alpha": None}, "lora_alpha is None"),
         ({"rank_pattern": {"c_fc": 2}}, "rank 2"),

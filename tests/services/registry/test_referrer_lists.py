@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 from listeners import DESCRIPTOR, Answer, Listener, reader, writer
 
+from starfreight.errors import ServiceError
 from starfreight.package import Attachment, Descriptor
 from starfreight.packager.registry.remote_manifest import attached
 from starfreight.registry.media_types import OCI_INDEX, OCI_MANIFEST
@@ -67,6 +68,32 @@ def test_a_link_to_nowhere_or_elsewhere_ends_the_list(link: str, registry: Liste
     registry.answer = pages(link)
     assert attached(reader(registry.host), DESCRIPTOR.digest, "here") == (FIRST,)
     assert unlisted(writer(registry.host), ATTACHMENTS) == (ATTACHMENTS[1],)
+
+
+@pytest.mark.parametrize("status", [403, 404, 500])
+def test_a_list_that_breaks_off_is_not_taken_for_whole(
+    status: int, registry: Listener, impatient: None
+) -> None:
+    first = pages('<{path}?last=1>; rel="next"')
+    registry.answer = lambda path, authorization: (
+        (status, {}, b"") if "last=" in path else first(path, authorization)
+    )
+    with pytest.raises(ServiceError):
+        attached(reader(registry.host), DESCRIPTOR.digest, "here")
+
+
+@pytest.mark.parametrize(
+    ("status", "busy"), [(400, False), (405, False), (500, False), (503, True), (429, True)]
+)
+def test_a_busy_registry_is_not_taken_for_one_without_lists(
+    status: int, busy: bool, registry: Listener, impatient: None
+) -> None:
+    registry.answer = lambda path, authorization: (status if "/referrers/" in path else 404, {}, b"")
+    if busy:
+        with pytest.raises(ServiceError, match=f"kept failing after retries \\({status}"):
+            attached(reader(registry.host), DESCRIPTOR.digest, "here")
+    else:
+        assert attached(reader(registry.host), DESCRIPTOR.digest, "here") == ()
 
 
 def test_a_malformed_link_ends_the_list_of_tags(registry: Listener) -> None:

@@ -151,8 +151,8 @@ def find_target(cluster: Cluster, name: str) -> tuple[Target, Object]:
         fix=f"name one of {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}"
         if names
         else f"list the jobs: starfreight jobs list {cluster.on}; --namespace NAME chooses a namespace. "
-        "A job is deleted some time after its end (run.kubernetes.keep_finished); its run stays on the volume, "
-        "and the recipe can be submitted again. "
+        "A job is deleted some time after its end (run.kubernetes.keep_finished); its run stays on the "
+        "volume, and the recipe can be submitted again. "
         "With run.kubernetes.results: starfreight jobs fetch oci://HOST/NAMESPACE/NAME:JOB",
     )
 

@@ -3,7 +3,10 @@ from __future__ import annotations
 import importlib
 import logging
 import pkgutil
+import random
+import string
 import sysconfig
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +19,7 @@ from starfreight.jobs.data.filters.secrets import SecretsFilter
 from starfreight.secrets import KEY, find_secrets
 from starfreight.secrets.detectors import TRIGGERS, plugins
 from starfreight.secrets.find_secrets import is_placeholder, values_in
+from starfreight.secrets.prefixed import prefixed_tokens
 from starfreight.spans import replaced
 
 CODE = "import os\n\n\ndef run(path):\n    return os.stat(path)\n" * 20
@@ -25,6 +29,51 @@ def test_each_kind_of_secret_is_found_in_the_middle_of_code(secrets: dict[str, s
     for kind, line in secrets.items():
         found = find_secrets(f"{CODE}{line}\n{CODE}")
         assert kind in [span.kind for span in found], kind
+
+
+@pytest.mark.parametrize(
+    ("prefix", "alphabet", "length", "kind"),
+    [
+        ("hf_", string.ascii_letters, 34, "Hugging Face Token"),
+        ("api_org_", string.ascii_letters, 34, "Hugging Face Token"),
+        ("npm_", string.ascii_letters + string.digits, 36, "NPM Token"),
+        ("dckr_pat_", string.ascii_letters + string.digits, 27, "Docker Token"),
+        ("sk-ant-api03-", string.ascii_letters + string.digits, 95, "Anthropic Key"),
+        ("AIza", string.ascii_letters + string.digits, 35, "Google API Key"),
+        ("ya29.", string.ascii_letters + string.digits, 120, "Google OAuth Token"),
+        ("hvs.", string.ascii_letters + string.digits, 95, "Vault Token"),
+        ("dop_v1_", "0123456789abcdef", 64, "DigitalOcean Token"),
+        ("xapp-1-A1234567890-1234567890123-", "0123456789abcdef", 64, "Slack App Token"),
+        ("github_pat_11ABCDEFG0aBcDeFgHiJkL_", string.ascii_letters + string.digits, 59, "GitHub Token"),
+    ],
+)
+def test_tokens_with_a_service_s_prefix_are_found_and_replaced(
+    prefix: str, alphabet: str, length: int, kind: str
+) -> None:
+    token = prefix + "".join(random.Random(3).choices(alphabet, k=length))
+    for line in (f"login({token!r})", f"TOKEN={token}", f"# {token}, of the team"):
+        text = f"{CODE}{line}\n{CODE}"
+        found = find_secrets(text)
+        assert [span.kind for span in found] == [kind], line
+        assert replaced(text, found).count(KEY) == 1 and token not in replaced(text, found)
+    # Part of a longer name, and too short.
+    for other in (f"my_{token}", token[: len(prefix) + 10]):
+        assert kind not in [span.kind for span in find_secrets(f"name = load({other})\n")], other
+
+
+@pytest.mark.parametrize(
+    "value", ["x" * 34, "from_pretrained_with_revision_name", "YOUR_TOKEN_GOES_IN_THIS_PLACE_HERE"]
+)
+def test_names_and_templates_of_tokens_stay(value: str) -> None:
+    assert find_secrets(f"token = hf_{value}\n") == []
+
+
+def test_many_prefixes_of_tokens_take_little_time() -> None:
+    part = f"hf_{'a' * 33} npm_{'b' * 35} sk-ant-api03-{'c' * 70} hvs.{'d' * 80} "
+    text = part * 3000
+    begin = time.process_time()
+    assert list(prefixed_tokens(text)) == []
+    assert time.process_time() - begin < 2
 
 
 def test_there_is_a_secret_to_test_each_plugin_with(secrets: dict[str, str]) -> None:

@@ -22,7 +22,7 @@ from starfreight.packager.layout.attach_evidence import attach
 from starfreight.packager.provenance.signing.bundle import Bundle
 from starfreight.packager.provenance.signing.local_key import LocalKey, generate_key
 from starfreight.packager.provenance.signing.sign_package import bundle_evidence
-from starfreight.packager.provenance.withdrawal.read import read_withdrawals
+from starfreight.packager.provenance.withdrawal.read import MAX_BUNDLE_BYTES, read_withdrawals
 from starfreight.packager.provenance.withdrawal.statement import WITHDRAWAL, withdrawal_statement
 
 FINISHED = Path(__file__).parents[3] / "golden/finished-packages"
@@ -184,6 +184,14 @@ def test_only_a_valid_statement_about_this_package_withdraws_it(
     _attach(package, json.dumps(statement).encode(), keys["other"][0], console)
     found = read_withdrawals(Package.load(package), ImageLayout(package))
     assert bool(found) == (request.node.callspec.id == "the same")
+
+
+def test_a_bundle_too_large_for_a_withdrawal_is_left_to_verify(
+    package: Path, keys: dict[str, tuple[Path, Path]], console: Console
+) -> None:
+    """A statement about a large package, say. It neither withdraws the package nor makes it unusable."""
+    _attach(package, b'{"more": "' + b"x" * MAX_BUNDLE_BYTES + b'"}', keys["other"][0], console)
+    assert read_withdrawals(Package.load(package), ImageLayout(package)) == ()
 
 
 def test_hostile_texts_are_shown_as_escapes(
