@@ -270,8 +270,16 @@ def refuse_other_contents(folder: Path, names: Collection[str], kind: str, fix: 
         fix: the user's next step if there are others.
 
     Raises:
-        InputError: there are others, or it is a file.
+        InputError: there are others, it is a file, or inside a package, which a further file would damage.
     """
+    for above in Path(os.path.realpath(folder)).parents:
+        # Not Path.exists, which raises PermissionError.
+        if all(os.access(above / name, os.F_OK) for name in ("oci-layout", "package.json")):
+            raise InputError(
+                "The directory is inside a package, which may hold no further file.",
+                where=str(folder),
+                fix=f"choose a directory outside of {above}",
+            )
     if not folder.exists():
         return
     if not folder.is_dir():

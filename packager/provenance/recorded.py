@@ -20,7 +20,12 @@ from starfreight.files import canonical_json
 from starfreight.image_layout.reader import ImageLayout
 from starfreight.package import Package
 from starfreight.packager.provenance.claims import Provenance
-from starfreight.packager.provenance.source_claims import Dependency, SourceClaim, SourceCommit
+from starfreight.packager.provenance.source_claims import (
+    Dependency,
+    SourceClaim,
+    SourceCommit,
+    source_claim,
+)
 from starfreight.packager.training_method import TRAINING_METHODS
 from starfreight.recipe import Recipe
 from starfreight.strict_json import strict_loads
@@ -87,6 +92,9 @@ def parse_provenance(data: bytes) -> Provenance:
     by_name = {each.name: each for each in found}
     if len(by_name) != len(found) and version > 1:
         raise ValueError("two dependencies have one name")
+    if version > 1:
+        for each in found:
+            source_claim(each)  # Refuses a source without its facts.
     return Provenance(
         statement=statement,
         version=version,

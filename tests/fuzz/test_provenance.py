@@ -61,6 +61,16 @@ def test_a_statement_of_version_2(current: Path, data: st.DataObject) -> None:
     holds(lambda: read(data.draw(changed_json(statement)), package))
 
 
+def test_a_source_without_its_facts(current: Path) -> None:
+    package, statement = Package.load(current), statement_of(current)
+    dependencies = statement["predicate"]["buildDefinition"]["resolvedDependencies"]
+    next(each for each in dependencies if each["name"] == "data/0")["annotations"] = None
+    data = canonical_json(statement)
+    holds(lambda: read(data, package))
+    with pytest.raises(ValueError, match="SourceNotes"):
+        parse_provenance(data)
+
+
 @fuzz
 @given(data=changed_json(statement_of(EARLIER)))
 def test_a_statement_of_version_1(data: bytes) -> None:

@@ -18,6 +18,7 @@ from starfreight.packager.install.export import export_package
 from starfreight.packager.install.folder import Folder
 from starfreight.packager.layout import ImageLayout
 from starfreight.packager.layout.write_package import PackageContents, write_package
+from starfreight.packager.layout.writer import open_writer
 from starfreight.packager.modelfile import parse_modelfile
 from starfreight.quantization import Quantization
 
@@ -145,8 +146,14 @@ def test_an_adapter_is_beside_its_base(
     assert (tmp_path / "files/tiny-coder-F16-LoRA.gguf").read_bytes() == b"GGUF lora"
 
 
-def test_a_package_directory_is_no_target(put: Put, package_folder: Path) -> None:
+@pytest.mark.parametrize("below", [".", "x", "blobs/x/y"])
+def test_a_package_directory_is_no_target(below: str, put: Put, package_folder: Path) -> None:
     before = names(package_folder)
     with pytest.raises(InputError):
-        put(package_folder, Folder(package_folder))
+        put(package_folder, Folder(package_folder / below))
     assert names(package_folder) == before
+
+
+def test_a_package_is_not_written_into_another(package_folder: Path, console: Console) -> None:
+    with pytest.raises(InputError, match="inside a package"), open_writer(package_folder / "x", console):
+        pass
