@@ -20,7 +20,7 @@ BY_LAYER = tuple(
         ("Q5_K_M", "Q5_0", "Q4_K_M", "Q4_K_S", "Q4_0", "IQ4_NL", "IQ4_XS", "Q3_K_M", "Q2_K"),
     )
 )
-"""Those whose types depend on a layer's number, some only with a matrix, or on the heads that share a value."""
+"""Those whose types depend on a layer's number (some with a matrix alone), or on heads that share a value."""
 
 Reference = Callable[..., bytes]
 
