@@ -168,8 +168,7 @@ def quantise(source: str, target: str, kind: str, threads: str) -> dict[str, Any
     """Runs llama.cpp's quantiser."""
     from cyllama.llama import llama_cpp
 
-    from starfreight.packager.press import Quantization
-    from starfreight.packager.press.tensor_types import FILE_TYPES
+    from starfreight.quantization import FILE_TYPES, Quantization
 
     llama_cpp.disable_logging()
     params = llama_cpp.LlamaModelQuantizeParams()
