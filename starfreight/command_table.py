@@ -76,6 +76,10 @@ _JOINED = {
 """Commands of the hall inside a room's group, because they join rooms."""
 
 
+_LONGEST_SUMMARY = 200
+"""Characters of a command's first sentence in the list of its group, which click cuts to one line."""
+
+
 class BrokenOutput(ConnectionError):
     """A pipe or a connection was closed by its other end. Without ``errno``, so that click lets it pass."""
 
@@ -92,8 +96,9 @@ class LazyGroup(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         command = _import(_COMMANDS[cmd_name][0])
-        joined = _JOINED.get(cmd_name)
-        return _JoinedGroup(command, joined) if joined and isinstance(command, click.Group) else command
+        return (
+            _JoinedGroup(command, _JOINED.get(cmd_name, {})) if isinstance(command, click.Group) else command
+        )
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """The names and summaries, without importing the commands."""
@@ -137,7 +142,7 @@ class LazyGroup(click.Group):
 
 
 class _JoinedGroup(click.Group):
-    """A room's group with commands of the hall, which are imported only to run them.
+    """A room's group, with commands of the hall if there are any, which are imported only to run them.
 
     Args:
         group: of the room; it stays as it is.
@@ -170,14 +175,14 @@ class _JoinedGroup(click.Group):
             raise _unknown(args[0], near, ctx) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Lists the commands without importing the hall's."""
+        """Lists the commands with their whole first sentences, without importing the hall's."""
         rows = []
         for name in self.list_commands(ctx):
             command = None if name in self._joined else super().get_command(ctx, name)
             if command is None:
                 rows.append((name, self._joined[name][1]))
             elif not command.hidden:
-                rows.append((name, command.get_short_help_str(formatter.width - len(name) - 10)))
+                rows.append((name, command.get_short_help_str(_LONGEST_SUMMARY)))
         with formatter.section("Commands"):
             formatter.write_dl(rows)
 
