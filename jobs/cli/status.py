@@ -61,6 +61,7 @@ def show_logs(
         from starfreight.jobs.backends.kubernetes.client.job_events import recorded
 
         lines = recorded(lines, run, location, console)
+    said: dict[str, str] = {}
     for line in lines:
         event = receive(line.text)
         if console.json_output:
@@ -68,6 +69,10 @@ def show_logs(
         else:
             # Library output may hold terminal escapes.
             text = printable(_in_words(event) if event else line.text)
+            # Progress comes twice a second, in the same words or without any.
+            if event and event["event"] == "advance" and text in ("", said.get(line.prefix)):
+                continue
+            said[line.prefix] = text
             print(f"{line.prefix}{text}", flush=True)
 
 

@@ -164,3 +164,27 @@ def test_the_job_of_another_backend_is_no_job_of_this_one(
     (run / "job.log").write_text("hello\n")
     assert main(["jobs", *command, str(run), "--on", "local"]) == code
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_log_says_once_what_its_progress_repeats(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = copy_run(tmp_path, "a-1")
+    measuring = {"event": "advance", "count": 4, "text": "Measuring"}
+    unnamed = {**measuring, "text": ""}
+    begin = {"event": "plan", "steps": 8, "done": 0, "text": "Checking", "unit": "blocks", "aside": True}
+    events = [
+        begin,
+        measuring,
+        measuring,
+        unnamed,
+        measuring,
+        {"event": "note", "text": "Measured"},
+        measuring,
+    ]
+    (run / "job.log").write_text("".join(json.dumps(each) + "\n" for each in events))
+    assert main(["jobs", "logs", str(run)]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said == ["Checking: 8 blocks", "Measuring", "Measured", "Measuring"]
+    assert main(["jobs", "logs", str(run), "--json"]) == 0
+    assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == events
