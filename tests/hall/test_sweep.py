@@ -55,7 +55,7 @@ def test_lists_can_be_swept(write_recipe: Callable[..., Path]) -> None:
         ("{training.rank: 8}", "'sweep.training.rank'"),
         ("{training.rank: []}", "'sweep.training.rank'"),
         ("{training.rank: [eight]}", "'training.rank'"),
-        ("{training.seed: [" + ",".join(map(str, range(1001))) + "]}", "1001 variants"),
+        ("{training.seed: [" + ",".join(map(str, range(1001))) + "]}", "1,001 variants"),
     ],
 )
 def test_an_invalid_sweep_is_refused(write_recipe: Callable[..., Path], sweep: str, words: str) -> None:

@@ -123,6 +123,7 @@ def test_a_stop_before_training_is_a_stop(write_job: WriteJob, start: Start) -> 
     assert process.returncode == 75 == error["exit_code"]
 
 
+@pytest.mark.nightly
 def test_two_nodes_learn_what_two_processes_of_one_do(
     write_job: WriteJob,
     start: Start,

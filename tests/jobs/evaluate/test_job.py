@@ -110,11 +110,13 @@ def killed(place: Path) -> Iterator[Path]:
     process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 120
-        while not any(place.glob("runs/*/completions/humaneval.jsonl")) or _lines(place) < 3:
+        while not any(place.glob("runs/*/completions/humaneval.jsonl")):
             assert process.poll() is None and time.monotonic() < deadline
             time.sleep(0.02)
         directory = the_evaluation(place)
         job = json.loads((directory / "job.json").read_text())
+        while _lines(place) < 3:  # Without a pause: the model is small, and all is done in a tenth of a second.
+            assert process.poll() is None and time.monotonic() < deadline
         os.kill(int(job["handle"]), signal.SIGKILL)
         os.kill(process.pid, signal.SIGKILL)
     finally:
@@ -124,7 +126,7 @@ def killed(place: Path) -> Iterator[Path]:
 
 
 LONGER = ("packages/golden", "--suite", "humaneval", "--limit", "12", "--samples", "3", "--temperature", "1")
-LONG = ("packages/golden", "--suite", "humaneval", "--limit", "8", "--samples", "2", "--temperature", "0.8")
+LONG = ("packages/golden", "--suite", "humaneval", "--limit", "20", "--samples", "2", "--temperature", "0.8")
 
 
 def _lines(place: Path) -> int:
@@ -136,7 +138,7 @@ def test_after_kill_9_the_same_command_goes_on_and_gives_the_same_figures(
 ) -> None:
     kept = (killed / "completions/humaneval.jsonl").read_bytes()
     kept = kept[: kept.rfind(b"\n") + 1]
-    assert 0 < kept.count(b"\n") < 16 and Evaluation.load(killed).status == "running"
+    assert 0 < kept.count(b"\n") < 40 and Evaluation.load(killed).status == "running"
     with (killed / "completions/humaneval.jsonl").open("ab") as stream:
         stream.write(b'{"problem": "HumanEval/0", "sam')
     monkeypatch.setenv(LOCK_PATIENCE, "20")  # Threads of the killed process may still be ending.
@@ -150,9 +152,9 @@ def test_after_kill_9_the_same_command_goes_on_and_gives_the_same_figures(
     assert Evaluation.load(killed).results[0].figures == figures
     lines = (killed / "completions/humaneval.jsonl").read_text().splitlines()
     records = [json.loads(line) for line in lines]
-    assert len(records) == 16
+    assert len(records) == 40
     assert all(each["seed"] == sample_seed(0, each["problem"], each["sample"]) for each in records)
-    assert len({each["seed"] for each in records}) == 16
+    assert len({each["seed"] for each in records}) == 40
 
 
 def test_code_that_ran_without_a_sandbox_is_never_hidden(

@@ -155,7 +155,7 @@ def test_context_is_the_repository_if_the_model_was_trained_so(starter: Path, so
             list(model.fill(place))
             assert model.last.files == files
     done = said(starter, f"{source_file}:5", "--context", "--max-tokens", "4")
-    assert "With 1 other files" in done.stderr
+    assert "With 1 other file " in done.stderr
 
 
 def test_an_unpackaged_run_says_what_to_do(make_run: Callable[..., Path], tmp_path: Path) -> None:

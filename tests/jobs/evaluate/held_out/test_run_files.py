@@ -92,7 +92,7 @@ def test_a_changed_file_is_left_out_and_most_of_them_are_an_error(
     (code / "new.py").write_text(CODE.format(number=99))
     found = find_held_out(run, None, Console())
     assert {file.path for file in found.files} == set(others)
-    assert "1 of 4 held-out files have changed" in capsys.readouterr().err
+    assert "left out: 1 of 4 held-out files, which changed" in capsys.readouterr().err
     for name in others[:2]:
         (code / name).unlink()
     with pytest.raises(InputError, match="3 of 4") as caught:

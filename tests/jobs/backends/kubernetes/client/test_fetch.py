@@ -16,6 +16,7 @@ import pytest
 
 from starfreight.errors import GateError, InputError, ServiceError, StarfreightError
 from starfreight.jobs.backends.kubernetes.client import fetch
+from starfreight.jobs.backends.kubernetes.client.fetched_directory import check_job, check_package
 from starfreight.jobs.backends.kubernetes.client.targets import JOB, KINDS, Target
 from starfreight.jobs.backends.kubernetes.client.unpack import Unpacking
 from starfreight.jobs.backends.kubernetes.manifests.render import Rendered
@@ -63,7 +64,7 @@ class Pipe(io.RawIOBase):
 def receive(data: bytes, runs: Path, said: Any, package: str | None = None) -> Path:
     runs.mkdir(exist_ok=True)
     source: Any = fetch._Source(None, "pod", TARGET, said)  # type: ignore[arg-type]
-    check = fetch._check_job if package is None else fetch._check_package
+    check = check_job if package is None else check_package
     received: Path = source._receive(Pipe(data), runs, package, check)
     return received
 
