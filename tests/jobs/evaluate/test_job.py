@@ -115,7 +115,7 @@ def killed(place: Path) -> Iterator[Path]:
             time.sleep(0.02)
         directory = the_evaluation(place)
         job = json.loads((directory / "job.json").read_text())
-        while _lines(place) < 3:  # Without a pause: the model is small, and all is done in a tenth of a second.
+        while _lines(place) < 3:  # Without a pause: all is done in a tenth of a second.
             assert process.poll() is None and time.monotonic() < deadline
         os.kill(int(job["handle"]), signal.SIGKILL)
         os.kill(process.pid, signal.SIGKILL)
