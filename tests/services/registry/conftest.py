@@ -16,8 +16,10 @@ from urllib.parse import urlsplit
 
 import pytest
 from listeners import BASIC, PASSWORD, USERNAME, Listener, basic
+from servers import Server
 
 from starfreight.console import Console
+from starfreight.jobs.data.push import push_recipe
 from starfreight.packager.layout.write_package import PackageContents, write_package
 from starfreight.quantization import Quantization
 
@@ -294,3 +296,23 @@ def entitle(
             monkeypatch.setenv("STARFREIGHT_REGISTRY_HOST", host)
 
     return give
+
+
+@pytest.fixture
+def model_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The directory where base models of registries are kept, empty."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache/starfreight/models"
+
+
+@pytest.fixture
+def pushed_base(
+    registry: Server, repository: str, write_job: Callable[..., Path], console: Console, model_cache: Path
+) -> str:
+    """``oci://...`` of a small base model, whose configuration is in the cache."""
+    found = push_recipe(
+        write_job(), f"oci://{registry.host}/{repository}", insecure=True, with_secrets=False, write=None,
+        console=console,
+    )  # fmt: skip
+    assert found.base is not None
+    return found.base.replacement

@@ -27,33 +27,21 @@ from starfreight.recipe import Base, load_recipe
 LAYER = {"mediaType": "a/b", "digest": "sha256:" + "0" * 64, "size": 1}
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache/starfreight/models"
+pytestmark = pytest.mark.usefixtures("model_cache")
 
 
-@pytest.fixture
-def pushed(registry: Server, repository: str, write_job: Callable[..., Path], console: Console) -> str:
-    """``oci://...`` of a small base model, whose configuration is in the cache."""
-    found = push_recipe(
-        write_job(), f"oci://{registry.host}/{repository}", insecure=True, with_secrets=False, write=None,
-        console=console,
-    )  # fmt: skip
-    assert found.base is not None
-    return found.base.replacement
-
-
-def test_a_plan_needs_the_configuration_only(pushed: str, bases: Any, cache: Path, tmp_path: Path) -> None:
-    assert cached_base(pushed, weights=True) is None
-    small = locate_base(Base(model=pushed), tmp_path, ("config.json",))
+def test_a_plan_needs_the_configuration_only(
+    pushed_base: str, bases: Any, model_cache: Path, tmp_path: Path
+) -> None:
+    assert cached_base(pushed_base, weights=True) is None
+    small = locate_base(Base(model=pushed_base), tmp_path, ("config.json",))
     assert not list(small.glob("*.safetensors"))
-    assert local_base(Base(model=pushed), tmp_path) is None
-    whole = locate_base(Base(model=pushed), tmp_path)
+    assert local_base(Base(model=pushed_base), tmp_path) is None
+    whole = locate_base(Base(model=pushed_base), tmp_path)
     assert {path.name: sha256_file(path) for path in checkpoint_files(whole)} == {
         path.name: sha256_file(path) for path in checkpoint_files(bases["starcoder2"])
     }
-    assert local_base(Base(model=pushed), tmp_path) == whole
+    assert local_base(Base(model=pushed_base), tmp_path) == whole
 
 
 def test_a_model_pushed_by_oras_is_read(
@@ -109,18 +97,18 @@ def test_a_pushed_recipe_needs_no_volume_in_a_cluster(
 
 
 def test_wrong_bytes_never_become_a_model(
-    pushed: str, registry: Server, bases: Any, cache: Path, tmp_path: Path
+    pushed_base: str, registry: Server, bases: Any, model_cache: Path, tmp_path: Path
 ) -> None:
     blob = registry.blob(sha256_file(bases["starcoder2"] / "model.safetensors"))
     data = bytearray(blob.read_bytes())
     data[-1] ^= 1
     blob.write_bytes(data)
     with pytest.raises(GateError):
-        locate_base(Base(model=pushed), tmp_path)
-    assert cached_base(pushed, weights=True) is None
+        locate_base(Base(model=pushed_base), tmp_path)
+    assert cached_base(pushed_base, weights=True) is None
     data[-1] ^= 1
     blob.write_bytes(data)
-    assert locate_base(Base(model=pushed), tmp_path).is_dir()
+    assert locate_base(Base(model=pushed_base), tmp_path).is_dir()
 
 
 @pytest.mark.parametrize(
