@@ -16,7 +16,8 @@ STARTER_FOLDER = Path(__file__).with_name("starter")
 _LICENSES = {STARTER: "PSF-2.0"}
 _BIGCODE = "LicenseRef-BigCode-OpenRAIL-M"
 
-_HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
+HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
+"""The name of a model on the hub: ``ORGANISATION/NAME``."""
 
 
 def known_license(base: Base) -> str | None:
@@ -74,13 +75,13 @@ def local_base(base: Base, folder: Path) -> Path | None:
     if local.is_dir():
         return local.resolve()
     model, at, _ = base.model.rpartition("@")
-    if at and _HUB_ID.fullmatch(model):
+    if at and HUB_ID.fullmatch(model):
         raise RecipeError(
             f"The base model {base.model!r} has its revision in its name.",
             where="key base.model",
             fix=f"write model: {model}, and the commit (40 hex digits) under base.revision",
         )
-    if base.model.startswith((".", "/", "~")) or not _HUB_ID.fullmatch(base.model):
+    if base.model.startswith((".", "/", "~")) or not HUB_ID.fullmatch(base.model):
         raise RecipeError(
             f"The base model {base.model!r} is not a directory.",
             where=f"key base.model, looked for at {local}",

@@ -1,4 +1,4 @@
-"""Where the weights of a base model are read: on this machine, or at the hub or a registry while pressing."""
+"""Chooses the source of a base model's weights: this machine, or the hub or a registry while pressing."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from starfreight.base_artifact import is_artifact
-from starfreight.base_model import STARTER, builtin_folder
+from starfreight.base_model import HUB_ID, STARTER, builtin_folder
 from starfreight.checkpoint import StreamedBase
 from starfreight.console import Console
 from starfreight.directory_lock import only_one
@@ -32,7 +32,7 @@ from starfreight.recipe import Base
 from starfreight.recipe.package import MergeBase
 from starfreight.run import ADAPTER_FOLDER, RUN_FILE, Run
 
-_HUB = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95})@([0-9a-f]{40})")
+_HUB = re.compile(rf"({HUB_ID.pattern})@([0-9a-f]{{40}})")
 
 
 @dataclass(frozen=True)

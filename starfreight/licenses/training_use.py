@@ -118,7 +118,7 @@ def _refused_as(data: DataLicense, use: ModelUse) -> TrainingUse | None:
 def _is_refused(found: TrainingUse, use: ModelUse) -> bool:
     if found == "forbidden" or not use.shared:
         return found == "forbidden"
-    if found == "no-permission":  # The owner of the texts may share them, and says so by the license.
+    if found == "no-permission":  # Their owner may share them, and states it by setting the license.
         return not use.chosen
     return found == "no-derivatives" or (found == "noncommercial" and _is_commercial(use))
 

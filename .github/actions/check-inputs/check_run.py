@@ -47,7 +47,7 @@ def find_problem(run: Any, repository: str, branches: tuple[str, ...], any_branc
 
 
 def fetch_run(server: str, repository: str, run: str, token: str) -> Any:
-    """What GitHub says about a run.
+    """Fetches GitHub's record of a run.
 
     Raises:
         ValueError: there is no such run, or no answer; the message is a sentence.

@@ -1,4 +1,4 @@
-"""Each layer of a sandbox holds by itself: an attack that one layer stops says nothing about the others."""
+"""Tests each layer of a sandbox by itself: an attack that one layer stops does not test the others."""
 
 from __future__ import annotations
 
